@@ -1,0 +1,54 @@
+# Everything is built with one profile and for the whole workspace at a time, so that RocksDB is
+# compiled once for the demo, the tests, the benches and the daemon that is installed: cargo
+# compiles a dependency again when a selection of packages wants other features of what it is built
+# with.
+
+CARGO ?= cargo
+SETUP := sh tests/setup/install.sh
+BUILD := $(CARGO) build --release --locked --workspace
+
+.PHONY: all build demo test bench lint deny docs setup help
+
+all: build
+
+help:
+	@echo "make demo         three nodes, a primary that is down, a killed leader: nothing is lost"
+	@echo "make demo KEEP=1  the same, and the cluster stays up to be tried by hand"
+	@echo "make test         the whole test suite"
+	@echo "make bench        accept rate, latency, drain and CPU beside Postfix"
+	@echo "make lint         formatting, clippy, licences and sources of dependencies, documentation"
+	@echo "make build        the programs, in the release directory of cargo's target directory"
+	@echo "make setup        what the build needs (the commands above do it themselves)"
+
+setup:
+	@$(SETUP) build
+
+build: setup
+	$(BUILD)
+
+demo: build
+	@$(CARGO) run --release --locked --quiet --bin demo -- $(if $(filter-out 0,$(KEEP)),--keep)
+
+test:
+	@$(SETUP) build test
+	$(BUILD)
+	$(CARGO) nextest run --release --locked --workspace
+
+bench:
+	@$(SETUP) build bench
+	$(BUILD)
+	@$(CARGO) run --release --locked --quiet --bin bench -- $(BENCH)
+
+lint:
+	@$(SETUP) build lint
+	$(CARGO) fmt --all --check
+	$(MAKE) --no-print-directory deny
+	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+	$(MAKE) --no-print-directory docs
+
+deny:
+	@$(SETUP) lint
+	$(CARGO) deny --locked check bans licenses sources
+
+docs:
+	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --release --locked --workspace --no-deps --document-private-items

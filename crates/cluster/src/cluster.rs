@@ -1,0 +1,217 @@
+//! A running node's share of the spool.
+
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use spool::{Clock, Destination, MessageId, Policy};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{Config, FreeSpace},
+    disk::Disk,
+    leadership::Signals,
+    limits,
+    peer::Peers,
+    propose::Proposer,
+    raft::{self, Raft},
+    status::Leadership,
+    store::{Store, Tables},
+};
+
+/// A running node's share of the spool. Cheap to clone; every clone is the same node.
+#[derive(Clone)]
+pub struct Cluster(pub(crate) Arc<Running>);
+
+/// What a running node holds.
+pub(crate) struct Running {
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    pub(crate) raft: Raft,
+    pub(crate) store: Arc<Store>,
+    pub(crate) tables: Arc<Tables>,
+    pub(crate) peers: Peers,
+    pub(crate) proposer: Proposer,
+    pub(crate) signals: Arc<Signals>,
+    pub(crate) space: Arc<Space>,
+    /// Messages whose stages are to be discarded, when there is time.
+    pub(crate) discards: mpsc::Sender<MessageId>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: Mutex<JoinSet<()>>,
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster")
+            .field("node_id", &self.0.config.node_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The data directory's disk, looked at every now and then.
+#[derive(Debug)]
+pub(crate) struct Space {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) must_stay_free: FreeSpace,
+    free: AtomicU64,
+    size: AtomicU64,
+}
+
+impl Space {
+    pub(crate) fn new(data_dir: PathBuf, must_stay_free: FreeSpace) -> Self {
+        let space = Self {
+            data_dir,
+            must_stay_free,
+            free: AtomicU64::new(0),
+            size: AtomicU64::new(0),
+        };
+        space.look();
+        space
+    }
+
+    /// Looks anew. A disk that can not be asked counts as full.
+    pub(crate) fn look(&self) {
+        let disk = Disk::of(&self.data_dir).unwrap_or(Disk { free: 0, size: 0 });
+        self.free.store(disk.free, Ordering::Relaxed);
+        self.size.store(disk.size, Ordering::Relaxed);
+    }
+
+    pub(crate) fn disk(&self) -> Disk {
+        Disk {
+            free: self.free.load(Ordering::Relaxed),
+            size: self.size.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.disk().is_full(self.must_stay_free)
+    }
+
+    /// Looks every now and then until stopped, and says so when the disk gets full or free again.
+    pub(crate) async fn watch(space: Arc<Self>, stop: CancellationToken) {
+        let mut tick = tokio::time::interval(limits::DISK_INTERVAL);
+        let mut was_full = false;
+        while stop.run_until_cancelled(tick.tick()).await.is_some() {
+            space.look();
+            let (full, free_bytes) = (space.is_full(), space.disk().free);
+            if full && !was_full {
+                tracing::warn!(free_bytes, "too little free disk space; refusing mail");
+            } else if was_full && !full {
+                tracing::info!(free_bytes, "enough free disk space again; taking mail");
+            }
+            was_full = full;
+        }
+    }
+}
+
+/// How long leadership may take to pass to another node at shutdown.
+const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long each of the other steps of a shutdown may take.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Cluster {
+    /// Who leads, now and at every change.
+    #[must_use]
+    pub fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.0.signals.leadership.subscribe()
+    }
+
+    /// Whether this node can take mail, now and at every change. While it can not (no quorum for
+    /// longer than an election takes, or its storage has failed) its SMTP port is to be closed.
+    #[must_use]
+    pub fn accepting(&self) -> watch::Receiver<bool> {
+        self.0.signals.accepting.subscribe()
+    }
+
+    /// Returns only when this node can not go on: the text says why, for the last line of the log.
+    pub async fn failed(&self) -> String {
+        let mut failed = self.0.signals.failed.subscribe();
+        let why = failed
+            .wait_for(Option::is_some)
+            .await
+            .map(|why| why.clone());
+        match why {
+            Ok(Some(why)) => why,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// The policy in force.
+    #[must_use]
+    pub fn policy(&self) -> Option<Arc<Policy>> {
+        self.0.tables.figures().policy.clone()
+    }
+
+    /// Every domain's figures, by name.
+    #[must_use]
+    pub fn destinations(&self) -> Vec<(String, Destination)> {
+        let figures = self.0.tables.figures();
+        figures
+            .destinations
+            .iter()
+            .map(|(name, d)| (name.clone(), d.clone()))
+            .collect()
+    }
+
+    /// Hands leadership over if this node has it, then leaves the talk and closes the store.
+    pub async fn shutdown(&self) {
+        self.hand_over().await;
+        self.0.stop.cancel();
+        self.0.signals.accepting.send_replace(false);
+        if tokio::time::timeout(STOP_TIMEOUT, self.0.raft.shutdown())
+            .await
+            .is_err()
+        {
+            tracing::warn!("consensus did not stop in time");
+        }
+        let mut tasks =
+            std::mem::take(&mut *self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let ended = async { while tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP_TIMEOUT, ended).await.is_err() {
+            tracing::warn!("some tasks of the cluster did not end in time");
+            tasks.shutdown().await;
+        }
+    }
+
+    /// Gives leadership to the voter whose log is the longest, so that the others need not wait for
+    /// an election timeout.
+    async fn hand_over(&self) {
+        let metrics = raft::metrics(&self.0.raft);
+        if metrics.current_leader != Some(self.0.config.node_id) {
+            return;
+        }
+        let voters: Vec<u64> = metrics.membership_config.voter_ids().collect();
+        let replication = metrics.replication.unwrap_or_default();
+        let best = replication
+            .iter()
+            .filter(|(id, _)| **id != self.0.config.node_id && voters.contains(id))
+            .max_by_key(|(_, matched)| **matched);
+        let Some((to, _)) = best else { return };
+        tracing::info!(to, "handing leadership over");
+        if self.0.raft.trigger().transfer_leader(*to).await.is_err() {
+            return;
+        }
+        let node_id = self.0.config.node_id;
+        let mut leadership = self.leadership();
+        let passed = leadership.wait_for(|now| now.leader.is_some_and(|leader| leader != node_id));
+        if tokio::time::timeout(HAND_OVER_TIMEOUT, passed)
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                to,
+                "leadership was not taken over in time; the others will elect"
+            );
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Commands and what they come to.
+
+use api::spool::v1 as pb;
+use smtp::BodyType;
+use spool::{Accept, Attempt, Command, Outcome, Reachability, Report, Stage, Timestamp, Verdict};
+
+use super::{
+    CodecError, id_from, id_to,
+    message::{
+        body_type_from, client_from, client_to, digest_from, forward_from, forward_to,
+        reverse_from, reverse_to,
+    },
+    required,
+};
+
+pub(crate) fn command_to(command: Command) -> pb::Command {
+    use pb::command::Kind;
+    let kind = match command {
+        Command::Found { cluster, policy } => Kind::Found(pb::Found {
+            cluster: Some(id_to(spool::MessageId(cluster))),
+            policy,
+        }),
+        Command::Stage(stage) => Kind::Stage(pb::Stage {
+            id: Some(id_to(stage.id)),
+            number: stage.number,
+            at_ms: stage.at.0,
+            piece: stage.piece,
+        }),
+        Command::Accept(accept) => Kind::Accept(accept_to(*accept)),
+        Command::Discard { id } => Kind::Discard(pb::Discard {
+            id: Some(id_to(id)),
+        }),
+        Command::Report(report) => Kind::Report(pb::Report {
+            at_ms: report.at.0,
+            attempts: report.attempts.into_iter().map(attempt_to).collect(),
+        }),
+        Command::Observe {
+            domain,
+            reachability,
+            at,
+        } => {
+            let down = match reachability {
+                Reachability::Up => None,
+                Reachability::Down(words) => Some(words),
+            };
+            Kind::Observe(pb::Observe {
+                domain,
+                down,
+                at_ms: at.0,
+            })
+        }
+        Command::Flush { domain, at } => Kind::Flush(pb::Flush {
+            domain,
+            at_ms: at.0,
+        }),
+        Command::Sweep { at } => Kind::Sweep(pb::Sweep { at_ms: at.0 }),
+    };
+    pb::Command { kind: Some(kind) }
+}
+
+pub(crate) fn command_from(command: pb::Command) -> Result<Command, CodecError> {
+    use pb::command::Kind;
+    Ok(match required(command.kind, "command")? {
+        Kind::Found(found) => Command::Found {
+            cluster: id_from(found.cluster)?.0,
+            policy: found.policy,
+        },
+        Kind::Stage(stage) => Command::Stage(Stage {
+            id: id_from(stage.id)?,
+            number: stage.number,
+            at: Timestamp(stage.at_ms),
+            piece: stage.piece,
+        }),
+        Kind::Accept(accept) => Command::Accept(Box::new(accept_from(accept)?)),
+        Kind::Discard(discard) => Command::Discard {
+            id: id_from(discard.id)?,
+        },
+        Kind::Report(report) => Command::Report(Report {
+            at: Timestamp(report.at_ms),
+            attempts: report
+                .attempts
+                .into_iter()
+                .map(attempt_from)
+                .collect::<Result<_, _>>()?,
+        }),
+        Kind::Observe(observe) => Command::Observe {
+            domain: observe.domain,
+            reachability: observe.down.map_or(Reachability::Up, Reachability::Down),
+            at: Timestamp(observe.at_ms),
+        },
+        Kind::Flush(flush) => Command::Flush {
+            domain: flush.domain,
+            at: Timestamp(flush.at_ms),
+        },
+        Kind::Sweep(sweep) => Command::Sweep {
+            at: Timestamp(sweep.at_ms),
+        },
+    })
+}
+
+fn accept_to(accept: Accept) -> pb::Accept {
+    let recipient = |(path, domain)| pb::AcceptedRecipient {
+        path: forward_to(path),
+        domain,
+    };
+    pb::Accept {
+        id: Some(id_to(accept.id)),
+        received_at_ms: accept.received_at.0,
+        reverse_path: reverse_to(accept.reverse_path),
+        eight_bit_mime: accept.body_type == BodyType::EightBitMime,
+        recipients: accept.recipients.into_iter().map(recipient).collect(),
+        staged: accept.staged,
+        tail: accept.tail,
+        size: accept.size,
+        digest: bytes::Bytes::copy_from_slice(&accept.digest.0),
+        trace: accept.trace,
+        client: Some(client_to(accept.client)),
+    }
+}
+
+fn accept_from(accept: pb::Accept) -> Result<Accept, CodecError> {
+    let recipient =
+        |recipient: pb::AcceptedRecipient| (forward_from(recipient.path), recipient.domain);
+    Ok(Accept {
+        id: id_from(accept.id)?,
+        received_at: Timestamp(accept.received_at_ms),
+        reverse_path: reverse_from(accept.reverse_path),
+        body_type: body_type_from(accept.eight_bit_mime),
+        recipients: accept.recipients.into_iter().map(recipient).collect(),
+        staged: accept.staged,
+        tail: accept.tail,
+        size: accept.size,
+        digest: digest_from(&accept.digest)?,
+        trace: accept.trace,
+        client: client_from(accept.client)?,
+    })
+}
+
+fn attempt_to(attempt: Attempt) -> pb::Attempt {
+    use pb::verdict::Kind;
+    let verdict = |(recipient, verdict)| {
+        let kind = match verdict {
+            Verdict::Delivered(reply) => Kind::Delivered(reply),
+            Verdict::Deferred(reason) => Kind::Deferred(reason),
+            Verdict::Rejected(reply) => Kind::Rejected(reply),
+        };
+        pb::Verdict {
+            recipient,
+            kind: Some(kind),
+        }
+    };
+    pb::Attempt {
+        id: Some(id_to(attempt.id)),
+        verdicts: attempt.verdicts.into_iter().map(verdict).collect(),
+    }
+}
+
+fn attempt_from(attempt: pb::Attempt) -> Result<Attempt, CodecError> {
+    use pb::verdict::Kind;
+    let verdict = |verdict: pb::Verdict| {
+        let kind = match required(verdict.kind, "verdict")? {
+            Kind::Delivered(reply) => Verdict::Delivered(reply),
+            Kind::Deferred(reason) => Verdict::Deferred(reason),
+            Kind::Rejected(reply) => Verdict::Rejected(reply),
+        };
+        Ok((verdict.recipient, kind))
+    };
+    Ok(Attempt {
+        id: id_from(attempt.id)?,
+        verdicts: attempt
+            .verdicts
+            .into_iter()
+            .map(verdict)
+            .collect::<Result<_, CodecError>>()?,
+    })
+}
+
+pub(crate) const fn outcome_to(outcome: &Outcome) -> pb::Outcome {
+    use pb::outcome::Kind;
+    let kind = match outcome {
+        Outcome::Done => Kind::Done,
+        Outcome::Accepted => Kind::Accepted,
+        Outcome::StageGone => Kind::StageGone,
+    };
+    pb::Outcome { kind: kind as i32 }
+}
+
+pub(crate) fn outcome_from(outcome: pb::Outcome) -> Result<Outcome, CodecError> {
+    use pb::outcome::Kind;
+    match outcome.kind() {
+        Kind::Done => Ok(Outcome::Done),
+        Kind::Accepted => Ok(Outcome::Accepted),
+        Kind::StageGone => Ok(Outcome::StageGone),
+        Kind::Unspecified => Err(CodecError::Missing { what: "outcome" }),
+    }
+}

@@ -1,0 +1,239 @@
+//! Messages and what stands beside them.
+
+use api::spool::v1 as pb;
+use smtp::{BodyType, ForwardPath, Mailbox, ReversePath};
+use spool::{
+    Body, Client, Destination, Digest, Message, MessageId, Reachability, Recipient, Status,
+    Timestamp, Totals,
+    view::{Known, Staged},
+};
+
+use super::{CodecError, required};
+
+pub(crate) fn id_to(id: MessageId) -> pb::MessageId {
+    // Each half is cut off on purpose.
+    pb::MessageId {
+        high: (id.0 >> 64) as u64,
+        low: id.0 as u64,
+    }
+}
+
+pub(crate) fn id_from(id: Option<pb::MessageId>) -> Result<MessageId, CodecError> {
+    let id = required(id, "message id")?;
+    Ok(MessageId(u128::from(id.high) << 64 | u128::from(id.low)))
+}
+
+fn mailbox_to(mailbox: Mailbox) -> pb::Mailbox {
+    pb::Mailbox {
+        local_part: mailbox.local_part,
+        domain: mailbox.domain,
+    }
+}
+
+fn mailbox_from(mailbox: pb::Mailbox) -> Mailbox {
+    Mailbox {
+        local_part: mailbox.local_part,
+        domain: mailbox.domain,
+    }
+}
+
+pub(super) fn reverse_to(path: ReversePath) -> Option<pb::Mailbox> {
+    match path {
+        ReversePath::Null => None,
+        ReversePath::Mailbox(mailbox) => Some(mailbox_to(mailbox)),
+    }
+}
+
+pub(super) fn reverse_from(path: Option<pb::Mailbox>) -> ReversePath {
+    path.map_or(ReversePath::Null, |mailbox| {
+        ReversePath::Mailbox(mailbox_from(mailbox))
+    })
+}
+
+pub(super) fn forward_to(path: ForwardPath) -> Option<pb::Mailbox> {
+    match path {
+        ForwardPath::Postmaster => None,
+        ForwardPath::Mailbox(mailbox) => Some(mailbox_to(mailbox)),
+    }
+}
+
+pub(super) fn forward_from(path: Option<pb::Mailbox>) -> ForwardPath {
+    path.map_or(ForwardPath::Postmaster, |mailbox| {
+        ForwardPath::Mailbox(mailbox_from(mailbox))
+    })
+}
+
+pub(super) const fn body_type_from(eight_bit_mime: bool) -> BodyType {
+    if eight_bit_mime {
+        BodyType::EightBitMime
+    } else {
+        BodyType::SevenBit
+    }
+}
+
+pub(super) fn digest_from(digest: &[u8]) -> Result<Digest, CodecError> {
+    required(digest.try_into().ok().map(Digest), "SHA-256 of a body")
+}
+
+pub(super) fn client_to(client: Client) -> pb::Client {
+    pb::Client {
+        address: client.address.to_string(),
+        helo: client.helo,
+        tls: client.tls,
+    }
+}
+
+pub(super) fn client_from(client: Option<pb::Client>) -> Result<Client, CodecError> {
+    let client = required(client, "client")?;
+    let address = required(client.address.parse().ok(), "client address")?;
+    Ok(Client {
+        address,
+        helo: client.helo,
+        tls: client.tls,
+    })
+}
+
+pub(crate) fn message_to(message: Message) -> pb::Message {
+    pb::Message {
+        id: Some(id_to(message.id)),
+        sequence: message.sequence,
+        received_at_ms: message.received_at.0,
+        reverse_path: reverse_to(message.reverse_path),
+        eight_bit_mime: message.body_type == BodyType::EightBitMime,
+        recipients: message.recipients.into_iter().map(recipient_to).collect(),
+        pieces: message.body.pieces,
+        size: message.body.size,
+        digest: bytes::Bytes::copy_from_slice(&message.body.digest.0),
+        trace: message.trace,
+        client: Some(client_to(message.client)),
+        attempts: message.attempts,
+        attempted_at_ms: message.attempted_at.map(|at| at.0),
+    }
+}
+
+pub(crate) fn message_from(message: pb::Message) -> Result<Message, CodecError> {
+    Ok(Message {
+        id: id_from(message.id)?,
+        sequence: message.sequence,
+        received_at: Timestamp(message.received_at_ms),
+        reverse_path: reverse_from(message.reverse_path),
+        body_type: body_type_from(message.eight_bit_mime),
+        recipients: message.recipients.into_iter().map(recipient_from).collect(),
+        body: Body {
+            pieces: message.pieces,
+            size: message.size,
+            digest: digest_from(&message.digest)?,
+        },
+        trace: message.trace,
+        client: client_from(message.client)?,
+        attempts: message.attempts,
+        attempted_at: message.attempted_at_ms.map(Timestamp),
+    })
+}
+
+fn recipient_to(recipient: Recipient) -> pb::Recipient {
+    use pb::recipient::{Deferred, Final, Status as Kind};
+    let status = match recipient.status {
+        Status::Pending => None,
+        Status::Deferred { until, reason } => Some(Kind::Deferred(Deferred {
+            until_ms: until.0,
+            reason,
+        })),
+        Status::Delivered { at, reply } => Some(Kind::Delivered(Final { at_ms: at.0, reply })),
+        Status::Rejected { at, reply } => Some(Kind::Rejected(Final { at_ms: at.0, reply })),
+    };
+    pb::Recipient {
+        path: forward_to(recipient.path),
+        domain: recipient.domain,
+        status,
+    }
+}
+
+fn recipient_from(recipient: pb::Recipient) -> Recipient {
+    use pb::recipient::Status as Kind;
+    let status = match recipient.status {
+        None => Status::Pending,
+        Some(Kind::Deferred(deferred)) => Status::Deferred {
+            until: Timestamp(deferred.until_ms),
+            reason: deferred.reason,
+        },
+        Some(Kind::Delivered(last)) => Status::Delivered {
+            at: Timestamp(last.at_ms),
+            reply: last.reply,
+        },
+        Some(Kind::Rejected(last)) => Status::Rejected {
+            at: Timestamp(last.at_ms),
+            reply: last.reply,
+        },
+    };
+    Recipient {
+        path: forward_from(recipient.path),
+        domain: recipient.domain,
+        status,
+    }
+}
+
+pub(crate) fn staged_to(staged: Staged) -> pb::Staged {
+    pb::Staged {
+        pieces: staged.pieces,
+        size: staged.size,
+        touched_at_ms: staged.touched_at.0,
+    }
+}
+
+pub(crate) fn staged_from(staged: pb::Staged) -> Staged {
+    Staged {
+        pieces: staged.pieces,
+        size: staged.size,
+        touched_at: Timestamp(staged.touched_at_ms),
+    }
+}
+
+pub(crate) const fn known_to(known: Known) -> pb::Known {
+    use pb::known::Kind;
+    let kind = match known {
+        Known::Queued(sequence) => Kind::Queued(sequence),
+        Known::Departed(at) => Kind::DepartedAtMs(at.0),
+    };
+    pb::Known { kind: Some(kind) }
+}
+
+pub(crate) fn known_from(known: pb::Known) -> Result<Known, CodecError> {
+    use pb::known::Kind;
+    Ok(match required(known.kind, "what is known of an id")? {
+        Kind::Queued(sequence) => Known::Queued(sequence),
+        Kind::DepartedAtMs(at) => Known::Departed(Timestamp(at)),
+    })
+}
+
+pub(crate) fn destination_to(destination: Destination) -> pb::Destination {
+    let down = match destination.reachability {
+        Reachability::Up => None,
+        Reachability::Down(words) => Some(words),
+    };
+    pb::Destination {
+        down,
+        since_ms: destination.since.0,
+        flushed_at_ms: destination.flushed_at.0,
+        waiting: destination.totals.waiting,
+        deferred: destination.totals.deferred,
+        rejected: destination.totals.rejected,
+        bytes: destination.totals.bytes,
+    }
+}
+
+pub(crate) fn destination_from(destination: pb::Destination) -> Destination {
+    Destination {
+        reachability: destination
+            .down
+            .map_or(Reachability::Up, Reachability::Down),
+        since: Timestamp(destination.since_ms),
+        flushed_at: Timestamp(destination.flushed_at_ms),
+        totals: Totals {
+            waiting: destination.waiting,
+            deferred: destination.deferred,
+            rejected: destination.rejected,
+            bytes: destination.bytes,
+        },
+    }
+}

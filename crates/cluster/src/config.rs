@@ -1,0 +1,70 @@
+//! What a node needs to know to take part in a cluster.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+/// What a node needs to know to take part.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This node's id, unique in the cluster for ever.
+    pub node_id: u64,
+    /// Where RocksDB lives.
+    pub data_dir: PathBuf,
+    /// Where peers reach this node.
+    pub listen: SocketAddr,
+    /// What the others are told to reach it by, `host:port`.
+    pub advertise: String,
+    /// How the cluster comes to be, at the first start.
+    pub founding: Founding,
+    /// The policy file's text, proposed when the cluster is founded.
+    pub policy: Option<String>,
+    /// Certificates for the talk between peers; `None` only on loopback.
+    pub tls: Option<PeerTls>,
+    /// How long a message may wait for the quorum.
+    pub commit_timeout: Duration,
+    /// Mail is refused while less is free on the data directory's disk.
+    pub min_free_space: FreeSpace,
+    /// How many applied entries stay in the log, for followers that lag; one that lags further gets
+    /// a snapshot.
+    pub log_keep: u64,
+}
+
+/// How a cluster comes to be. Matters only while the data directory is empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Founding {
+    /// Of this node alone.
+    Bootstrap,
+    /// Of these nodes, the same list on each: id and `host:port`.
+    Members(Vec<(u64, String)>),
+}
+
+/// PEM files for mutual TLS between peers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerTls {
+    /// The private authority that signed every node's certificate.
+    pub ca: PathBuf,
+    /// This node's certificate chain.
+    pub cert: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+/// How much of a disk must stay free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FreeSpace {
+    /// Hundredths of the disk's size.
+    Percent(u8),
+    /// Octets.
+    Bytes(u64),
+}
+
+impl Founding {
+    /// The ids of the nodes that found the cluster, in order.
+    pub(crate) fn ids(&self, own: u64) -> Vec<u64> {
+        let mut ids = match self {
+            Self::Bootstrap => vec![own],
+            Self::Members(members) => members.iter().map(|(id, _)| *id).collect(),
+        };
+        ids.sort_unstable();
+        ids
+    }
+}

@@ -1,0 +1,54 @@
+//! How much of the disk is free.
+
+use std::{io, path::Path};
+
+use crate::config::FreeSpace;
+
+/// Octets free for this process on a path's file system, and its size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Disk {
+    pub(crate) free: u64,
+    pub(crate) size: u64,
+}
+
+impl Disk {
+    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+        let stat = rustix::fs::statvfs(path)?;
+        Ok(Self {
+            free: stat.f_bavail.saturating_mul(stat.f_frsize),
+            size: stat.f_blocks.saturating_mul(stat.f_frsize),
+        })
+    }
+
+    /// Whether less is free than must stay free.
+    pub(crate) fn is_full(self, must_stay_free: FreeSpace) -> bool {
+        let least = match must_stay_free {
+            FreeSpace::Percent(percent) => self.size / 100 * u64::from(percent),
+            FreeSpace::Bytes(bytes) => bytes,
+        };
+        self.free < least
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_is_full_below_a_share_or_a_number_of_octets() {
+        let disk = Disk {
+            free: 9_000,
+            size: 100_000,
+        };
+        assert!(disk.is_full(FreeSpace::Percent(10)));
+        assert!(!disk.is_full(FreeSpace::Percent(9)));
+        assert!(disk.is_full(FreeSpace::Bytes(9_001)));
+        assert!(!disk.is_full(FreeSpace::Bytes(9_000)));
+    }
+
+    #[test]
+    fn the_disk_of_a_real_path_has_a_size() {
+        let disk = Disk::of(Path::new("/")).unwrap();
+        assert!(disk.size >= disk.free && disk.size > 0);
+    }
+}

@@ -1,0 +1,124 @@
+//! Who leads and whether a quorum is there, watched all the time.
+
+use std::{sync::Arc, time::Instant};
+
+use openraft::{Instant as _, ServerState, async_runtime::watch::WatchReceiver as _};
+use tokio::{sync::watch, time::interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    limits,
+    metrics::Metrics,
+    raft::{RaftMetrics, RaftMetricsWatch},
+    status::Leadership,
+    store::Tables,
+};
+
+/// What the watch tells the rest of the node.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    pub(crate) leadership: watch::Sender<Leadership>,
+    pub(crate) accepting: watch::Sender<bool>,
+    /// Why this node can not go on.
+    pub(crate) failed: watch::Sender<Option<String>>,
+}
+
+/// What it watches.
+pub(crate) struct Sources {
+    pub(crate) raft: RaftMetricsWatch,
+    /// When a leader was last heard from.
+    pub(crate) heard: watch::Receiver<Instant>,
+    pub(crate) tables: Arc<Tables>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// Watches until stopped, or until Raft itself has stopped.
+pub(crate) async fn watch_leadership(
+    mut sources: Sources,
+    signals: Arc<Signals>,
+    stop: CancellationToken,
+) {
+    let mut tick = interval(std::time::Duration::from_millis(limits::HEARTBEAT_MS));
+    loop {
+        let raft_ended = tokio::select! {
+            changed = sources.raft.changed() => changed.is_err(),
+            _ = tick.tick() => false,
+            () = stop.cancelled() => return,
+        };
+        let state = sources.raft.borrow_watched().clone();
+        if let Err(fatal) = &state.running_state
+            && !stop.is_cancelled()
+        {
+            signals
+                .failed
+                .send_replace(Some(format!("storage or consensus failed: {fatal}")));
+            signals.accepting.send_replace(false);
+            return;
+        }
+        if raft_ended {
+            return;
+        }
+        tell(&sources, &signals, &state);
+    }
+}
+
+fn tell(sources: &Sources, signals: &Signals, state: &RaftMetrics) {
+    let now = leadership(state);
+    let changed = signals.leadership.send_if_modified(|before| {
+        let changed = *before != now;
+        if before.leader != now.leader && now.leader.is_some() {
+            sources.metrics.raft_leader_changes.inc();
+        }
+        *before = now;
+        changed
+    });
+    if changed {
+        tracing::info!(
+            term = now.term,
+            leader = now.leader,
+            leading = now.leading,
+            "leadership"
+        );
+    }
+    let accepting = has_quorum(sources, state) && sources.tables.figures().policy.is_some();
+    let changed = signals.accepting.send_if_modified(|before| {
+        let changed = *before != accepting;
+        *before = accepting;
+        changed
+    });
+    if changed && accepting {
+        tracing::info!("a quorum is there; taking mail");
+    } else if changed {
+        tracing::warn!("no quorum; taking no mail until it is back");
+    }
+}
+
+/// Whether this node is a quorum by itself: nobody acknowledges anything to it then.
+pub(crate) fn is_sole_voter(state: &RaftMetrics) -> bool {
+    state.membership_config.voter_ids().eq([state.id])
+}
+
+fn leadership(state: &RaftMetrics) -> Leadership {
+    let leads = state.state == ServerState::Leader;
+    // Until an entry of its own term is applied, a leader may not have applied all that earlier
+    // ones had committed (Raft paper section 8).
+    let caught_up = state
+        .last_applied
+        .is_some_and(|applied| applied.leader_id.term == state.current_term);
+    Leadership {
+        term: state.current_term,
+        leader: state.current_leader,
+        leading: leads && caught_up,
+    }
+}
+
+fn has_quorum(sources: &Sources, state: &RaftMetrics) -> bool {
+    if state.state == ServerState::Leader {
+        if is_sole_voter(state) {
+            return true;
+        }
+        let acked = state.last_quorum_acked;
+        return acked.is_some_and(|acked| acked.elapsed() < limits::QUORUM_SILENCE_MAX);
+    }
+    state.current_leader.is_some() && sources.heard.borrow().elapsed() < limits::QUORUM_SILENCE_MAX
+}

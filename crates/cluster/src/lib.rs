@@ -1,0 +1,39 @@
+//! One durable spool out of several nodes: openraft, RocksDB, and the talk between peers.
+//!
+//! ```text
+//!   Intake ──▶ propose ──▶ openraft ──▶ store/log   fsync'd here and on a majority: 250 is true
+//!                 │            │
+//!      (on a follower)         └──────▶ store/machine ──▶ spool::apply ──▶ one batch
+//!                 ▼
+//!             peer/…  ──▶ the leader's propose
+//!
+//!   Outbox ◀── store/tables
+//! ```
+//!
+//! This room knows nothing of SMTP dialogues, DNS, or the configuration file.
+
+mod cluster;
+mod codec;
+mod config;
+mod disk;
+mod founding;
+mod housekeeping;
+mod leadership;
+mod limits;
+mod metrics;
+mod pass;
+mod peer;
+mod ports;
+mod propose;
+mod queries;
+mod raft;
+mod start;
+mod status;
+mod store;
+
+pub use cluster::Cluster;
+pub use config::{Config, Founding, FreeSpace, PeerTls};
+pub use metrics::Metrics;
+pub use queries::RequestError;
+pub use start::StartError;
+pub use status::{ClusterStatus, Leadership, MemberStatus};

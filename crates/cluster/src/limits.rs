@@ -1,0 +1,80 @@
+//! Every limit of this room, with its reason.
+
+use std::time::Duration;
+
+/// A leader is heard from this often. Several of these fit into the shortest election timeout, so
+/// that one lost packet or one slow fsync elects nobody.
+pub(crate) const HEARTBEAT_MS: u64 = 200;
+
+/// A follower that has heard nothing for between these two stands for election. Ten times a wide
+/// area round trip (Raft paper section 5.6), and short enough for a sender to see a pause only.
+pub(crate) const ELECTION_MIN_MS: u64 = 800;
+/// See [`ELECTION_MIN_MS`].
+pub(crate) const ELECTION_MAX_MS: u64 = 1600;
+
+/// Without a sign of the quorum for so long, the SMTP port is closed: two elections' worth.
+pub(crate) const QUORUM_SILENCE_MAX: Duration = Duration::from_millis(2 * ELECTION_MAX_MS);
+
+/// Entries in one append request at most.
+pub(crate) const APPEND_ENTRIES_MAX: u64 = 512;
+/// Octets of entries in one append request, unless a single entry is larger: some milliseconds of a
+/// gigabit link, so that nothing waits long behind it.
+pub(crate) const APPEND_BYTES_MAX: usize = 1 << 20;
+/// A peer's message is refused above this: one request of entries with the largest piece.
+pub(crate) const PEER_MESSAGE_BYTES_MAX: usize = 8 << 20;
+/// HTTP/2 window of one stream between peers; the default 64 KiB would cap a link of 50 ms at
+/// about 1 MB/s.
+pub(crate) const PEER_STREAM_WINDOW: u32 = 4 << 20;
+/// HTTP/2 window of a whole connection between peers.
+pub(crate) const PEER_CONNECTION_WINDOW: u32 = 16 << 20;
+
+/// How long a connection to a peer may take to open.
+pub(crate) const PEER_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a peer may take to answer a small request.
+pub(crate) const PEER_REPLY_TIMEOUT: Duration = Duration::from_secs(2);
+/// A follower that acknowledges nothing for so long while entries are on their way is treated as
+/// gone, and its stream opened anew.
+pub(crate) const APPEND_REPLY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a whole snapshot may take to send and install.
+pub(crate) const SNAPSHOT_TIMEOUT_MS: u64 = 3_600_000;
+/// A snapshot's receiver gives up when no record comes for so long.
+pub(crate) const SNAPSHOT_SILENCE_MAX: Duration = Duration::from_secs(30);
+/// Octets of records in one message of a snapshot.
+pub(crate) const SNAPSHOT_CHUNK_BYTES: usize = 1 << 20;
+
+/// Octets of bodies that this node has proposed and that are not committed yet. Senders wait when
+/// it is reached.
+pub(crate) const PROPOSED_BYTES_MAX: usize = 64 << 20;
+/// Commands in one request that passes them to the leader.
+pub(crate) const PASS_COMMANDS_MAX: usize = 512;
+/// Octets of commands in one request that passes them to the leader.
+pub(crate) const PASS_BYTES_MAX: usize = 1 << 20;
+/// Such requests on their way at the same time.
+pub(crate) const PASSES_IN_FLIGHT_MAX: usize = 8;
+/// Commands that wait to be passed on.
+pub(crate) const PASS_QUEUE_MAX: usize = 4096;
+/// How long the leader may take to answer such a request before it is asked again.
+pub(crate) const PASS_REPLY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pause before asking again, when nobody leads or the leader did not answer.
+pub(crate) const PROPOSE_AGAIN_AFTER: Duration = Duration::from_millis(50);
+
+/// Octets of log entries kept in memory, so that replication and apply do not read them back from
+/// the disk.
+pub(crate) const LOG_CACHE_BYTES_MAX: usize = 32 << 20;
+/// Jobs that wait for the log's writer.
+pub(crate) const LOG_JOBS_MAX: usize = 4096;
+/// Octets that go into one fsync.
+pub(crate) const LOG_BATCH_BYTES_MAX: usize = 4 << 20;
+/// Entries that are applied in one batch.
+pub(crate) const APPLY_ENTRIES_MAX: usize = 1024;
+
+/// How often abandoned stages and old ids are swept.
+pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+/// How often the free disk space is looked at.
+pub(crate) const DISK_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a request of an operator may take.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Messages that one read of the queue returns at most.
+pub(crate) const READ_MESSAGES_MAX: usize = 1000;
+/// Stages that wait to be discarded; what does not fit is swept later.
+pub(crate) const DISCARDS_MAX: usize = 1024;

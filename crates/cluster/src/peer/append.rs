@@ -1,0 +1,62 @@
+//! Append requests and their answers as they travel.
+
+use api::peer::v1 as pb;
+use openraft::raft::{AppendEntriesRequest, StreamAppendError, StreamAppendResult};
+
+use crate::{
+    codec::{self, CodecError},
+    raft::Types,
+    store::GROUP,
+};
+
+pub(super) fn request_to(request: AppendEntriesRequest<Types>) -> pb::AppendRequest {
+    pb::AppendRequest {
+        group: GROUP,
+        vote: Some(codec::vote_to(&request.vote)),
+        prev_log_id: request.prev_log_id.map(codec::log_id_to),
+        entries: request.entries.into_iter().map(codec::entry_to).collect(),
+        leader_commit: request.leader_commit.map(codec::log_id_to),
+    }
+}
+
+pub(super) fn request_from(
+    request: pb::AppendRequest,
+) -> Result<AppendEntriesRequest<Types>, CodecError> {
+    Ok(AppendEntriesRequest {
+        vote: codec::vote_from(request.vote)?,
+        prev_log_id: request.prev_log_id.map(codec::log_id_from),
+        entries: request
+            .entries
+            .into_iter()
+            .map(codec::entry_from)
+            .collect::<Result<_, _>>()?,
+        leader_commit: request.leader_commit.map(codec::log_id_from),
+    })
+}
+
+pub(super) fn answer_to(answer: StreamAppendResult<Types>) -> pb::AppendResponse {
+    use pb::append_response::{Matched, Result as Kind};
+    let kind = match answer {
+        Ok(log_id) => Kind::Matched(Matched {
+            log_id: log_id.map(codec::log_id_to),
+        }),
+        Err(StreamAppendError::Conflict(log_id)) => Kind::Conflict(codec::log_id_to(log_id)),
+        Err(StreamAppendError::HigherVote(vote)) => Kind::HigherVote(codec::vote_to(&vote)),
+    };
+    pb::AppendResponse { result: Some(kind) }
+}
+
+pub(super) fn answer_from(
+    answer: pb::AppendResponse,
+) -> Result<StreamAppendResult<Types>, CodecError> {
+    use pb::append_response::Result as Kind;
+    Ok(
+        match codec::required(answer.result, "answer to an append")? {
+            Kind::Matched(matched) => Ok(matched.log_id.map(codec::log_id_from)),
+            Kind::Conflict(log_id) => Err(StreamAppendError::Conflict(codec::log_id_from(log_id))),
+            Kind::HigherVote(vote) => {
+                Err(StreamAppendError::HigherVote(codec::vote_from(Some(vote))?))
+            }
+        },
+    )
+}

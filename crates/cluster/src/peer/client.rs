@@ -1,0 +1,253 @@
+//! What openraft sends to other nodes.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::{Stream, StreamExt as _, future::BoxFuture, stream::BoxStream};
+use openraft::{
+    RaftNetworkFactory, RaftNetworkV2,
+    errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable},
+    network::RPCOption,
+    raft::{
+        AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult,
+        TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
+    },
+};
+use tokio::time::timeout;
+
+use super::{
+    append,
+    connect::{PeerClient, Peers},
+    snapshot,
+};
+use crate::{
+    codec::{self, CodecError},
+    limits,
+    raft::{Member, Types, Vote},
+    store::{GROUP, SnapshotData},
+};
+
+type Snapshot = openraft::alias::SnapshotOf<Types, SnapshotData>;
+
+/// Makes a client for each peer and purpose, each with a connection of its own: heartbeats never
+/// wait behind bodies, nor either behind a snapshot.
+#[derive(Clone, Debug)]
+pub(crate) struct Network {
+    peers: Peers,
+}
+
+impl Network {
+    pub(crate) const fn new(peers: Peers) -> Self {
+        Self { peers }
+    }
+}
+
+impl RaftNetworkFactory<Types> for Network {
+    type Network = PeerLink;
+
+    async fn new_client(&mut self, target: u64, member: &Member) -> PeerLink {
+        let client = self.peers.client(&member.address, Some(target));
+        PeerLink {
+            client: client.map_err(|error| error.to_string()),
+        }
+    }
+}
+
+/// The way to one peer for one purpose.
+pub(crate) struct PeerLink {
+    /// Or why the member's address can not be used.
+    client: Result<PeerClient, String>,
+}
+
+impl PeerLink {
+    /// Shares the connection.
+    fn client(&self) -> Result<PeerClient, RPCError<Types>> {
+        self.client.clone().map_err(unreachable)
+    }
+}
+
+/// A peer that can not be talked to now: openraft waits a little before it tries again.
+fn unreachable(status: impl ToString) -> RPCError<Types> {
+    RPCError::Unreachable(Unreachable::from_string(status))
+}
+
+fn garbled(error: CodecError) -> RPCError<Types> {
+    RPCError::Network(NetworkError::new(&error))
+}
+
+async fn in_time<T>(
+    span: Duration,
+    call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+) -> Result<T, RPCError<Types>> {
+    match timeout(span, call).await {
+        Ok(Ok(response)) => Ok(response.into_inner()),
+        Ok(Err(status)) => Err(unreachable(status)),
+        Err(_) => Err(unreachable(format!("no answer within {span:?}"))),
+    }
+}
+
+fn vote_request_to(request: VoteRequest<Types>) -> api::peer::v1::VoteRequest {
+    api::peer::v1::VoteRequest {
+        group: GROUP,
+        vote: Some(codec::vote_to(&request.vote)),
+        last_log_id: request.last_log_id.map(codec::log_id_to),
+        leadership_transfer: request.leadership_transfer,
+    }
+}
+
+fn vote_response_from(
+    response: api::peer::v1::VoteResponse,
+) -> Result<VoteResponse<Types>, CodecError> {
+    let vote = codec::vote_from(response.vote)?;
+    Ok(VoteResponse::new(
+        vote,
+        response.last_log_id.map(codec::log_id_from),
+        response.granted,
+    ))
+}
+
+impl RaftNetworkV2<Types> for PeerLink {
+    type SnapshotData = SnapshotData;
+
+    async fn append_entries(
+        &mut self,
+        request: AppendEntriesRequest<Types>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
+        let mut answers = self
+            .stream_append(futures::stream::iter([request]), option)
+            .await?;
+        match answers.next().await {
+            Some(answer) => Ok(AppendEntriesResponse::from(answer?)),
+            None => Err(unreachable("the peer closed the stream without an answer")),
+        }
+    }
+
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
+        _option: RPCOption,
+    ) -> BoxFuture<
+        's,
+        Result<BoxStream<'s, Result<StreamAppendResult<Types>, RPCError<Types>>>, RPCError<Types>>,
+    >
+    where
+        S: Stream<Item = AppendEntriesRequest<Types>> + Send + Unpin + 'static,
+    {
+        Box::pin(async move {
+            let mut client = self.client()?;
+            let unanswered = Arc::new(AtomicU64::new(0));
+            let sent = Arc::clone(&unanswered);
+            let requests = input.map(move |request| {
+                sent.fetch_add(1, Ordering::Relaxed);
+                append::request_to(request)
+            });
+            let answers = in_time(limits::PEER_REPLY_TIMEOUT, client.append(requests)).await?;
+            let watched = Watched {
+                answers,
+                unanswered,
+            };
+            let answers = futures::stream::unfold(Some(watched), |watched| async {
+                let mut watched = watched?;
+                let answer = watched.next().await?;
+                let go_on = matches!(answer, Ok(Ok(_)));
+                Some((answer, go_on.then_some(watched)))
+            });
+            Ok(answers.boxed())
+        })
+    }
+
+    async fn vote(
+        &mut self,
+        request: VoteRequest<Types>,
+        _option: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        let mut client = self.client()?;
+        let call = client.vote(vote_request_to(request));
+        vote_response_from(in_time(limits::PEER_REPLY_TIMEOUT, call).await?).map_err(garbled)
+    }
+
+    async fn pre_vote(
+        &mut self,
+        request: VoteRequest<Types>,
+        _option: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        let mut client = self.client()?;
+        let call = client.pre_vote(vote_request_to(request));
+        vote_response_from(in_time(limits::PEER_REPLY_TIMEOUT, call).await?).map_err(garbled)
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: Snapshot,
+        cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
+        _option: RPCOption,
+    ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
+        let mut client = self.client()?;
+        let chunks =
+            snapshot::chunks(&vote, snapshot).map_err(|error| NetworkError::new(&error))?;
+        let whole = Duration::from_millis(limits::SNAPSHOT_TIMEOUT_MS);
+        tokio::select! {
+            response = in_time(whole, client.install_snapshot(chunks)) => {
+                let vote = codec::vote_from(response?.vote).map_err(garbled)?;
+                Ok(SnapshotResponse::new(vote))
+            }
+            closed = cancel => Err(StreamingError::Closed(closed)),
+        }
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<Types>,
+        _option: RPCOption,
+    ) -> Result<TransferLeaderResponse<Types>, RPCError<Types>> {
+        let mut client = self.client()?;
+        let from_leader = *request.from_leader();
+        let message = api::peer::v1::TransferLeaderRequest {
+            group: GROUP,
+            from_leader: Some(codec::vote_to(&from_leader)),
+            to_node_id: *request.to_node_id(),
+            last_log_id: request.last_log_id().copied().map(codec::log_id_to),
+        };
+        let answer = in_time(limits::PEER_REPLY_TIMEOUT, client.transfer_leader(message)).await?;
+        match answer.refused {
+            None => Ok(Ok(())),
+            Some(why) => Err(unreachable(why)),
+        }
+    }
+}
+
+/// Answers to appends, given up when the peer stays silent although some are due. An idle stream
+/// may be silent for ever.
+struct Watched {
+    answers: tonic::Streaming<api::peer::v1::AppendResponse>,
+    unanswered: Arc<AtomicU64>,
+}
+
+impl Watched {
+    async fn next(&mut self) -> Option<Result<StreamAppendResult<Types>, RPCError<Types>>> {
+        loop {
+            let waited_for = self.unanswered.load(Ordering::Relaxed) > 0;
+            match timeout(limits::APPEND_REPLY_TIMEOUT, self.answers.next()).await {
+                Ok(None) => return None,
+                Ok(Some(Ok(answer))) => {
+                    self.unanswered.fetch_sub(1, Ordering::Relaxed);
+                    return Some(append::answer_from(answer).map_err(garbled));
+                }
+                Ok(Some(Err(status))) => return Some(Err(unreachable(status))),
+                Err(_) if waited_for => {
+                    let silent = limits::APPEND_REPLY_TIMEOUT;
+                    return Some(Err(unreachable(format!("no answer within {silent:?}"))));
+                }
+                Err(_) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Who talks to whom, in the metadata of every call.
+
+use std::sync::Arc;
+
+use tonic::{
+    Status,
+    metadata::{Ascii, MetadataMap, MetadataValue},
+};
+
+use crate::store::Tables;
+
+const CLUSTER: &str = "layover-cluster";
+const FROM: &str = "layover-from";
+const TO: &str = "layover-to";
+
+/// This node, and the cluster it belongs to once that has a name.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) node_id: u64,
+    pub(crate) tables: Arc<Tables>,
+}
+
+impl Identity {
+    pub(crate) fn cluster(&self) -> Option<u128> {
+        self.tables.figures().cluster
+    }
+
+    /// Writes who calls whom into a call.
+    pub(super) fn sign(&self, metadata: &mut MetadataMap, to: Option<u64>) {
+        metadata.insert(FROM, MetadataValue::from(self.node_id));
+        if let Some(to) = to {
+            metadata.insert(TO, MetadataValue::from(to));
+        }
+        if let Some(cluster) = self.cluster()
+            && let Ok(cluster) = MetadataValue::try_from(format!("{cluster:032x}"))
+        {
+            metadata.insert(CLUSTER, cluster);
+        }
+    }
+
+    /// Refuses a call that is meant for another node or comes from another cluster. A node that
+    /// has no cluster yet is told its name by the log, so it listens to anyone who names it.
+    pub(super) fn check(&self, metadata: &MetadataMap) -> Result<u64, Status> {
+        let from: u64 = number(metadata.get(FROM))
+            .ok_or_else(|| Status::invalid_argument("layover-from is missing"))?;
+        if number(metadata.get(TO)).is_some_and(|to: u64| to != self.node_id) {
+            return Err(Status::failed_precondition(format!(
+                "this is node {}, not the node that was called",
+                self.node_id
+            )));
+        }
+        let theirs = metadata.get(CLUSTER).and_then(|value| value.to_str().ok());
+        let theirs = theirs.and_then(|text| u128::from_str_radix(text, 16).ok());
+        match (self.cluster(), theirs) {
+            (Some(ours), Some(theirs)) if ours != theirs => {
+                Err(Status::failed_precondition(format!(
+                    "node {} belongs to cluster {ours:032x}, the caller to {theirs:032x}",
+                    self.node_id
+                )))
+            }
+            _ => Ok(from),
+        }
+    }
+}
+
+fn number(value: Option<&MetadataValue<Ascii>>) -> Option<u64> {
+    value?.to_str().ok()?.parse().ok()
+}

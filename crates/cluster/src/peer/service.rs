@@ -1,0 +1,278 @@
+//! What other nodes ask of this one.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use api::peer::v1::{self as pb, peer_server::Peer};
+use futures::{Stream, StreamExt as _, stream::BoxStream};
+use openraft::{
+    Instant as _,
+    raft::{TransferLeaderRequest, VoteRequest},
+};
+use tokio::sync::{Mutex, Semaphore, watch};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{Identity, append, snapshot};
+use crate::{
+    codec::{self, CodecError},
+    limits,
+    raft::{Proposal, Raft, Types, Vote},
+    store::GROUP,
+};
+
+/// This node's end of the talk between peers.
+pub(crate) struct Served {
+    raft: Raft,
+    identity: Identity,
+    /// When a leader was last heard from.
+    heard: watch::Sender<Instant>,
+    /// Octets that others have passed to this leader and that are not committed yet, in KiB.
+    passed: Arc<Semaphore>,
+    /// One snapshot is received at a time: they share their place on the disk.
+    receiving: Mutex<()>,
+}
+
+impl Served {
+    pub(crate) fn new(raft: Raft, identity: Identity, heard: watch::Sender<Instant>) -> Self {
+        let passed = Arc::new(Semaphore::new(limits::PROPOSED_BYTES_MAX / 1024));
+        Self {
+            raft,
+            identity,
+            heard,
+            passed,
+            receiving: Mutex::new(()),
+        }
+    }
+
+    fn check<T>(&self, request: &Request<T>) -> Result<u64, Status> {
+        self.identity.check(request.metadata())
+    }
+
+    async fn propose_all(
+        &self,
+        commands: Vec<spool::Command>,
+    ) -> Result<Vec<pb::Proposed>, Status> {
+        use pb::proposed::Result as Kind;
+        let count = commands.len();
+        let proposals = commands.into_iter().map(Proposal);
+        let mut answers = self
+            .raft
+            .client_write_many(proposals)
+            .await
+            .map_err(stopped)?;
+        let mut results = Vec::with_capacity(count);
+        while let Some(answer) = answers.next().await {
+            let kind = match answer.map_err(stopped)? {
+                Ok(written) => match written.response.0 {
+                    Some(outcome) => Kind::Outcome(codec::outcome_to(&outcome)),
+                    None => Kind::NotLeading(pb::NotLeading { leader: None }),
+                },
+                Err(error) => {
+                    let leader = openraft::TryAsRef::try_as_ref(&error).and_then(
+                        |forward: &openraft::errors::ForwardToLeader<Types>| forward.leader_id,
+                    );
+                    Kind::NotLeading(pb::NotLeading { leader })
+                }
+            };
+            results.push(pb::Proposed { result: Some(kind) });
+        }
+        Ok(results)
+    }
+}
+
+fn garbled(error: CodecError) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
+fn stopped(error: impl std::fmt::Display) -> Status {
+    Status::unavailable(format!("this node has stopped: {error}"))
+}
+
+fn right_group(group: u32) -> Result<(), Status> {
+    if group == GROUP {
+        Ok(())
+    } else {
+        Err(Status::failed_precondition(format!(
+            "there is no group {group} here"
+        )))
+    }
+}
+
+fn vote_request_from(request: pb::VoteRequest) -> Result<VoteRequest<Types>, Status> {
+    right_group(request.group)?;
+    let vote = codec::vote_from(request.vote).map_err(garbled)?;
+    let mut asked = VoteRequest::new(vote, request.last_log_id.map(codec::log_id_from));
+    asked.leadership_transfer = request.leadership_transfer;
+    Ok(asked)
+}
+
+fn vote_response_to(response: &openraft::raft::VoteResponse<Types>) -> pb::VoteResponse {
+    pb::VoteResponse {
+        vote: Some(codec::vote_to(&response.vote)),
+        granted: response.vote_granted,
+        last_log_id: response.last_log_id.map(codec::log_id_to),
+    }
+}
+
+/// The requests of a stream up to the first that makes no sense, each noted as a sign of life.
+fn understood(
+    requests: Streaming<pb::AppendRequest>,
+    heard: watch::Sender<Instant>,
+) -> impl Stream<Item = openraft::raft::AppendEntriesRequest<Types>> + Send + 'static {
+    let requests = requests.map(move |request| {
+        let request = request.ok().filter(|request| request.group == GROUP)?;
+        let request = append::request_from(request)
+            .inspect_err(|error| tracing::error!(%error, "an append makes no sense"))
+            .ok()?;
+        heard.send_replace(Instant::now());
+        Some(request)
+    });
+    requests
+        .take_while(|request| std::future::ready(request.is_some()))
+        .filter_map(std::future::ready)
+}
+
+#[tonic::async_trait]
+impl Peer for Served {
+    type AppendStream = BoxStream<'static, Result<pb::AppendResponse, Status>>;
+
+    async fn append(
+        &self,
+        request: Request<Streaming<pb::AppendRequest>>,
+    ) -> Result<Response<Self::AppendStream>, Status> {
+        self.check(&request)?;
+        let requests = understood(request.into_inner(), self.heard.clone());
+        let answers = self.raft.stream_append(Box::pin(requests));
+        let answers = answers.map(|answer| match answer {
+            Ok(answer) => Ok(append::answer_to(answer)),
+            Err(fatal) => Err(stopped(fatal)),
+        });
+        Ok(Response::new(answers.boxed()))
+    }
+
+    async fn vote(
+        &self,
+        request: Request<pb::VoteRequest>,
+    ) -> Result<Response<pb::VoteResponse>, Status> {
+        self.check(&request)?;
+        let asked = vote_request_from(request.into_inner())?;
+        let response = self.raft.vote(asked).await.map_err(stopped)?;
+        Ok(Response::new(vote_response_to(&response)))
+    }
+
+    async fn pre_vote(
+        &self,
+        request: Request<pb::VoteRequest>,
+    ) -> Result<Response<pb::VoteResponse>, Status> {
+        self.check(&request)?;
+        let asked = vote_request_from(request.into_inner())?;
+        let response = self.raft.pre_vote(asked).await.map_err(stopped)?;
+        Ok(Response::new(vote_response_to(&response)))
+    }
+
+    async fn install_snapshot(
+        &self,
+        request: Request<Streaming<pb::SnapshotChunk>>,
+    ) -> Result<Response<pb::SnapshotResponse>, Status> {
+        let from = self.check(&request)?;
+        let Ok(_alone) = self.receiving.try_lock() else {
+            return Err(Status::unavailable("another snapshot is being received"));
+        };
+        tracing::info!(from, "receiving a snapshot");
+        let tables = Arc::clone(&self.identity.tables);
+        let (vote, snapshot): (Vote, _) = snapshot::receive(tables, request.into_inner())
+            .await
+            .map_err(|error| Status::aborted(error.to_string()))?;
+        tracing::info!(from, last_log_id = ?snapshot.meta.last_log_id, "installing a snapshot");
+        let response = self
+            .raft
+            .install_full_snapshot(vote, snapshot)
+            .await
+            .map_err(stopped)?;
+        let vote = Some(codec::vote_to(&response.vote));
+        Ok(Response::new(pb::SnapshotResponse { vote }))
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: Request<pb::TransferLeaderRequest>,
+    ) -> Result<Response<pb::TransferLeaderResponse>, Status> {
+        self.check(&request)?;
+        let request = request.into_inner();
+        right_group(request.group)?;
+        let transfer = TransferLeaderRequest::new(
+            codec::vote_from(request.from_leader).map_err(garbled)?,
+            request.to_node_id,
+            request.last_log_id.map(codec::log_id_from),
+        );
+        let answer = self
+            .raft
+            .handle_transfer_leader(transfer)
+            .await
+            .map_err(stopped)?;
+        let refused = answer.err().map(|error| error.to_string());
+        Ok(Response::new(pb::TransferLeaderResponse { refused }))
+    }
+
+    async fn propose(
+        &self,
+        request: Request<pb::ProposeRequest>,
+    ) -> Result<Response<pb::ProposeResponse>, Status> {
+        self.check(&request)?;
+        let request = request.into_inner();
+        right_group(request.group)?;
+        let kib = prost::Message::encoded_len(&request).div_ceil(1024);
+        let kib = u32::try_from(kib).map_err(|_| Status::resource_exhausted("too large"))?;
+        let _budget = self
+            .passed
+            .acquire_many(kib)
+            .await
+            .map_err(|_| Status::unavailable("shutting down"))?;
+        let commands: Result<Vec<_>, _> = request
+            .commands
+            .into_iter()
+            .map(codec::command_from)
+            .collect();
+        let results = self.propose_all(commands.map_err(garbled)?).await?;
+        Ok(Response::new(pb::ProposeResponse { results }))
+    }
+
+    async fn hello(
+        &self,
+        request: Request<pb::HelloRequest>,
+    ) -> Result<Response<pb::HelloResponse>, Status> {
+        self.check(&request)?;
+        let cluster = self
+            .identity
+            .cluster()
+            .map(|name| codec::id_to(spool::MessageId(name)));
+        Ok(Response::new(pb::HelloResponse {
+            node_id: self.identity.node_id,
+            cluster,
+        }))
+    }
+
+    async fn followers(
+        &self,
+        request: Request<pb::FollowersRequest>,
+    ) -> Result<Response<pb::FollowersResponse>, Status> {
+        self.check(&request)?;
+        let metrics = crate::raft::metrics(&self.raft);
+        let replication = metrics.replication.unwrap_or_default();
+        let heartbeat = metrics.heartbeat.unwrap_or_default();
+        let silent = |id: &u64| {
+            let heard = heartbeat.get(id).copied().flatten();
+            heard.map_or(Duration::MAX, |heard| heard.elapsed())
+        };
+        let followers = replication.iter().map(|(id, matched)| pb::Follower {
+            node_id: *id,
+            matched_index: matched.map_or(0, |matched| matched.index),
+            silent_ms: u64::try_from(silent(id).as_millis()).unwrap_or(u64::MAX),
+        });
+        Ok(Response::new(pb::FollowersResponse {
+            followers: followers.collect(),
+        }))
+    }
+}

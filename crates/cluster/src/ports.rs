@@ -1,0 +1,208 @@
+//! The two doors of the spool, kept by this node.
+
+use std::{io, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use openraft::Instant as _;
+use spool::{
+    Accept, Command, Destination, Due, Intake, Message, MessageId, Outbox, Outcome, Policy,
+    Reachability, Refusal, Report, Stage, Standing, Status, Timestamp,
+    ports::{DeferredCursor, OutboxError},
+};
+
+use crate::{Cluster, leadership, limits, raft};
+
+impl Intake for Cluster {
+    fn policy(&self) -> Option<Arc<Policy>> {
+        Self::policy(self)
+    }
+
+    fn ready(&self) -> Result<(), Refusal> {
+        if self.0.signals.failed.borrow().is_some() {
+            return Err(Refusal::StorageFailed);
+        }
+        if !*self.0.signals.accepting.borrow() {
+            return Err(Refusal::NoQuorum);
+        }
+        if self.0.space.is_full() {
+            return Err(Refusal::DiskFull);
+        }
+        if !self.0.proposer.has_room() {
+            return Err(Refusal::Busy);
+        }
+        Ok(())
+    }
+
+    async fn stage(&self, stage: Stage) -> Result<(), Refusal> {
+        if self.0.space.is_full() {
+            return Err(Refusal::DiskFull);
+        }
+        match self.0.proposer.propose(Command::Stage(stage)).await? {
+            Outcome::StageGone => Err(Refusal::StageGone),
+            Outcome::Done | Outcome::Accepted => Ok(()),
+        }
+    }
+
+    async fn accept(&self, accept: Accept) -> Result<(), Refusal> {
+        if self.0.space.is_full() {
+            return Err(Refusal::DiskFull);
+        }
+        match self
+            .0
+            .proposer
+            .propose(Command::Accept(Box::new(accept)))
+            .await?
+        {
+            Outcome::Accepted => Ok(()),
+            Outcome::StageGone | Outcome::Done => Err(Refusal::StageGone),
+        }
+    }
+
+    fn discard(&self, id: MessageId) {
+        if self.0.discards.try_send(id).is_err() {
+            tracing::debug!(message = %id, "a stage is left to the sweep");
+        }
+    }
+}
+
+impl Outbox for Cluster {
+    fn policy(&self) -> Option<Arc<Policy>> {
+        Self::policy(self)
+    }
+
+    fn destinations(&self) -> Vec<(String, Destination)> {
+        Self::destinations(self)
+    }
+
+    fn destination(&self, domain: &str) -> Destination {
+        self.0
+            .tables
+            .figures()
+            .destinations
+            .get(domain)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    async fn changed_since(&self, seen: u64) -> u64 {
+        let mut changes = self.0.tables.changes();
+        let version = changes
+            .wait_for(|version| *version > seen)
+            .await
+            .map(|version| *version);
+        match version {
+            Ok(version) => version,
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    async fn waiting(
+        &self,
+        domain: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Due>, OutboxError> {
+        let (tables, name) = (Arc::clone(&self.0.tables), domain.to_owned());
+        let limit = limit.min(limits::READ_MESSAGES_MAX);
+        let messages = blocking(move || tables.waiting(&name, after, limit)).await?;
+        Ok(messages
+            .into_iter()
+            .map(|message| due(message, domain))
+            .collect())
+    }
+
+    async fn deferred(
+        &self,
+        domain: &str,
+        after: Option<DeferredCursor>,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(DeferredCursor, Due)>, OutboxError> {
+        let (tables, name) = (Arc::clone(&self.0.tables), domain.to_owned());
+        let limit = limit.min(limits::READ_MESSAGES_MAX);
+        let messages = blocking(move || tables.deferred(&name, after, until, limit)).await?;
+        Ok(messages
+            .into_iter()
+            .map(|(at, message)| (at, due(message, domain)))
+            .collect())
+    }
+
+    async fn piece(&self, id: MessageId, piece: u64) -> Result<Bytes, OutboxError> {
+        let tables = Arc::clone(&self.0.tables);
+        let octets = blocking(move || tables.piece(piece)).await?;
+        octets
+            .map(Bytes::from)
+            .ok_or(OutboxError::PieceMissing { id, piece })
+    }
+
+    async fn report(&self, report: Report) -> Result<(), OutboxError> {
+        self.record(Command::Report(report)).await
+    }
+
+    async fn observe(
+        &self,
+        domain: &str,
+        reachability: Reachability,
+        at: Timestamp,
+    ) -> Result<(), OutboxError> {
+        self.record(Command::Observe {
+            domain: domain.to_owned(),
+            reachability,
+            at,
+        })
+        .await
+    }
+
+    fn lease(&self) -> Option<Duration> {
+        let leader = self.0.raft.as_leader().ok()?;
+        let whole = Duration::from_millis(limits::ELECTION_MIN_MS);
+        if leadership::is_sole_voter(&raft::metrics(&self.0.raft)) {
+            return Some(whole);
+        }
+        whole.checked_sub(leader.last_quorum_acked()?.elapsed())
+    }
+}
+
+impl Cluster {
+    /// What the forwarder found out is true whoever leads now, so it is recorded through any change
+    /// of leader.
+    async fn record(&self, command: Command) -> Result<(), OutboxError> {
+        match self.0.proposer.propose(command).await {
+            Ok(_) => Ok(()),
+            Err(Refusal::NoQuorum | Refusal::ShuttingDown | Refusal::Busy) => {
+                Err(OutboxError::NotLeading)
+            }
+            Err(refusal) => Err(OutboxError::Storage(refusal.to_string())),
+        }
+    }
+}
+
+/// Which recipients of a message are to be tried now, for one domain: those never tried, or, when
+/// there are none, those deferred.
+fn due(message: Message, domain: &str) -> Due {
+    let waits = message.standing(domain) == Some(Standing::Waiting);
+    let recipients = (0_u32..)
+        .zip(&message.recipients)
+        .filter(|(_, recipient)| recipient.domain == domain)
+        .filter(|(_, recipient)| match recipient.status {
+            Status::Pending => true,
+            Status::Deferred { .. } => !waits,
+            Status::Delivered { .. } | Status::Rejected { .. } => false,
+        })
+        .map(|(number, _)| number)
+        .collect();
+    Due {
+        message: Arc::new(message),
+        recipients,
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    read: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, OutboxError> {
+    let read = tokio::task::spawn_blocking(read)
+        .await
+        .map_err(io::Error::other);
+    read.flatten()
+        .map_err(|error| OutboxError::Storage(error.to_string()))
+}

@@ -1,0 +1,141 @@
+//! Getting a command into the log, wherever the leader is.
+
+use std::{sync::Arc, time::Duration};
+
+use openraft::errors::{ClientWriteError, RaftError};
+use spool::{Command, Outcome, Refusal};
+use tokio::{
+    sync::{Semaphore, oneshot, watch},
+    time::timeout,
+};
+
+use crate::{
+    limits,
+    pass::{Pass, PassQueue},
+    raft::{Proposal, Raft, carried_piece},
+    status::Leadership,
+};
+
+/// Proposes commands until they are applied, through any change of leader.
+///
+/// A command may reach the log twice: the first leader may have died between storing and
+/// answering. `spool::apply` knows an id it has seen, so the second changes nothing.
+#[derive(Clone, Debug)]
+pub(crate) struct Proposer {
+    node_id: u64,
+    raft: Raft,
+    leadership: watch::Receiver<Leadership>,
+    passes: PassQueue,
+    /// Octets proposed and not committed yet, in KiB.
+    budget: Arc<Semaphore>,
+    commit_timeout: Duration,
+}
+
+/// What came of one try.
+enum Tried {
+    Applied(Outcome),
+    /// Nobody took it, or nobody knows.
+    Again,
+    Stopped,
+}
+
+impl Proposer {
+    pub(crate) fn new(
+        node_id: u64,
+        raft: Raft,
+        leadership: watch::Receiver<Leadership>,
+        passes: PassQueue,
+        commit_timeout: Duration,
+    ) -> Self {
+        let budget = Arc::new(Semaphore::new(limits::PROPOSED_BYTES_MAX / 1024));
+        Self {
+            node_id,
+            raft,
+            leadership,
+            passes,
+            budget,
+            commit_timeout,
+        }
+    }
+
+    /// Whether the octets in flight leave room for more.
+    pub(crate) fn has_room(&self) -> bool {
+        self.budget.available_permits() > 0
+    }
+
+    /// Returns once a majority has fsync'd the command and this cluster's leader has applied it.
+    pub(crate) async fn propose(&self, command: Command) -> Result<Outcome, Refusal> {
+        let kib = carried_piece(&command)
+            .map_or(0, bytes::Bytes::len)
+            .div_ceil(1024)
+            .max(1);
+        let kib = u32::try_from(kib).map_err(|_| Refusal::Busy)?;
+        let budgeted = async {
+            let _room = self
+                .budget
+                .acquire_many(kib)
+                .await
+                .map_err(|_| Refusal::ShuttingDown)?;
+            self.propose_until_applied(command).await
+        };
+        match timeout(self.commit_timeout, budgeted).await {
+            Ok(result) => result,
+            Err(_) => Err(Refusal::NoQuorum),
+        }
+    }
+
+    async fn propose_until_applied(&self, command: Command) -> Result<Outcome, Refusal> {
+        let mut leadership = self.leadership.clone();
+        loop {
+            let leader = leadership.borrow_and_update().leader;
+            let tried = match leader {
+                Some(leader) if leader == self.node_id => self.write(command.clone()).await,
+                Some(leader) => self.pass(leader, command.clone()).await,
+                None => Tried::Again,
+            };
+            match tried {
+                Tried::Applied(outcome) => return Ok(outcome),
+                Tried::Stopped => return Err(Refusal::StorageFailed),
+                Tried::Again => {
+                    // The next leader may be known at once, or the same one be asked again.
+                    let changed = timeout(limits::PROPOSE_AGAIN_AFTER, leadership.changed());
+                    if let Ok(Err(_)) = changed.await {
+                        return Err(Refusal::ShuttingDown);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn write(&self, command: Command) -> Tried {
+        match self.raft.client_write(Proposal(command)).await {
+            Ok(written) => written.data.0.map_or(Tried::Again, Tried::Applied),
+            Err(RaftError::Fatal(_)) => Tried::Stopped,
+            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => Tried::Again,
+            Err(RaftError::APIError(error)) => {
+                tracing::debug!(%error, "proposal discarded");
+                Tried::Again
+            }
+        }
+    }
+
+    async fn pass(&self, leader: u64, command: Command) -> Tried {
+        let (answer, answered) = oneshot::channel();
+        if self
+            .passes
+            .send(Pass {
+                leader,
+                command,
+                answer,
+            })
+            .await
+            .is_err()
+        {
+            return Tried::Stopped;
+        }
+        match answered.await {
+            Ok(Some(outcome)) => Tried::Applied(outcome),
+            Ok(None) | Err(_) => Tried::Again,
+        }
+    }
+}

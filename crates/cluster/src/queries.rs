@@ -1,0 +1,164 @@
+//! What operators ask.
+
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
+
+use spool::{Command, Message, MessageId, Timestamp, view::Known};
+use tokio::time::timeout;
+
+use crate::{Cluster, ClusterStatus, MemberStatus, limits, raft, store::Tables};
+
+/// Why a request of an operator was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// No quorum answered in time.
+    #[error("no quorum of nodes answered in time; `layover cluster status` shows who is there")]
+    NoQuorum,
+    /// The store failed.
+    #[error("reading the spool failed: {0}")]
+    Storage(#[from] io::Error),
+}
+
+impl Cluster {
+    /// The cluster as this node sees it; on a follower, lag and silence come from the leader.
+    pub async fn status(&self) -> ClusterStatus {
+        let metrics = raft::metrics(&self.0.raft);
+        let leadership = *self.0.signals.leadership.borrow();
+        let last_log_index = metrics.last_log_index.unwrap_or(0);
+        let followers = self.followers(leadership.leader).await;
+        let membership = &metrics.membership_config;
+        let voters: Vec<u64> = membership.voter_ids().collect();
+        let members = membership.nodes().map(|(id, member)| {
+            let follower = followers.get(id);
+            let leads = leadership.leader == Some(*id);
+            MemberStatus {
+                id: *id,
+                address: member.address.clone(),
+                voter: voters.contains(id),
+                lag: if leads {
+                    Some(0)
+                } else {
+                    follower.map(|(matched, _)| last_log_index.saturating_sub(*matched))
+                },
+                silent_ms: if leads {
+                    Some(0)
+                } else {
+                    follower.map(|(_, silent)| *silent)
+                },
+            }
+        });
+        ClusterStatus {
+            cluster: self.0.tables.figures().cluster,
+            node_id: self.0.config.node_id,
+            leadership,
+            accepting: *self.0.signals.accepting.borrow(),
+            last_log_index,
+            last_applied_index: metrics.last_applied.map_or(0, |applied| applied.index),
+            free_bytes: self.0.space.disk().free,
+            members: members.collect(),
+        }
+    }
+
+    /// What the leader knows of its followers: last matched index, and milliseconds of silence.
+    /// Empty when there is no leader, or it does not answer.
+    async fn followers(&self, leader: Option<u64>) -> BTreeMap<u64, (u64, u64)> {
+        let Some(leader) = leader else {
+            return BTreeMap::new();
+        };
+        let metrics = raft::metrics(&self.0.raft);
+        let Some(member) = metrics.membership_config.get_node(&leader) else {
+            return BTreeMap::new();
+        };
+        let Ok(mut client) = self.0.peers.client(&member.address, Some(leader)) else {
+            return BTreeMap::new();
+        };
+        let asked = client.followers(api::peer::v1::FollowersRequest {});
+        match timeout(limits::PEER_REPLY_TIMEOUT, asked).await {
+            Ok(Ok(answer)) => {
+                let followers = answer.into_inner().followers.into_iter();
+                followers
+                    .map(|f| (f.node_id, (f.matched_index, f.silent_ms)))
+                    .collect()
+            }
+            _ => BTreeMap::new(),
+        }
+    }
+
+    /// When the oldest message of a domain that is still to be delivered was received.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn oldest(&self, domain: &str) -> Result<Option<Timestamp>, RequestError> {
+        let domain = domain.to_owned();
+        let oldest = self.read(move |tables| tables.oldest(&domain)).await?;
+        Ok(oldest.map(|message| message.received_at))
+    }
+
+    /// Messages of all domains in order of arrival, those behind place `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn messages(&self, after: u64, limit: usize) -> Result<Vec<Message>, RequestError> {
+        let limit = limit.min(limits::READ_MESSAGES_MAX);
+        self.read(move |tables| tables.messages(after, limit)).await
+    }
+
+    /// One message; `None` when it is not in the spool, or not any more.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn message(&self, id: MessageId) -> Result<Option<Message>, RequestError> {
+        let find = move |tables: &Tables| match tables.known(id)? {
+            Some(Known::Queued(sequence)) => tables.message(sequence),
+            Some(Known::Departed(_)) | None => Ok(None),
+        };
+        self.read(find).await
+    }
+
+    /// The first octets of a message's body, at most `limit`: enough for its header.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn head(&self, message: &Message, limit: usize) -> Result<Vec<u8>, RequestError> {
+        let Some(first) = message.body.pieces.first().copied() else {
+            return Ok(Vec::new());
+        };
+        let octets = self.read(move |tables| tables.piece(first)).await?;
+        let mut octets = octets.unwrap_or_default();
+        octets.truncate(limit);
+        Ok(octets)
+    }
+
+    /// Makes deferred messages due now and wakes the probe; of one domain, or of all.
+    ///
+    /// # Errors
+    /// No quorum answered in time.
+    pub async fn flush(&self, domain: Option<String>) -> Result<(), RequestError> {
+        let flush = Command::Flush {
+            domain,
+            at: self.0.clock.now(),
+        };
+        self.ask(flush, limits::REQUEST_TIMEOUT).await
+    }
+
+    async fn ask(&self, command: Command, within: Duration) -> Result<(), RequestError> {
+        match timeout(within, self.0.proposer.propose(command)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(RequestError::NoQuorum),
+        }
+    }
+
+    /// Octets on the disk, by what they are for.
+    #[must_use]
+    pub fn storage_bytes(&self) -> Vec<(&'static str, u64)> {
+        self.0.store.bytes_by_kind()
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Tables) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, RequestError> {
+        let tables = Arc::clone(&self.0.tables);
+        let read = tokio::task::spawn_blocking(move || read(&tables)).await;
+        Ok(read.map_err(io::Error::other)??)
+    }
+}

@@ -1,0 +1,107 @@
+//! openraft, with our types filled in. No other room names it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use openraft::{async_runtime::watch::WatchReceiver as _, impls::leader_id_std};
+use spool::{Command, Outcome};
+
+use crate::limits;
+
+openraft::declare_raft_types!(
+    /// Standard Raft: one leader a term, and a log id is (term, index).
+    pub(crate) Types:
+        D = Proposal,
+        R = Applied,
+        NodeId = u64,
+        Node = Member,
+        Term = u64,
+        LeaderId = leader_id_std::LeaderId<u64, u64>,
+);
+
+pub(crate) type Raft = openraft::Raft<Types, crate::store::Machine>;
+pub(crate) type LogId = openraft::alias::LogIdOf<Types>;
+pub(crate) type Vote = openraft::alias::VoteOf<Types>;
+pub(crate) type Entry = openraft::alias::EntryOf<Types>;
+pub(crate) type Payload = openraft::alias::PayloadOf<Types>;
+pub(crate) type Membership = openraft::Membership<u64, Member>;
+pub(crate) type StoredMembership = openraft::alias::StoredMembershipOf<Types>;
+pub(crate) type SnapshotMeta = openraft::alias::SnapshotMetaOf<Types>;
+pub(crate) type RaftMetrics = openraft::RaftMetrics<Types>;
+pub(crate) type RaftMetricsWatch = openraft::alias::WatchReceiverOf<Types, RaftMetrics>;
+
+/// A member of the cluster, as the membership entries name it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Member {
+    /// `host:port` of its peer service.
+    pub(crate) address: String,
+}
+
+/// A command of the spool in the log. Written out without the body: openraft formats entries into
+/// its log lines.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Proposal(pub(crate) Command);
+
+impl fmt::Display for Proposal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Command::Found { .. } => f.write_str("found"),
+            Command::Stage(stage) => write!(f, "stage {} {}", stage.id, stage.number),
+            Command::Accept(accept) => write!(f, "accept {}", accept.id),
+            Command::Discard { id } => write!(f, "discard {id}"),
+            Command::Report(report) => write!(f, "report {}", report.attempts.len()),
+            Command::Observe { domain, .. } => write!(f, "observe {domain}"),
+            Command::Flush { domain, .. } => write!(f, "flush {domain:?}"),
+            Command::Sweep { .. } => f.write_str("sweep"),
+        }
+    }
+}
+
+impl fmt::Debug for Proposal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What an entry came to; blank and membership entries come to nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Applied(pub(crate) Option<Outcome>);
+
+impl fmt::Display for Applied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+/// What consensus says of itself now.
+pub(crate) fn metrics(raft: &Raft) -> RaftMetrics {
+    raft.metrics().borrow_watched().clone()
+}
+
+/// The octets that a command carries and that are stored apart from it.
+pub(crate) fn carried_piece(command: &Command) -> Option<&bytes::Bytes> {
+    match command {
+        Command::Stage(stage) if !stage.piece.is_empty() => Some(&stage.piece),
+        Command::Accept(accept) if !accept.tail.is_empty() => Some(&accept.tail),
+        _ => None,
+    }
+}
+
+/// Timing and sizes of consensus.
+pub(crate) fn config(log_keep: u64) -> Result<Arc<openraft::Config>, openraft::ConfigError> {
+    let config = openraft::Config {
+        cluster_name: "layover".to_owned(),
+        heartbeat_interval: limits::HEARTBEAT_MS,
+        election_timeout_min: limits::ELECTION_MIN_MS,
+        election_timeout_max: limits::ELECTION_MAX_MS,
+        max_payload_entries: limits::APPEND_ENTRIES_MAX,
+        install_snapshot_timeout: limits::SNAPSHOT_TIMEOUT_MS,
+        snapshot_policy: openraft::SnapshotPolicy::LogsSinceLast((log_keep / 2).max(1)),
+        max_in_snapshot_log_to_keep: log_keep,
+        replication_lag_threshold: u64::MAX,
+        purge_batch_size: (log_keep / 4).max(1),
+        enable_pre_vote: Some(true),
+        ..openraft::Config::default()
+    };
+    config.validate().map(Arc::new)
+}

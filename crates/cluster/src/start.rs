@@ -1,0 +1,191 @@
+//! Starting a node.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Instant,
+};
+
+use spool::{Clock, Policy};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Cluster, Config, Metrics,
+    cluster::{Running, Space},
+    founding,
+    housekeeping::Housekeeper,
+    leadership::{self, Signals, Sources},
+    limits, pass,
+    peer::{self, Identity, Network, PeerServer, Peers, Served},
+    propose::Proposer,
+    raft::{self, Raft},
+    status::Leadership,
+    store::{self, LogStore, Machine, Store, Tables},
+};
+
+/// The node could not start: one line that says what is wrong and what would be right.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct StartError(pub(crate) String);
+
+/// Puts what was being tried in front of why it failed.
+fn failed<E: std::fmt::Display>(what: impl std::fmt::Display) -> impl FnOnce(E) -> StartError {
+    move |error| StartError(format!("{what}: {error}"))
+}
+
+/// The opened data directory.
+struct Opened {
+    store: Arc<Store>,
+    log: LogStore,
+    tables: Arc<Tables>,
+}
+
+impl Cluster {
+    /// Opens the store, meets the peers and takes part.
+    ///
+    /// # Errors
+    /// One line for the operator: what is wrong and what would be right.
+    pub async fn start(config: Config, clock: Clock, metrics: Metrics) -> Result<Self, StartError> {
+        if let Some(text) = &config.policy {
+            Policy::parse(text).map_err(failed("the policy is wrong"))?;
+        }
+        founding::claim(&config)?;
+        let metrics = Arc::new(metrics);
+        let tls = config.tls.as_ref();
+        let port = PeerServer::bind(config.listen, tls)
+            .await
+            .map_err(failed(format!("[cluster] listen {}", config.listen)))?;
+        let opened = open_store(&config, Arc::clone(&metrics)).await?;
+        let identity = Identity {
+            node_id: config.node_id,
+            tables: Arc::clone(&opened.tables),
+        };
+        let peers = Peers::new(identity, tls).map_err(failed("[cluster] certificates"))?;
+        founding::ask_around(&config, &peers).await?;
+        if opened.tables.figures().policy.is_none() && config.policy.is_none() {
+            return Err(StartError(
+                "[policy] initial is missing: a new cluster is founded with the policy it names"
+                    .to_owned(),
+            ));
+        }
+        let raft = start_raft(&config, &peers, &opened).await?;
+        let running = assemble(config, clock, metrics, raft, peers, opened, port);
+        founding::initialize(&running.config, &running.raft).await?;
+        Ok(Self(Arc::new(running)))
+    }
+}
+
+/// Reading a long write-ahead log back takes a while, so it is done off the runtime's threads.
+async fn open_store(config: &Config, metrics: Arc<Metrics>) -> Result<Opened, StartError> {
+    let path = config.data_dir.join("db");
+    let what = format!("opening the store in {}", path.display());
+    let open = move || {
+        let store = Arc::new(store::open(&path, metrics)?);
+        let tables = Arc::new(Tables::open(Arc::clone(&store))?);
+        let log = LogStore::open(Arc::clone(&store))?;
+        Ok::<_, std::io::Error>(Opened { store, log, tables })
+    };
+    let opened = tokio::task::spawn_blocking(open)
+        .await
+        .map_err(failed(&what))?;
+    opened.map_err(failed(&what))
+}
+
+async fn start_raft(config: &Config, peers: &Peers, opened: &Opened) -> Result<Raft, StartError> {
+    let timing = raft::config(config.log_keep).map_err(failed("the timing of consensus"))?;
+    let network = Network::new(peers.clone());
+    let machine = Machine::new(Arc::clone(&opened.tables));
+    Raft::new(config.node_id, timing, network, opened.log.clone(), machine)
+        .await
+        .map_err(failed("starting consensus on the stored log"))
+}
+
+/// Starts everything that runs beside consensus.
+fn assemble(
+    config: Config,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    raft: Raft,
+    peers: Peers,
+    opened: Opened,
+    port: PeerServer,
+) -> Running {
+    let stop = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    let (heard, last_heard) = watch::channel(Instant::now());
+    let served = Arc::new(Served::new(raft.clone(), peers.identity().clone(), heard));
+    tasks.spawn(serve_peers(port, served, stop.clone()));
+
+    let nobody = Leadership {
+        term: 0,
+        leader: None,
+        leading: false,
+    };
+    let signals = Arc::new(Signals {
+        leadership: watch::Sender::new(nobody),
+        accepting: watch::Sender::new(false),
+        failed: watch::Sender::new(None),
+    });
+    let tables = opened.tables;
+    let sources = Sources {
+        raft: raft.metrics(),
+        heard: last_heard,
+        tables: Arc::clone(&tables),
+        metrics,
+    };
+    tasks.spawn(leadership::watch_leadership(
+        sources,
+        Arc::clone(&signals),
+        stop.clone(),
+    ));
+
+    let (passes, passed) = mpsc::channel(limits::PASS_QUEUE_MAX);
+    tasks.spawn(pass::pass_on(
+        peers.clone(),
+        raft.metrics(),
+        passed,
+        stop.clone(),
+    ));
+    let proposer = Proposer::new(
+        config.node_id,
+        raft.clone(),
+        signals.leadership.subscribe(),
+        passes,
+        config.commit_timeout,
+    );
+    let (discards, discarded) = mpsc::channel(limits::DISCARDS_MAX);
+    let housekeeper = Housekeeper {
+        proposer: proposer.clone(),
+        leadership: signals.leadership.subscribe(),
+        tables: Arc::clone(&tables),
+        clock,
+        policy: config.policy.clone(),
+        discards: discarded,
+    };
+    tasks.spawn(housekeeper.run(stop.clone()));
+    let space = Arc::new(Space::new(config.data_dir.clone(), config.min_free_space));
+    tasks.spawn(Space::watch(Arc::clone(&space), stop.clone()));
+    Running {
+        config,
+        clock,
+        raft,
+        store: opened.store,
+        tables,
+        peers,
+        proposer,
+        signals,
+        space,
+        discards,
+        stop,
+        tasks: Mutex::new(tasks),
+    }
+}
+
+async fn serve_peers(port: PeerServer, served: Arc<Served>, stop: CancellationToken) {
+    if let Err(error) = peer::serve(port, served, stop).await {
+        tracing::error!(%error, "the port for peers has failed; check the [cluster] certificates");
+    }
+}

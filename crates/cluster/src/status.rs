@@ -1,0 +1,49 @@
+//! The cluster as one node sees it.
+
+/// Who leads, as this node sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leadership {
+    /// The Raft term.
+    pub term: u64,
+    /// The leader's id, when one is known.
+    pub leader: Option<u64>,
+    /// Whether this node leads and has applied everything earlier leaders committed: only then may
+    /// the forwarder run here.
+    pub leading: bool,
+}
+
+/// One member of the cluster, as this node sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberStatus {
+    /// Its id.
+    pub id: u64,
+    /// Where it is reached.
+    pub address: String,
+    /// Whether it votes.
+    pub voter: bool,
+    /// How many log entries it lacks; known to the leader only.
+    pub lag: Option<u64>,
+    /// Milliseconds since it last answered the leader; known to the leader only.
+    pub silent_ms: Option<u64>,
+}
+
+/// The cluster, as this node sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterStatus {
+    /// The cluster's name; `None` before it is founded.
+    pub cluster: Option<u128>,
+    /// This node.
+    pub node_id: u64,
+    /// Who leads.
+    pub leadership: Leadership,
+    /// Whether this node can take mail: it sees a quorum and its disk is sound.
+    pub accepting: bool,
+    /// Index of the last entry in this node's log.
+    pub last_log_index: u64,
+    /// Index of the last entry applied here.
+    pub last_applied_index: u64,
+    /// Octets free on the data directory's disk.
+    pub free_bytes: u64,
+    /// Everyone.
+    pub members: Vec<MemberStatus>,
+}

@@ -1,0 +1,321 @@
+//! The Raft log and vote, as openraft uses them.
+
+use std::{
+    fmt::Debug,
+    io,
+    ops::{Bound, RangeBounds},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use futures::Stream;
+use openraft::{
+    LogState, OptionalSend, RaftLogReader,
+    storage::{IOFlushed, RaftLogStorage},
+};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    cache::LogCache,
+    keys,
+    open::{Column, Store},
+    writer::{self, Job},
+};
+use crate::{
+    codec,
+    limits::{APPEND_BYTES_MAX, LOG_JOBS_MAX},
+    raft::{Entry, LogId, Types, Vote},
+};
+
+/// The log of this node. Clones share everything.
+#[derive(Clone, Debug)]
+pub(crate) struct LogStore {
+    store: Arc<Store>,
+    cache: Arc<Mutex<LogCache>>,
+    ends: Arc<Mutex<Ends>>,
+    jobs: mpsc::Sender<Job>,
+}
+
+/// What is asked for so often that it is not read from the disk.
+#[derive(Clone, Debug)]
+struct Ends {
+    vote: Option<Vote>,
+    /// Index of the first entry that is there; behind the last while there is none.
+    first: u64,
+    purged: Option<LogId>,
+    last: Option<LogId>,
+}
+
+impl LogStore {
+    /// Reads where the log stands and starts its writer.
+    pub(crate) fn open(store: Arc<Store>) -> io::Result<Self> {
+        let cache = Arc::new(Mutex::new(LogCache::default()));
+        let (jobs, queue) = mpsc::channel(LOG_JOBS_MAX);
+        writer::spawn(Arc::clone(&store), Arc::clone(&cache), queue)?;
+        let vote = store.get(Column::Raft, keys::raft(writer::VOTE))?;
+        let vote = vote
+            .map(|octets| codec::vote_from(Some(codec::decode(octets.as_slice(), "vote")?)))
+            .transpose()?;
+        let purged = read_log_id(&store, writer::PURGED)?;
+        let first = store
+            .range(Column::Log, &keys::entry(0), keys::entry(u64::MAX).to_vec())
+            .next()
+            .transpose()?
+            .and_then(|(key, _)| keys::entry_index(&key));
+        let last = store.last(Column::Log, &keys::entry(0), keys::entry(u64::MAX).to_vec())?;
+        let last = match last {
+            Some((_, octets)) => Some(read_entry_head(&octets)?),
+            None => purged,
+        };
+        let ends = Arc::new(Mutex::new(Ends {
+            vote,
+            first: first.unwrap_or(u64::MAX),
+            purged,
+            last,
+        }));
+        Ok(Self {
+            store,
+            cache,
+            ends,
+            jobs,
+        })
+    }
+
+    fn ends(&self) -> MutexGuard<'_, Ends> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cache(&self) -> MutexGuard<'_, LogCache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn give(&self, job: Job) -> io::Result<()> {
+        self.jobs.send(job).await.map_err(|_| writer_gone())
+    }
+
+    async fn give_and_wait(
+        &self,
+        job: impl FnOnce(oneshot::Sender<io::Result<()>>) -> Job,
+    ) -> io::Result<()> {
+        let (done, written) = oneshot::channel();
+        self.give(job(done)).await?;
+        written.await.map_err(|_| writer_gone())?
+    }
+
+    /// Entries from `start` up to `end` until their octets exceed `bytes_max`, at least one if
+    /// there is one.
+    async fn read(&self, start: u64, end: u64, bytes_max: usize) -> io::Result<Vec<Entry>> {
+        if start >= end {
+            return Ok(Vec::new());
+        }
+        if let Some(entries) = self.cache().range(start, end, bytes_max) {
+            return Ok(entries);
+        }
+        let store = Arc::clone(&self.store);
+        let read = move || read_entries(&store, start, end, bytes_max);
+        tokio::task::spawn_blocking(read)
+            .await
+            .map_err(io::Error::other)?
+    }
+}
+
+fn writer_gone() -> io::Error {
+    io::Error::other("the log's writer has stopped")
+}
+
+fn read_log_id(store: &Store, name: &str) -> io::Result<Option<LogId>> {
+    let octets = store.get(Column::Raft, keys::raft(name))?;
+    let log_id = octets
+        .map(|octets| codec::decode(octets.as_slice(), "log id"))
+        .transpose()?;
+    Ok(log_id.map(codec::log_id_from))
+}
+
+fn read_entry_head(octets: &[u8]) -> io::Result<LogId> {
+    let entry: api::peer::v1::Entry = codec::decode(octets, "log entry")?;
+    Ok(codec::log_id_from(codec::required(entry.log_id, "log id")?))
+}
+
+fn read_entries(store: &Store, start: u64, end: u64, bytes_max: usize) -> io::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    let mut bytes = 0;
+    let rows = store.range(Column::Log, &keys::entry(start), keys::entry(end).to_vec());
+    for (row, index) in rows.zip(start..end) {
+        let (key, octets) = row?;
+        // A reader that skips a hole would make a follower's log wrong without anyone noticing.
+        if keys::entry_index(&key) != Some(index) {
+            return Err(io::Error::other(format!("log entry {index} is missing")));
+        }
+        let mut stored: api::peer::v1::Entry = codec::decode(&*octets, "log entry")?;
+        if stored.carries_piece {
+            let piece = store.get(Column::Piece, &key)?.ok_or_else(|| {
+                io::Error::other(format!(
+                    "the piece of a body of log entry {index} is missing"
+                ))
+            })?;
+            if let Some(place) = writer::piece_of(&mut stored) {
+                *place = Bytes::from(piece);
+            }
+        }
+        let entry = codec::entry_from(stored)?;
+        bytes += super::cache::cost(&entry);
+        if bytes > bytes_max && !entries.is_empty() {
+            break;
+        }
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
+impl RaftLogReader<Types> for LogStore {
+    async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
+        &mut self,
+        range: RB,
+    ) -> io::Result<Vec<Entry>> {
+        let (mut start, end) = bounds(&range, self.ends().last);
+        start = start.max(self.ends().first);
+        let mut entries = Vec::new();
+        while start < end {
+            let read = self.read(start, end, APPEND_BYTES_MAX).await?;
+            let Some(last) = read.last() else { break };
+            start = last.log_id.index + 1;
+            entries.extend(read);
+        }
+        Ok(entries)
+    }
+
+    async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
+        Ok(self.ends().vote)
+    }
+
+    /// Bounded by octets: openraft itself counts entries only.
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
+        self.read(start, end, APPEND_BYTES_MAX).await
+    }
+
+    /// In runs of bounded size, as they are consumed: a long range never stands in memory whole.
+    async fn entries_stream<RB>(
+        &mut self,
+        range: RB,
+    ) -> impl Stream<Item = io::Result<Entry>> + OptionalSend
+    where
+        RB: RangeBounds<u64> + Clone + Debug + OptionalSend,
+    {
+        let (start, end) = bounds(&range, self.ends().last);
+        let log = self.clone();
+        let runs = futures::stream::try_unfold(start, move |start| {
+            let log = log.clone();
+            async move {
+                let run = log.read(start, end, APPEND_BYTES_MAX).await?;
+                let next = run.last().map(|last| last.log_id.index + 1);
+                Ok::<_, io::Error>(next.map(|next| (run, next)))
+            }
+        });
+        Box::pin(futures::TryStreamExt::try_flatten(
+            futures::TryStreamExt::map_ok(runs, |run| {
+                futures::stream::iter(run.into_iter().map(Ok))
+            }),
+        ))
+    }
+}
+
+/// A range of indices as start and end (without end), the end not behind the log's.
+fn bounds(range: &impl RangeBounds<u64>, last: Option<LogId>) -> (u64, u64) {
+    let start = match range.start_bound() {
+        Bound::Included(start) => *start,
+        Bound::Excluded(start) => start.saturating_add(1),
+        Bound::Unbounded => 0,
+    };
+    let end = match range.end_bound() {
+        Bound::Included(end) => end.saturating_add(1),
+        Bound::Excluded(end) => *end,
+        Bound::Unbounded => u64::MAX,
+    };
+    (start, end.min(last.map_or(0, |last| last.index + 1)))
+}
+
+impl RaftLogStorage<Types> for LogStore {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> io::Result<LogState<Types>> {
+        let ends = self.ends();
+        Ok(LogState {
+            last_purged_log_id: ends.purged,
+            last_log_id: ends.last,
+        })
+    }
+
+    async fn get_log_reader(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
+        let vote = *vote;
+        self.give_and_wait(|done| Job::SaveVote { vote, done })
+            .await?;
+        self.ends().vote = Some(vote);
+        Ok(())
+    }
+
+    async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
+        match committed {
+            Some(committed) => self.give(Job::SaveCommitted(committed)).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
+        read_log_id(&self.store, writer::COMMITTED)
+    }
+
+    async fn append<I>(&mut self, entries: I, flushed: IOFlushed<Types>) -> io::Result<()>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let entries: Vec<Entry> = entries.into_iter().collect();
+        if let (Some(first), Some(last)) = (entries.first(), entries.last()) {
+            let mut cache = self.cache();
+            entries.iter().for_each(|entry| cache.push(entry.clone()));
+            drop(cache);
+            let mut ends = self.ends();
+            ends.first = ends.first.min(first.log_id.index);
+            ends.last = Some(last.log_id);
+        }
+        self.give(Job::Append {
+            entries,
+            flushed,
+            since: Instant::now(),
+        })
+        .await
+    }
+
+    async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
+        // Waits for the writer, so that no append from before the cut is still on its way when the
+        // next one refills the cache.
+        self.give_and_wait(|done| Job::TruncateAfter { last, done })
+            .await?;
+        self.cache().truncate_after(last.map(|last| last.index));
+        let mut ends = self.ends();
+        ends.last = ends.last.min(last).or(ends.purged);
+        if last.is_none_or(|last| last.index < ends.first) {
+            ends.first = u64::MAX;
+        }
+        Ok(())
+    }
+
+    async fn purge(&mut self, upto: LogId) -> io::Result<()> {
+        self.cache().purge(upto.index);
+        {
+            let mut ends = self.ends();
+            ends.purged = ends.purged.max(Some(upto));
+            ends.first = match ends.last {
+                Some(last) if last.index > upto.index => ends.first.max(upto.index + 1),
+                _ => u64::MAX,
+            };
+            ends.last = ends.last.max(Some(upto));
+        }
+        self.give_and_wait(|done| Job::Purge { upto, done }).await
+    }
+}

@@ -1,0 +1,138 @@
+//! The replicated state machine, as openraft uses it: committed entries go in, the spool's tables
+//! change.
+
+use std::{io, sync::Arc};
+
+use futures::{Stream, StreamExt as _};
+use openraft::{
+    OptionalSend, RaftSnapshotBuilder,
+    storage::{EntryResponder, RaftStateMachine},
+};
+use spool::Command;
+
+use super::{
+    pending::Pending,
+    snapshot::{self, SnapshotData},
+    tables::Tables,
+};
+use crate::{
+    limits::APPLY_ENTRIES_MAX,
+    raft::{Applied, Entry, LogId, Payload, Proposal, SnapshotMeta, StoredMembership, Types},
+};
+
+/// The state machine of this node.
+#[derive(Clone, Debug)]
+pub(crate) struct Machine {
+    tables: Arc<Tables>,
+}
+
+type Snapshot = openraft::alias::SnapshotOf<Types, SnapshotData>;
+
+impl Machine {
+    pub(crate) const fn new(tables: Arc<Tables>) -> Self {
+        Self { tables }
+    }
+}
+
+/// Applies entries in order and writes what they change, with their log ids, in as few batches as
+/// they allow.
+fn apply_entries(tables: &Tables, entries: Vec<Entry>) -> io::Result<Vec<Applied>> {
+    let mut applied = Vec::with_capacity(entries.len());
+    let mut pending = Pending::new(tables);
+    let mut last: Option<LogId> = None;
+    let mut membership: Option<StoredMembership> = None;
+    for entry in entries {
+        let index = entry.log_id.index;
+        let outcome = match entry.payload {
+            Payload::Blank => None,
+            Payload::Membership(config) => {
+                membership = Some(StoredMembership::new(Some(entry.log_id), config));
+                None
+            }
+            Payload::Normal(Proposal(command)) => {
+                // A sweep reads whole tables, which only show what is written.
+                if matches!(command, Command::Sweep { .. })
+                    && !pending.is_empty()
+                    && let Some(last) = last
+                {
+                    pending.commit(last, membership.as_ref())?;
+                    pending = Pending::new(tables);
+                }
+                let (outcome, changes) = spool::apply(&pending, index, command)?;
+                pending.add(changes)?;
+                Some(outcome)
+            }
+        };
+        applied.push(Applied(outcome));
+        last = Some(entry.log_id);
+    }
+    if let Some(last) = last {
+        pending.commit(last, membership.as_ref())?;
+    }
+    Ok(applied)
+}
+
+impl RaftStateMachine<Types> for Machine {
+    type SnapshotData = SnapshotData;
+    type SnapshotBuilder = Self;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        Ok((self.tables.applied()?, self.tables.membership()?))
+    }
+
+    async fn apply<S>(&mut self, entries: S) -> io::Result<()>
+    where
+        S: Stream<Item = io::Result<EntryResponder<Types>>> + Unpin + OptionalSend,
+    {
+        let mut runs = entries.ready_chunks(APPLY_ENTRIES_MAX);
+        while let Some(run) = runs.next().await {
+            let (entries, responders): (Vec<_>, Vec<_>) = run
+                .into_iter()
+                .collect::<io::Result<Vec<_>>>()?
+                .into_iter()
+                .unzip();
+            let tables = Arc::clone(&self.tables);
+            let applied = tokio::task::spawn_blocking(move || apply_entries(&tables, entries))
+                .await
+                .map_err(io::Error::other)??;
+            for (responder, applied) in responders.into_iter().zip(applied) {
+                if let Some(responder) = responder {
+                    responder.send(applied);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMeta,
+        snapshot: SnapshotData,
+    ) -> io::Result<()> {
+        let received = snapshot.received(Arc::clone(&self.tables)).await?;
+        let tables = Arc::clone(&self.tables);
+        let meta = meta.clone();
+        tokio::task::spawn_blocking(move || snapshot::install(&tables, &meta, received))
+            .await
+            .map_err(io::Error::other)?
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
+        let snapshot = snapshot::freeze(Arc::clone(&self.tables)).await?;
+        Ok(snapshot.meta.last_log_id.is_some().then_some(snapshot))
+    }
+}
+
+impl RaftSnapshotBuilder<Types> for Machine {
+    type SnapshotData = SnapshotData;
+
+    /// The tables on the disk are the snapshot, so that building one costs nothing; what is sent to
+    /// a follower is read from them as they stand when it is asked for.
+    async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
+        snapshot::freeze(Arc::clone(&self.tables)).await
+    }
+}

@@ -1,0 +1,282 @@
+//! The one file that knows RocksDB: columns, options, and what "durable" means.
+
+use std::{io, path::Path, sync::Arc, time::Instant};
+
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
+    DBRecoveryMode, Direction, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
+};
+
+use crate::metrics::Metrics;
+
+/// The columns (RocksDB: column families).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Column {
+    /// Log entries without the pieces they carried.
+    Log,
+    /// Pieces of bodies, in blob files, so that compaction does not copy them.
+    Piece,
+    /// Raft's own values and this node's bookkeeping.
+    Raft,
+    /// What `apply` made of the log.
+    Spool,
+}
+
+impl Column {
+    const ALL: [Self; 4] = [Self::Log, Self::Piece, Self::Raft, Self::Spool];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::Piece => "piece",
+            Self::Raft => "raft",
+            Self::Spool => "spool",
+        }
+    }
+}
+
+/// Memory for blocks read from disk, for all columns.
+const BLOCK_CACHE_BYTES: usize = 32 << 20;
+/// Writes gathered in memory before they go to a file: the column of pieces, which gets nearly all
+/// the octets.
+const PIECE_BUFFER_BYTES: usize = 32 << 20;
+/// The same for each of the other columns.
+const BUFFER_BYTES: usize = 8 << 20;
+/// Values from this size on go to blob files.
+const BLOB_BYTES_MIN: u64 = 1 << 10;
+/// A blob file is closed at this size; the smaller, the sooner a file holds only what has left.
+const BLOB_FILE_BYTES: u64 = 64 << 20;
+/// The write-ahead log makes the memory be flushed at this size, so that a restart reads no more.
+const WAL_BYTES_MAX: u64 = 256 << 20;
+/// Files that RocksDB keeps open at most, well below the usual limit of 1024 a process.
+const OPEN_FILES_MAX: i32 = 512;
+/// A file in which this many of so many neighbouring entries are deletions is compacted: queues are
+/// read from their front, where the deletions are.
+const DELETIONS_WINDOW: usize = 4096;
+/// See [`DELETIONS_WINDOW`].
+const DELETIONS_TRIGGER: usize = 2048;
+
+/// The open database.
+pub(crate) struct Store {
+    db: DB,
+    metrics: Arc<Metrics>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("path", &self.db.path())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Opens the database, or makes a new one in an empty directory.
+///
+/// # Errors
+/// What RocksDB says: no permission, a damaged file, another process that has it open.
+pub(crate) fn open(path: &Path, metrics: Arc<Metrics>) -> io::Result<Store> {
+    let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
+    let columns = Column::ALL
+        .map(|column| ColumnFamilyDescriptor::new(column.name(), column_options(column, &cache)));
+    let db = DB::open_cf_descriptors(&database_options(), path, columns).map_err(failed)?;
+    Ok(Store { db, metrics })
+}
+
+fn database_options() -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    options.set_max_open_files(OPEN_FILES_MAX);
+    options.set_max_total_wal_size(WAL_BYTES_MAX);
+    options.set_max_background_jobs(2);
+    // An honest crash may leave a torn record at the end of the write-ahead log, and it must be
+    // possible to start again after it: what comes before the tear is kept.
+    options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
+    options.set_track_and_verify_wals_in_manifest(true);
+    options.set_bytes_per_sync(1 << 20);
+    options.set_keep_log_file_num(4);
+    options.set_avoid_unnecessary_blocking_io(true);
+    options
+}
+
+fn column_options(column: Column, cache: &Cache) -> Options {
+    let mut blocks = BlockBasedOptions::default();
+    blocks.set_block_cache(cache);
+    blocks.set_bloom_filter(10.0, false);
+    blocks.set_cache_index_and_filter_blocks(true);
+    blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    let mut options = Options::default();
+    options.set_block_based_table_factory(&blocks);
+    options.set_compression_type(DBCompressionType::None);
+    options.set_write_buffer_size(BUFFER_BYTES);
+    options.set_max_write_buffer_number(4);
+    options.add_compact_on_deletion_collector_factory(DELETIONS_WINDOW, DELETIONS_TRIGGER, 0.5);
+    if column == Column::Piece {
+        options.set_write_buffer_size(PIECE_BUFFER_BYTES);
+        options.set_enable_blob_files(true);
+        options.set_min_blob_size(BLOB_BYTES_MIN);
+        options.set_blob_file_size(BLOB_FILE_BYTES);
+        options.set_enable_blob_gc(true);
+    }
+    options
+}
+
+/// Everything here is reported as an I/O error, which is what openraft takes and what stops the
+/// node.
+fn failed(error: rocksdb::Error) -> io::Error {
+    io::Error::other(error)
+}
+
+/// A key and its value.
+pub(crate) type Row = (Box<[u8]>, Box<[u8]>);
+
+/// Writes that happen together or not at all.
+pub(crate) struct Batch<'s> {
+    store: &'s Store,
+    writes: WriteBatch,
+}
+
+impl Batch<'_> {
+    pub(crate) fn put(&mut self, column: Column, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        self.writes.put_cf(self.store.column(column), key, value);
+    }
+
+    pub(crate) fn delete(&mut self, column: Column, key: impl AsRef<[u8]>) {
+        self.writes.delete_cf(self.store.column(column), key);
+    }
+
+    /// Deletes the keys from `from` up to `to`, without `to`.
+    pub(crate) fn delete_range(
+        &mut self,
+        column: Column,
+        from: impl AsRef<[u8]>,
+        to: impl AsRef<[u8]>,
+    ) {
+        let column = self.store.column(column);
+        self.writes
+            .delete_range_cf(column, from.as_ref(), to.as_ref());
+    }
+
+    /// Writes without waiting for the disk: survives the end of the process, and a power failure
+    /// only once something later was written with [`Batch::write_synced`].
+    pub(crate) fn write(self) -> io::Result<()> {
+        self.store.db.write(self.writes).map_err(failed)
+    }
+
+    /// Writes and fsyncs: returns once this and everything before it survive a power failure.
+    pub(crate) fn write_synced(self) -> io::Result<()> {
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        let began = Instant::now();
+        self.store
+            .db
+            .write_opt(self.writes, &options)
+            .map_err(failed)?;
+        self.store
+            .metrics
+            .storage_fsync_seconds
+            .observe(began.elapsed().as_secs_f64());
+        Ok(())
+    }
+}
+
+impl Store {
+    fn column(&self, column: Column) -> &ColumnFamily {
+        self.db
+            .cf_handle(column.name())
+            .expect("every column is made when the database is opened")
+    }
+
+    pub(crate) fn batch(&self) -> Batch<'_> {
+        Batch {
+            store: self,
+            writes: WriteBatch::default(),
+        }
+    }
+
+    pub(crate) fn get(&self, column: Column, key: impl AsRef<[u8]>) -> io::Result<Option<Vec<u8>>> {
+        self.db.get_cf(self.column(column), key).map_err(failed)
+    }
+
+    /// The keys and values from `from` up to `to` (without `to`), in order.
+    pub(crate) fn range(
+        &self,
+        column: Column,
+        from: &[u8],
+        to: Vec<u8>,
+    ) -> impl Iterator<Item = io::Result<Row>> + use<'_> {
+        let mode = IteratorMode::From(from, Direction::Forward);
+        let rows = self
+            .db
+            .iterator_cf_opt(self.column(column), below(to), mode);
+        rows.map(|row| row.map_err(failed))
+    }
+
+    /// The last key and value from `from` up to `to` (without `to`).
+    pub(crate) fn last(&self, column: Column, from: &[u8], to: Vec<u8>) -> io::Result<Option<Row>> {
+        let mut options = below(to);
+        options.set_iterate_lower_bound(from);
+        let mut rows = self
+            .db
+            .iterator_cf_opt(self.column(column), options, IteratorMode::End);
+        rows.next().transpose().map_err(failed)
+    }
+
+    /// The database as it is now, whatever is written later.
+    pub(crate) fn frozen(&self) -> Frozen<'_> {
+        Frozen {
+            store: self,
+            snapshot: self.db.snapshot(),
+        }
+    }
+
+    /// Octets on the disk by column, without what is still in memory.
+    pub(crate) fn bytes_by_kind(&self) -> Vec<(&'static str, u64)> {
+        let bytes = |column: Column| {
+            let property = |name: &str| {
+                let value = self.db.property_int_value_cf(self.column(column), name);
+                value.ok().flatten().unwrap_or(0)
+            };
+            property("rocksdb.live-sst-files-size") + property("rocksdb.total-blob-file-size")
+        };
+        Column::ALL
+            .map(|column| (column.name(), bytes(column)))
+            .to_vec()
+    }
+
+    pub(crate) const fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+}
+
+/// The database as it was at one moment.
+pub(crate) struct Frozen<'s> {
+    store: &'s Store,
+    snapshot: rocksdb::Snapshot<'s>,
+}
+
+impl Frozen<'_> {
+    pub(crate) fn get(&self, column: Column, key: impl AsRef<[u8]>) -> io::Result<Option<Vec<u8>>> {
+        self.snapshot
+            .get_cf(self.store.column(column), key)
+            .map_err(failed)
+    }
+
+    pub(crate) fn range(
+        &self,
+        column: Column,
+        from: &[u8],
+        to: Vec<u8>,
+    ) -> impl Iterator<Item = io::Result<Row>> + use<'_> {
+        let mode = IteratorMode::From(from, Direction::Forward);
+        let column = self.store.column(column);
+        let rows = self.snapshot.iterator_cf_opt(column, below(to), mode);
+        rows.map(|row| row.map_err(failed))
+    }
+}
+
+fn below(to: Vec<u8>) -> ReadOptions {
+    let mut options = ReadOptions::default();
+    options.set_iterate_upper_bound(to);
+    options
+}

@@ -1,0 +1,228 @@
+//! The spool in the middle of a batch: what is written, with what this batch is about to write on
+//! top. `apply` sees every earlier command of the batch through it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    sync::Arc,
+};
+
+use prost::Message as _;
+use spool::{
+    Change, Destination, Message, MessageId, Policy, Timestamp, View,
+    view::{Known, Staged},
+};
+
+use super::{
+    keys::{self, SpoolKeys, Table},
+    open::Column,
+    tables::{self, Tables},
+};
+use crate::{
+    codec,
+    raft::{LogId, StoredMembership},
+};
+
+/// A batch in the making.
+pub(super) struct Pending<'t> {
+    tables: &'t Tables,
+    keys: SpoolKeys,
+    rows: HashMap<Vec<u8>, Option<Vec<u8>>>,
+    dropped: Vec<u64>,
+    destinations: BTreeMap<String, Destination>,
+    founded: Option<(u128, Arc<Policy>)>,
+}
+
+impl<'t> Pending<'t> {
+    pub(super) fn new(tables: &'t Tables) -> Self {
+        Self {
+            tables,
+            keys: tables.keys(),
+            rows: HashMap::new(),
+            dropped: Vec::new(),
+            destinations: BTreeMap::new(),
+            founded: None,
+        }
+    }
+
+    /// Takes in what one command changes.
+    pub(super) fn add(&mut self, changes: Vec<Change>) -> io::Result<()> {
+        for change in changes {
+            match change {
+                Change::Founded { cluster, policy } => self.add_founded(cluster, policy)?,
+                Change::Message { before, after } => self.add_message(before, after),
+                Change::Known { id, before, after } => self.add_known(id, before, after),
+                Change::Staged { id, after } => {
+                    let octets = after.map(|after| codec::staged_to(after).encode_to_vec());
+                    self.rows.insert(self.keys.staged(id), octets);
+                }
+                Change::DropPiece(index) => self.dropped.push(index),
+                Change::Destination { domain, after } => {
+                    let octets = codec::destination_to(after.clone()).encode_to_vec();
+                    self.rows
+                        .insert(self.keys.destination(&domain), Some(octets));
+                    self.destinations.insert(domain, after);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add_founded(&mut self, cluster: u128, policy: String) -> io::Result<()> {
+        let parsed = tables::parse_policy(&policy)?;
+        let founded = api::spool::v1::Founded {
+            cluster: Some(codec::id_to(MessageId(cluster))),
+            policy,
+        };
+        self.rows.insert(
+            self.keys.table(Table::Founded),
+            Some(founded.encode_to_vec()),
+        );
+        self.founded = Some((cluster, parsed));
+        Ok(())
+    }
+
+    fn add_message(&mut self, before: Option<Box<Message>>, after: Option<Box<Message>>) {
+        let present = before.as_ref().or(after.as_ref());
+        let Some(sequence) = present.map(|message| message.sequence) else {
+            return;
+        };
+        let domains = present.map(|message| message.domains()).unwrap_or_default();
+        for domain in domains {
+            let was = before
+                .as_ref()
+                .and_then(|message| tables::due(message.standing(domain)));
+            let is = after
+                .as_ref()
+                .and_then(|message| tables::due(message.standing(domain)));
+            if was == is {
+                continue;
+            }
+            if let Some(until) = was.filter(|until| until.0 > 0) {
+                self.rows
+                    .insert(self.keys.deferred(domain, until, sequence), None);
+            }
+            if let Some(until) = is.filter(|until| until.0 > 0) {
+                self.rows.insert(
+                    self.keys.deferred(domain, until, sequence),
+                    Some(Vec::new()),
+                );
+            }
+            let due = is.map(|due| due.0.to_be_bytes().to_vec());
+            self.rows.insert(self.keys.queue(domain, sequence), due);
+        }
+        let octets = after.map(|message| codec::message_to(*message).encode_to_vec());
+        self.rows.insert(self.keys.message(sequence), octets);
+    }
+
+    fn add_known(&mut self, id: MessageId, before: Option<Known>, after: Option<Known>) {
+        if let Some(Known::Departed(at)) = before {
+            self.rows.insert(self.keys.departed(at, id), None);
+        }
+        if let Some(Known::Departed(at)) = after {
+            self.rows
+                .insert(self.keys.departed(at, id), Some(Vec::new()));
+        }
+        let octets = after.map(|known| codec::known_to(known).encode_to_vec());
+        self.rows.insert(self.keys.known(id), octets);
+    }
+
+    /// Writes it all, together with how far the log is applied then. Not fsync'd: the log has what
+    /// a power failure takes, and the next fsync of the log carries this with it.
+    pub(super) fn commit(
+        self,
+        applied: LogId,
+        membership: Option<&StoredMembership>,
+    ) -> io::Result<()> {
+        let mut batch = self.tables.store().batch();
+        for (key, value) in &self.rows {
+            match value {
+                Some(value) => batch.put(Column::Spool, key, value),
+                None => batch.delete(Column::Spool, key),
+            }
+        }
+        for index in &self.dropped {
+            batch.put(Column::Raft, keys::dropped(*index), []);
+        }
+        let octets = codec::log_id_to(applied).encode_to_vec();
+        batch.put(Column::Spool, self.keys.table(Table::Applied), octets);
+        if let Some(membership) = membership {
+            let octets = codec::stored_membership_to(membership).encode_to_vec();
+            batch.put(Column::Spool, self.keys.table(Table::Membership), octets);
+        }
+        batch.write()?;
+        if !self.rows.is_empty() {
+            self.tables.publish(|figures| {
+                figures.destinations.extend(self.destinations);
+                if let Some((cluster, policy)) = self.founded {
+                    figures.cluster = Some(cluster);
+                    figures.policy = Some(policy);
+                }
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.dropped.is_empty()
+    }
+}
+
+impl View for Pending<'_> {
+    type Error = io::Error;
+
+    fn policy(&self) -> Option<Arc<Policy>> {
+        let founded = self.founded.as_ref().map(|(_, policy)| Arc::clone(policy));
+        founded.or_else(|| self.tables.figures().policy.clone())
+    }
+
+    fn destination(&self, domain: &str) -> Destination {
+        let pending = self.destinations.get(domain).cloned();
+        pending
+            .or_else(|| self.tables.figures().destinations.get(domain).cloned())
+            .unwrap_or_default()
+    }
+
+    fn domains(&self) -> Vec<String> {
+        let mut domains: Vec<String> = self.tables.figures().destinations.keys().cloned().collect();
+        domains.extend(self.destinations.keys().cloned());
+        domains.sort_unstable();
+        domains.dedup();
+        domains
+    }
+
+    fn known(&self, id: MessageId) -> io::Result<Option<Known>> {
+        match self.rows.get(&self.keys.known(id)) {
+            Some(pending) => pending.as_deref().map(tables::decode_known).transpose(),
+            None => self.tables.known(id),
+        }
+    }
+
+    fn message(&self, sequence: u64) -> io::Result<Option<Message>> {
+        match self.rows.get(&self.keys.message(sequence)) {
+            Some(pending) => pending.clone().map(tables::decode_message).transpose(),
+            None => self.tables.message(sequence),
+        }
+    }
+
+    fn staged(&self, id: MessageId) -> io::Result<Option<Staged>> {
+        match self.rows.get(&self.keys.staged(id)) {
+            Some(pending) => pending.as_deref().map(tables::decode_staged).transpose(),
+            None => self.tables.staged(id),
+        }
+    }
+
+    // A sweep is always the first command of its batch, so nothing pending is overlooked here.
+
+    fn stages_before(&self, at: Timestamp, limit: usize) -> io::Result<Vec<MessageId>> {
+        self.tables.stages_before(at, limit)
+    }
+
+    fn departed_before(
+        &self,
+        at: Timestamp,
+        limit: usize,
+    ) -> io::Result<Vec<(Timestamp, MessageId)>> {
+        self.tables.departed_before(at, limit)
+    }
+}

@@ -1,0 +1,325 @@
+//! The spool's tables as everyone reads them.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{
+        Arc, PoisonError, RwLock, RwLockReadGuard,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use spool::{
+    Destination, Message, MessageId, Policy, Standing, Timestamp,
+    ports::DeferredCursor,
+    view::{Known, Staged},
+};
+use tokio::sync::watch;
+
+use super::{
+    keys::{self, SpoolKeys, Table},
+    open::{Column, Row, Store},
+};
+use crate::{
+    codec,
+    raft::{LogId, StoredMembership},
+};
+
+/// Name of the value that says which incarnation of the tables is the present one.
+pub(super) const INCARNATION: &str = "incarnation";
+
+/// The few things that everyone asks for all the time.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Figures {
+    /// The cluster's name.
+    pub(crate) cluster: Option<u128>,
+    /// The policy in force.
+    pub(crate) policy: Option<Arc<Policy>>,
+    /// Every domain's figures.
+    pub(crate) destinations: BTreeMap<String, Destination>,
+}
+
+/// The spool as it was after the last applied batch.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    store: Arc<Store>,
+    incarnation: AtomicU32,
+    figures: RwLock<Figures>,
+    changes: watch::Sender<u64>,
+}
+
+impl Tables {
+    /// Opens the present incarnation and removes what is left of any other.
+    pub(crate) fn open(store: Arc<Store>) -> io::Result<Self> {
+        let tables = Self {
+            store,
+            incarnation: AtomicU32::new(0),
+            figures: RwLock::default(),
+            changes: watch::Sender::new(1),
+        };
+        tables.reload()?;
+        Ok(tables)
+    }
+
+    /// Reads everything anew: at the start, and after a snapshot took the tables' place.
+    pub(super) fn reload(&self) -> io::Result<()> {
+        let incarnation = self.store.get(Column::Raft, keys::raft(INCARNATION))?;
+        let incarnation = incarnation
+            .and_then(|octets| octets.try_into().ok())
+            .map_or(0, u32::from_be_bytes);
+        let mut batch = self.store.batch();
+        let present = SpoolKeys(incarnation).incarnation();
+        batch.delete_range(Column::Spool, SpoolKeys(0).incarnation(), &present);
+        batch.delete_range(
+            Column::Spool,
+            keys::end_of(present),
+            SpoolKeys(u32::MAX).incarnation(),
+        );
+        batch.write()?;
+        self.incarnation.store(incarnation, Ordering::Release);
+        let figures = self.read_figures()?;
+        *self.figures.write().unwrap_or_else(PoisonError::into_inner) = figures;
+        self.announce();
+        Ok(())
+    }
+
+    fn read_figures(&self) -> io::Result<Figures> {
+        let mut figures = Figures::default();
+        if let Some(octets) = self.get(self.keys().table(Table::Founded))? {
+            let founded: api::spool::v1::Founded = codec::decode(octets.as_slice(), "founding")?;
+            figures.cluster = Some(codec::id_from(founded.cluster)?.0);
+            figures.policy = Some(parse_policy(&founded.policy)?);
+        }
+        let prefix = self.keys().table(Table::Destination);
+        for row in self.scan(&prefix, &prefix) {
+            let (key, octets) = row?;
+            let domain = String::from_utf8_lossy(key.get(prefix.len()..).unwrap_or_default());
+            let destination = codec::decode(&*octets, "domain's figures")?;
+            figures
+                .destinations
+                .insert(domain.into_owned(), codec::destination_from(destination));
+        }
+        Ok(figures)
+    }
+
+    pub(super) const fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    pub(super) fn keys(&self) -> SpoolKeys {
+        SpoolKeys(self.incarnation.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn figures(&self) -> RwLockReadGuard<'_, Figures> {
+        self.figures.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts new figures in place after a batch was written.
+    pub(super) fn publish(&self, change: impl FnOnce(&mut Figures)) {
+        change(&mut self.figures.write().unwrap_or_else(PoisonError::into_inner));
+        self.announce();
+    }
+
+    fn announce(&self) {
+        self.changes.send_modify(|version| *version += 1);
+    }
+
+    /// A number that grows with every batch that changed something.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    pub(super) fn get(&self, key: impl AsRef<[u8]>) -> io::Result<Option<Vec<u8>>> {
+        self.store.get(Column::Spool, key)
+    }
+
+    /// Rows from `from` on whose keys begin with `prefix`.
+    fn scan(&self, from: &[u8], prefix: &[u8]) -> impl Iterator<Item = io::Result<Row>> + use<'_> {
+        self.store
+            .range(Column::Spool, from, keys::end_of(prefix.to_vec()))
+    }
+
+    pub(crate) fn applied(&self) -> io::Result<Option<LogId>> {
+        let octets = self.get(self.keys().table(Table::Applied))?;
+        let log_id = octets
+            .map(|octets| codec::decode(octets.as_slice(), "log id"))
+            .transpose()?;
+        Ok(log_id.map(codec::log_id_from))
+    }
+
+    pub(crate) fn membership(&self) -> io::Result<StoredMembership> {
+        match self.get(self.keys().table(Table::Membership))? {
+            None => Ok(StoredMembership::default()),
+            Some(octets) => {
+                let stored = codec::decode(octets.as_slice(), "membership")?;
+                Ok(codec::stored_membership_from(stored)?)
+            }
+        }
+    }
+
+    pub(crate) fn known(&self, id: MessageId) -> io::Result<Option<Known>> {
+        let octets = self.get(self.keys().known(id))?;
+        octets.map(|octets| decode_known(&octets)).transpose()
+    }
+
+    pub(crate) fn message(&self, sequence: u64) -> io::Result<Option<Message>> {
+        let octets = self.get(self.keys().message(sequence))?;
+        octets.map(decode_message).transpose()
+    }
+
+    pub(super) fn staged(&self, id: MessageId) -> io::Result<Option<Staged>> {
+        let octets = self.get(self.keys().staged(id))?;
+        octets.map(|octets| decode_staged(&octets)).transpose()
+    }
+
+    /// Messages behind a place in the order of arrival.
+    pub(crate) fn messages(&self, after: u64, limit: usize) -> io::Result<Vec<Message>> {
+        let from = self.keys().message(after.saturating_add(1));
+        let rows = self
+            .scan(&from, &self.keys().table(Table::Message))
+            .take(limit);
+        rows.map(|row| decode_message(row?.1.into_vec())).collect()
+    }
+
+    /// Messages of a domain that wait, behind a place in the order of arrival.
+    pub(crate) fn waiting(
+        &self,
+        domain: &str,
+        after: u64,
+        limit: usize,
+    ) -> io::Result<Vec<Message>> {
+        let from = self.keys().queue(domain, after.saturating_add(1));
+        let mut messages = Vec::new();
+        for row in self.scan(&from, &self.keys().of_domain(Table::Queue, domain)) {
+            let (key, due) = row?;
+            if messages.len() >= limit {
+                break;
+            }
+            if keys::last_u64(&due) == Some(0)
+                && let Some(sequence) = keys::last_u64(&key)
+                && let Some(message) = self.message(sequence)?
+            {
+                messages.push(message);
+            }
+        }
+        Ok(messages)
+    }
+
+    /// Deferred messages of a domain behind a cursor and not due later than `until`.
+    pub(crate) fn deferred(
+        &self,
+        domain: &str,
+        after: Option<DeferredCursor>,
+        until: Timestamp,
+        limit: usize,
+    ) -> io::Result<Vec<(DeferredCursor, Message)>> {
+        let prefix = self.keys().of_domain(Table::Deferred, domain);
+        let from = after.map_or_else(
+            || prefix.clone(),
+            |DeferredCursor(at, sequence)| {
+                self.keys().deferred(domain, at, sequence.saturating_add(1))
+            },
+        );
+        let mut messages = Vec::new();
+        for row in self.scan(&from, &prefix) {
+            let (key, _) = row?;
+            let moment = key.get(prefix.len()..).and_then(|rest| rest.first_chunk());
+            let (Some(moment), Some(sequence)) = (moment, keys::last_u64(&key)) else {
+                continue;
+            };
+            let due = Timestamp(u64::from_be_bytes(*moment));
+            if due > until || messages.len() >= limit {
+                break;
+            }
+            if let Some(message) = self.message(sequence)? {
+                messages.push((DeferredCursor(due, sequence), message));
+            }
+        }
+        Ok(messages)
+    }
+
+    /// The first message of a domain that is still to be delivered.
+    pub(crate) fn oldest(&self, domain: &str) -> io::Result<Option<Message>> {
+        let prefix = self.keys().of_domain(Table::Queue, domain);
+        let first = self.scan(&prefix, &prefix).next().transpose()?;
+        match first.and_then(|(key, _)| keys::last_u64(&key)) {
+            Some(sequence) => self.message(sequence),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn stages_before(&self, at: Timestamp, limit: usize) -> io::Result<Vec<MessageId>> {
+        let prefix = self.keys().table(Table::Staged);
+        let mut ids = Vec::new();
+        for row in self.scan(&prefix, &prefix) {
+            let (key, octets) = row?;
+            if decode_staged(&octets)?.touched_at < at
+                && let Some(id) = keys::last_id(&key)
+            {
+                ids.push(id);
+            }
+            if ids.len() >= limit {
+                break;
+            }
+        }
+        Ok(ids)
+    }
+
+    pub(super) fn departed_before(
+        &self,
+        at: Timestamp,
+        limit: usize,
+    ) -> io::Result<Vec<(Timestamp, MessageId)>> {
+        let prefix = self.keys().table(Table::Departed);
+        let end = self.keys().departed(at, MessageId(0));
+        let mut departed = Vec::new();
+        for row in self.store.range(Column::Spool, &prefix, end).take(limit) {
+            let (key, _) = row?;
+            let moment = key.get(prefix.len()..).and_then(|rest| rest.first_chunk());
+            if let (Some(moment), Some(id)) = (moment, keys::last_id(&key)) {
+                departed.push((Timestamp(u64::from_be_bytes(*moment)), id));
+            }
+        }
+        Ok(departed)
+    }
+
+    /// The octets that a log entry carried.
+    pub(crate) fn piece(&self, index: u64) -> io::Result<Option<Vec<u8>>> {
+        self.store.get(Column::Piece, keys::entry(index))
+    }
+}
+
+/// When a message is due in a domain's queue, as it stands there; `None` when it does not.
+pub(super) const fn due(standing: Option<Standing>) -> Option<Timestamp> {
+    match standing {
+        Some(Standing::Waiting) => Some(Timestamp(0)),
+        Some(Standing::Deferred(until)) => Some(until),
+        Some(Standing::Rejected) | None => None,
+    }
+}
+
+pub(super) fn parse_policy(text: &str) -> io::Result<Arc<Policy>> {
+    let policy = Policy::parse(text).map_err(|error| {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("the stored policy is not understood by this version: {error}"),
+        )
+    })?;
+    Ok(Arc::new(policy))
+}
+
+pub(super) fn decode_message(octets: Vec<u8>) -> io::Result<Message> {
+    let message = codec::decode(bytes::Bytes::from(octets), "message")?;
+    Ok(codec::message_from(message)?)
+}
+
+pub(super) fn decode_known(octets: &[u8]) -> io::Result<Known> {
+    Ok(codec::known_from(codec::decode(
+        octets,
+        "what is known of an id",
+    )?)?)
+}
+
+pub(super) fn decode_staged(octets: &[u8]) -> io::Result<Staged> {
+    Ok(codec::staged_from(codec::decode(octets, "stage")?))
+}

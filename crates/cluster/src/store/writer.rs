@@ -1,0 +1,271 @@
+//! The thread that writes the log.
+//!
+//! Group commit without a timer: while one fsync runs, jobs gather; what has gathered goes into the
+//! next. Jobs are written in the order in which they were given, so a vote is on the disk before
+//! the entries of its term.
+
+use std::{io, sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use openraft::storage::IOFlushed;
+use prost::Message as _;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    cache::{LogCache, cost},
+    keys,
+    open::{Batch, Column, Store},
+};
+use crate::{
+    codec,
+    limits::LOG_BATCH_BYTES_MAX,
+    raft::{Entry, LogId, Types, Vote},
+};
+
+/// Names of Raft's values.
+pub(super) const VOTE: &str = "vote";
+pub(super) const COMMITTED: &str = "committed";
+pub(super) const PURGED: &str = "purged";
+
+/// One thing to write.
+pub(super) enum Job {
+    Append {
+        entries: Vec<Entry>,
+        flushed: IOFlushed<Types>,
+        since: Instant,
+    },
+    SaveVote {
+        vote: Vote,
+        done: oneshot::Sender<io::Result<()>>,
+    },
+    SaveCommitted(LogId),
+    TruncateAfter {
+        last: Option<LogId>,
+        done: oneshot::Sender<io::Result<()>>,
+    },
+    Purge {
+        upto: LogId,
+        done: oneshot::Sender<io::Result<()>>,
+    },
+}
+
+impl Job {
+    fn cost(&self) -> usize {
+        match self {
+            Self::Append { entries, .. } => entries.iter().map(cost).sum(),
+            _ => 0,
+        }
+    }
+
+    /// Whether somebody relies on it being on the disk.
+    const fn wants_sync(&self) -> bool {
+        !matches!(self, Self::SaveCommitted(_))
+    }
+}
+
+/// What is told when a batch is on the disk.
+enum Waiting {
+    Append {
+        flushed: IOFlushed<Types>,
+        since: Instant,
+    },
+    Done(oneshot::Sender<io::Result<()>>),
+}
+
+/// Writes jobs until the last sender is gone or a write fails.
+///
+/// After a failure nothing is ever written again: the kernel may have dropped the pages that it
+/// could not write and would report a second fsync as done.
+pub(super) fn write_jobs(
+    store: &Store,
+    cache: &std::sync::Mutex<LogCache>,
+    mut jobs: mpsc::Receiver<Job>,
+) {
+    while let Some(first) = jobs.blocking_recv() {
+        let mut gathered = vec![first];
+        let mut bytes = gathered.iter().map(Job::cost).sum::<usize>();
+        while bytes < LOG_BATCH_BYTES_MAX
+            && let Ok(job) = jobs.try_recv()
+        {
+            bytes += job.cost();
+            gathered.push(job);
+        }
+        if let Err(error) = write(store, cache, gathered) {
+            tracing::error!(%error, "writing the log failed; this node writes nothing any more");
+            refuse_all(&mut jobs, &error);
+            return;
+        }
+    }
+}
+
+fn write(store: &Store, cache: &std::sync::Mutex<LogCache>, jobs: Vec<Job>) -> io::Result<()> {
+    let sync = jobs.iter().any(Job::wants_sync);
+    let mut batch = store.batch();
+    let mut waiting = Vec::with_capacity(jobs.len());
+    let mut last_index = None;
+    let mut prepared = Ok(());
+    for job in jobs {
+        let put = match job {
+            Job::Append {
+                entries,
+                flushed,
+                since,
+            } => {
+                last_index = entries
+                    .last()
+                    .map(|entry| entry.log_id.index)
+                    .or(last_index);
+                waiting.push(Waiting::Append { flushed, since });
+                entries
+                    .into_iter()
+                    .for_each(|entry| put_entry(&mut batch, entry));
+                Ok(())
+            }
+            Job::SaveVote { vote, done } => {
+                batch.put(
+                    Column::Raft,
+                    keys::raft(VOTE),
+                    codec::vote_to(&vote).encode_to_vec(),
+                );
+                waiting.push(Waiting::Done(done));
+                Ok(())
+            }
+            Job::SaveCommitted(committed) => {
+                put_log_id(&mut batch, COMMITTED, committed);
+                Ok(())
+            }
+            Job::TruncateAfter { last, done } => {
+                let from = keys::entry(last.map_or(0, |last| last.index + 1));
+                batch.delete_range(Column::Log, from, keys::entry(u64::MAX));
+                batch.delete_range(Column::Piece, from, keys::entry(u64::MAX));
+                waiting.push(Waiting::Done(done));
+                Ok(())
+            }
+            Job::Purge { upto, done } => {
+                waiting.push(Waiting::Done(done));
+                purge(store, &mut batch, upto)
+            }
+        };
+        prepared = prepared.and(put);
+    }
+    let written = prepared.and_then(|()| {
+        if sync {
+            batch.write_synced()
+        } else {
+            batch.write()
+        }
+    });
+    if written.is_ok()
+        && let Some(index) = last_index
+        && let Ok(mut cache) = cache.lock()
+    {
+        cache.flushed(index);
+    }
+    tell(store, waiting, &written);
+    written
+}
+
+fn put_entry(batch: &mut Batch<'_>, entry: Entry) {
+    let key = keys::entry(entry.log_id.index);
+    let mut stored = codec::entry_to(entry);
+    let piece = take_piece(&mut stored);
+    stored.carries_piece = !piece.is_empty();
+    if stored.carries_piece {
+        batch.put(Column::Piece, key, &piece);
+    }
+    batch.put(Column::Log, key, stored.encode_to_vec());
+}
+
+/// Takes the piece of a body out of an entry; empty when it carries none.
+fn take_piece(entry: &mut api::peer::v1::Entry) -> Bytes {
+    piece_of(entry).map(std::mem::take).unwrap_or_default()
+}
+
+/// Where an entry's piece of a body is.
+pub(super) const fn piece_of(entry: &mut api::peer::v1::Entry) -> Option<&mut Bytes> {
+    use api::{peer::v1::entry::Payload, spool::v1::command::Kind};
+    let Some(Payload::Command(command)) = &mut entry.payload else {
+        return None;
+    };
+    match &mut command.kind {
+        Some(Kind::Stage(stage)) => Some(&mut stage.piece),
+        Some(Kind::Accept(accept)) => Some(&mut accept.tail),
+        _ => None,
+    }
+}
+
+fn put_log_id(batch: &mut Batch<'_>, name: &str, log_id: LogId) {
+    batch.put(
+        Column::Raft,
+        keys::raft(name),
+        codec::log_id_to(log_id).encode_to_vec(),
+    );
+}
+
+/// Forgets entries, and the pieces they carried as far as the spool has dropped them. As long as an
+/// entry is in the log its piece stays, so that a follower which lags gets whole entries.
+fn purge(store: &Store, batch: &mut Batch<'_>, upto: LogId) -> io::Result<()> {
+    put_log_id(batch, PURGED, upto);
+    batch.delete_range(Column::Log, keys::entry(0), keys::entry(upto.index + 1));
+    let dropped = store.range(
+        Column::Raft,
+        &keys::dropped(0),
+        keys::dropped(upto.index + 1),
+    );
+    for row in dropped {
+        let (key, _) = row?;
+        if let Some(index) = keys::dropped_index(&key) {
+            batch.delete(Column::Piece, keys::entry(index));
+        }
+        batch.delete(Column::Raft, key);
+    }
+    Ok(())
+}
+
+fn tell(store: &Store, waiting: Vec<Waiting>, written: &io::Result<()>) {
+    for waiting in waiting {
+        match waiting {
+            Waiting::Append { flushed, since } => {
+                store
+                    .metrics()
+                    .raft_append_seconds
+                    .observe(since.elapsed().as_secs_f64());
+                flushed.io_completed(again(written));
+            }
+            Waiting::Done(done) => drop(done.send(again(written))),
+        }
+    }
+}
+
+fn again(result: &io::Result<()>) -> io::Result<()> {
+    result
+        .as_ref()
+        .map(|&()| ())
+        .map_err(|error| io::Error::new(error.kind(), error.to_string()))
+}
+
+fn refuse_all(jobs: &mut mpsc::Receiver<Job>, error: &io::Error) {
+    let refusal = || Err(io::Error::new(error.kind(), error.to_string()));
+    while let Some(job) = jobs.blocking_recv() {
+        match job {
+            Job::Append { flushed, .. } => flushed.io_completed(refusal()),
+            Job::SaveVote { done, .. }
+            | Job::TruncateAfter { done, .. }
+            | Job::Purge { done, .. } => drop(done.send(refusal())),
+            Job::SaveCommitted(_) => {}
+        }
+    }
+}
+
+/// Starts the writer. It ends when the last sender is dropped, after everything given to it is
+/// written; nobody waits for it, since whoever relies on a write waits for that write.
+pub(super) fn spawn(
+    store: Arc<Store>,
+    cache: Arc<std::sync::Mutex<LogCache>>,
+    jobs: mpsc::Receiver<Job>,
+) -> io::Result<()> {
+    std::thread::Builder::new()
+        .name("log-writer".to_owned())
+        .spawn(move || write_jobs(&store, &cache, jobs))
+        .map(drop)
+}

@@ -1,0 +1,194 @@
+//! What may be written on the command line.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Asks and steers a Layover cluster. Any node answers any command.
+#[derive(Debug, Parser)]
+#[command(name = "layover", version, propagate_version = true)]
+pub(crate) struct Arguments {
+    /// A node's admin address; several are tried in turn.
+    #[arg(
+        long,
+        global = true,
+        value_name = "ADDR",
+        env = "LAYOVER_SERVER",
+        value_delimiter = ',',
+        default_value = "127.0.0.1:7401"
+    )]
+    pub(crate) server: Vec<String>,
+    /// Print one JSON document.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) tls: TlsFiles,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// PEM files for nodes that listen beyond loopback.
+#[derive(Debug, Default, Args)]
+pub(crate) struct TlsFiles {
+    /// The authority that signed the nodes' certificates.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) tls_ca: Option<PathBuf>,
+    /// The certificate to show to the nodes.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Its key.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) tls_key: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Nodes, domains and their primaries, and what is wrong.
+    Status,
+    /// The messages in the spool.
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// Try now, ignoring every retry timer.
+    Flush {
+        /// Only this domain of the policy.
+        domain: Option<String>,
+        /// Show progress, and return once everything is delivered.
+        #[arg(long)]
+        wait: bool,
+    },
+    /// The nodes and their Raft.
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueueCommand {
+    /// Messages in order of arrival.
+    List(Filter),
+    /// Envelope, attempts and header of one message.
+    Show {
+        /// The message's id, as in the logs and in the reply to its sender.
+        id: String,
+    },
+}
+
+/// Which messages to list.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Filter {
+    /// With recipients in this domain of the policy.
+    #[arg(long)]
+    pub(crate) domain: Option<String>,
+    /// From this sender; "@example.com" for a whole domain, "<>" for the null sender.
+    #[arg(long)]
+    pub(crate) sender: Option<String>,
+    /// To this recipient; "@example.com" for a whole domain.
+    #[arg(long)]
+    pub(crate) recipient: Option<String>,
+    /// In this state.
+    #[arg(long)]
+    pub(crate) state: Option<State>,
+    /// Received at least this long ago: 90s, 15m, 1h, 2d.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub(crate) older: Option<Duration>,
+    /// At most this many.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) limit: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum State {
+    /// May be tried now.
+    Waiting,
+    /// To be tried later.
+    Deferred,
+    /// Only recipients are left that the primary refused for good.
+    Rejected,
+}
+
+impl State {
+    /// The admin service's word for it.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Deferred => "deferred",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// Every member: role, lag, when it last answered.
+    Status,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, error::ErrorKind};
+
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_may_stand_before_and_behind_the_command() {
+        for line in [
+            "layover --json --server a:1 --server b:2 status",
+            "layover status --json --server a:1,b:2",
+        ] {
+            let arguments = parsed(line).unwrap();
+            assert!(arguments.json);
+            assert_eq!(arguments.server, ["a:1", "b:2"]);
+        }
+    }
+
+    #[test]
+    fn without_a_server_the_local_node_is_asked() {
+        assert_eq!(parsed("layover status").unwrap().server, ["127.0.0.1:7401"]);
+    }
+
+    #[test]
+    fn the_list_takes_every_filter() {
+        let line = "layover queue list --domain d --sender s --recipient r --state deferred --older 1h --limit 5";
+        let Command::Queue(QueueCommand::List(filter)) = parsed(line).unwrap().command else {
+            panic!("another command");
+        };
+        assert_eq!(filter.state, Some(State::Deferred));
+        assert_eq!(filter.older, Some(Duration::from_secs(3600)));
+        assert_eq!(
+            (filter.domain.as_deref(), filter.limit),
+            (Some("d"), Some(5))
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_is_a_usage_error() {
+        for (line, kind) in [
+            (
+                "layover",
+                ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
+            ),
+            ("layover queue summary", ErrorKind::InvalidSubcommand),
+            ("layover queue show", ErrorKind::MissingRequiredArgument),
+            ("layover queue list --state held", ErrorKind::InvalidValue),
+            (
+                "layover queue list --older soon",
+                ErrorKind::ValueValidation,
+            ),
+            ("layover queue list --limit 0", ErrorKind::ValueValidation),
+            ("layover cluster add 4 x:1", ErrorKind::InvalidSubcommand),
+            ("layover status --frob", ErrorKind::UnknownArgument),
+        ] {
+            let error = parsed(line).unwrap_err();
+            assert_eq!(error.kind(), kind, "{line}");
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+}

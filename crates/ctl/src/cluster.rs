@@ -1,0 +1,74 @@
+//! `layover cluster status`.
+
+use api::admin::v1::{ClusterStatusRequest, ClusterStatusResponse};
+use comfy_table::Table;
+
+use crate::{
+    output::Output,
+    servers::{Client, Servers},
+    words,
+};
+
+/// Shows every member of the cluster.
+pub(crate) async fn show(servers: &Servers, output: &mut Output) -> anyhow::Result<()> {
+    let cluster = servers
+        .ask(async |mut client: Client| {
+            Ok(client
+                .cluster_status(ClusterStatusRequest {})
+                .await?
+                .into_inner())
+        })
+        .await?;
+    if output.is_json() {
+        return Ok(output.document(&cluster)?);
+    }
+    output.line(&format!(
+        "cluster {}, term {}, {}",
+        cluster.cluster.as_deref().unwrap_or("(not founded yet)"),
+        cluster.term,
+        cluster
+            .leader
+            .map_or_else(|| "no leader".to_owned(), |id| format!("led by node {id}"))
+    ))?;
+    output.line(&format!(
+        "node {}: {}, log index {}, applied {}, {} free",
+        cluster.node_id,
+        if cluster.accepting {
+            "takes mail"
+        } else {
+            "takes no mail"
+        },
+        cluster.last_log_index,
+        cluster.last_applied_index,
+        words::size(cluster.free_bytes)
+    ))?;
+    output.line("")?;
+    output.table(members(&cluster))?;
+    Ok(())
+}
+
+/// One row for each member.
+pub(crate) fn members(cluster: &ClusterStatusResponse) -> Table {
+    let mut table = Table::new();
+    table.set_header(["NODE", "ADDRESS", "ROLE", "LAG", "LAST ANSWER"]);
+    for member in &cluster.members {
+        let leads = member.role == "leader";
+        table.add_row([
+            member.id.to_string(),
+            words::escaped(&member.address),
+            member.role.clone(),
+            match member.lag {
+                Some(lag) => lag.to_string(),
+                None if leads => "0".to_owned(),
+                None => "unknown".to_owned(),
+            },
+            match member.silent_ms {
+                _ if leads => "-".to_owned(),
+                Some(silent_ms) if silent_ms < 1000 => "now".to_owned(),
+                Some(silent_ms) => format!("{} ago", words::span(silent_ms)),
+                None => "unknown".to_owned(),
+            },
+        ]);
+    }
+    table
+}

@@ -1,0 +1,69 @@
+//! The command line `layover`: asks any node of the cluster, shows the answer.
+//!
+//! ```text
+//!   arguments ──▶ servers (one after the other) ──▶ a command ──▶ text or JSON on standard output
+//! ```
+//!
+//! It links neither the storage nor the consensus: all it knows is `proto/layover/admin/v1`.
+
+mod arguments;
+mod cluster;
+mod flush;
+mod output;
+mod queue;
+mod servers;
+mod status;
+mod words;
+
+use std::{io, process::ExitCode};
+
+use anyhow::Context as _;
+use clap::Parser as _;
+
+use arguments::{Arguments, ClusterCommand, Command, QueueCommand};
+use output::Output;
+use servers::Servers;
+
+fn main() -> ExitCode {
+    // A usage error ends here with exit code 2.
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read the output has seen enough (`layover queue list | head`).
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("layover: {}", words::escaped(&format!("{error:#}")));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime failed")?;
+    let servers = Servers::new(&arguments.server, &arguments.tls)?;
+    let mut output = Output::new(arguments.json);
+    runtime.block_on(async {
+        match arguments.command {
+            Command::Status => status::show(&servers, &mut output).await,
+            Command::Queue(QueueCommand::List(filter)) => {
+                queue::list(&servers, &mut output, filter).await
+            }
+            Command::Queue(QueueCommand::Show { id }) => {
+                queue::show(&servers, &mut output, id).await
+            }
+            Command::Flush { domain, wait } => {
+                flush::flush(&servers, &mut output, domain, wait).await
+            }
+            Command::Cluster(ClusterCommand::Status) => cluster::show(&servers, &mut output).await,
+        }
+    })
+}

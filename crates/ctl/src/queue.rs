@@ -1,0 +1,194 @@
+//! `layover queue list` and `layover queue show`.
+
+use api::admin::v1::{
+    QueueEntry, QueueListRequest, QueueShowRequest, QueueShowResponse, Recipient,
+};
+use comfy_table::Table;
+
+use crate::{
+    arguments::Filter,
+    output::Output,
+    servers::{Client, Servers, in_time},
+    words,
+};
+
+/// Lists messages as they come, however many there are.
+pub(crate) async fn list(
+    servers: &Servers,
+    output: &mut Output,
+    filter: Filter,
+) -> anyhow::Result<()> {
+    let request = request_of(filter);
+    let mut entries = servers
+        .ask(async |mut client: Client| Ok(client.queue_list(request.clone()).await?.into_inner()))
+        .await?;
+    let mut shown: u64 = 0;
+    while let Some(entry) = in_time(entries.message()).await.map_err(broken_off)? {
+        if output.is_json() {
+            output.array_element(shown == 0, &entry)?;
+        } else {
+            if shown == 0 {
+                output.text(HEADINGS)?;
+            }
+            output.text(&row(&entry))?;
+        }
+        shown = shown.saturating_add(1);
+    }
+    if output.is_json() {
+        output.array_end(shown == 0)?;
+    } else if shown == 0 {
+        output.line("No messages.")?;
+    }
+    Ok(output.flush()?)
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape that map_err wants"
+)]
+fn broken_off(status: tonic::Status) -> anyhow::Error {
+    anyhow::anyhow!("the list broke off: {}", status.message())
+}
+
+fn request_of(filter: Filter) -> QueueListRequest {
+    QueueListRequest {
+        domain: filter.domain,
+        sender: filter.sender,
+        recipient: filter.recipient,
+        state: filter.state.map(|state| state.word().to_owned()),
+        older_than_ms: filter
+            .older
+            .map(|older| u64::try_from(older.as_millis()).unwrap_or(u64::MAX)),
+        limit: filter.limit.unwrap_or(0),
+    }
+}
+
+// A message's line must go out before the next one is known, so the columns have fixed widths and
+// those without a bound stand last.
+const HEADINGS: &str = "ID                          RECEIVED              STATE           SIZE  TRIES  SENDER -> RECIPIENTS\n";
+
+fn row(entry: &QueueEntry) -> String {
+    let mut recipients = entry
+        .recipients
+        .iter()
+        .map(|address| words::escaped(address));
+    let first = recipients.next().unwrap_or_default();
+    let rest = recipients.len();
+    let more = if rest == 0 {
+        String::new()
+    } else {
+        format!(" and {rest} more")
+    };
+    let reason = entry.reason.as_ref().map_or_else(String::new, |reason| {
+        format!(" ({})", words::escaped(reason))
+    });
+    format!(
+        "{:<26}  {:<20}  {:<8}  {:>10}  {:>5}  {} -> {first}{more}{reason}\n",
+        entry.id,
+        words::moment(entry.received_ms),
+        entry.state,
+        words::size(entry.size),
+        entry.attempts,
+        sender(&entry.sender),
+    )
+}
+
+fn sender(path: &str) -> String {
+    if path.is_empty() {
+        "<>".to_owned()
+    } else {
+        words::escaped(path)
+    }
+}
+
+/// Shows one message.
+pub(crate) async fn show(servers: &Servers, output: &mut Output, id: String) -> anyhow::Result<()> {
+    let request = QueueShowRequest { id };
+    let message = servers
+        .ask(async |mut client: Client| Ok(client.queue_show(request.clone()).await?.into_inner()))
+        .await?;
+    if output.is_json() {
+        return Ok(output.document(&message)?);
+    }
+    for (name, value) in facts(&message) {
+        output.line(&format!("{name:<11} {value}"))?;
+    }
+    output.line("")?;
+    output.table(recipients(&message.recipients))?;
+    output.line("")?;
+    for line in words::escaped_lines(&message.header) {
+        output.line(&line)?;
+    }
+    if message.header_cut {
+        output.line("(the header is longer than what is shown)")?;
+    }
+    Ok(())
+}
+
+fn facts(message: &QueueShowResponse) -> Vec<(&'static str, String)> {
+    let mut facts = vec![
+        ("id", message.id.clone()),
+        ("state", message.state.clone()),
+        ("received", words::moment(message.received_ms)),
+        ("sender", sender(&message.sender)),
+    ];
+    if let Some(client) = &message.client {
+        let tls = client.tls.as_deref().unwrap_or("in clear");
+        facts.push((
+            "client",
+            words::escaped(&format!("{} (HELO {}, {tls})", client.address, client.helo)),
+        ));
+    }
+    facts.push((
+        "size",
+        format!("{} ({})", words::size(message.size), message.body_type),
+    ));
+    facts.push(("sha-256", message.digest.clone()));
+    facts.push((
+        "tries",
+        match message.attempted_ms {
+            Some(at) => format!("{}, the last at {}", message.attempts, words::moment(at)),
+            None => message.attempts.to_string(),
+        },
+    ));
+    facts
+}
+
+fn recipients(recipients: &[Recipient]) -> Table {
+    let mut table = Table::new();
+    table.set_header(["RECIPIENT", "STATUS", "AT", "REPLY"]);
+    for recipient in recipients {
+        table.add_row([
+            words::escaped(&recipient.address),
+            recipient.status.clone(),
+            recipient
+                .at_ms
+                .map_or_else(|| "-".to_owned(), words::moment),
+            words::escaped(recipient.reply.as_deref().unwrap_or("-")),
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_one_line_whatever_the_mail_says() {
+        let entry = QueueEntry {
+            id: "01ARZ3NDEKTSV4RRFFQ69G5FAV".to_owned(),
+            recipients: vec!["a\n@example.com".to_owned(), "b@example.com".to_owned()],
+            state: "deferred".to_owned(),
+            size: 10_240,
+            attempts: 3,
+            reason: Some("451 4.3.0 later\r\n\x1b]0;evil".to_owned()),
+            ..QueueEntry::default()
+        };
+        let row = row(&entry);
+        assert_eq!(row.matches('\n').count(), 1);
+        assert!(!row.contains('\x1b'));
+        assert!(row.contains("<> -> a\\u{a}@example.com and 1 more (451 4.3.0 later"));
+        assert_eq!(row.find("<> ->"), HEADINGS.find("SENDER"));
+    }
+}

@@ -1,0 +1,148 @@
+//! The nodes that may be asked, and how one that answers is found.
+
+use std::{error::Error as _, fs, path::Path, time::Duration};
+
+use anyhow::{Context as _, bail};
+use api::admin::v1::admin_client::AdminClient;
+use tonic::{
+    Code, Status,
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
+};
+
+use crate::arguments::TlsFiles;
+
+/// A node on the same continent completes a TCP and TLS handshake well within this.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longer than a node may wait for a quorum before it says that there is none.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+
+pub(crate) type Client = AdminClient<Channel>;
+
+/// The nodes that may be asked, in the order in which they are.
+#[derive(Debug)]
+pub(crate) struct Servers {
+    endpoints: Vec<(String, Endpoint)>,
+    with_tls: bool,
+}
+
+impl Servers {
+    pub(crate) fn new(addresses: &[String], files: &TlsFiles) -> anyhow::Result<Self> {
+        let tls = tls_config(files)?;
+        let endpoints = addresses
+            .iter()
+            .map(|address| Ok((address.clone(), endpoint(address, tls.clone())?)))
+            .collect::<anyhow::Result<_>>()?;
+        Ok(Self {
+            endpoints,
+            with_tls: tls.is_some(),
+        })
+    }
+
+    /// Asks one node after the other until one has answered. A refusal is an answer; only what
+    /// another node may do better is asked of the next.
+    pub(crate) async fn ask<T>(
+        &self,
+        request: impl AsyncFn(Client) -> Result<T, Status>,
+    ) -> anyhow::Result<T> {
+        let mut complaints = Vec::new();
+        for (address, endpoint) in &self.endpoints {
+            let client = match endpoint.connect().await {
+                Ok(channel) => AdminClient::new(channel),
+                Err(error) => {
+                    complaints.push(format!("{address}: {}", root_cause(&error)));
+                    continue;
+                }
+            };
+            match in_time(request(client)).await {
+                Ok(answer) => return Ok(answer),
+                Err(status) if another_may_answer(status.code()) => {
+                    complaints.push(format!("{address}: {}", status_words(&status)));
+                }
+                Err(status) => bail!("{}", status_words(&status)),
+            }
+        }
+        let hint = if self.with_tls {
+            ""
+        } else {
+            " (a node beyond loopback wants --tls-ca)"
+        };
+        bail!("no node answered: {}{hint}", complaints.join("; "))
+    }
+}
+
+/// Puts a limit on the wait for one answer, or for the next part of one.
+pub(crate) async fn in_time<T>(
+    answer: impl Future<Output = Result<T, Status>>,
+) -> Result<T, Status> {
+    tokio::time::timeout(ANSWER_TIMEOUT, answer)
+        .await
+        .unwrap_or_else(|_| {
+            Err(Status::deadline_exceeded(format!(
+                "no answer within {} s",
+                ANSWER_TIMEOUT.as_secs()
+            )))
+        })
+}
+
+const fn another_may_answer(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown
+    )
+}
+
+/// What the node said, or what went wrong on the way to it.
+fn status_words(status: &Status) -> String {
+    if let Some(source) = status.source() {
+        return root_cause(source);
+    }
+    if status.message().is_empty() {
+        status.code().description().to_owned()
+    } else {
+        status.message().to_owned()
+    }
+}
+
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+fn endpoint(address: &str, tls: Option<ClientTlsConfig>) -> anyhow::Result<Endpoint> {
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let wrong = || format!("{address:?} is no address of a node; write for example 127.0.0.1:7401");
+    let endpoint = Endpoint::from_shared(format!("{scheme}://{address}")).with_context(wrong)?;
+    if endpoint.uri().port().is_none() {
+        bail!(wrong());
+    }
+    let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
+    match tls {
+        Some(tls) => endpoint
+            .tls_config(tls)
+            .context("the TLS files do not fit together"),
+        None => Ok(endpoint),
+    }
+}
+
+fn tls_config(files: &TlsFiles) -> anyhow::Result<Option<ClientTlsConfig>> {
+    match (&files.tls_ca, &files.tls_cert, &files.tls_key) {
+        (None, None, None) => Ok(None),
+        (Some(ca), Some(cert), Some(key)) => Ok(Some(
+            ClientTlsConfig::new()
+                .ca_certificate(Certificate::from_pem(read(ca)?))
+                .identity(Identity::from_pem(read(cert)?, read(key)?)),
+        )),
+        _ => bail!("--tls-ca, --tls-cert and --tls-key belong together; give all three or none"),
+    }
+}
+
+fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+    fs::read(file).with_context(|| format!("reading {} failed", file.display()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+use api::admin::v1::{
+    ClusterStatusRequest, ClusterStatusResponse, FlushRequest, FlushResponse, QueueEntry,
+    QueueListRequest, QueueShowRequest, QueueShowResponse, StatusRequest, StatusResponse,
+    admin_server::{Admin, AdminServer},
+};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_stream::Iter;
+use tonic::{
+    Request, Response,
+    transport::{Server, server::TcpIncoming},
+};
+
+use super::*;
+
+#[test]
+fn an_address_needs_its_port() {
+    for address in ["localhost", "", "a b:1", "::1"] {
+        let error = endpoint(address, None).unwrap_err().to_string();
+        assert!(error.contains("127.0.0.1:7401"), "{address}: {error}");
+    }
+    for address in ["localhost:7401", "[::1]:7401"] {
+        assert!(endpoint(address, None).is_ok(), "{address}");
+    }
+}
+
+#[test]
+fn the_tls_files_are_given_together() {
+    let files = TlsFiles {
+        tls_ca: Some("ca.pem".into()),
+        ..TlsFiles::default()
+    };
+    assert!(
+        tls_config(&files)
+            .unwrap_err()
+            .to_string()
+            .contains("all three or none")
+    );
+}
+
+/// A node that answers everything with the same status, or is sound when there is none.
+struct Node(Option<Status>);
+
+impl Node {
+    fn answer<T: Default>(&self) -> Result<Response<T>, Status> {
+        match &self.0 {
+            None => Ok(Response::new(T::default())),
+            Some(status) => Err(status.clone()),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Admin for Node {
+    async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+        self.answer()
+    }
+
+    type QueueListStream = Iter<std::vec::IntoIter<Result<QueueEntry, Status>>>;
+
+    async fn queue_list(
+        &self,
+        _: Request<QueueListRequest>,
+    ) -> Result<Response<Self::QueueListStream>, Status> {
+        let entries = vec![
+            Ok(QueueEntry::default()),
+            Err(Status::internal("disk gone")),
+        ];
+        Ok(Response::new(tokio_stream::iter(entries)))
+    }
+
+    async fn queue_show(
+        &self,
+        _: Request<QueueShowRequest>,
+    ) -> Result<Response<QueueShowResponse>, Status> {
+        self.answer()
+    }
+
+    async fn flush(&self, _: Request<FlushRequest>) -> Result<Response<FlushResponse>, Status> {
+        self.answer()
+    }
+
+    async fn cluster_status(
+        &self,
+        _: Request<ClusterStatusRequest>,
+    ) -> Result<Response<ClusterStatusResponse>, Status> {
+        self.answer()
+    }
+}
+
+/// Starts a node; returns its address and its task.
+async fn start(node: Node) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let served = Server::builder()
+        .add_service(AdminServer::new(node))
+        .serve_with_incoming(TcpIncoming::from(listener));
+    (address, tokio::spawn(async move { served.await.unwrap() }))
+}
+
+/// Asks the nodes with these answers, a closed port first.
+async fn ask(answers: Vec<Option<Status>>) -> Result<StatusResponse, String> {
+    let mut addresses = vec!["127.0.0.1:1".to_owned()];
+    let mut nodes = Vec::new();
+    for answer in answers {
+        let (address, node) = start(Node(answer)).await;
+        addresses.push(address);
+        nodes.push(node);
+    }
+    let servers = Servers::new(&addresses, &TlsFiles::default()).unwrap();
+    let answer = servers
+        .ask(async |mut client: Client| Ok(client.status(StatusRequest {}).await?.into_inner()))
+        .await;
+    nodes.iter().for_each(JoinHandle::abort);
+    answer.map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn the_next_node_is_asked_when_one_can_not_answer() {
+    let answer = ask(vec![Some(Status::unavailable("no quorum")), None]).await;
+    assert_eq!(answer, Ok(StatusResponse::default()));
+}
+
+#[tokio::test]
+async fn a_refusal_is_an_answer() {
+    let error = ask(vec![Some(Status::not_found("no such domain")), None])
+        .await
+        .unwrap_err();
+    assert_eq!(error, "no such domain");
+}
+
+#[tokio::test]
+async fn when_nobody_answers_each_reason_is_told() {
+    let error = ask(vec![Some(Status::unavailable("no quorum"))])
+        .await
+        .unwrap_err();
+    assert!(
+        error.starts_with("no node answered: 127.0.0.1:1: Connection refused"),
+        "{error}"
+    );
+    assert!(error.contains(": no quorum"), "{error}");
+}
+
+#[tokio::test]
+async fn a_list_that_breaks_off_is_no_complete_list() {
+    let (address, node) = start(Node(None)).await;
+    let servers = Servers::new(&[address], &TlsFiles::default()).unwrap();
+    let request = crate::arguments::Filter::default();
+    let mut output = crate::output::Output::new(false);
+    let error = crate::queue::list(&servers, &mut output, request)
+        .await
+        .unwrap_err();
+    assert_eq!(error.to_string(), "the list broke off: disk gone");
+    node.abort();
+}

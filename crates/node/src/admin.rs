@@ -1,0 +1,258 @@
+//! The admin service: what operators ask over gRPC, answered from this node's copy of the spool.
+
+mod answer;
+mod filter;
+mod trouble;
+
+use std::{fs, pin::Pin, time::Duration};
+
+use api::admin::v1::{
+    ClusterStatusRequest, ClusterStatusResponse, DomainStatus, FlushRequest, FlushResponse,
+    QueueEntry, QueueListRequest, QueueShowRequest, QueueShowResponse, StatusRequest,
+    StatusResponse,
+    admin_server::{Admin, AdminServer},
+};
+use cluster::{Cluster, RequestError};
+use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use spool::{Clock, MessageId};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    Request, Response, Status,
+    transport::{Certificate, Identity, Server, ServerTlsConfig, server::TcpIncoming},
+};
+use tracing::error;
+
+use crate::config::MutualTls;
+use filter::Filter;
+
+/// Messages read at once for a list. A page of envelopes stays well under a few MiB.
+const PAGE_MESSAGES: usize = 256;
+
+/// Longest header that is shown. Real ones are a tenth of it.
+const HEADER_BYTES_MAX: usize = 64 * 1024;
+
+/// Longer than the wait for a quorum behind any of the answers.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A peer that is gone without a word is noticed within twice this.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// Answers operators.
+#[derive(Debug)]
+pub(crate) struct AdminService {
+    cluster: Cluster,
+    hostname: String,
+    clock: Clock,
+}
+
+impl AdminService {
+    pub(crate) const fn new(cluster: Cluster, hostname: String, clock: Clock) -> Self {
+        Self {
+            cluster,
+            hostname,
+            clock,
+        }
+    }
+
+    async fn domains(&self) -> Result<Vec<DomainStatus>, Status> {
+        let policy = self.cluster.policy();
+        let mut destinations = self.cluster.destinations();
+        let mut domains = Vec::with_capacity(destinations.len());
+        for domain in policy.iter().flat_map(|policy| &policy.domains) {
+            let place = destinations
+                .iter()
+                .position(|(name, _)| *name == domain.name);
+            let destination = place
+                .map(|at| destinations.remove(at).1)
+                .unwrap_or_default();
+            domains.push(answer::domain(
+                domain.name.clone(),
+                domain.primary.clone(),
+                &destination,
+            ));
+        }
+        // What left the policy may still have messages.
+        domains.extend(
+            destinations
+                .into_iter()
+                .map(|(name, destination)| answer::domain(name, Vec::new(), &destination)),
+        );
+        for domain in &mut domains {
+            let oldest = self.cluster.oldest(&domain.name).await.map_err(refused)?;
+            domain.oldest_ms = oldest.map(|at| at.0);
+        }
+        Ok(domains)
+    }
+}
+
+/// What an operator is told when the spool did not answer.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape that map_err wants"
+)]
+fn refused(error: RequestError) -> Status {
+    match error {
+        RequestError::NoQuorum => Status::unavailable(error.to_string()),
+        RequestError::Storage(_) => Status::internal(error.to_string()),
+    }
+}
+
+type Entries = Pin<Box<dyn Stream<Item = Result<QueueEntry, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Admin for AdminService {
+    async fn status(
+        &self,
+        _request: Request<StatusRequest>,
+    ) -> Result<Response<StatusResponse>, Status> {
+        let cluster = self.cluster.status().await;
+        let domains = self.domains().await?;
+        Ok(Response::new(StatusResponse {
+            now_ms: self.clock.now().0,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            hostname: self.hostname.clone(),
+            troubles: trouble::troubles(&cluster, &domains),
+            cluster: Some(answer::cluster(&cluster)),
+            domains,
+        }))
+    }
+
+    type QueueListStream = Entries;
+
+    async fn queue_list(
+        &self,
+        request: Request<QueueListRequest>,
+    ) -> Result<Response<Entries>, Status> {
+        let request = request.into_inner();
+        let limit = match request.limit {
+            0 => usize::MAX,
+            limit => usize::try_from(limit).unwrap_or(usize::MAX),
+        };
+        let filter = Filter::new(request, self.clock.now()).map_err(Status::invalid_argument)?;
+        let cluster = self.cluster.clone();
+        let pages = stream::try_unfold(0, move |after| {
+            let cluster = cluster.clone();
+            async move {
+                let page = cluster
+                    .messages(after, PAGE_MESSAGES)
+                    .await
+                    .map_err(refused)?;
+                let last = page.last().map(|message| message.sequence);
+                Ok::<_, Status>(last.map(|last| (page, last)))
+            }
+        });
+        let entries = pages
+            .map_ok(move |page| {
+                let entries: Vec<_> = page
+                    .iter()
+                    .filter_map(|m| filter.entry(m))
+                    .map(Ok)
+                    .collect();
+                stream::iter(entries)
+            })
+            .try_flatten()
+            .take(limit);
+        Ok(Response::new(Box::pin(entries)))
+    }
+
+    async fn queue_show(
+        &self,
+        request: Request<QueueShowRequest>,
+    ) -> Result<Response<QueueShowResponse>, Status> {
+        let text = request.into_inner().id;
+        let id: MessageId = text
+            .parse()
+            .map_err(|error| Status::invalid_argument(format!("{text:?} is {error}")))?;
+        let message = self
+            .cluster
+            .message(id)
+            .await
+            .map_err(refused)?
+            .ok_or_else(|| Status::not_found(format!("no message {id} is in the spool")))?;
+        let head = self
+            .cluster
+            .head(&message, HEADER_BYTES_MAX)
+            .await
+            .map_err(refused)?;
+        Ok(Response::new(answer::message(
+            &message,
+            &head,
+            HEADER_BYTES_MAX,
+        )))
+    }
+
+    async fn flush(
+        &self,
+        request: Request<FlushRequest>,
+    ) -> Result<Response<FlushResponse>, Status> {
+        let Some(policy) = self.cluster.policy() else {
+            return Err(Status::unavailable("the cluster is not founded yet"));
+        };
+        let mut domains: Vec<String> = policy.domains.iter().map(|d| d.name.clone()).collect();
+        let domain = request
+            .into_inner()
+            .domain
+            .map(|name| name.to_ascii_lowercase());
+        if let Some(name) = &domain {
+            if !domains.contains(name) {
+                let known = domains.join(", ");
+                let message =
+                    format!("no domain {name:?} is in the policy; its domains are {known}");
+                return Err(Status::not_found(message));
+            }
+            domains = vec![name.clone()];
+        }
+        self.cluster.flush(domain).await.map_err(refused)?;
+        Ok(Response::new(FlushResponse { domains }))
+    }
+
+    async fn cluster_status(
+        &self,
+        _request: Request<ClusterStatusRequest>,
+    ) -> Result<Response<ClusterStatusResponse>, Status> {
+        Ok(Response::new(answer::cluster(&self.cluster.status().await)))
+    }
+}
+
+/// A server that demands certificates where they are configured.
+pub(crate) fn server(tls: Option<&MutualTls>) -> anyhow::Result<Server> {
+    let server = Server::builder()
+        .timeout(ANSWER_TIMEOUT)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE));
+    let Some(tls) = tls else { return Ok(server) };
+    let config = ServerTlsConfig::new()
+        .identity(Identity::from_pem(
+            fs::read(&tls.cert)?,
+            fs::read(&tls.key)?,
+        ))
+        .client_ca_root(Certificate::from_pem(fs::read(&tls.ca)?));
+    Ok(server.tls_config(config)?)
+}
+
+/// Answers until the token is cancelled.
+pub(crate) async fn serve(
+    mut server: Server,
+    listener: TcpListener,
+    service: AdminService,
+    stop: CancellationToken,
+) {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_serving::<AdminServer<AdminService>>().await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(api::ADMIN_DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .expect("the descriptors were made by the build");
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let served = server
+        .add_service(AdminServer::new(service))
+        .add_service(health)
+        .add_service(reflection)
+        .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
+        .await;
+    if let Err(error) = served {
+        error!(%error, "the admin service stopped");
+    }
+}

@@ -1,0 +1,191 @@
+//! From the spool's and the cluster's types to the admin service's.
+
+use api::admin::v1::{
+    Client, ClusterStatusResponse, DomainStatus, Member, QueueShowResponse, Recipient,
+};
+use cluster::{ClusterStatus, MemberStatus};
+use smtp::BodyType;
+use spool::{Destination, Message, Reachability, Standing, Status, Timestamp};
+
+/// One domain, without its oldest message.
+pub(super) fn domain(
+    name: String,
+    primary: Vec<String>,
+    destination: &Destination,
+) -> DomainStatus {
+    let (state, reason) = match &destination.reachability {
+        Reachability::Up => ("up", None),
+        Reachability::Down(reason) => ("down", Some(reason.clone())),
+    };
+    DomainStatus {
+        name,
+        primary,
+        primary_state: state.to_owned(),
+        since_ms: (destination.since != Timestamp(0)).then_some(destination.since.0),
+        reason,
+        waiting: destination.totals.waiting,
+        deferred: destination.totals.deferred,
+        rejected: destination.totals.rejected,
+        bytes: destination.totals.bytes,
+        oldest_ms: None,
+    }
+}
+
+/// The cluster with its members in order of id.
+pub(super) fn cluster(status: &ClusterStatus) -> ClusterStatusResponse {
+    let mut members: Vec<Member> = status
+        .members
+        .iter()
+        .map(|m| member(m, status.leadership.leader))
+        .collect();
+    members.sort_by_key(|member| member.id);
+    ClusterStatusResponse {
+        cluster: status.cluster.map(|name| format!("{name:032x}")),
+        node_id: status.node_id,
+        term: status.leadership.term,
+        leader: status.leadership.leader,
+        accepting: status.accepting,
+        last_log_index: status.last_log_index,
+        last_applied_index: status.last_applied_index,
+        free_bytes: status.free_bytes,
+        members,
+    }
+}
+
+fn member(member: &MemberStatus, leader: Option<u64>) -> Member {
+    let role = match member.voter {
+        _ if leader == Some(member.id) => "leader",
+        true => "follower",
+        false => "learner",
+    };
+    Member {
+        id: member.id,
+        address: member.address.clone(),
+        role: role.to_owned(),
+        lag: member.lag,
+        silent_ms: member.silent_ms,
+    }
+}
+
+/// Where a message stands in all its queues, or in one: what is nearest to be tried counts.
+pub(super) fn standing(message: &Message, domain: Option<&str>) -> Option<Standing> {
+    match domain {
+        Some(domain) => message.standing(domain),
+        None => message
+            .domains()
+            .into_iter()
+            .filter_map(|d| message.standing(d))
+            .min(),
+    }
+}
+
+/// The service's word for it.
+pub(super) const fn state(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Waiting => "waiting",
+        Standing::Deferred(_) => "deferred",
+        Standing::Rejected => "rejected",
+    }
+}
+
+/// One message with the beginning of its body, of which `head_max` octets were asked for.
+pub(super) fn message(message: &Message, head: &[u8], head_max: usize) -> QueueShowResponse {
+    let (header, header_cut) = header(head, head_max, message.body.size);
+    let trace = String::from_utf8_lossy(&message.trace);
+    QueueShowResponse {
+        id: message.id.to_string(),
+        sequence: message.sequence,
+        received_ms: message.received_at.0,
+        sender: message.reverse_path.to_string(),
+        body_type: match message.body_type {
+            BodyType::SevenBit => "7bit",
+            BodyType::EightBitMime => "8bitmime",
+        }
+        .to_owned(),
+        size: message.body.size,
+        digest: message
+            .body
+            .digest
+            .0
+            .iter()
+            .map(|octet| format!("{octet:02x}"))
+            .collect(),
+        state: standing(message, None)
+            .map(state)
+            .unwrap_or_default()
+            .to_owned(),
+        recipients: message.recipients.iter().map(recipient).collect(),
+        attempts: message.attempts,
+        attempted_ms: message.attempted_at.map(|at| at.0),
+        client: Some(Client {
+            address: message.client.address.to_string(),
+            helo: message.client.helo.clone(),
+            tls: message.client.tls.clone(),
+        }),
+        header: format!("{trace}{header}"),
+        header_cut,
+    }
+}
+
+fn recipient(recipient: &spool::Recipient) -> Recipient {
+    let (status, at_ms, reply) = match &recipient.status {
+        Status::Pending => ("pending", None, None),
+        Status::Deferred { until, reason } => ("deferred", Some(until.0), Some(reason)),
+        Status::Delivered { at, reply } => ("delivered", Some(at.0), Some(reply)),
+        Status::Rejected { at, reply } => ("rejected", Some(at.0), Some(reply)),
+    };
+    Recipient {
+        address: recipient.path.to_string(),
+        domain: recipient.domain.clone(),
+        status: status.to_owned(),
+        at_ms,
+        reply: reply.cloned(),
+    }
+}
+
+/// The header out of the beginning of a body, and whether it goes on behind it.
+fn header(head: &[u8], head_max: usize, body_size: u64) -> (String, bool) {
+    let head = head.get(..head_max).unwrap_or(head);
+    // A body may begin with the empty line that ends the header (RFC 5322 section 2.1).
+    let end = if head.starts_with(b"\r\n") {
+        Some(0)
+    } else {
+        head.windows(4)
+            .position(|octets| octets == b"\r\n\r\n")
+            .map(|at| at.saturating_add(2))
+    };
+    let header = end.and_then(|end| head.get(..end)).unwrap_or(head);
+    let more = u64::try_from(head.len()).is_ok_and(|shown| shown < body_size);
+    (
+        String::from_utf8_lossy(header).into_owned(),
+        end.is_none() && more,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_ends_at_the_first_empty_line() {
+        let body = b"Subject: x\r\nTo: y\r\n\r\nbody\r\n\r\n";
+        assert_eq!(
+            header(body, 100, 30),
+            ("Subject: x\r\nTo: y\r\n".to_owned(), false)
+        );
+        assert_eq!(header(b"\r\nbody\r\n\r\n", 100, 10), (String::new(), false));
+        assert_eq!(header(b"", 100, 0), (String::new(), false));
+    }
+
+    #[test]
+    fn a_header_longer_than_the_limit_is_cut_and_said_to_be() {
+        assert_eq!(
+            header(b"Subject: long\r\n", 8, 15),
+            ("Subject:".to_owned(), true)
+        );
+        assert_eq!(
+            header(b"Subject: x\r\n", 100, 12),
+            ("Subject: x\r\n".to_owned(), false)
+        );
+    }
+}

@@ -1,0 +1,264 @@
+//! Which messages a list shows.
+
+use api::admin::v1::{QueueEntry, QueueListRequest};
+use spool::{Message, Standing, Status, Timestamp};
+
+use super::answer::{standing, state};
+
+/// A list's request, checked once and applied to each message.
+#[derive(Debug)]
+pub(super) struct Filter {
+    domain: Option<String>,
+    sender: Option<String>,
+    recipient: Option<String>,
+    state: Option<String>,
+    received_until: Option<Timestamp>,
+}
+
+impl Filter {
+    /// The error says what is wrong with the request and what would be right.
+    pub(super) fn new(request: QueueListRequest, now: Timestamp) -> Result<Self, String> {
+        let known = ["waiting", "deferred", "rejected"];
+        if let Some(state) = request
+            .state
+            .as_ref()
+            .filter(|state| !known.contains(&state.as_str()))
+        {
+            return Err(format!(
+                "state {state:?} is unknown; use {}",
+                known.join(", ")
+            ));
+        }
+        Ok(Self {
+            domain: request.domain.map(|domain| domain.to_ascii_lowercase()),
+            sender: request.sender,
+            recipient: request.recipient,
+            state: request.state,
+            received_until: request
+                .older_than_ms
+                .map(|age| Timestamp(now.0.saturating_sub(age))),
+        })
+    }
+
+    /// The line for a message; `None` when the filter holds it back.
+    pub(super) fn entry(&self, message: &Message) -> Option<QueueEntry> {
+        if self
+            .received_until
+            .is_some_and(|until| message.received_at > until)
+        {
+            return None;
+        }
+        let standing = standing(message, self.domain.as_deref())?;
+        if self
+            .state
+            .as_ref()
+            .is_some_and(|wanted| wanted != state(standing))
+        {
+            return None;
+        }
+        let sender = message.reverse_path.to_string();
+        if self
+            .sender
+            .as_ref()
+            .is_some_and(|pattern| !matches(pattern, &sender))
+        {
+            return None;
+        }
+        let left: Vec<_> = message
+            .recipients
+            .iter()
+            .filter(|recipient| !matches!(recipient.status, Status::Delivered { .. }))
+            .collect();
+        let recipients: Vec<String> = left
+            .iter()
+            .map(|recipient| recipient.path.to_string())
+            .collect();
+        if let Some(pattern) = &self.recipient
+            && !recipients.iter().any(|address| matches(pattern, address))
+        {
+            return None;
+        }
+        let reason = left.iter().find_map(|recipient| match &recipient.status {
+            Status::Deferred { reason, .. } => Some(reason.clone()),
+            Status::Rejected { reply, .. } => Some(reply.clone()),
+            Status::Pending | Status::Delivered { .. } => None,
+        });
+        Some(QueueEntry {
+            id: message.id.to_string(),
+            received_ms: message.received_at.0,
+            sender,
+            recipients,
+            state: state(standing).to_owned(),
+            due_ms: match standing {
+                Standing::Deferred(until) => Some(until.0),
+                Standing::Waiting | Standing::Rejected => None,
+            },
+            size: message.body.size,
+            attempts: message.attempts,
+            reason,
+        })
+    }
+}
+
+/// A whole address, `@example.com` for all of a domain, or `<>` for none.
+fn matches(pattern: &str, address: &str) -> bool {
+    let address = address.to_ascii_lowercase();
+    let pattern = pattern.to_ascii_lowercase();
+    match pattern
+        .strip_prefix('<')
+        .and_then(|inner| inner.strip_suffix('>'))
+    {
+        Some(inner) => address == inner,
+        None if pattern.starts_with('@') => address.ends_with(&pattern),
+        None => address == pattern,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use smtp::{BodyType, ForwardPath, Mailbox, ReversePath};
+    use spool::{Body, Client, Digest, MessageId, Recipient};
+
+    use super::*;
+
+    fn mailbox(address: &str) -> Mailbox {
+        let (local_part, domain) = address.rsplit_once('@').unwrap();
+        Mailbox {
+            local_part: local_part.to_owned(),
+            domain: domain.to_owned(),
+        }
+    }
+
+    fn message(recipients: &[(&str, Status)]) -> Message {
+        Message {
+            id: MessageId::new(1_000, 7),
+            sequence: 1,
+            received_at: Timestamp(1_000),
+            reverse_path: ReversePath::Mailbox(mailbox("Ann@Sender.example")),
+            body_type: BodyType::SevenBit,
+            recipients: recipients
+                .iter()
+                .map(|(address, status)| {
+                    let mailbox = mailbox(address);
+                    let domain = mailbox.domain.clone();
+                    Recipient {
+                        path: ForwardPath::Mailbox(mailbox),
+                        domain,
+                        status: status.clone(),
+                    }
+                })
+                .collect(),
+            body: Body {
+                pieces: vec![1],
+                size: 5,
+                digest: Digest([0; 32]),
+            },
+            trace: Bytes::new(),
+            client: Client {
+                address: ([192, 0, 2, 1], 9).into(),
+                helo: "x".to_owned(),
+                tls: None,
+            },
+            attempts: 1,
+            attempted_at: None,
+        }
+    }
+
+    fn shows(request: QueueListRequest, message: &Message) -> bool {
+        Filter::new(request, Timestamp(61_000))
+            .unwrap()
+            .entry(message)
+            .is_some()
+    }
+
+    fn mixed() -> Message {
+        message(&[
+            (
+                "a@one.example",
+                Status::Delivered {
+                    at: Timestamp(2),
+                    reply: "250 ok".to_owned(),
+                },
+            ),
+            (
+                "b@one.example",
+                Status::Rejected {
+                    at: Timestamp(2),
+                    reply: "550 no".to_owned(),
+                },
+            ),
+            (
+                "c@two.example",
+                Status::Deferred {
+                    until: Timestamp(9),
+                    reason: "451".to_owned(),
+                },
+            ),
+        ])
+    }
+
+    #[test]
+    fn an_entry_names_who_is_left_and_what_comes_next() {
+        let all = Filter::new(QueueListRequest::default(), Timestamp(0)).unwrap();
+        let entry = all.entry(&mixed()).unwrap();
+        assert_eq!(entry.recipients, ["b@one.example", "c@two.example"]);
+        assert_eq!((entry.state.as_str(), entry.due_ms), ("deferred", Some(9)));
+        assert_eq!(entry.reason.as_deref(), Some("550 no"));
+    }
+
+    #[test]
+    fn the_state_is_that_of_the_domain_that_was_asked_for() {
+        let request = |domain: &str, state: &str| QueueListRequest {
+            domain: Some(domain.to_owned()),
+            state: Some(state.to_owned()),
+            ..QueueListRequest::default()
+        };
+        assert!(shows(request("One.example", "rejected"), &mixed()));
+        assert!(!shows(request("one.example", "deferred"), &mixed()));
+        assert!(shows(request("two.example", "deferred"), &mixed()));
+        assert!(!shows(request("three.example", "deferred"), &mixed()));
+    }
+
+    #[test]
+    fn senders_and_recipients_are_compared_without_case() {
+        let from = |sender: &str| QueueListRequest {
+            sender: Some(sender.to_owned()),
+            ..QueueListRequest::default()
+        };
+        assert!(shows(from("ann@sender.example"), &mixed()));
+        assert!(shows(from("<Ann@Sender.example>"), &mixed()));
+        assert!(shows(from("@SENDER.example"), &mixed()));
+        assert!(!shows(from("@er.example"), &mixed()));
+        assert!(!shows(from("<>"), &mixed()));
+        let to = |recipient: &str| QueueListRequest {
+            recipient: Some(recipient.to_owned()),
+            ..QueueListRequest::default()
+        };
+        assert!(shows(to("B@one.example"), &mixed()));
+        assert!(!shows(to("a@one.example"), &mixed()), "already delivered");
+    }
+
+    #[test]
+    fn age_counts_from_the_receipt() {
+        let older = |age| QueueListRequest {
+            older_than_ms: Some(age),
+            ..QueueListRequest::default()
+        };
+        assert!(shows(older(60_000), &mixed()));
+        assert!(!shows(older(60_001), &mixed()));
+    }
+
+    #[test]
+    fn an_unknown_state_is_refused() {
+        let request = QueueListRequest {
+            state: Some("held".to_owned()),
+            ..Default::default()
+        };
+        let error = Filter::new(request, Timestamp(0)).unwrap_err();
+        assert_eq!(
+            error,
+            "state \"held\" is unknown; use waiting, deferred, rejected"
+        );
+    }
+}

@@ -1,0 +1,121 @@
+//! What a person should know, in plain sentences.
+
+use std::time::Duration;
+
+use api::admin::v1::DomainStatus;
+use cluster::ClusterStatus;
+
+/// A peer that has missed this many heartbeats is down or cut off.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+
+/// Entries that a busy peer may lack for a moment.
+const LAG_MAX: u64 = 10_000;
+
+/// The worst first.
+pub(super) fn troubles(cluster: &ClusterStatus, domains: &[DomainStatus]) -> Vec<String> {
+    let mut troubles = Vec::new();
+    if cluster.leadership.leader.is_none() {
+        troubles.push(
+            "No leader is known: too few nodes see each other. No mail is taken or delivered."
+                .to_owned(),
+        );
+    } else if cluster.cluster.is_none() {
+        troubles.push("The cluster is not founded yet: it has no policy.".to_owned());
+    } else if !cluster.accepting {
+        troubles.push(format!("Node {} takes no mail.", cluster.node_id));
+    }
+    for member in cluster
+        .members
+        .iter()
+        .filter(|m| cluster.leadership.leader != Some(m.id))
+    {
+        let silence = Duration::from_millis(member.silent_ms.unwrap_or(0));
+        if silence > SILENCE_MAX {
+            troubles.push(format!(
+                "Node {} ({}) has not answered for {}.",
+                member.id,
+                member.address,
+                humantime::format_duration(Duration::from_secs(silence.as_secs()))
+            ));
+        } else if let Some(lag) = member.lag.filter(|lag| *lag > LAG_MAX) {
+            troubles.push(format!("Node {} lacks {lag} log entries.", member.id));
+        }
+    }
+    for domain in domains {
+        if domain.primary_state == "down" {
+            let reason = domain.reason.as_deref().unwrap_or("no reason is known");
+            troubles.push(format!("The primary of {} is down: {reason}.", domain.name));
+        }
+        if domain.rejected > 0 {
+            troubles.push(format!(
+                "The primary of {} refused {} for good; layover queue list --state rejected shows what.",
+                domain.name,
+                if domain.rejected == 1 { "a message".to_owned() } else { format!("{} messages", domain.rejected) },
+            ));
+        }
+    }
+    troubles
+}
+
+#[cfg(test)]
+mod tests {
+    use cluster::{Leadership, MemberStatus};
+
+    use super::*;
+
+    fn sound() -> ClusterStatus {
+        let member = |id, silent_ms| MemberStatus {
+            id,
+            address: format!("mx{id}:7400"),
+            voter: true,
+            lag: Some(0),
+            silent_ms: Some(silent_ms),
+        };
+        ClusterStatus {
+            cluster: Some(5),
+            node_id: 1,
+            leadership: Leadership {
+                term: 1,
+                leader: Some(1),
+                leading: true,
+            },
+            accepting: true,
+            last_log_index: 9,
+            last_applied_index: 9,
+            free_bytes: 1,
+            members: vec![member(1, 0), member(2, 100)],
+        }
+    }
+
+    #[test]
+    fn a_sound_cluster_has_no_troubles() {
+        let up = DomainStatus {
+            primary_state: "up".to_owned(),
+            ..DomainStatus::default()
+        };
+        assert!(troubles(&sound(), &[up]).is_empty());
+    }
+
+    #[test]
+    fn each_trouble_is_told_with_its_name() {
+        let mut status = sound();
+        status.members[1].silent_ms = Some(65_500);
+        let domain = DomainStatus {
+            name: "example.com".to_owned(),
+            primary_state: "down".to_owned(),
+            reason: Some("connection refused".to_owned()),
+            rejected: 2,
+            ..DomainStatus::default()
+        };
+        assert_eq!(
+            troubles(&status, &[domain]),
+            [
+                "Node 2 (mx2:7400) has not answered for 1m 5s.",
+                "The primary of example.com is down: connection refused.",
+                "The primary of example.com refused 2 messages for good; layover queue list --state rejected shows what.",
+            ]
+        );
+        status.leadership.leader = None;
+        assert!(troubles(&status, &[])[0].starts_with("No leader is known"));
+    }
+}

@@ -1,0 +1,168 @@
+//! The node file `layover.toml`: everything that belongs to one machine.
+//!
+//! ```text
+//!   text ──file──▶ tables with the place of every value ──build──▶ Config, or one ConfigError
+//! ```
+//!
+//! A [`Config`] that exists is sound: addresses fit each other, certificates match their keys, and
+//! nothing is asked for that this version does not do.
+
+mod build;
+mod certificates;
+mod file;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::{
+    fmt, fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use cluster::{Founding, FreeSpace};
+use ipnet::IpNet;
+use spool::{Policy, Timestamp};
+
+/// Applied entries that stay in the log by default. At a thousand messages a second this is a
+/// minute; a member that lags further gets a snapshot.
+pub(crate) const LOG_KEEP_DEFAULT: u64 = 65_536;
+
+/// A node's configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// Unique in the cluster for ever.
+    pub(crate) node_id: u64,
+    /// What the node calls itself in its banner, in EHLO and in `Received`.
+    pub(crate) hostname: String,
+    /// Where the spool lives.
+    pub(crate) data_dir: PathBuf,
+    /// Mail is refused while less is free there.
+    pub(crate) min_free_space: FreeSpace,
+    /// The SMTP side.
+    pub(crate) smtp: Smtp,
+    /// The talk between nodes.
+    pub(crate) cluster: Peers,
+    /// Where gRPC is served.
+    pub(crate) admin_listen: SocketAddr,
+    /// Certificates of the admin side; `None` only on loopback.
+    pub(crate) admin_tls: Option<MutualTls>,
+    /// The HTTP side.
+    pub(crate) http: Http,
+    /// The policy file, read when the cluster is founded.
+    pub(crate) policy_file: Option<PathBuf>,
+}
+
+/// `[smtp]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Smtp {
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Certificate chain and key, for STARTTLS.
+    pub(crate) tls: Option<(PathBuf, PathBuf)>,
+    pub(crate) max_message_size: u64,
+    pub(crate) max_recipients: usize,
+    pub(crate) max_connections: usize,
+    pub(crate) max_connections_per_ip: usize,
+    pub(crate) command_timeout: Duration,
+    pub(crate) commit_timeout: Duration,
+}
+
+/// `[cluster]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Peers {
+    pub(crate) listen: SocketAddr,
+    pub(crate) advertise: String,
+    pub(crate) founding: Founding,
+    /// `None` only where every address is loopback.
+    pub(crate) tls: Option<MutualTls>,
+    /// Applied entries that stay in the log for members that lag.
+    pub(crate) log_keep: u64,
+}
+
+/// PEM files for TLS with certificates on both sides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MutualTls {
+    pub(crate) ca: PathBuf,
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+/// `[http]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Http {
+    pub(crate) listen: SocketAddr,
+    /// Who may see pages.
+    pub(crate) trusted: Vec<IpNet>,
+    /// Who may read `/metrics`.
+    pub(crate) metrics_trusted: Vec<IpNet>,
+}
+
+/// The first thing that is wrong with a file: one line, which an editor can jump to.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) struct ConfigError {
+    file: PathBuf,
+    line: usize,
+    column: usize,
+    message: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}:{}:{}: {}",
+            self.file.display(),
+            self.line,
+            self.column,
+            self.message
+        )
+    }
+}
+
+impl ConfigError {
+    fn at(file: &Path, text: &str, offset: usize, message: &str) -> Self {
+        let (line, column) = spool::policy::line_and_column(text, offset);
+        Self {
+            file: file.to_owned(),
+            line,
+            column,
+            message: spool::policy::one_line(message),
+        }
+    }
+
+    fn unreadable(file: &Path, error: &io::Error) -> Self {
+        let message = format!("reading the file failed: {error}; it must exist and be readable");
+        Self::at(file, "", 0, &message)
+    }
+}
+
+impl Config {
+    /// Reads and checks the node file; certificates must be valid at the given moment.
+    pub(crate) fn read(file: &Path, now: Timestamp) -> Result<Self, ConfigError> {
+        let text =
+            fs::read_to_string(file).map_err(|error| ConfigError::unreadable(file, &error))?;
+        let tables = file::parse(&text)
+            .map_err(|fault| ConfigError::at(file, &text, fault.offset, &fault.message))?;
+        build::build(tables, now)
+            .map_err(|fault| ConfigError::at(file, &text, fault.offset, &fault.message))
+    }
+
+    /// Reads and checks the policy file's text, if one is named.
+    pub(crate) fn read_policy(&self) -> Result<Option<String>, ConfigError> {
+        let Some(file) = &self.policy_file else {
+            return Ok(None);
+        };
+        let text =
+            fs::read_to_string(file).map_err(|error| ConfigError::unreadable(file, &error))?;
+        match Policy::parse(&text) {
+            Ok(_) => Ok(Some(text)),
+            Err(error) => Err(ConfigError {
+                file: file.clone(),
+                line: error.line,
+                column: error.column,
+                message: error.message,
+            }),
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! From the tables of the file to a sound configuration.
+
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
+
+use cluster::Founding;
+use spool::Timestamp;
+use toml::Spanned;
+
+use super::{
+    Config, Http, LOG_KEEP_DEFAULT, MutualTls, Peers, Smtp, certificates,
+    file::{AdminTable, ClusterTable, Fault, File, MemberTable, NodeTable, PemFile, SmtpTable},
+    values::{Network, Reach, Size, Span},
+};
+
+/// The largest message that is still mail; more than this would not fit the memory budgets.
+const MESSAGE_SIZE_MAX: u64 = 1 << 30;
+
+/// RFC 5321 section 4.5.3.1.8: a server must take at least 100 recipients.
+const RECIPIENTS_MIN: u32 = 100;
+
+/// More recipients than this would make one log entry too large to send to a peer.
+const RECIPIENTS_MAX: u32 = 10_000;
+
+/// Senders give up ten minutes after the final dot (RFC 5321 section 4.5.3.2.6), and a reply must
+/// be there well before.
+const COMMIT_TIMEOUT_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// Fewer would send a snapshot after every hiccup, more would fill the disk with what was delivered
+/// long ago.
+const LOG_KEEP: RangeInclusive<u64> = 100..=10_000_000;
+
+/// Shorter than this no election ends.
+const COMMIT_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+
+pub(super) fn build(file: File, now: Timestamp) -> Result<Config, Fault> {
+    check_node(&file.node)?;
+    let smtp = smtp(file.smtp)?;
+    let node_id = *file.node.id.get_ref();
+    let cluster = peers(&file.cluster, &file.node.id, now)?;
+    let admin_tls = admin_tls(&file.admin)?;
+    let networks = |list: Vec<Network>| list.into_iter().map(|network| network.0).collect();
+    Ok(Config {
+        node_id,
+        hostname: file.node.hostname.into_inner(),
+        data_dir: file.node.data_dir.into_inner(),
+        min_free_space: file.node.min_free_space.0,
+        smtp,
+        cluster,
+        admin_listen: file.admin.listen.get_ref().0,
+        admin_tls,
+        http: Http {
+            listen: file.http.listen.0,
+            trusted: networks(file.http.trusted),
+            metrics_trusted: networks(file.http.metrics_trusted),
+        },
+        policy_file: file
+            .policy
+            .initial
+            .filter(|path| !path.as_os_str().is_empty()),
+    })
+}
+
+fn check_node(node: &NodeTable) -> Result<(), Fault> {
+    if *node.id.get_ref() == 0 {
+        return Err(Fault::at(
+            &node.id,
+            "id = 0 is not possible; use 1 or more, each only once",
+        ));
+    }
+    let hostname = node.hostname.get_ref();
+    // A port is no part of a name, so one is put behind it only to have the name checked.
+    let sound = !hostname.contains(':') && spool::policy::host_port(hostname, 25).is_ok();
+    if !sound {
+        let message = format!(
+            "hostname = {hostname:?} is not a host name; write this node's name in the DNS, such as \"mx1.example.net\""
+        );
+        return Err(Fault::at(&node.hostname, message));
+    }
+    if node.data_dir.get_ref().as_os_str().is_empty() {
+        let message = "data_dir is empty; name a directory, such as \"/var/lib/layover\"";
+        return Err(Fault::at(&node.data_dir, message));
+    }
+    Ok(())
+}
+
+fn smtp(table: SmtpTable) -> Result<Smtp, Fault> {
+    if table.listen.get_ref().is_empty() {
+        let message = "listen names no address; write for example [\"0.0.0.0:25\", \"[::]:25\"]";
+        return Err(Fault::at(&table.listen, message));
+    }
+    if !table.proxy_protocol_from.get_ref().is_empty() {
+        let message =
+            "proxy_protocol_from is not supported by this version; use [] or leave it out";
+        return Err(Fault::at(&table.proxy_protocol_from, message));
+    }
+    check_size(&table.max_message_size)?;
+    check_span(
+        "command_timeout",
+        &table.command_timeout,
+        Duration::from_secs(1),
+        Duration::from_secs(3600),
+    )?;
+    check_span(
+        "commit_timeout",
+        &table.commit_timeout,
+        COMMIT_TIMEOUT_MIN,
+        COMMIT_TIMEOUT_MAX,
+    )?;
+    Ok(Smtp {
+        tls: smtp_tls(table.tls_cert, table.tls_key)?,
+        max_message_size: table.max_message_size.get_ref().0,
+        max_recipients: count(
+            "max_recipients",
+            &table.max_recipients,
+            RECIPIENTS_MIN,
+            RECIPIENTS_MAX,
+        )?,
+        max_connections: count("max_connections", &table.max_connections, 1, 1_000_000)?,
+        max_connections_per_ip: count(
+            "max_connections_per_ip",
+            &table.max_connections_per_ip,
+            1,
+            1_000_000,
+        )?,
+        command_timeout: table.command_timeout.get_ref().0,
+        commit_timeout: table.commit_timeout.get_ref().0,
+        listen: table
+            .listen
+            .into_inner()
+            .into_iter()
+            .map(|listen| listen.0)
+            .collect(),
+    })
+}
+
+fn check_size(size: &Spanned<Size>) -> Result<(), Fault> {
+    // RFC 5321 section 4.5.3.1.7: a server must take messages of at least 64 KiB.
+    if (64 << 10..=MESSAGE_SIZE_MAX).contains(&size.get_ref().0) {
+        return Ok(());
+    }
+    Err(Fault::at(
+        size,
+        "max_message_size is out of range; \"64KiB\" to \"1GiB\" are possible",
+    ))
+}
+
+fn check_span(key: &str, span: &Spanned<Span>, min: Duration, max: Duration) -> Result<(), Fault> {
+    if (min..=max).contains(&span.get_ref().0) {
+        return Ok(());
+    }
+    let message = format!(
+        "{key} is out of range; \"{}\" to \"{}\" are possible",
+        humantime::format_duration(min),
+        humantime::format_duration(max)
+    );
+    Err(Fault::at(span, message))
+}
+
+fn count(key: &str, value: &Spanned<u32>, min: u32, max: u32) -> Result<usize, Fault> {
+    let number = *value.get_ref();
+    match usize::try_from(number) {
+        Ok(count) if (min..=max).contains(&number) => Ok(count),
+        _ => {
+            let message = format!("{key} = {number} is out of range; {min} to {max} are possible");
+            Err(Fault::at(value, message))
+        }
+    }
+}
+
+/// What was written, unless it is the empty path that stands for none.
+fn written(file: PemFile) -> PemFile {
+    file.filter(|path| !path.get_ref().as_os_str().is_empty())
+}
+
+fn smtp_tls(cert: PemFile, key: PemFile) -> Result<Option<(PathBuf, PathBuf)>, Fault> {
+    match (written(cert), written(key)) {
+        (None, None) => Ok(None),
+        (Some(cert), Some(key)) => {
+            certificates::check_pair(&cert, &key)?;
+            Ok(Some((cert.into_inner(), key.into_inner())))
+        }
+        (Some(one), None) => Err(Fault::at(&one, "tls_cert needs tls_key; give both or none")),
+        (None, Some(one)) => Err(Fault::at(&one, "tls_key needs tls_cert; give both or none")),
+    }
+}
+
+struct PemFiles {
+    ca: Spanned<PathBuf>,
+    cert: Spanned<PathBuf>,
+    key: Spanned<PathBuf>,
+}
+
+impl PemFiles {
+    fn of(ca: &PemFile, cert: &PemFile, key: &PemFile) -> Result<Option<Self>, Fault> {
+        match (
+            written(ca.clone()),
+            written(cert.clone()),
+            written(key.clone()),
+        ) {
+            (None, None, None) => Ok(None),
+            (Some(ca), Some(cert), Some(key)) => Ok(Some(Self { ca, cert, key })),
+            (ca, cert, key) => {
+                let message =
+                    "tls_ca, tls_cert and tls_key belong together; give all three or none";
+                let one = ca.or(cert).or(key);
+                Err(one.map_or_else(
+                    || Fault {
+                        offset: 0,
+                        message: message.to_owned(),
+                    },
+                    |one| Fault::at(&one, message),
+                ))
+            }
+        }
+    }
+
+    fn into_mutual_tls(self) -> MutualTls {
+        MutualTls {
+            ca: self.ca.into_inner(),
+            cert: self.cert.into_inner(),
+            key: self.key.into_inner(),
+        }
+    }
+}
+
+fn admin_tls(table: &AdminTable) -> Result<Option<MutualTls>, Fault> {
+    let Some(files) = PemFiles::of(&table.tls_ca, &table.tls_cert, &table.tls_key)? else {
+        if table.listen.get_ref().0.ip().is_loopback() {
+            return Ok(None);
+        }
+        let message = "[admin] listens beyond loopback and so needs tls_ca, tls_cert and tls_key; \
+                       give them, or listen on \"127.0.0.1:7401\"";
+        return Err(Fault::at(&table.listen, message));
+    };
+    certificates::check_ca(&files.ca)?;
+    certificates::check_pair(&files.cert, &files.key)?;
+    Ok(Some(files.into_mutual_tls()))
+}
+
+fn peers(table: &Spanned<ClusterTable>, id: &Spanned<u64>, now: Timestamp) -> Result<Peers, Fault> {
+    let cluster = table.get_ref();
+    if let Some(join) = cluster
+        .join
+        .as_ref()
+        .filter(|join| !join.get_ref().is_empty())
+    {
+        let message = "join is not supported by this version; found the cluster with members";
+        return Err(Fault::at(join, message));
+    }
+    let listen = cluster.listen.get_ref().0;
+    let bootstrap = cluster
+        .bootstrap
+        .as_ref()
+        .filter(|bootstrap| *bootstrap.get_ref());
+    let members = cluster
+        .members
+        .as_ref()
+        .filter(|members| !members.get_ref().is_empty());
+    let (advertise, founding) = match (bootstrap, members) {
+        (Some(_), None) => (alone(cluster)?, Founding::Bootstrap),
+        (None, Some(members)) => together(cluster, members.get_ref(), id)?,
+        (Some(_), Some(members)) => {
+            let message = "bootstrap and members exclude each other; leave one of them out";
+            return Err(Fault::at(members, message));
+        }
+        (None, None) => {
+            let message = "[cluster] does not say how the cluster is founded; set bootstrap = true (this node \
+                           alone) or members = [{ id = 1, address = \"mx1.internal:7400\" }, ...] (the same on each)";
+            return Err(Fault::at(table, message));
+        }
+    };
+    let tls = peer_tls(cluster, now, &advertise, &founding)?;
+    Ok(Peers {
+        listen,
+        advertise: advertise.0,
+        founding,
+        tls,
+        log_keep: log_keep(cluster.log_keep.as_ref())?,
+    })
+}
+
+/// How a single node is reached.
+fn alone(table: &ClusterTable) -> Result<Reach, Fault> {
+    if let Some(advertise) = &table.advertise {
+        return Ok(advertise.get_ref().clone());
+    }
+    let listen = table.listen.get_ref().0;
+    if listen.ip().is_unspecified() {
+        let message = "listen names no single address; say how other nodes reach this one, \
+                       such as advertise = \"mx1.internal:7400\"";
+        return Err(Fault::at(&table.listen, message));
+    }
+    Ok(Reach(listen.to_string()))
+}
+
+/// How this node is reached, out of the list that is the same on all.
+fn together(
+    table: &ClusterTable,
+    members: &[MemberTable],
+    id: &Spanned<u64>,
+) -> Result<(Reach, Founding), Fault> {
+    let mut list: Vec<(u64, String)> = Vec::with_capacity(members.len());
+    for member in members {
+        let (member_id, address) = (*member.id.get_ref(), &member.address.get_ref().0);
+        if member_id == 0 {
+            return Err(Fault::at(
+                &member.id,
+                "id = 0 is not possible; use 1 or more",
+            ));
+        }
+        if list.iter().any(|(earlier, _)| *earlier == member_id) {
+            let message = format!("member {member_id} is listed twice; every node has its own id");
+            return Err(Fault::at(&member.id, message));
+        }
+        if list.iter().any(|(_, earlier)| earlier == address) {
+            let message = format!("address \"{address}\" is listed twice; every node has its own");
+            return Err(Fault::at(&member.address, message));
+        }
+        list.push((member_id, address.clone()));
+    }
+    let own_id = *id.get_ref();
+    let Some((_, own)) = list.iter().find(|(member_id, _)| *member_id == own_id) else {
+        let message = format!("id = {own_id} is not among the members; add this node to them");
+        return Err(Fault::at(id, message));
+    };
+    let own = Reach(own.clone());
+    if let Some(advertise) = table
+        .advertise
+        .as_ref()
+        .filter(|advertise| *advertise.get_ref() != own)
+    {
+        let message = format!(
+            "advertise = \"{}\" differs from this node's address among the members; use \"{}\" or leave it out",
+            advertise.get_ref().0,
+            own.0
+        );
+        return Err(Fault::at(advertise, message));
+    }
+    Ok((own, Founding::Members(list)))
+}
+
+fn log_keep(value: Option<&Spanned<u64>>) -> Result<u64, Fault> {
+    let Some(value) = value else {
+        return Ok(LOG_KEEP_DEFAULT);
+    };
+    let entries = *value.get_ref();
+    if LOG_KEEP.contains(&entries) {
+        return Ok(entries);
+    }
+    let (min, max) = (LOG_KEEP.start(), LOG_KEEP.end());
+    let message = format!("log_keep = {entries} is out of range; {min} to {max} are possible");
+    Err(Fault::at(value, message))
+}
+
+fn peer_tls(
+    table: &ClusterTable,
+    now: Timestamp,
+    advertise: &Reach,
+    founding: &Founding,
+) -> Result<Option<MutualTls>, Fault> {
+    let Some(files) = PemFiles::of(&table.tls_ca, &table.tls_cert, &table.tls_key)? else {
+        let all_loopback = table.listen.get_ref().0.ip().is_loopback()
+            && advertise.is_loopback()
+            && match founding {
+                Founding::Bootstrap => true,
+                Founding::Members(members) => members
+                    .iter()
+                    .all(|(_, address)| Reach(address.clone()).is_loopback()),
+            };
+        if all_loopback {
+            return Ok(None);
+        }
+        let message = "[cluster] has addresses beyond loopback and so needs tls_ca, tls_cert and tls_key; give them";
+        return Err(Fault::at(&table.listen, message));
+    };
+    certificates::check_ca(&files.ca)?;
+    certificates::check_pair(&files.cert, &files.key)?;
+    certificates::check_signed(&files.cert, &files.ca, now)?;
+    Ok(Some(files.into_mutual_tls()))
+}

@@ -1,0 +1,359 @@
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::*;
+
+const ALONE: &str = "[node]\nid = 1\nhostname = \"mx1.example.net\"\n[cluster]\nbootstrap = true\n";
+
+const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+fn read(text: &str) -> Result<Config, String> {
+    let folder = TempDir::new().unwrap();
+    read_in(folder.path(), text)
+}
+
+/// The complaint without the folder's name.
+fn read_in(folder: &Path, text: &str) -> Result<Config, String> {
+    let file = folder.join("layover.toml");
+    fs::write(&file, text).unwrap();
+    let prefix = format!("{}/", folder.display());
+    Config::read(&file, NOW).map_err(|error| error.to_string().replace(&prefix, ""))
+}
+
+fn trio(own: &str, cluster: &str) -> String {
+    format!(
+        "[node]\nid = 2\nhostname = \"mx2.example.net\"\n[cluster]\n{cluster}\nmembers = [\n\
+         {{ id = 1, address = \"127.0.0.1:7401\" }},\n\
+         {{ id = {own}, address = \"localhost:7402\" }},\n]\n"
+    )
+}
+
+#[test]
+fn what_is_left_out_gets_the_documented_defaults() {
+    let config = read(ALONE).unwrap();
+    assert_eq!(
+        (config.node_id, config.hostname.as_str()),
+        (1, "mx1.example.net")
+    );
+    assert_eq!(config.data_dir, Path::new("/var/lib/layover"));
+    assert_eq!(config.min_free_space, FreeSpace::Percent(10));
+    assert_eq!(
+        config.smtp.listen,
+        ["0.0.0.0:25", "[::]:25"].map(|a| a.parse().unwrap())
+    );
+    assert_eq!(config.smtp.max_message_size, 50 << 20);
+    assert_eq!(
+        (config.smtp.max_recipients, config.smtp.max_connections),
+        (1000, 2000)
+    );
+    assert_eq!(config.smtp.max_connections_per_ip, 50);
+    assert_eq!(config.smtp.command_timeout, Duration::from_secs(300));
+    assert_eq!(config.smtp.commit_timeout, Duration::from_secs(60));
+    assert_eq!(config.smtp.tls, None);
+    assert_eq!(config.cluster.founding, Founding::Bootstrap);
+    assert_eq!(config.cluster.advertise, "127.0.0.1:7400");
+    assert_eq!(config.cluster.log_keep, 65_536);
+    assert_eq!(config.admin_listen, "127.0.0.1:7401".parse().unwrap());
+    assert_eq!(config.http.listen, "127.0.0.1:7402".parse().unwrap());
+    assert_eq!(config.http.trusted, config.http.metrics_trusted);
+    assert_eq!(config.policy_file, None);
+}
+
+#[test]
+fn the_sample_file_differs_from_the_defaults_only_in_what_has_none() {
+    let sample = include_str!("../../../../deploy/layover.toml");
+    let config = read(sample).unwrap();
+    assert_eq!(
+        format!("{:?}", config.smtp),
+        format!("{:?}", read(ALONE).unwrap().smtp)
+    );
+    assert_eq!(
+        config.policy_file.as_deref(),
+        Some(Path::new("/etc/layover/policy.toml"))
+    );
+    assert_eq!(config.cluster.founding, Founding::Bootstrap);
+}
+
+#[test]
+fn a_node_takes_its_own_address_from_the_members() {
+    let config = read(&trio("2", "")).unwrap();
+    assert_eq!(config.cluster.advertise, "localhost:7402");
+    let members = vec![
+        (1, "127.0.0.1:7401".to_owned()),
+        (2, "localhost:7402".to_owned()),
+    ];
+    assert_eq!(config.cluster.founding, Founding::Members(members));
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table, one mistake an entry")]
+fn a_mistake_is_one_line_with_its_place_and_the_remedy() {
+    let alone = |line: &str| format!("{ALONE}{line}\n");
+    let node = |line: &str| ALONE.replace("[cluster]", &format!("{line}\n[cluster]"));
+    for (text, expected) in [
+        (String::new(), "1:1: missing key `node`"),
+        ("[node".to_owned(), "1:6: "),
+        (
+            "[node]\nid = 1\n[cluster]\nbootstrap = true\n".to_owned(),
+            "1:1: missing key `hostname`",
+        ),
+        (
+            ALONE.replace("id = 1", "id = 0"),
+            "2:6: id = 0 is not possible",
+        ),
+        (
+            ALONE.replace("id = 1", "id = -1"),
+            "2:6: invalid value: integer `-1`",
+        ),
+        (
+            ALONE.replace("mx1.example.net", "mx 1"),
+            "3:12: hostname = \"mx 1\" is not a host name; write",
+        ),
+        (
+            ALONE.replace("mx1.example.net", "mx1:25"),
+            "3:12: hostname = \"mx1:25\" is not a host name",
+        ),
+        (
+            node("datadir = \"/x\""),
+            "4:1: unknown key `datadir`, expected one of",
+        ),
+        (
+            node("min_free_space = \"much\""),
+            "4:18: \"much\" is not a share of a disk; write for example \"10%\"",
+        ),
+        (
+            alone("[smtp]\nlisten = []"),
+            "7:10: listen names no address; write for example",
+        ),
+        (
+            alone("[smtp]\nlisten = [\"25\"]"),
+            "7:10: \"25\" is not an IP address and port",
+        ),
+        (
+            alone("[smtp]\nmax_message_size = \"50Mib\""),
+            "7:20: \"50Mib\" is not a size; write for example \"50MiB\"",
+        ),
+        (
+            alone("[smtp]\nmax_message_size = \"1KiB\""),
+            "7:20: max_message_size is out of range; \"64KiB\" to",
+        ),
+        (
+            alone("[smtp]\nmax_recipients = 5"),
+            "7:18: max_recipients = 5 is out of range; 100 to 10000",
+        ),
+        (
+            alone("[smtp]\ncommit_timeout = \"1h\""),
+            "7:18: commit_timeout is out of range; \"1s\" to \"5m\"",
+        ),
+        (
+            alone("[smtp]\ncommand_timeout = \"long\""),
+            "7:19: \"long\" is not a duration; write for example",
+        ),
+        (
+            alone("[smtp]\nproxy_protocol_from = [\"10.0.0.0/8\"]"),
+            "7:23: proxy_protocol_from is not supported by this version; use []",
+        ),
+        (
+            alone("[smtp]\ntls_cert = \"/x\""),
+            "7:12: tls_cert needs tls_key; give both or none",
+        ),
+        (
+            alone("[smtp]\ntls_cert = \"/none/c\"\ntls_key = \"/none/k\""),
+            "7:12: cannot read /none/c: ",
+        ),
+        (
+            alone("[admin]\nlisten = \"0.0.0.0:7401\""),
+            "7:10: [admin] listens beyond loopback and so needs tls_ca",
+        ),
+        (
+            alone("[admin]\ntls_ca = \"/x\""),
+            "7:10: tls_ca, tls_cert and tls_key belong together",
+        ),
+        (
+            alone("[http]\ntrusted = [\"10.0.0.0/40\"]"),
+            "7:11: \"10.0.0.0/40\" is not a network; write for example",
+        ),
+        (
+            alone("[policy]\nfinal = \"x\""),
+            "7:1: unknown key `final`, expected `initial`",
+        ),
+        (
+            alone("log_keep = 5"),
+            "6:12: log_keep = 5 is out of range; 100 to 10000000 are possible",
+        ),
+        (
+            alone("join = \"mx1:7400\""),
+            "6:8: join is not supported by this version; found",
+        ),
+        (
+            alone("members = [{ id = 1, address = \"localhost\" }]"),
+            "6:11: bootstrap and members exclude each other",
+        ),
+        (
+            alone("listen = \"0.0.0.0:7400\""),
+            "6:10: listen names no single address; say how",
+        ),
+        (
+            alone("listen = \"10.0.0.1:7400\""),
+            "6:10: [cluster] has addresses beyond loopback and so needs tls_ca",
+        ),
+        (
+            alone("tls_ca = \"/x\"\ntls_key = \"/y\""),
+            "6:10: tls_ca, tls_cert and tls_key belong together",
+        ),
+        (
+            ALONE.replace("true", "false"),
+            "4:1: [cluster] does not say how the cluster is founded; set bootstrap",
+        ),
+        (
+            trio("3", ""),
+            "2:6: id = 2 is not among the members; add this node to them",
+        ),
+        (trio("1", ""), "8:8: member 1 is listed twice"),
+        (
+            trio("2", "advertise = \"localhost:9\""),
+            "5:13: advertise = \"localhost:9\" differs from this node's address",
+        ),
+        (
+            trio("2", "").replace("localhost:7402", "::1"),
+            "8:21: \"::1\" needs brackets; write \"[::1]:7400\"",
+        ),
+        (
+            trio("2", "").replace("127.0.0.1:7401", "localhost:7402"),
+            "8:21: address \"localhost:7402\" is listed twice",
+        ),
+        (
+            trio("2", "").replace("127.0.0.1:7401", "mx1.internal"),
+            "[cluster] has addresses beyond loopback",
+        ),
+    ] {
+        let said = read(&text).unwrap_err();
+        assert!(said.starts_with("layover.toml:"), "{said}");
+        assert!(said.contains(expected), "expected {expected}\nsaid {said}");
+        assert!(!said.contains('\n'), "{said}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let error = Config::read(Path::new("/none/layover.toml"), NOW)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("/none/layover.toml:1:1: reading the file failed: No such file"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_mistake_in_the_policy_is_told_with_the_policys_name() {
+    let folder = TempDir::new().unwrap();
+    let policy = folder.path().join("policy.toml");
+    let text = format!("{ALONE}[policy]\ninitial = {policy:?}\n");
+    fs::write(&policy, "[[domain]]\nname = 5\n").unwrap();
+    let config = read_in(folder.path(), &text).unwrap();
+    let said = config.read_policy().unwrap_err().to_string();
+    assert!(
+        said.ends_with("policy.toml:2:8: invalid type: integer `5`, expected a string"),
+        "{said}"
+    );
+    fs::remove_file(&policy).unwrap();
+    let said = config.read_policy().unwrap_err().to_string();
+    assert!(
+        said.contains("policy.toml:1:1: reading the file failed"),
+        "{said}"
+    );
+}
+
+/// Writes `NAME.pem` and `NAME.key` for an authority `ca` and a node `a` that it signed, and a
+/// stranger `b` that signed itself.
+fn write_certificates(folder: &Path) {
+    let ca_key = rcgen::KeyPair::generate().unwrap();
+    let mut ca = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    fs::write(
+        folder.join("ca.pem"),
+        ca.self_signed(&ca_key).unwrap().pem(),
+    )
+    .unwrap();
+    let issuer = rcgen::Issuer::from_params(&ca, &ca_key);
+    for name in ["a", "b"] {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let certificate = match name {
+            "a" => params.signed_by(&key, &issuer),
+            _ => params.self_signed(&key),
+        };
+        fs::write(
+            folder.join(format!("{name}.pem")),
+            certificate.unwrap().pem(),
+        )
+        .unwrap();
+        fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
+    }
+    fs::write(folder.join("empty.pem"), "").unwrap();
+}
+
+#[test]
+fn certificates_that_do_not_belong_together_are_refused() {
+    let folder = TempDir::new().unwrap();
+    write_certificates(folder.path());
+    let with = |ca: &str, cert: &str, key: &str| {
+        let path = |name: &str| folder.path().join(name);
+        let lines = format!(
+            "tls_ca = {:?}\ntls_cert = {:?}\ntls_key = {:?}\n",
+            path(ca),
+            path(cert),
+            path(key)
+        );
+        read_in(
+            folder.path(),
+            &format!(
+                "{ALONE}{lines}[smtp]\ntls_cert = {:?}\ntls_key = {:?}\n",
+                path("b.pem"),
+                path("b.key")
+            ),
+        )
+    };
+    let config = with("ca.pem", "a.pem", "a.key").unwrap();
+    assert!(config.cluster.tls.is_some() && config.smtp.tls.is_some());
+    for (ca, cert, key, expected) in [
+        (
+            "ca.pem",
+            "a.pem",
+            "b.key",
+            "8:11: the key in b.key does not belong to the first certificate in a.pem",
+        ),
+        (
+            "ca.pem",
+            "b.pem",
+            "b.key",
+            "7:12: the certificate in b.pem is not accepted under ca.pem",
+        ),
+        (
+            "empty.pem",
+            "a.pem",
+            "a.key",
+            "6:10: empty.pem holds no certificate",
+        ),
+        (
+            "ca.pem",
+            "a.key",
+            "a.key",
+            "7:12: a.key holds no certificate",
+        ),
+        (
+            "ca.pem",
+            "a.pem",
+            "a.pem",
+            "8:11: a.pem holds no private key",
+        ),
+    ] {
+        let said = with(ca, cert, key).unwrap_err();
+        assert!(
+            said.starts_with(&format!("layover.toml:{expected}")),
+            "{said}"
+        );
+    }
+}

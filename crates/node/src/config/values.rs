@@ -1,0 +1,206 @@
+//! Values that TOML has no type for: sizes, durations, addresses, networks, shares of a disk.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use cluster::FreeSpace;
+use ipnet::IpNet;
+use serde::Deserialize;
+
+/// `"50MiB"`: octets.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub(super) struct Size(pub(super) u64);
+
+impl TryFrom<String> for Size {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        size(&text)
+            .map(Self)
+            .ok_or_else(|| format!("{text:?} is not a size; write for example \"50MiB\""))
+    }
+}
+
+fn size(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let factor: u64 = match unit.trim_start() {
+        "" | "B" => 1,
+        "kB" | "KB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+/// `"15s"`, `"4h"`, `"30d"`.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub(super) struct Span(pub(super) Duration);
+
+impl TryFrom<String> for Span {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        humantime::parse_duration(&text).map(Self).map_err(|_| {
+            format!("{text:?} is not a duration; write for example \"15s\", \"4h\" or \"30d\"")
+        })
+    }
+}
+
+/// `"10%"` or a size.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub(super) struct Share(pub(super) FreeSpace);
+
+impl TryFrom<String> for Share {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let percent = |digits: &str| digits.trim_end().parse::<u8>().ok().filter(|n| *n <= 99);
+        let share = match text.strip_suffix('%') {
+            Some(digits) => percent(digits).map(FreeSpace::Percent),
+            None => size(&text).map(FreeSpace::Bytes),
+        };
+        share.map(Self).ok_or_else(|| {
+            format!("{text:?} is not a share of a disk; write for example \"10%\" or \"5GiB\"")
+        })
+    }
+}
+
+/// An address of this machine, with port.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub(super) struct Listen(pub(super) SocketAddr);
+
+impl TryFrom<String> for Listen {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|_| {
+            format!(
+                "{text:?} is not an IP address and port to listen on; \
+                 write for example \"127.0.0.1:7401\" or \"[::]:25\""
+            )
+        })
+    }
+}
+
+/// Where other nodes reach a node: `host:port`, in normal form.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub(super) struct Reach(pub(super) String);
+
+impl Reach {
+    /// The port of the talk between nodes.
+    const DEFAULT_PORT: u16 = 7400;
+
+    /// Whether no other machine is reached by it.
+    pub(super) fn is_loopback(&self) -> bool {
+        let host = self
+            .0
+            .rsplit_once(':')
+            .map_or(self.0.as_str(), |(host, _)| host);
+        let address = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<IpAddr>();
+        host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    }
+}
+
+impl TryFrom<String> for Reach {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        spool::policy::host_port(&text, Self::DEFAULT_PORT)
+            .map(Self)
+            .map_err(|error| error.0)
+    }
+}
+
+/// A network, or one address.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub(super) struct Network(pub(super) IpNet);
+
+impl TryFrom<String> for Network {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+            .map(Self)
+            .map_err(|_| format!("{text:?} is not a network; write for example \"10.0.0.0/8\""))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_take_binary_and_decimal_units() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("512", 512),
+            ("1 KiB", 1024),
+            ("50MiB", 50 << 20),
+            ("2GB", 2_000_000_000),
+        ] {
+            assert_eq!(size(text), Some(bytes), "{text}");
+        }
+        for text in [
+            "",
+            "MiB",
+            "-1",
+            "1.5MiB",
+            "1mib",
+            "99999999999TiB",
+            "\u{fc}",
+        ] {
+            assert_eq!(size(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_share_is_a_percentage_or_a_size() {
+        let share = |text: &str| Share::try_from(text.to_owned()).map(|share| share.0);
+        assert_eq!(share("10%"), Ok(FreeSpace::Percent(10)));
+        assert_eq!(share("64MiB"), Ok(FreeSpace::Bytes(64 << 20)));
+        for text in ["100%", "-1%", "%", "ten"] {
+            assert!(share(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_told_from_the_rest_of_the_world() {
+        let reach = |text: &str| Reach::try_from(text.to_owned()).unwrap();
+        for text in [
+            "127.0.0.1:1",
+            "127.8.8.8",
+            "[::1]:7400",
+            "localhost:7400",
+            "LOCALHOST",
+        ] {
+            assert!(reach(text).is_loopback(), "{text}");
+        }
+        for text in [
+            "10.0.0.1:1",
+            "mx1.internal:7400",
+            "[2001:db8::1]",
+            "localhost.example:1",
+        ] {
+            assert!(!reach(text).is_loopback(), "{text}");
+        }
+    }
+}

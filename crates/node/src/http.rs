@@ -1,0 +1,138 @@
+//! The HTTP side: `/metrics`, `/healthz`, `/readyz`.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Router,
+    extract::{ConnectInfo, Request, State},
+    http::{StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use cluster::Cluster;
+use ipnet::IpNet;
+use spool::Intake as _;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use crate::{config::Http, metrics::Metrics};
+
+/// Prometheus' text format, as OpenMetrics has standardised it.
+const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What the answers are made of.
+#[derive(Debug)]
+struct Site {
+    cluster: Cluster,
+    metrics: Metrics,
+    networks: Http,
+}
+
+/// Answers until the token is cancelled.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    networks: Http,
+    cluster: Cluster,
+    metrics: Metrics,
+    stop: CancellationToken,
+) {
+    let site = Arc::new(Site {
+        cluster,
+        metrics,
+        networks,
+    });
+    let router = Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(readiness))
+        .route("/metrics", get(scrape))
+        .layer(middleware::from_fn_with_state(Arc::clone(&site), admit))
+        .with_state(site)
+        .into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, router)
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await;
+    if let Err(error) = served {
+        error!(%error, "http stopped");
+    }
+}
+
+/// Lets only those through who may see what they ask for. Whether the node lives and takes mail is
+/// no secret: whoever balances load asks it from anywhere.
+async fn admit(
+    State(site): State<Arc<Site>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let admitted = match request.uri().path() {
+        "/healthz" | "/readyz" => true,
+        "/metrics" => is_in(&site.networks.metrics_trusted, peer),
+        _ => is_in(&site.networks.trusted, peer),
+    };
+    if admitted {
+        next.run(request).await
+    } else {
+        (
+            StatusCode::FORBIDDEN,
+            "forbidden: this address is not among the trusted networks\n",
+        )
+            .into_response()
+    }
+}
+
+fn is_in(networks: &[IpNet], peer: SocketAddr) -> bool {
+    // A socket that listens on [::] shows IPv4 peers as ::ffff:a.b.c.d.
+    let address = peer.ip().to_canonical();
+    networks.iter().any(|network| network.contains(&address))
+}
+
+async fn readiness(State(site): State<Arc<Site>>) -> Response {
+    match unready(&site.cluster) {
+        None => "ready\n".into_response(),
+        Some(reason) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("not ready: {reason}\n"),
+        )
+            .into_response(),
+    }
+}
+
+/// Why the node takes no mail; `None` when it does.
+fn unready(cluster: &Cluster) -> Option<String> {
+    if cluster.policy().is_none() {
+        return Some("the cluster is not founded yet, or this node has not heard of it".to_owned());
+    }
+    if let Err(refusal) = cluster.ready() {
+        return Some(refusal.to_string());
+    }
+    (!*cluster.accepting().borrow())
+        .then(|| "this node sees no quorum, or its storage has failed".to_owned())
+}
+
+async fn scrape(State(site): State<Arc<Site>>) -> Response {
+    match site.metrics.scrape().await {
+        Ok(page) => ([(header::CONTENT_TYPE, METRICS_TYPE)], page).into_response(),
+        Err(error) => {
+            error!(%error, "writing the metrics failed");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_looked_up_by_its_own_address_in_either_family() {
+        let networks = ["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
+        for peer in ["127.0.0.1:1", "[::ffff:127.0.0.1]:1", "[::1]:1"] {
+            assert!(is_in(&networks, peer.parse().unwrap()), "{peer}");
+        }
+        for peer in ["10.0.0.1:1", "[::ffff:10.0.0.1]:1", "[::2]:1"] {
+            assert!(!is_in(&networks, peer.parse().unwrap()), "{peer}");
+        }
+    }
+}

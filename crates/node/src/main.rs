@@ -1,0 +1,150 @@
+//! The daemon `layoverd`: one node of a Layover cluster.
+//!
+//! ```text
+//!   config ──▶ run ──┬── cluster     the spool, Raft, peers
+//!                    ├── smtp        sessions in, while this node can take mail
+//!                    ├── forwarding  deliveries out, while this node leads
+//!                    ├── admin       gRPC for operators
+//!                    └── http        metrics and health
+//! ```
+//!
+//! Here the rooms are introduced to each other; none of them is decided upon here.
+
+mod admin;
+mod certificates;
+mod clock;
+mod config;
+mod dev;
+mod forwarding;
+mod http;
+mod logging;
+mod metrics;
+mod part;
+mod run;
+mod signals;
+mod smtp;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
+
+use config::Config;
+use logging::LogFormat;
+
+/// One node of Layover, a clustered backup MX.
+#[derive(Debug, Parser)]
+#[command(name = "layoverd", version)]
+struct Arguments {
+    /// The node file.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How log lines on standard error are written.
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Checks the node file and the policy it names.
+    Check,
+    /// Runs a throw-away single node without any file.
+    Dev(dev::Flags),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let format = arguments.log_format;
+    let result = match (arguments.command, arguments.config) {
+        (None, Some(file)) => serve(&file, format),
+        (Some(Command::Check), Some(file)) => check(&file),
+        (Some(Command::Dev(flags)), None) => dev::serve(flags, format),
+        (Some(Command::Dev(_)), Some(_)) => usage(
+            ErrorKind::ArgumentConflict,
+            "dev takes no --config: it runs without any file",
+        ),
+        (None | Some(Command::Check), None) => usage(
+            ErrorKind::MissingRequiredArgument,
+            "--config FILE is missing",
+        ),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{}", spool::policy::one_line(&format!("{error:#}")));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn usage(kind: ErrorKind, message: &str) -> ! {
+    Arguments::command().error(kind, message).exit()
+}
+
+fn check(file: &Path) -> anyhow::Result<ExitCode> {
+    let config = Config::read(file, clock::SYSTEM.now())?;
+    config.read_policy()?;
+    println!("{}: ok", file.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn serve(file: &Path, format: LogFormat) -> anyhow::Result<ExitCode> {
+    let config = Config::read(file, clock::SYSTEM.now())?;
+    logging::start(format);
+    let policy = founding_policy(&config)?;
+    run::start(config, policy, |_| ())
+}
+
+/// The policy's text. It matters only until the cluster is founded, so after that a file that was
+/// moved or half edited does not keep a node from starting.
+fn founding_policy(config: &Config) -> anyhow::Result<Option<String>> {
+    match config.read_policy() {
+        Ok(policy) => Ok(policy),
+        Err(error) if has_spool(&config.data_dir) => {
+            tracing::warn!(%error, "the policy file is not used: the cluster has its policy");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn has_spool(data_dir: &Path) -> bool {
+    data_dir
+        .read_dir()
+        .is_ok_and(|mut entries| entries.next().is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_node_file_may_be_named_before_and_behind_check() {
+        for line in [
+            "layoverd check --config x",
+            "layoverd --config x check --log-format json",
+        ] {
+            let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
+            assert!(matches!(arguments.command, Some(Command::Check)));
+            assert_eq!(arguments.config.as_deref(), Some(Path::new("x")));
+        }
+    }
+
+    #[test]
+    fn only_an_empty_directory_has_no_spool() {
+        let folder = tempfile::TempDir::new().unwrap();
+        assert!(!has_spool(folder.path()));
+        assert!(!has_spool(&folder.path().join("none")));
+        std::fs::write(folder.path().join("file"), "").unwrap();
+        assert!(has_spool(folder.path()));
+    }
+}

@@ -1,0 +1,257 @@
+//! What a scrape of `/metrics` tells: what the rooms have counted, and the cluster's state at that
+//! moment.
+
+use std::{fmt, sync::Arc};
+
+use cluster::{Cluster, ClusterStatus};
+use prometheus_client::{
+    encoding::text,
+    metrics::{family::Family, gauge::Gauge, info::Info},
+    registry::Registry,
+};
+use spool::{Clock, Destination, Reachability, Timestamp};
+
+use crate::certificates::Expiries;
+
+/// The prefix of every metric's name.
+const PREFIX: &str = "layover";
+
+type Labels = Vec<(&'static str, String)>;
+type Gauges = Family<Labels, Gauge>;
+
+/// Every metric of this node.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    counted: Registry,
+    cluster: Cluster,
+    expiries: Arc<Expiries>,
+    clock: Clock,
+}
+
+/// The registry for what the rooms count; they put themselves in before the node starts.
+pub(crate) fn registry() -> Registry {
+    let mut registry = Registry::with_prefix(PREFIX);
+    registry.register(
+        "build",
+        "The version that runs",
+        Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
+    );
+    registry
+}
+
+impl Metrics {
+    pub(crate) const fn new(
+        counted: Registry,
+        cluster: Cluster,
+        expiries: Arc<Expiries>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            counted,
+            cluster,
+            expiries,
+            clock,
+        }
+    }
+
+    /// Everything in Prometheus' text format.
+    pub(crate) async fn scrape(&self) -> Result<String, fmt::Error> {
+        let now = self.clock.now();
+        let mut registry = Registry::with_prefix(PREFIX);
+        let status = self.cluster.status().await;
+        register_raft(&mut registry, &status);
+        register_storage(&mut registry, &self.cluster.storage_bytes());
+        let destinations = self.cluster.destinations();
+        let mut oldest = Vec::with_capacity(destinations.len());
+        for (domain, _) in &destinations {
+            // A store that can not be read shows in other metrics; the scrape goes on without.
+            oldest.push(self.cluster.oldest(domain).await.ok().flatten());
+        }
+        register_queue(&mut registry, &destinations, &oldest, now);
+        register_expiries(&mut registry, &self.expiries.seconds_left(now));
+        let mut page = String::new();
+        text::encode_registry(&mut page, &self.counted)?;
+        text::encode_registry(&mut page, &registry)?;
+        text::encode_eof(&mut page)?;
+        Ok(page)
+    }
+}
+
+fn gauge(registry: &mut Registry, name: &str, help: &str, value: u64) {
+    let gauge: Gauge = Gauge::default();
+    gauge.set(signed(value));
+    registry.register(name, help, gauge);
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn set(gauges: &Gauges, labels: Labels, value: i64) {
+    gauges.get_or_create(&labels).set(value);
+}
+
+fn register_raft(registry: &mut Registry, status: &ClusterStatus) {
+    let leads = u64::from(status.leadership.leading);
+    gauge(
+        registry,
+        "raft_is_leader",
+        "1 while this node leads and may deliver",
+        leads,
+    );
+    gauge(
+        registry,
+        "raft_term",
+        "The Raft term this node is in",
+        status.leadership.term,
+    );
+    gauge(
+        registry,
+        "raft_last_log_index",
+        "Index of the last entry in this node's log",
+        status.last_log_index,
+    );
+    gauge(
+        registry,
+        "raft_last_applied_index",
+        "Index of the last entry applied to this node's spool",
+        status.last_applied_index,
+    );
+    gauge(
+        registry,
+        "storage_free_bytes",
+        "Octets free on the data directory's disk",
+        status.free_bytes,
+    );
+    let lags = Gauges::default();
+    for member in status
+        .members
+        .iter()
+        .filter(|member| member.id != status.node_id)
+    {
+        if let Some(lag) = member.lag {
+            set(&lags, vec![("peer", member.id.to_string())], signed(lag));
+        }
+    }
+    registry.register(
+        "raft_replication_lag",
+        "Log entries that a peer lacks",
+        lags,
+    );
+}
+
+fn register_storage(registry: &mut Registry, kinds: &[(&'static str, u64)]) {
+    let storage = Gauges::default();
+    for (kind, bytes) in kinds {
+        set(&storage, vec![("kind", (*kind).to_owned())], signed(*bytes));
+    }
+    registry.register(
+        "storage_bytes",
+        "Octets on the disk, by what they are for",
+        storage,
+    );
+}
+
+fn register_queue(
+    registry: &mut Registry,
+    destinations: &[(String, Destination)],
+    oldest: &[Option<Timestamp>],
+    now: Timestamp,
+) {
+    let [messages, bytes, ages, up] = core::array::from_fn(|_| Gauges::default());
+    for ((domain, destination), oldest) in destinations.iter().zip(oldest) {
+        let domain = || ("domain", domain.clone());
+        let totals = destination.totals;
+        for (state, count) in [
+            ("waiting", totals.waiting),
+            ("deferred", totals.deferred),
+            ("rejected", totals.rejected),
+        ] {
+            set(
+                &messages,
+                vec![domain(), ("state", state.to_owned())],
+                signed(count),
+            );
+        }
+        set(&bytes, vec![domain()], signed(totals.bytes));
+        let age = oldest.map_or(0, |oldest| now.since(oldest).as_secs());
+        set(&ages, vec![domain()], signed(age));
+        set(
+            &up,
+            vec![domain()],
+            i64::from(destination.reachability == Reachability::Up),
+        );
+    }
+    registry.register("queue_messages", "Messages in the spool", messages);
+    registry.register("queue_bytes", "Octets of the bodies in the spool", bytes);
+    registry.register(
+        "queue_oldest_age_seconds",
+        "Age of the oldest message that is still to be delivered; 0 without one",
+        ages,
+    );
+    registry.register("primary_up", "1 while the domain's primary answers", up);
+}
+
+fn register_expiries(registry: &mut Registry, seconds_left: &[(&'static str, i64)]) {
+    let expiries = Gauges::default();
+    for (usage, seconds) in seconds_left {
+        set(&expiries, vec![("use", (*usage).to_owned())], *seconds);
+    }
+    registry.register(
+        "tls_certificate_expiry_seconds",
+        "Seconds until the certificate ends",
+        expiries,
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use spool::Totals;
+
+    use super::*;
+
+    #[test]
+    fn a_queue_is_told_by_domain_and_state() {
+        let mut registry = Registry::with_prefix(PREFIX);
+        let destination = Destination {
+            reachability: Reachability::Down("connection refused".to_owned()),
+            totals: Totals {
+                waiting: 3,
+                deferred: 2,
+                rejected: 1,
+                bytes: 600,
+            },
+            ..Destination::default()
+        };
+        let destinations = [("example.com".to_owned(), destination)];
+        register_queue(
+            &mut registry,
+            &destinations,
+            &[Some(Timestamp(1000))],
+            Timestamp(91_000),
+        );
+        let mut page = String::new();
+        text::encode_registry(&mut page, &registry).unwrap();
+        for line in [
+            "layover_queue_messages{domain=\"example.com\",state=\"waiting\"} 3",
+            "layover_queue_messages{domain=\"example.com\",state=\"deferred\"} 2",
+            "layover_queue_messages{domain=\"example.com\",state=\"rejected\"} 1",
+            "layover_queue_bytes{domain=\"example.com\"} 600",
+            "layover_queue_oldest_age_seconds{domain=\"example.com\"} 90",
+            "layover_primary_up{domain=\"example.com\"} 0",
+        ] {
+            assert!(page.lines().any(|l| l == line), "{line} is not in\n{page}");
+        }
+    }
+
+    #[test]
+    fn the_version_is_told() {
+        let mut page = String::new();
+        text::encode_registry(&mut page, &registry()).unwrap();
+        assert!(page.contains(concat!(
+            "layover_build_info{version=\"",
+            env!("CARGO_PKG_VERSION"),
+            "\"} 1"
+        )));
+    }
+}

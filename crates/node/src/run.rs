@@ -1,0 +1,265 @@
+//! A node from its start to its end.
+
+use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use cluster::{Cluster, PeerTls};
+use prometheus_client::registry::Registry;
+use relay::tls::ServerTls;
+use tokio::net::TcpListener;
+use tracing::{error, info, warn};
+
+use crate::{
+    admin::{self, AdminService},
+    certificates::Expiries,
+    clock,
+    config::{Config, MutualTls},
+    forwarding::Forwarding,
+    http,
+    metrics::{self, Metrics},
+    part::Part,
+    signals::{Request, Signals},
+    smtp::Smtp,
+};
+
+/// All in all, so that the service manager, which waits for 30 s, never has to kill.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(29);
+
+/// Operators and scrapers get their last answers within this.
+const LAST_ANSWERS_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Where a running node is reached.
+#[derive(Debug)]
+pub(crate) struct Ports {
+    pub(crate) smtp: Vec<SocketAddr>,
+    pub(crate) admin: SocketAddr,
+    pub(crate) http: SocketAddr,
+}
+
+/// Runs a node until it is told to stop, or can not go on and has said why in the log. An error is
+/// why it did not start, in one line.
+pub(crate) fn start(
+    config: Config,
+    policy: Option<String>,
+    announce: impl FnOnce(&Ports),
+) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime failed")?;
+    let ended = runtime.block_on(run(config, policy, announce));
+    // Whatever still blocks has nothing more to write.
+    runtime.shutdown_timeout(LAST_ANSWERS_TIMEOUT);
+    ended
+}
+
+async fn run(
+    config: Config,
+    policy: Option<String>,
+    announce: impl FnOnce(&Ports),
+) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::new().context("listening to signals failed")?;
+    let starting = Node::start(&config, policy);
+    let mut node = tokio::select! {
+        node = starting => node?,
+        () = stop_requested(&mut signals) => return Ok(ExitCode::SUCCESS),
+    };
+    announce(&node.ports);
+    notify(sd_notify::NotifyState::Ready);
+    info!(
+        version = env!("CARGO_PKG_VERSION"), node = config.node_id,
+        smtp = ?node.ports.smtp, admin = %node.ports.admin, http = %node.ports.http,
+        "started"
+    );
+    let failure = node.attend(&mut signals).await;
+    notify(sd_notify::NotifyState::Stopping);
+    if tokio::time::timeout(SHUTDOWN_TIMEOUT, node.stop())
+        .await
+        .is_err()
+    {
+        warn!("the node did not stop in time; what was under way is broken off");
+    }
+    match failure {
+        None => {
+            info!("stopped");
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(reason) => {
+            error!("{reason}");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+async fn stop_requested(signals: &mut Signals) {
+    while signals.next().await != Request::Stop {}
+}
+
+/// Tells the service manager, if there is one.
+fn notify(state: sd_notify::NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        warn!(%error, "telling the service manager failed");
+    }
+}
+
+/// A running node.
+struct Node {
+    cluster: Cluster,
+    ports: Ports,
+    expiries: Arc<Expiries>,
+    smtp_tls: Option<Arc<ServerTls>>,
+    /// Mail in and out. Ends first, at the token.
+    mail: Part,
+    /// Admin and HTTP. Ends last, at the token.
+    answers: Part,
+}
+
+impl Node {
+    async fn start(config: &Config, policy: Option<String>) -> anyhow::Result<Self> {
+        let clock = clock::SYSTEM;
+        // The ports first: what is taken by another program is found out before the spool opens.
+        let admin_port = bind(config.admin_listen, "[admin]").await?;
+        let http_port = bind(config.http.listen, "[http]").await?;
+        let smtp = Smtp::bind(config)?;
+        let ports = Ports {
+            smtp: smtp.addresses(),
+            admin: admin_port.local_addr()?,
+            http: http_port.local_addr()?,
+        };
+        let admin_server =
+            admin::server(config.admin_tls.as_ref()).context("[admin] certificates")?;
+        let smtp_tls = smtp.tls();
+        let expiries = Arc::new(Expiries::default());
+        note_expiries(&expiries, config, smtp_tls.as_deref());
+
+        let mut registry = metrics::registry();
+        let smtp_metrics = relay::inbound::Metrics::register(&mut registry);
+        let forwarding_metrics = relay::outbound::Metrics::register(&mut registry);
+        let cluster = start_cluster(config, policy, &mut registry).await?;
+        let metrics = Metrics::new(registry, cluster.clone(), Arc::clone(&expiries), clock);
+
+        let forwarding = Forwarding::new(
+            cluster.clone(),
+            config.hostname.clone(),
+            clock,
+            forwarding_metrics,
+        );
+        let mut mail = Part::default();
+        mail.spawn("smtp", |stop| {
+            smtp.run(cluster.clone(), clock, smtp_metrics, stop)
+        });
+        mail.spawn("forwarding", |stop| forwarding.run(stop));
+
+        let service = AdminService::new(cluster.clone(), config.hostname.clone(), clock);
+        let networks = config.http.clone();
+        let mut answers = Part::default();
+        answers.spawn("admin", |stop| {
+            admin::serve(admin_server, admin_port, service, stop)
+        });
+        answers.spawn("http", |stop| {
+            http::serve(http_port, networks, cluster.clone(), metrics, stop)
+        });
+        Ok(Self {
+            cluster,
+            ports,
+            expiries,
+            smtp_tls,
+            mail,
+            answers,
+        })
+    }
+
+    /// Does what signals ask for; returns when the node is to stop, with the reason if it has to.
+    async fn attend(&mut self, signals: &mut Signals) -> Option<String> {
+        loop {
+            tokio::select! {
+                reason = self.cluster.failed() => return Some(reason),
+                reason = self.mail.broken() => return Some(reason),
+                reason = self.answers.broken() => return Some(reason),
+                request = signals.next() => match request {
+                    Request::Stop => return None,
+                    Request::Reload => self.reload(),
+                },
+            }
+        }
+    }
+
+    fn reload(&self) {
+        let Some(tls) = &self.smtp_tls else {
+            info!("nothing to reload: no certificate is configured");
+            return;
+        };
+        match tls.reload() {
+            Ok(()) => {
+                self.expiries
+                    .note("smtp", tls.not_after(), clock::SYSTEM.now());
+                info!("certificates reloaded");
+            }
+            Err(error) => error!(%error, "certificates not reloaded; the old ones stay in use"),
+        }
+    }
+
+    /// Mail first, then the spool, the answers last.
+    async fn stop(&mut self) {
+        info!("stopping");
+        self.mail.stop().await;
+        self.cluster.shutdown().await;
+        // A client that keeps its connection open and asks nothing is not waited for.
+        if tokio::time::timeout(LAST_ANSWERS_TIMEOUT, self.answers.stop())
+            .await
+            .is_err()
+        {
+            self.answers.abort().await;
+        }
+    }
+}
+
+async fn bind(address: SocketAddr, table: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("{table} listen = \"{address}\" is not possible; use a free port of this machine")
+    })
+}
+
+async fn start_cluster(
+    config: &Config,
+    policy: Option<String>,
+    registry: &mut Registry,
+) -> anyhow::Result<Cluster> {
+    let peer_tls = |tls: &MutualTls| PeerTls {
+        ca: tls.ca.clone(),
+        cert: tls.cert.clone(),
+        key: tls.key.clone(),
+    };
+    let cluster = cluster::Config {
+        node_id: config.node_id,
+        data_dir: config.data_dir.clone(),
+        listen: config.cluster.listen,
+        advertise: config.cluster.advertise.clone(),
+        founding: config.cluster.founding.clone(),
+        policy,
+        tls: config.cluster.tls.as_ref().map(peer_tls),
+        commit_timeout: config.smtp.commit_timeout,
+        min_free_space: config.min_free_space,
+        log_keep: config.cluster.log_keep,
+    };
+    let metrics = cluster::Metrics::register(registry);
+    Ok(Cluster::start(cluster, clock::SYSTEM, metrics).await?)
+}
+
+/// Notes when each certificate ends. Those of peers and operators stay as they were loaded.
+fn note_expiries(expiries: &Expiries, config: &Config, smtp_tls: Option<&ServerTls>) {
+    let now = clock::SYSTEM.now();
+    if let Some(tls) = smtp_tls {
+        expiries.note("smtp", tls.not_after(), now);
+    }
+    for (usage, tls) in [
+        ("cluster", &config.cluster.tls),
+        ("admin", &config.admin_tls),
+    ] {
+        if let Some(tls) = tls
+            && let Ok(loaded) = ServerTls::load(&tls.cert, &tls.key)
+        {
+            expiries.note(usage, loaded.not_after(), now);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Sessions in.
+//!
+//! ```text
+//!   Listener ──▶ Connection ⇄ smtp::server::Session
+//!   limits,         │ octets of a body        │ questions
+//!   opens and       ▼                         ▼
+//!   closes the   Arrival ── stage, accept ──▶ Intake, Policy
+//!   port
+//! ```
+//!
+//! What the bytes mean is `smtp`'s affair, what a message comes to is the spool's.
+
+mod admission;
+mod arrival;
+mod connection;
+pub mod limits;
+mod listener;
+mod metrics;
+mod pace;
+mod ports;
+mod received;
+mod refusal;
+#[cfg(test)]
+mod tests;
+
+use core::time::Duration;
+use std::{net::SocketAddr, sync::Arc};
+
+use smtp::server::Settings;
+use spool::{Clock, Intake};
+
+use crate::tls::ServerTls;
+
+pub use listener::Listener;
+pub use metrics::Metrics;
+pub use ports::BindError;
+
+/// How mail is taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// This node's name in greeting, EHLO and `Received`.
+    pub hostname: String,
+    /// Where to listen. Port 0 takes any that is free.
+    pub listen: Vec<SocketAddr>,
+    /// Octets of the largest message.
+    pub max_message_size: u64,
+    /// Recipients of one message at most.
+    pub max_recipients: usize,
+    /// Sessions at most.
+    pub max_connections: usize,
+    /// Sessions from one address at most.
+    pub max_connections_per_ip: usize,
+    /// How long a client may take for a command, or for the next octets of a body.
+    pub command_timeout: Duration,
+}
+
+/// What every session needs and none owns.
+#[derive(Debug)]
+struct Shared<I> {
+    config: Config,
+    intake: Arc<I>,
+    clock: Clock,
+    metrics: Metrics,
+    tls: Option<Arc<ServerTls>>,
+}
+
+impl<I: Intake> Shared<I> {
+    fn settings(&self) -> Settings {
+        Settings {
+            hostname: self.config.hostname.clone(),
+            size_max: self.config.max_message_size,
+            recipients_max: self.config.max_recipients,
+            starttls: self.tls.is_some(),
+        }
+    }
+}
+
+/// What sessions are to know about the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Serving {
+    /// Mail is taken.
+    Open,
+    /// Mail is not taken now; sessions end at their next command.
+    Retiring,
+    /// The node stops; sessions end at once, or after the message that is arriving.
+    Stopping,
+}

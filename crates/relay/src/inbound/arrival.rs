@@ -1,0 +1,129 @@
+//! One message's body on its way from the client into the spool.
+
+use core::mem;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use sha2::{Digest as _, Sha256};
+use spool::{Clock, Digest, Intake, MessageId, Refusal, Stage};
+
+use super::limits::PIECE_SIZE;
+
+/// Gathers a body: a small one stays in memory until it is accepted, of a large one every full
+/// piece is staged, so that no session ever holds much more than a piece.
+///
+/// Dropped before it is accepted, it gives up what was staged.
+#[derive(Debug)]
+pub(super) struct Arrival<I: Intake> {
+    /// What has arrived and is not staged yet.
+    pub(super) body: BytesMut,
+    id: MessageId,
+    intake: Arc<I>,
+    hasher: Sha256,
+    size: u64,
+    staged: u32,
+    /// Something may be staged, so that it has to be discarded.
+    to_discard: bool,
+    refusal: Option<Refusal>,
+}
+
+/// A whole body.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    /// Pieces that were staged.
+    pub(super) staged: u32,
+    /// What follows them.
+    pub(super) tail: Bytes,
+    /// Octets in all.
+    pub(super) size: u64,
+    pub(super) digest: Digest,
+}
+
+impl<I: Intake> Arrival<I> {
+    pub(super) fn new(intake: Arc<I>, id: MessageId) -> Self {
+        Self {
+            body: BytesMut::new(),
+            id,
+            intake,
+            hasher: Sha256::new(),
+            size: 0,
+            staged: 0,
+            to_discard: false,
+            refusal: None,
+        }
+    }
+
+    pub(super) const fn id(&self) -> MessageId {
+        self.id
+    }
+
+    /// Octets that have arrived.
+    pub(super) fn octets(&self) -> u64 {
+        self.size + self.body.len() as u64
+    }
+
+    /// Stages every full piece. After a refusal, pieces are thrown away; the message's sender hears
+    /// of it when he has sent everything.
+    pub(super) async fn stage_pieces(&mut self, clock: Clock) {
+        while self.body.len() >= PIECE_SIZE {
+            let piece = self.body.split_to(PIECE_SIZE).freeze();
+            self.size += piece.len() as u64;
+            if self.refusal.is_some() {
+                continue;
+            }
+            self.hasher.update(&piece);
+            self.to_discard = true;
+            let stage = Stage {
+                id: self.id,
+                number: self.staged,
+                at: clock.now(),
+                piece,
+            };
+            match self.intake.stage(stage).await {
+                Ok(()) => self.staged += 1,
+                Err(refusal) => {
+                    self.refusal = Some(refusal);
+                    self.give_up();
+                }
+            }
+        }
+    }
+
+    /// Throws away what has arrived.
+    pub(super) fn give_up(&mut self) {
+        self.body = BytesMut::new();
+        if mem::take(&mut self.to_discard) {
+            self.intake.discard(self.id);
+        }
+    }
+
+    /// The whole body, or why it could not be staged.
+    pub(super) fn finish(&mut self) -> Result<Arrived, Refusal> {
+        if let Some(refusal) = self.refusal.clone() {
+            return Err(refusal);
+        }
+        let tail = mem::take(&mut self.body).freeze();
+        self.size += tail.len() as u64;
+        self.hasher.update(&tail);
+        let digest = Digest(mem::take(&mut self.hasher).finalize().into());
+        Ok(Arrived {
+            staged: self.staged,
+            tail,
+            size: self.size,
+            digest,
+        })
+    }
+
+    /// The message is ours: nothing is to be discarded any more.
+    pub(super) const fn accepted(&mut self) {
+        self.to_discard = false;
+    }
+}
+
+impl<I: Intake> Drop for Arrival<I> {
+    fn drop(&mut self) {
+        if self.to_discard {
+            self.intake.discard(self.id);
+        }
+    }
+}

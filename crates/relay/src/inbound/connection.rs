@@ -1,0 +1,299 @@
+//! Carries one session's octets, asks the spool, and keeps the time.
+
+mod answers;
+
+use core::pin::pin;
+use std::{io, net::SocketAddr, sync::Arc};
+
+use bytes::{Buf as _, BytesMut};
+use smtp::server::{Output, Session};
+use spool::{Intake, MessageId};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    sync::watch,
+    time::{timeout, timeout_at},
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tracing::{debug, info, trace};
+
+use super::{
+    Serving, Shared,
+    arrival::Arrival,
+    limits::{BODY_READ_SIZE, HANDSHAKE_TIMEOUT, LINGER, LINGER_OCTETS_MAX, READ_SIZE},
+    pace::Pace,
+};
+
+/// Why a session stopped before its dialogue had ended.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error("client closed the connection")]
+    Closed,
+    #[error("client took too long")]
+    TimedOut,
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// What a stretch of dialogue over one kind of stream ended with.
+enum End {
+    StartTls,
+    Closed,
+}
+
+/// What ended a wait for the client.
+enum Wake {
+    Octets(usize),
+    Serving(Serving),
+    TimedOut,
+}
+
+/// Serves one client to the end. `early` says that it sent something before the greeting.
+pub(super) async fn serve<I, S>(
+    shared: Arc<Shared<I>>,
+    mut stream: S,
+    peer: SocketAddr,
+    serving: watch::Receiver<Serving>,
+    early: bool,
+) where
+    I: Intake,
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    debug!("session begins");
+    let mut connection = Connection::new(shared, peer, serving);
+    match connection.converse(&mut stream, early).await {
+        Ok(()) => debug!("session ends"),
+        Err(cause) => connection.log_broken(&cause),
+    }
+}
+
+struct Connection<I: Intake> {
+    shared: Arc<Shared<I>>,
+    peer: SocketAddr,
+    serving: watch::Receiver<Serving>,
+    session: Session,
+    arrival: Arrival<I>,
+    /// The policy's domain of each recipient that was accepted.
+    domains: Vec<String>,
+    /// The reverse-path, for the log.
+    sender: String,
+    /// Version and cipher suite.
+    tls: Option<String>,
+    pace: Pace,
+}
+
+impl<I: Intake> Connection<I> {
+    fn new(
+        shared: Arc<Shared<I>>,
+        peer: SocketAddr,
+        mut serving: watch::Receiver<Serving>,
+    ) -> Self {
+        let mut session = Session::new(shared.settings());
+        apply(&mut session, *serving.borrow_and_update());
+        let arrival = Arrival::new(Arc::clone(&shared.intake), MessageId(0));
+        let pace = Pace::new(shared.config.command_timeout);
+        Self {
+            shared,
+            peer,
+            serving,
+            session,
+            arrival,
+            domains: Vec::new(),
+            sender: String::new(),
+            tls: None,
+            pace,
+        }
+    }
+
+    async fn converse<S>(&mut self, stream: &mut S, early: bool) -> Result<(), Broken>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        if early {
+            self.read(stream).await?;
+        }
+        match self.carry(stream).await? {
+            End::Closed => self.close(stream).await,
+            End::StartTls => {
+                // Boxed: a TLS session is large, and most stretches of code here never see one.
+                let mut secure = Box::new(self.shake_hands(stream).await?);
+                match self.carry(&mut *secure).await? {
+                    End::Closed | End::StartTls => self.close(&mut *secure).await,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what the session says until this kind of stream has served its time.
+    async fn carry<S>(&mut self, stream: &mut S) -> Result<End, Broken>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        loop {
+            match self.session.next(&mut self.arrival.body) {
+                Output::Read => {
+                    self.flush(stream).await?;
+                    self.read(stream).await?;
+                }
+                Output::Flush => self.flush(stream).await?,
+                Output::Body => self.arrival.stage_pieces(self.shared.clock).await,
+                Output::Discard => self.refuse_body(),
+                Output::Ask(question) => {
+                    if question_may_block(&question) {
+                        self.flush(stream).await?;
+                    }
+                    self.answer(question).await;
+                }
+                Output::StartTls => {
+                    self.flush(stream).await?;
+                    return Ok(End::StartTls);
+                }
+                Output::Close => {
+                    self.flush(stream).await?;
+                    return Ok(End::Closed);
+                }
+            }
+        }
+    }
+
+    /// Writes what has gathered; then it is the client's turn.
+    async fn flush<S: AsyncWrite + Unpin>(&mut self, stream: &mut S) -> Result<(), Broken> {
+        let replies = self.session.replies();
+        if !replies.has_remaining() {
+            return Ok(());
+        }
+        trace!(replies = %replies.escape_ascii(), "replies");
+        let write = async {
+            stream.write_all_buf(replies).await?;
+            stream.flush().await
+        };
+        match timeout(self.shared.config.command_timeout, write).await {
+            Ok(written) => written?,
+            Err(_) => return Err(Broken::TimedOut),
+        }
+        self.pace.restart();
+        Ok(())
+    }
+
+    /// Waits until the client has sent something, or the session has something else to go on with.
+    async fn read<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> Result<(), Broken> {
+        match self.wake(stream).await? {
+            Wake::Octets(0) => Err(Broken::Closed),
+            Wake::Octets(octets) => {
+                self.pace.count(octets);
+                // A client that always has something ready must not keep the news from its session.
+                if self.serving.has_changed().unwrap_or(false) {
+                    apply(&mut self.session, *self.serving.borrow_and_update());
+                }
+                Ok(())
+            }
+            Wake::Serving(serving) => {
+                apply(&mut self.session, serving);
+                Ok(())
+            }
+            Wake::TimedOut => {
+                if self.session.is_reading_body() {
+                    self.log_broken(&Broken::TimedOut);
+                }
+                self.session.time_out();
+                Ok(())
+            }
+        }
+    }
+
+    async fn wake<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> Result<Wake, Broken> {
+        let in_body = self.session.is_reading_body();
+        let (size, deadline) = if in_body {
+            (BODY_READ_SIZE, self.pace.body_deadline())
+        } else {
+            (READ_SIZE, self.pace.command_deadline())
+        };
+        let unread = self.session.unread();
+        unread.reserve(size);
+        let read = pin!(timeout_at(deadline, stream.read_buf(unread)));
+        tokio::select! {
+            biased;
+            read = read => match read {
+                Ok(octets) => Ok(Wake::Octets(octets?)),
+                Err(_) => Ok(Wake::TimedOut),
+            },
+            Ok(()) = self.serving.changed() => Ok(Wake::Serving(*self.serving.borrow_and_update())),
+        }
+    }
+
+    async fn shake_hands<'a, S>(
+        &mut self,
+        stream: &'a mut S,
+    ) -> Result<TlsStream<&'a mut S>, Broken>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let tls = self.shared.tls.as_ref().ok_or(Broken::Closed)?;
+        let handshake = TlsAcceptor::from(tls.config()).accept(stream);
+        let secure = match timeout(HANDSHAKE_TIMEOUT, handshake).await {
+            Ok(secure) => secure?,
+            Err(_) => return Err(Broken::TimedOut),
+        };
+        self.tls = description(secure.get_ref().1);
+        debug!(tls = self.tls.as_deref(), "tls established");
+        self.session.secured();
+        self.arrival.give_up();
+        self.pace.restart();
+        Ok(secure)
+    }
+
+    /// Ends the connection so that the client reads the last reply.
+    async fn close<S: AsyncRead + AsyncWrite + Unpin>(&mut self, stream: &mut S) {
+        let farewell = async {
+            stream.shutdown().await?;
+            let mut thrown_away = BytesMut::with_capacity(READ_SIZE);
+            let mut octets = 0;
+            while octets < LINGER_OCTETS_MAX {
+                thrown_away.clear();
+                match stream.read_buf(&mut thrown_away).await? {
+                    0 => break,
+                    more => octets += more,
+                }
+            }
+            io::Result::Ok(())
+        };
+        if let Ok(Err(error)) = timeout(LINGER, farewell).await {
+            trace!(%error, "connection closed roughly");
+        }
+    }
+
+    /// Anyone can break off, so only what was a message in the making is worth a line.
+    fn log_broken(&self, cause: &Broken) {
+        if self.session.is_reading_body() {
+            self.shared.metrics.messages_broken.inc();
+            let octets = self.arrival.octets();
+            info!(target: "mail", peer = %self.peer, from = %self.sender, octets, %cause, "broken off");
+        } else {
+            debug!(%cause, "session broken off");
+        }
+    }
+}
+
+fn apply(session: &mut Session, serving: Serving) {
+    match serving {
+        Serving::Open => {}
+        Serving::Retiring => session.retire(),
+        Serving::Stopping => session.shut_down(),
+    }
+}
+
+/// Questions about addresses are answered out of memory.
+const fn question_may_block(question: &smtp::server::Question) -> bool {
+    matches!(question, smtp::server::Question::Message(_))
+}
+
+/// Version and cipher suite, as they stand in `Received` and in the spool.
+fn description(tls: &rustls::ServerConnection) -> Option<String> {
+    let version = match tls.protocol_version()? {
+        rustls::ProtocolVersion::TLSv1_2 => "TLSv1.2",
+        rustls::ProtocolVersion::TLSv1_3 => "TLSv1.3",
+        _ => return None,
+    };
+    let suite = tls.negotiated_cipher_suite()?.suite();
+    Some(format!("{version} {}", suite.as_str().unwrap_or("unknown")))
+}

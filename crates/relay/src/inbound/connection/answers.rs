@@ -1,0 +1,144 @@
+//! The session's questions, put to policy and spool.
+
+use smtp::{EnhancedCode, Envelope, ForwardPath, Reply, ReversePath, server::Question};
+use spool::{Accept, Client, Intake, MessageId, Refusal};
+use tokio::time::Instant;
+use tracing::{debug, info};
+
+use super::Connection;
+use crate::inbound::{arrival::Arrival, limits::BODY_RESERVE_MAX, received::Received, refusal};
+
+impl<I: Intake> Connection<I> {
+    pub(super) async fn answer(&mut self, question: Question) {
+        match question {
+            Question::Sender {
+                reverse_path,
+                declared_size,
+            } => {
+                let answer = self.sender(&reverse_path, declared_size);
+                self.session.answer_sender(answer);
+            }
+            Question::Recipient(path) => {
+                let answer = self.recipient(&path);
+                self.session.answer_recipient(answer);
+            }
+            Question::Message(envelope) => {
+                let reply = self.message(envelope).await;
+                self.session.answer_message(&reply);
+            }
+        }
+    }
+
+    fn sender(&mut self, path: &ReversePath, declared_size: Option<u64>) -> Result<(), Reply> {
+        if let Err(cause) = self.shared.intake.ready() {
+            debug!(%cause, "sender put off");
+            return Err(refusal::reply(&cause, &self.shared.config.hostname));
+        }
+        let id = MessageId::new(self.shared.clock.now().0, rand::random());
+        self.arrival = Arrival::new(self.shared.intake.clone(), id);
+        let declared = usize::try_from(declared_size.unwrap_or(0)).unwrap_or(usize::MAX);
+        self.arrival.body.reserve(declared.min(BODY_RESERVE_MAX));
+        self.domains.clear();
+        self.sender = format!("<{path}>");
+        Ok(())
+    }
+
+    fn recipient(&mut self, path: &ForwardPath) -> Result<(), Reply> {
+        let recipients = &self.shared.metrics.recipients;
+        let Some(policy) = self.shared.intake.policy() else {
+            recipients.deferred.inc();
+            return Err(refusal::no_policy());
+        };
+        if let Ok(domain) = policy.domain_of(path) {
+            recipients.accepted.inc();
+            self.domains.push(domain.name.clone());
+            Ok(())
+        } else {
+            recipients.rejected.inc();
+            debug!(from = %self.sender, to = %path, "recipient refused: not our domain");
+            Err(refusal::not_ours())
+        }
+    }
+
+    async fn message(&mut self, envelope: Envelope) -> Reply {
+        let end_of_data = Instant::now();
+        let id = self.arrival.id();
+        let octets = self.arrival.octets();
+        let recipients = envelope.forward_paths.len();
+        // The reply leaves only after this returned: once a client has read 250 the message is
+        // ours (RFC 5321 section 6.1). A crash one line earlier merely makes it send again.
+        match self.store(envelope).await {
+            Ok(()) => {
+                self.arrival.accepted();
+                self.shared.metrics.accepted(octets, end_of_data.elapsed());
+                info!(
+                    target: "mail",
+                    message = %id,
+                    peer = %self.peer,
+                    from = %self.sender,
+                    recipients,
+                    bytes = octets,
+                    tls = self.tls.as_deref().unwrap_or("none"),
+                    "received"
+                );
+                let text = format!("Ok: queued as {id}");
+                Reply::new(250, EnhancedCode::new(2, 0, 0), text)
+            }
+            Err(cause) => {
+                self.arrival.give_up();
+                self.shared.metrics.messages.deferred.inc();
+                let (peer, from) = (self.peer, &self.sender);
+                info!(target: "mail", message = %id, %peer, %from, recipients, %cause, "put off");
+                refusal::reply(&cause, &self.shared.config.hostname)
+            }
+        }
+    }
+
+    async fn store(&mut self, envelope: Envelope) -> Result<(), Refusal> {
+        self.arrival.stage_pieces(self.shared.clock).await;
+        let arrived = self.arrival.finish()?;
+        let received_at = self.shared.clock.now();
+        let received = Received {
+            helo: self.session.helo(),
+            peer: self.peer,
+            hostname: &self.shared.config.hostname,
+            id: self.arrival.id(),
+            tls: self.tls.as_deref(),
+            recipients: &envelope.forward_paths,
+            at: received_at,
+        };
+        let trace = received.field();
+        let helo = self
+            .session
+            .helo()
+            .map(|helo| helo.name.clone())
+            .unwrap_or_default();
+        let domains = core::mem::take(&mut self.domains);
+        let accept = Accept {
+            id: self.arrival.id(),
+            received_at,
+            reverse_path: envelope.reverse_path,
+            body_type: envelope.body_type,
+            recipients: envelope.forward_paths.into_iter().zip(domains).collect(),
+            staged: arrived.staged,
+            tail: arrived.tail,
+            size: arrived.size,
+            digest: arrived.digest,
+            trace,
+            client: Client {
+                address: self.peer,
+                helo,
+                tls: self.tls.clone(),
+            },
+        };
+        self.shared.intake.accept(accept).await
+    }
+
+    /// The session has found a reason to refuse the body that is arriving.
+    pub(super) fn refuse_body(&mut self) {
+        self.arrival.give_up();
+        self.shared.metrics.messages.rejected.inc();
+        let from = &self.sender;
+        info!(target: "mail", peer = %self.peer, %from, "refused: too big, malformed, or a loop");
+    }
+}

@@ -1,0 +1,206 @@
+//! Takes connections, within limits, while mail can be taken.
+
+use core::{mem::MaybeUninit, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc};
+
+use socket2::SockRef;
+use spool::{Clock, Intake};
+use tokio::{
+    net::TcpStream,
+    sync::watch,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, debug, error, info, info_span, warn};
+
+use super::{
+    BindError, Config, Metrics, Serving, Shared,
+    admission::Admission,
+    connection,
+    limits::{ACCEPT_RETRY, REOPEN_RETRY, STOP_GRACE},
+    ports::Ports,
+};
+use crate::tls::ServerTls;
+
+/// The ports that mail comes in by. They are bound from the start, and closed until it runs.
+#[derive(Debug)]
+pub struct Listener {
+    config: Config,
+    ports: Ports,
+}
+
+/// What the listener does next.
+enum Action {
+    Stop,
+    Adjust,
+    Reap,
+    Serve(TcpStream, SocketAddr),
+    Pause(io::Error),
+}
+
+impl Listener {
+    /// Binds the addresses of the configuration.
+    ///
+    /// # Errors
+    /// Which one cannot be had, and why.
+    pub fn bind(config: Config) -> Result<Self, BindError> {
+        let ports = Ports::bind(&config.listen)?;
+        Ok(Self { config, ports })
+    }
+
+    /// Where it listens, with the numbers that the system chose for port 0.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        self.ports.addresses()
+    }
+
+    /// Serves until it is told to stop, and ends when the last session has.
+    ///
+    /// While `accepting` is false the ports are closed, so that every sender moves on to the next
+    /// MX host at once, and sessions under way end at their next command. After `stop` a session
+    /// ends at once, or after the message that is arriving, and in any case within some seconds.
+    pub async fn run<I: Intake>(
+        self,
+        intake: Arc<I>,
+        clock: Clock,
+        metrics: Metrics,
+        tls: Option<Arc<ServerTls>>,
+        accepting: watch::Receiver<bool>,
+        stop: CancellationToken,
+    ) {
+        let Self { config, ports } = self;
+        let (max, max_per_ip) = (config.max_connections, config.max_connections_per_ip);
+        let admission = Admission::new(max, max_per_ip, metrics.open.clone());
+        let shared = Arc::new(Shared {
+            config,
+            intake,
+            clock,
+            metrics,
+            tls,
+        });
+        let (serving, _) = watch::channel(Serving::Open);
+        let sessions = JoinSet::new();
+        let mut running = Running {
+            shared,
+            ports,
+            admission,
+            serving,
+            sessions,
+            number: 0,
+        };
+        running.serve_until_stopped(accepting, stop).await;
+        running.finish().await;
+    }
+}
+
+struct Running<I: Intake> {
+    shared: Arc<Shared<I>>,
+    ports: Ports,
+    admission: Arc<Admission>,
+    serving: watch::Sender<Serving>,
+    sessions: JoinSet<()>,
+    /// Sessions so far, which gives each its number in the log.
+    number: u64,
+}
+
+impl<I: Intake> Running<I> {
+    async fn serve_until_stopped(
+        &mut self,
+        mut accepting: watch::Receiver<bool>,
+        stop: CancellationToken,
+    ) {
+        let mut to_open = self.adjust(*accepting.borrow_and_update());
+        loop {
+            let action = tokio::select! {
+                biased;
+                () = stop.cancelled() => Action::Stop,
+                changed = accepting.changed() => match changed {
+                    Ok(()) => Action::Adjust,
+                    Err(_) => Action::Stop,
+                },
+                () = sleep(REOPEN_RETRY), if to_open => Action::Adjust,
+                Some(_) = self.sessions.join_next() => Action::Reap,
+                accepted = self.ports.accept(), if self.ports.is_open() => match accepted {
+                    Ok((stream, peer)) => Action::Serve(stream, peer),
+                    Err(error) => Action::Pause(error),
+                },
+            };
+            match action {
+                Action::Stop => return,
+                Action::Adjust => to_open = self.adjust(*accepting.borrow_and_update()),
+                Action::Reap => {}
+                Action::Serve(stream, peer) => self.serve(stream, peer),
+                Action::Pause(error) => {
+                    warn!(%error, "connection could not be taken");
+                    sleep(ACCEPT_RETRY).await;
+                }
+            }
+        }
+    }
+
+    /// Opens or closes the ports; says whether they are still to be opened.
+    fn adjust(&mut self, accepting: bool) -> bool {
+        if !accepting {
+            if self.ports.is_open() {
+                self.ports.close();
+                info!("smtp ports closed: no mail can be taken now");
+            }
+            self.serving.send_replace(Serving::Retiring);
+            return false;
+        }
+        if self.ports.is_open() {
+            return false;
+        }
+        match self.ports.open() {
+            Ok(()) => {
+                self.serving.send_replace(Serving::Open);
+                info!(addresses = ?self.ports.addresses(), "smtp ports open");
+                false
+            }
+            Err(error) => {
+                error!(%error, "smtp ports could not be opened");
+                true
+            }
+        }
+    }
+
+    fn serve(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let Some(place) = self.admission.admit(peer.ip()) else {
+            self.shared.metrics.connections_refused.inc();
+            debug!(%peer, "connection refused: too many");
+            let hostname = &self.shared.config.hostname;
+            let reply = format!("421 4.7.0 {hostname} Error: too many connections\r\n");
+            // A fresh socket has room for one line; if not, the client hears nothing but the end.
+            drop(SockRef::from(&stream).send(reply.as_bytes()));
+            return;
+        };
+        self.number += 1;
+        let span = info_span!("session", id = self.number, %peer);
+        let (shared, serving) = (Arc::clone(&self.shared), self.serving.subscribe());
+        let session = async move {
+            let early = SockRef::from(&stream)
+                .peek(&mut [MaybeUninit::uninit()])
+                .is_ok();
+            connection::serve(shared, stream, peer, serving, early).await;
+            drop(place);
+        };
+        self.sessions.spawn(session.instrument(span));
+    }
+
+    /// Lets the sessions end.
+    async fn finish(mut self) {
+        drop(self.ports);
+        self.serving.send_replace(Serving::Stopping);
+        let drained = async { while self.sessions.join_next().await.is_some() {} };
+        if timeout(STOP_GRACE, drained).await.is_err() {
+            warn!(
+                sessions = self.sessions.len(),
+                "sessions cut off at the stop"
+            );
+            self.sessions.abort_all();
+            let aborted = async { while self.sessions.join_next().await.is_some() {} };
+            let _ = timeout(Duration::from_secs(1), aborted).await;
+        }
+    }
+}

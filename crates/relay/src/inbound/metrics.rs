@@ -1,0 +1,133 @@
+//! What the inbound side counts.
+
+use core::time::Duration;
+
+use prometheus_client::{
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::{Registry, Unit},
+};
+
+type Results = Family<[(&'static str, &'static str); 1], Counter>;
+
+/// The inbound side's metrics. Clones count into the same place.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// Sessions under way.
+    pub(super) open: Gauge,
+    /// Connections that were sent away because there were too many.
+    pub(super) connections_refused: Counter,
+    /// Messages by what became of them.
+    pub(super) messages: Tally,
+    /// Messages whose client went away or fell silent before their end.
+    pub(super) messages_broken: Counter,
+    /// Recipients by what they were answered.
+    pub(super) recipients: Tally,
+    received_bytes: Counter,
+    commit_seconds: Histogram,
+}
+
+/// One counter for each way something can go.
+#[derive(Clone, Debug)]
+pub(super) struct Tally {
+    /// Answered 250.
+    pub(super) accepted: Counter,
+    /// Answered 5xx.
+    pub(super) rejected: Counter,
+    /// Answered 4xx.
+    pub(super) deferred: Counter,
+}
+
+impl Tally {
+    fn new(family: &Results) -> Self {
+        let counter = |result| family.get_or_create(&[("result", result)]).clone();
+        Self {
+            accepted: counter("accepted"),
+            rejected: counter("rejected"),
+            deferred: counter("deferred"),
+        }
+    }
+}
+
+impl Metrics {
+    /// Registers everything under its name without prefix.
+    pub fn register(registry: &mut Registry) -> Self {
+        let connections = Family::<[(&'static str, &'static str); 1], Gauge>::default();
+        let messages = Results::default();
+        let recipients = Results::default();
+        let metrics = Self {
+            open: connections.get_or_create(&[("state", "open")]).clone(),
+            connections_refused: Counter::default(),
+            messages: Tally::new(&messages),
+            messages_broken: messages.get_or_create(&[("result", "broken")]).clone(),
+            recipients: Tally::new(&recipients),
+            received_bytes: Counter::default(),
+            // 0.1 ms to 60 s: a quorum on one disk to the commit timeout.
+            commit_seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 19).chain([60.0])),
+        };
+        registry.register(
+            "smtp_connections",
+            "Inbound SMTP sessions under way",
+            connections,
+        );
+        registry.register(
+            "smtp_connections_refused",
+            "Inbound SMTP connections sent away because there were too many",
+            metrics.connections_refused.clone(),
+        );
+        registry.register("smtp_messages", "Messages by what became of them", messages);
+        registry.register(
+            "smtp_recipients",
+            "Recipients by what they were answered",
+            recipients,
+        );
+        registry.register_with_unit(
+            "smtp_received",
+            "Octets of the bodies of accepted messages",
+            Unit::Bytes,
+            metrics.received_bytes.clone(),
+        );
+        registry.register_with_unit(
+            "smtp_commit",
+            "From the end of data to its 250",
+            Unit::Seconds,
+            metrics.commit_seconds.clone(),
+        );
+        metrics
+    }
+
+    pub(super) fn accepted(&self, octets: u64, took: Duration) {
+        self.messages.accepted.inc();
+        self.received_bytes.inc_by(octets);
+        self.commit_seconds.observe(took.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_are_those_that_dashboards_know() {
+        let mut registry = Registry::with_prefix("layover");
+        let metrics = Metrics::register(&mut registry);
+        metrics.accepted(1000, Duration::from_millis(3));
+        metrics.recipients.rejected.inc();
+        metrics.open.set(2);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for line in [
+            "layover_smtp_connections{state=\"open\"} 2",
+            "layover_smtp_messages_total{result=\"accepted\"} 1",
+            "layover_smtp_recipients_total{result=\"rejected\"} 1",
+            "layover_smtp_received_bytes_total 1000",
+            "layover_smtp_commit_seconds_count 1",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The `Received` field that goes in front of a message (RFC 5321 section 4.4), in the form that
+//! spam filters and Exchange read.
+
+use core::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+use jiff::{fmt::rfc2822, tz::TimeZone};
+use smtp::{ForwardPath, server::Helo};
+use spool::{MessageId, Timestamp};
+
+/// What is said about a message's arrival.
+#[derive(Debug)]
+pub(super) struct Received<'a> {
+    pub(super) helo: Option<&'a Helo>,
+    pub(super) peer: SocketAddr,
+    pub(super) hostname: &'a str,
+    pub(super) id: MessageId,
+    /// Version and cipher suite, parted by a space.
+    pub(super) tls: Option<&'a str>,
+    pub(super) recipients: &'a [ForwardPath],
+    pub(super) at: Timestamp,
+}
+
+impl Received<'_> {
+    /// The whole field with its final CRLF.
+    pub(super) fn field(&self) -> Bytes {
+        let mut field = String::with_capacity(300);
+        let (name, peer) = (self.client_name(), literal(self.peer.ip()));
+        let with = self.protocol();
+        let _ = write!(
+            field,
+            "Received: from {name} (unknown {peer})\r\n\tby {}",
+            self.hostname
+        );
+        let _ = write!(field, " (Layover) with {with} id {}", self.id);
+        if let Some((version, suite)) = self.tls.and_then(|tls| tls.split_once(' ')) {
+            let _ = write!(field, "\r\n\t(using {version} with cipher {suite})");
+        }
+        // Where there are several, naming them would tell each who the others are.
+        if let [recipient] = self.recipients {
+            let _ = write!(field, "\r\n\tfor <{recipient}>");
+        }
+        let _ = write!(field, "; {}\r\n", date(self.at));
+        field.into()
+    }
+
+    /// RFC 3848.
+    fn protocol(&self) -> &'static str {
+        match (
+            self.helo.is_some_and(|helo| helo.extended),
+            self.tls.is_some(),
+        ) {
+            (_, true) => "ESMTPS",
+            (true, false) => "ESMTP",
+            (false, false) => "SMTP",
+        }
+    }
+
+    /// The client's own word, with nothing in it that has a meaning in a header field.
+    fn client_name(&self) -> String {
+        let plain = |c: char| {
+            if c.is_ascii_alphanumeric() || ".-_:[]".contains(c) {
+                c
+            } else {
+                '?'
+            }
+        };
+        match self.helo {
+            Some(helo) => helo.name.chars().map(plain).collect(),
+            None => "unknown".to_owned(),
+        }
+    }
+}
+
+/// RFC 5321 section 4.1.3.
+fn literal(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => format!("[{address}]"),
+        IpAddr::V6(address) => format!("[IPv6:{address}]"),
+    }
+}
+
+/// RFC 5322 section 3.3.
+fn date(at: Timestamp) -> String {
+    let at = jiff::Timestamp::from_millisecond(i64::try_from(at.0).unwrap_or(i64::MAX));
+    let at = at
+        .unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+        .to_zoned_datetime(TimeZone::UTC);
+    rfc2822::to_string(&at).expect("years from 1970 on have four digits")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn received<'a>(helo: &'a Helo, recipients: &'a [ForwardPath]) -> Received<'a> {
+        Received {
+            helo: Some(helo),
+            peer: "192.0.2.1:4711".parse().unwrap(),
+            hostname: "mx.example.net",
+            id: MessageId(0),
+            tls: None,
+            recipients,
+            at: Timestamp(1_700_000_000_000),
+        }
+    }
+
+    #[test]
+    fn a_field_names_client_server_id_recipient_and_date() {
+        let helo = Helo {
+            name: "client.example".into(),
+            extended: true,
+        };
+        let recipients = [ForwardPath::Postmaster];
+        let field = received(&helo, &recipients).field();
+        let expected = "Received: from client.example (unknown [192.0.2.1])\r\n\
+            \tby mx.example.net (Layover) with ESMTP id 00000000000000000000000000\r\n\
+            \tfor <postmaster>; Tue, 14 Nov 2023 22:13:20 +0000\r\n";
+        assert_eq!(field, expected);
+    }
+
+    #[test]
+    fn several_recipients_are_not_named_and_tls_is() {
+        let helo = Helo {
+            name: "evil (\u{0}) \r\n name".into(),
+            extended: true,
+        };
+        let recipients = [ForwardPath::Postmaster, ForwardPath::Postmaster];
+        let mut received = received(&helo, &recipients);
+        received.tls = Some("TLSv1.3 TLS13_AES_256_GCM_SHA384");
+        received.peer = "[2001:db8::1]:4711".parse().unwrap();
+        let expected = "Received: from evil????????name (unknown [IPv6:2001:db8::1])\r\n\
+            \tby mx.example.net (Layover) with ESMTPS id 00000000000000000000000000\r\n\
+            \t(using TLSv1.3 with cipher TLS13_AES_256_GCM_SHA384); Tue, 14 Nov 2023 22:13:20 +0000\r\n";
+        assert_eq!(received.field(), expected);
+    }
+
+    #[test]
+    fn a_client_without_ehlo_spoke_smtp() {
+        let helo = Helo {
+            name: "a".into(),
+            extended: false,
+        };
+        let mut received = received(&helo, &[]);
+        received.peer = "[::ffff:192.0.2.7]:1".parse().unwrap();
+        let field = String::from_utf8(received.field().to_vec()).unwrap();
+        assert!(field.contains("(unknown [192.0.2.7])") && field.contains(" with SMTP id "));
+    }
+
+    #[test]
+    fn any_moment_has_a_date() {
+        assert!(!date(Timestamp(u64::MAX)).is_empty());
+    }
+}

@@ -1,0 +1,65 @@
+//! What a sender hears of the spool's and the policy's refusals.
+
+use smtp::{EnhancedCode, Reply};
+use spool::Refusal;
+
+/// The one place where a refusal becomes a reply. Each is a 4xx: the sender keeps the message and
+/// goes to another MX host or comes again. The cause in full is for our own log.
+pub(super) fn reply(refusal: &Refusal, hostname: &str) -> Reply {
+    let transient = |code, subject, detail, text: &str| {
+        Reply::new(code, EnhancedCode::new(4, subject, detail), text)
+    };
+    match refusal {
+        Refusal::NoQuorum => transient(
+            451,
+            3,
+            0,
+            "Error: not enough nodes confirmed the message, try again later",
+        ),
+        Refusal::StorageFailed | Refusal::StageGone => transient(
+            451,
+            3,
+            0,
+            "Error: the message could not be stored, try again later",
+        ),
+        Refusal::Busy => transient(451, 3, 0, "Error: too busy, try again later"),
+        Refusal::DiskFull => transient(452, 3, 1, "Error: insufficient storage, try again later"),
+        Refusal::ShuttingDown => {
+            let text = format!("{hostname} Service not available, try another host or later");
+            transient(421, 3, 2, &text)
+        }
+    }
+}
+
+/// There is no policy yet to say whose mail is taken.
+pub(super) fn no_policy() -> Reply {
+    let text = "Error: this node has no policy yet, try again later";
+    Reply::new(451, EnhancedCode::new(4, 3, 0), text)
+}
+
+/// The recipient's domain is not ours.
+pub(super) fn not_ours() -> Reply {
+    let text = "Relaying denied: this host does not relay mail for that domain";
+    Reply::new(550, EnhancedCode::new(5, 7, 1), text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_spools_condition_is_never_a_verdict_on_the_message() {
+        for refusal in [
+            Refusal::NoQuorum,
+            Refusal::DiskFull,
+            Refusal::Busy,
+            Refusal::StorageFailed,
+            Refusal::ShuttingDown,
+            Refusal::StageGone,
+        ] {
+            let reply = reply(&refusal, "mx.example.net");
+            assert!(reply.is_transient(), "{refusal:?}");
+            assert_eq!(reply.enhanced.map(|code| code.class), Some(4));
+        }
+    }
+}

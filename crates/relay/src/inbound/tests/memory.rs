@@ -1,0 +1,103 @@
+//! A spool that is a map.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use spool::{Accept, Intake, MessageId, Policy, Refusal, Stage};
+use tokio::sync::Notify;
+
+/// What has happened to the spool.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    pub(super) policy: Option<Arc<Policy>>,
+    pub(super) not_ready: Option<Refusal>,
+    pub(super) refuse_stage: Option<Refusal>,
+    pub(super) refuse_accept: Option<Refusal>,
+    /// A commit waits for this.
+    pub(super) hold_accept: Option<Arc<Notify>>,
+    pub(super) pieces: Mutex<HashMap<MessageId, Vec<Bytes>>>,
+    pub(super) accepted: Mutex<Vec<(Accept, Vec<u8>)>>,
+    pub(super) discarded: Mutex<Vec<MessageId>>,
+}
+
+impl Memory {
+    /// One that takes mail for example.com.
+    pub(super) fn new() -> Self {
+        let policy = "[[domain]]\nname = \"example.com\"\nprimary = [\"127.0.0.1:2526\"]\n";
+        Self {
+            policy: Some(Arc::new(Policy::parse(policy).unwrap())),
+            ..Self::default()
+        }
+    }
+
+    /// Envelope and body of every accepted message.
+    pub(super) fn messages(&self) -> Vec<(String, Vec<u8>)> {
+        let accepted = self.accepted.lock().unwrap();
+        let line = |accept: &Accept| {
+            let recipients = accept
+                .recipients
+                .iter()
+                .map(|(path, _)| format!(" <{path}>"));
+            format!(
+                "<{}>{}",
+                accept.reverse_path,
+                recipients.collect::<String>()
+            )
+        };
+        accepted
+            .iter()
+            .map(|(accept, body)| (line(accept), body.clone()))
+            .collect()
+    }
+}
+
+impl Intake for Memory {
+    fn policy(&self) -> Option<Arc<Policy>> {
+        self.policy.clone()
+    }
+
+    fn ready(&self) -> Result<(), Refusal> {
+        self.not_ready.clone().map_or(Ok(()), Err)
+    }
+
+    async fn stage(&self, stage: Stage) -> Result<(), Refusal> {
+        let mut pieces = self.pieces.lock().unwrap();
+        let staged = pieces.entry(stage.id).or_default();
+        assert_eq!(staged.len(), stage.number as usize);
+        if let (Some(refusal), 1..) = (&self.refuse_stage, stage.number) {
+            return Err(refusal.clone());
+        }
+        staged.push(stage.piece);
+        Ok(())
+    }
+
+    async fn accept(&self, accept: Accept) -> Result<(), Refusal> {
+        if let Some(hold) = &self.hold_accept {
+            hold.notified().await;
+        }
+        if let Some(refusal) = &self.refuse_accept {
+            return Err(refusal.clone());
+        }
+        let mut body = self
+            .pieces
+            .lock()
+            .unwrap()
+            .remove(&accept.id)
+            .unwrap_or_default()
+            .concat();
+        body.extend_from_slice(&accept.tail);
+        assert_eq!(body.len() as u64, accept.size);
+        assert_eq!(Sha256::digest(&body)[..], accept.digest.0);
+        self.accepted.lock().unwrap().push((accept, body));
+        Ok(())
+    }
+
+    fn discard(&self, id: MessageId) {
+        self.pieces.lock().unwrap().remove(&id);
+        self.discarded.lock().unwrap().push(id);
+    }
+}

@@ -1,0 +1,5 @@
+//! The two network ends: sessions in, deliveries out, over tokio and rustls.
+
+pub mod inbound;
+pub mod outbound;
+pub mod tls;

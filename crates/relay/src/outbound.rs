@@ -1,0 +1,226 @@
+//! Deliveries out, while this node leads.
+//!
+//! ```text
+//!   Forwarder ──▶ destination (one task a domain) ──▶ worker (one connection) ──▶ primary
+//!                   │ supply: reads the outbox            │
+//!                   └────────▶ queue: window ─────────────┤
+//!                                  ▲                      ▼
+//!                                  └──────────────────  report ──▶ Outbox::report
+//! ```
+//!
+//! Only the outbox knows what is queued; all that is here is forgotten when leadership goes.
+
+mod connection;
+mod delivery;
+mod destination;
+pub mod limits;
+mod metrics;
+mod queue;
+mod report;
+mod stream;
+mod supply;
+mod tls;
+pub mod window;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use spool::ports::OutboxError;
+use spool::{Clock, Outbox, Reachability};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::outbound::destination::DestinationTask;
+use crate::outbound::limits::{CHANGES_MIN, STOP_GRACE, Timeouts, UNREPORTED_MAX};
+use crate::outbound::report::{Settled, report};
+use crate::outbound::tls::Connectors;
+
+pub use metrics::Metrics;
+
+/// What the forwarder is told about its node.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What EHLO says.
+    pub hostname: String,
+    /// How patient deliveries are; [`Timeouts::STANDARD`] but in tests.
+    pub timeouts: Timeouts,
+}
+
+/// What all tasks of one forwarder share.
+#[derive(Debug)]
+struct Shared<O> {
+    outbox: Arc<O>,
+    config: Config,
+    clock: Clock,
+    metrics: Metrics,
+    connectors: Connectors,
+    /// No new message is started once this is cancelled.
+    stop: CancellationToken,
+}
+
+/// Delivers what is due, for as long as this node leads.
+#[derive(Debug)]
+pub struct Forwarder<O> {
+    shared: Arc<Shared<O>>,
+    /// One task for each domain that has something to deliver or whose primary is down.
+    domains: JoinSet<(String, Result<(), OutboxError>)>,
+    active: HashSet<String>,
+    changes: watch::Sender<u64>,
+    results: mpsc::Sender<Settled>,
+}
+
+/// What the forwarder acts on next.
+enum Action {
+    Stop,
+    Changed(u64),
+    Ended(Result<(String, Result<(), OutboxError>), JoinError>),
+    Unreportable(Result<Result<(), OutboxError>, JoinError>),
+}
+
+impl<O: Outbox> Forwarder<O> {
+    /// Runs until `stop` is cancelled or this node leads no longer. Deliveries under way are
+    /// ended and recorded first, where that is still possible.
+    ///
+    /// # Errors
+    /// Why the outbox does not take results any more. [`OutboxError::NotLeading`] is an ordinary
+    /// end: someone else delivers.
+    pub async fn run(
+        outbox: Arc<O>,
+        config: Config,
+        clock: Clock,
+        metrics: Metrics,
+        stop: CancellationToken,
+    ) -> Result<(), OutboxError> {
+        let (results, unreported) = mpsc::channel(UNREPORTED_MAX);
+        let connectors = Connectors::new();
+        let stop = stop.child_token();
+        let mut reporter = JoinSet::new();
+        reporter.spawn(report(outbox.clone(), unreported));
+        let forwarder = Self {
+            shared: Arc::new(Shared {
+                outbox,
+                config,
+                clock,
+                metrics,
+                connectors,
+                stop,
+            }),
+            domains: JoinSet::new(),
+            active: HashSet::new(),
+            changes: watch::Sender::new(0),
+            results,
+        };
+        forwarder.supervise(reporter).await
+    }
+
+    async fn supervise(
+        mut self,
+        mut reporter: JoinSet<Result<(), OutboxError>>,
+    ) -> Result<(), OutboxError> {
+        let mut seen = 0;
+        let ended = loop {
+            self.start_domains();
+            match self.next_action(seen, &mut reporter).await {
+                Action::Stop => break Ok(()),
+                Action::Changed(now) => {
+                    seen = now;
+                    self.changes.send_replace(now);
+                }
+                Action::Ended(Ok((domain, Ok(())))) => {
+                    self.active.remove(&domain);
+                }
+                Action::Ended(Ok((_, Err(error)))) => break Err(error),
+                Action::Unreportable(Ok(ended)) => break ended,
+                Action::Ended(Err(error)) | Action::Unreportable(Err(error)) => resume(error),
+            }
+        };
+        self.end(ended, reporter).await
+    }
+
+    async fn next_action(
+        &mut self,
+        seen: u64,
+        reporter: &mut JoinSet<Result<(), OutboxError>>,
+    ) -> Action {
+        let changed = async {
+            let now = self.shared.outbox.changed_since(seen).await;
+            sleep(CHANGES_MIN).await;
+            now
+        };
+        tokio::select! {
+            () = self.shared.stop.cancelled() => Action::Stop,
+            Some(ended) = reporter.join_next() => Action::Unreportable(ended),
+            Some(ended) = self.domains.join_next() => Action::Ended(ended),
+            now = changed => Action::Changed(now),
+        }
+    }
+
+    /// Starts a task for each domain that needs one and has none.
+    fn start_domains(&mut self) {
+        for (domain, destination) in self.shared.outbox.destinations() {
+            let down = matches!(destination.reachability, Reachability::Down(_));
+            let wanted = down || destination.totals.undelivered() > 0;
+            if !wanted || self.active.contains(&domain) || !self.is_routed(&domain) {
+                continue;
+            }
+            self.active.insert(domain.clone());
+            let task = DestinationTask::new(
+                self.shared.clone(),
+                domain.clone(),
+                self.changes.subscribe(),
+                self.results.clone(),
+            );
+            self.domains
+                .spawn(async move { (domain, task.run().await) });
+        }
+    }
+
+    /// Whether the policy still knows the domain. Mail of one that it no longer knows waits.
+    fn is_routed(&self, domain: &str) -> bool {
+        self.shared
+            .outbox
+            .policy()
+            .is_some_and(|policy| policy.domain(domain).is_some())
+    }
+
+    /// Ends what is under way. After an error nothing can be recorded any more, so nothing more
+    /// should be delivered either.
+    async fn end(
+        mut self,
+        ended: Result<(), OutboxError>,
+        mut reporter: JoinSet<Result<(), OutboxError>>,
+    ) -> Result<(), OutboxError> {
+        self.shared.stop.cancel();
+        if ended.is_ok() {
+            let all = async { while self.domains.join_next().await.is_some() {} };
+            if timeout(STOP_GRACE, all).await.is_err() {
+                tracing::warn!("deliveries did not end in time and were broken off");
+            }
+        }
+        self.domains.shutdown().await;
+        drop(self.results);
+        match timeout(STOP_GRACE, reporter.join_next()).await {
+            Ok(Some(Ok(reported))) => ended.and(reported),
+            Ok(Some(Err(error))) => resume(error),
+            Ok(None) => ended,
+            Err(_) => {
+                tracing::warn!("the last results could not be recorded in time: possible repeats");
+                ended
+            }
+        }
+    }
+}
+
+/// Passes a task's panic on. Tasks are aborted only after everything else has ended.
+fn resume(error: JoinError) -> ! {
+    match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(error) => unreachable!("no task is aborted while it is waited for: {error}"),
+    }
+}

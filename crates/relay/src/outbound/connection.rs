@@ -1,0 +1,238 @@
+//! Octets between a primary and a client session, and the patience with both.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Buf as _;
+use rustls_pki_types::ServerName;
+use smtp::client::{Awaiting, Failure, Output, Session};
+use spool::policy::Tls;
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::outbound::limits::{READ_MAX, Timeouts};
+use crate::outbound::stream::Stream;
+use crate::outbound::tls::Connectors;
+
+/// Why a connection is of no more use.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Broken {
+    #[error("connecting failed: {0}")]
+    Connect(io::Error),
+    #[error("connection lost: {0}")]
+    Lost(#[from] io::Error),
+    #[error("no {0} within {1:?}")]
+    Silent(&'static str, Duration),
+    #[error("the tls handshake failed: {0}")]
+    Handshake(io::Error),
+    #[error("tls can not be verified on this machine: {0}")]
+    Unverifiable(rustls::Error),
+    #[error("{0:?} is no host name that a certificate could be verified for")]
+    HostName(String),
+    #[error(transparent)]
+    Session(#[from] Failure),
+    #[error("the session ended early")]
+    Ended,
+}
+
+/// What a connection to a primary is opened with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms<'a> {
+    pub(super) hostname: &'a str,
+    pub(super) tls: Tls,
+    pub(super) connectors: &'a Connectors,
+    pub(super) timeouts: Timeouts,
+}
+
+/// One connection with its session.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) session: Session,
+    /// The reply that was waited for last.
+    pub(super) awaiting: Option<Awaiting>,
+    /// The policy's name for the host: `mail.example.com:25`.
+    pub(super) host: String,
+    stream: Stream,
+    timeouts: Timeouts,
+    incoming: Box<[u8]>,
+    /// Whether something was written that the stream may still hold.
+    unflushed: bool,
+}
+
+impl Connection {
+    /// Connects and goes as far as a session that is ready for a message.
+    ///
+    /// # Errors
+    /// Why the host is of no use now.
+    pub(super) async fn open(host: &str, terms: Terms<'_>) -> Result<Self, Broken> {
+        match Self::open_with(host, terms).await {
+            // Better in clear than not at all: so the policy says.
+            Err(Broken::Handshake(error)) if terms.tls == Tls::Opportunistic => {
+                tracing::warn!(host, %error, "tls handshake failed, going on in clear");
+                Self::open_with(
+                    host,
+                    Terms {
+                        tls: Tls::Off,
+                        ..terms
+                    },
+                )
+                .await
+            }
+            other => other,
+        }
+    }
+
+    async fn open_with(host: &str, terms: Terms<'_>) -> Result<Self, Broken> {
+        let patience = terms.timeouts.connect;
+        let stream = timeout(patience, TcpStream::connect(host))
+            .await
+            .map_err(|_| Broken::Silent("connection", patience))?
+            .map_err(Broken::Connect)?;
+        stream.set_nodelay(true)?;
+        let tls = match terms.tls {
+            Tls::Off => smtp::client::Tls::Off,
+            Tls::Opportunistic => smtp::client::Tls::Opportunistic,
+            Tls::Require | Tls::Verify => smtp::client::Tls::Require,
+        };
+        let mut connection = Self {
+            session: Session::new(terms.hostname, tls),
+            awaiting: None,
+            host: host.to_owned(),
+            stream: Stream::Clear(stream),
+            timeouts: terms.timeouts,
+            incoming: vec![0; READ_MAX].into_boxed_slice(),
+            unflushed: false,
+        };
+        loop {
+            match connection.advance().await? {
+                Output::Ready => return Ok(connection),
+                Output::StartTls => connection = connection.secure(terms).await?,
+                _ => return Err(Broken::Ended),
+            }
+        }
+    }
+
+    /// Runs the handshake that the session has asked for.
+    async fn secure(mut self, terms: Terms<'_>) -> Result<Self, Broken> {
+        let connector = terms
+            .connectors
+            .connector(terms.tls)
+            .map_err(Broken::Unverifiable)?;
+        let name = server_name(&self.host)?;
+        let Stream::Clear(stream) = self.stream else {
+            return Err(Broken::Ended);
+        };
+        let stream = timeout(self.timeouts.connect, connector.connect(name, stream))
+            .await
+            .map_err(|_| Broken::Handshake(io::ErrorKind::TimedOut.into()))?
+            .map_err(Broken::Handshake)?;
+        self.stream = Stream::Tls(Box::new(stream));
+        self.session.tls_started();
+        Ok(self)
+    }
+
+    /// Carries octets until the session wants something else than the server's words.
+    pub(super) async fn advance(&mut self) -> Result<Output, Broken> {
+        loop {
+            match self.session.poll() {
+                Output::Read(awaiting) => {
+                    self.awaiting = Some(awaiting);
+                    self.carry(awaiting).await?;
+                }
+                Output::Closed(Some(failure)) => return Err(failure.into()),
+                Output::Closed(None) => return Err(Broken::Ended),
+                other => return Ok(other),
+            }
+        }
+    }
+
+    /// Sends all that is outgoing, unless the session ends meanwhile.
+    pub(super) async fn send(&mut self) -> Result<(), Broken> {
+        while self.unflushed || !self.session.outgoing().is_empty() {
+            let patience = self.timeouts.block;
+            self.moved("progress in sending", patience).await?;
+        }
+        Ok(())
+    }
+
+    /// Says QUIT, and waits a little for the answer.
+    pub(super) async fn quit(mut self) {
+        // The connection is given up whatever the server says; a reply to RSET may come first.
+        if let Ok(Output::Ready) = self.advance().await {
+            self.session.quit();
+            self.advance().await.ok();
+        }
+    }
+
+    async fn carry(&mut self, awaiting: Awaiting) -> Result<(), Broken> {
+        let timeouts = self.timeouts;
+        let (what, patience) = match awaiting {
+            _ if self.unflushed || !self.session.outgoing().is_empty() => {
+                ("progress in sending", timeouts.block)
+            }
+            Awaiting::Greeting => ("greeting", timeouts.greeting),
+            Awaiting::Hello => ("reply to EHLO or STARTTLS", timeouts.greeting),
+            Awaiting::Mail => ("reply to MAIL", timeouts.command),
+            Awaiting::Recipient => ("reply to RCPT", timeouts.command),
+            Awaiting::Data => ("reply to DATA", timeouts.data),
+            Awaiting::FinalDot => ("reply to the end of data", timeouts.final_dot),
+            Awaiting::Reset => ("reply to RSET", timeouts.command),
+            Awaiting::Quit => ("reply to QUIT", timeouts.quit),
+        };
+        self.moved(what, patience).await
+    }
+
+    /// Waits until something came or everything went.
+    async fn moved(&mut self, what: &'static str, patience: Duration) -> Result<(), Broken> {
+        timeout(patience, poll_fn(|cx| self.poll_moved(cx)))
+            .await
+            .map_err(|_| Broken::Silent(what, patience))??;
+        Ok(())
+    }
+
+    /// Reads and writes at once: a server that stops reading until its replies are read must not
+    /// meet a client that stops reading until its commands are sent.
+    fn poll_moved(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut incoming = ReadBuf::new(&mut self.incoming);
+        if Pin::new(&mut self.stream)
+            .poll_read(cx, &mut incoming)?
+            .is_ready()
+        {
+            match incoming.filled() {
+                [] => self.session.disconnected(),
+                octets => self.session.receive(octets),
+            }
+            return Poll::Ready(Ok(()));
+        }
+        let outgoing = self.session.outgoing();
+        if outgoing.is_empty() && !self.unflushed {
+            return Poll::Pending;
+        }
+        while !outgoing.is_empty() {
+            let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, outgoing))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            outgoing.advance(sent);
+            self.unflushed = true;
+        }
+        // A TLS stream may hold records that the socket had no room for.
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.unflushed = false;
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The host's name without its port, as certificates carry it.
+fn server_name(host: &str) -> Result<ServerName<'static>, Broken> {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let name = name
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_owned();
+    ServerName::try_from(name).map_err(|_| Broken::HostName(host.to_owned()))
+}

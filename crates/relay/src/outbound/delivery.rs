@@ -1,0 +1,137 @@
+//! One message through one connection.
+
+use sha2::{Digest as _, Sha256};
+use smtp::client::{Awaiting, Output, Verdict};
+use smtp::{Envelope, ForwardPath};
+use spool::ports::OutboxError;
+use spool::{Due, Outbox};
+
+use crate::outbound::connection::{Broken, Connection};
+use crate::outbound::limits::{LEASE_MARGIN, UNSENT_BEFORE_DOT_MAX, WRITE_MAX};
+
+/// Why a delivery ended without verdicts. Its connection is of no more use.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Aborted {
+    /// The connection broke before the primary had said anything about the message.
+    #[error("{0}")]
+    Unheard(Broken),
+    /// The connection broke while the message was on its way; the primary does not have it.
+    #[error("{0}")]
+    Underway(Broken),
+    /// The connection broke behind the final dot: the primary may have the message.
+    #[error("{0}")]
+    InDoubt(Broken),
+    /// The body is not what was accepted.
+    #[error("the stored body does not match its digest")]
+    Damaged,
+    /// The spool did not give the body.
+    #[error("{0}")]
+    Spool(OutboxError),
+    /// This node may not lead any more, and must not hand anything over.
+    #[error("the leader's lease is too short for the final dot")]
+    LeaseShort,
+}
+
+impl Connection {
+    /// Offers a message and carries it over. The verdicts are in the order of `due.recipients`.
+    ///
+    /// # Errors
+    /// Why there are no verdicts.
+    pub(super) async fn deliver(
+        &mut self,
+        outbox: &impl Outbox,
+        due: &Due,
+    ) -> Result<Vec<Verdict>, Aborted> {
+        // An RSET may be on its way; the next message follows its reply.
+        match self.advance().await {
+            Ok(Output::Ready) => {}
+            Ok(_) => return Err(Aborted::Unheard(Broken::Ended)),
+            Err(broken) => return Err(Aborted::Unheard(broken)),
+        }
+        self.session.deliver(envelope(due));
+        loop {
+            match self
+                .advance()
+                .await
+                .map_err(|broken| self.aborted(broken))?
+            {
+                Output::SendBody => self.send_body(outbox, due).await?,
+                Output::ConfirmFinalDot => self.confirm(outbox)?,
+                Output::Completed(verdicts) => return Ok(verdicts),
+                _ => return Err(Aborted::Unheard(Broken::Ended)),
+            }
+        }
+    }
+
+    /// What a connection that broke says about the message, by the reply that did not come.
+    fn aborted(&self, broken: Broken) -> Aborted {
+        match self.awaiting {
+            Some(Awaiting::Recipient | Awaiting::Data) => Aborted::Underway(broken),
+            Some(Awaiting::FinalDot) => Aborted::InDoubt(broken),
+            _ => Aborted::Unheard(broken),
+        }
+    }
+
+    async fn send_body(&mut self, outbox: &impl Outbox, due: &Due) -> Result<(), Aborted> {
+        // MAIL and DATA may have been answered in one packet; the message is on its way now.
+        self.awaiting = Some(Awaiting::Data);
+        let message = &due.message;
+        let mut hasher = Sha256::new();
+        let mut size = 0;
+        self.session.send_body(&message.trace);
+        for piece in &message.body.pieces {
+            let octets = outbox
+                .piece(message.id, *piece)
+                .await
+                .map_err(Aborted::Spool)?;
+            hasher.update(&octets);
+            size += octets.len() as u64;
+            for chunk in octets.chunks(WRITE_MAX) {
+                self.session.send_body(chunk);
+                if self.session.outgoing().len() >= WRITE_MAX {
+                    self.send().await.map_err(Aborted::Underway)?;
+                }
+                if !self.session.wants_body() {
+                    return Ok(());
+                }
+            }
+        }
+        if size != message.body.size || hasher.finalize()[..] != message.body.digest.0 {
+            return Err(Aborted::Damaged);
+        }
+        if self.session.outgoing().len() > UNSENT_BEFORE_DOT_MAX {
+            self.send().await.map_err(Aborted::Underway)?;
+        }
+        self.session.end_body();
+        Ok(())
+    }
+
+    /// The last moment at which a delivery can be called off without a trace. A primary that has
+    /// read the final dot owns the message, so only a node that surely leads may send it: another
+    /// leader would deliver the message again.
+    fn confirm(&mut self, outbox: &impl Outbox) -> Result<(), Aborted> {
+        if outbox.lease().is_none_or(|lease| lease < LEASE_MARGIN) {
+            return Err(Aborted::LeaseShort);
+        }
+        self.session.send_final_dot();
+        self.awaiting = Some(Awaiting::FinalDot);
+        Ok(())
+    }
+}
+
+/// The part of a message's envelope that concerns the recipients to be tried.
+fn envelope(due: &Due) -> Envelope {
+    let message = &due.message;
+    let paths = due
+        .recipients
+        .iter()
+        .filter_map(|index| message.recipients.get(*index as usize));
+    Envelope {
+        reverse_path: message.reverse_path.clone(),
+        forward_paths: paths
+            .map(|recipient| recipient.path.clone())
+            .collect::<Vec<ForwardPath>>(),
+        body_type: message.body_type,
+        declared_size: Some(message.trace.len() as u64 + message.body.size),
+    }
+}

@@ -1,0 +1,284 @@
+//! One domain's task: waits for a primary that is down, and empties the queue of one that is up.
+//!
+//! ```text
+//!   recorded down ─▶ probing ──answers──▶ draining ──nothing left──▶ end
+//!                       ▲                    │
+//!                       └── no host talks ───┘
+//! ```
+//!
+//! A primary that is down changes no message: its messages stay in the window, or in the spool.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::random_range;
+use spool::policy::Domain;
+use spool::ports::OutboxError;
+use spool::{Outbox, Reachability};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::sleep;
+
+use crate::outbound::limits::STORAGE_RETRY;
+use crate::outbound::queue::Queue;
+use crate::outbound::report::Settled;
+use crate::outbound::supply::Supply;
+use crate::outbound::worker::{Parting, Worker};
+use crate::outbound::{Shared, resume};
+
+/// The task of one domain.
+#[derive(Debug)]
+pub(super) struct DestinationTask<O> {
+    shared: Arc<Shared<O>>,
+    name: String,
+    changes: watch::Receiver<u64>,
+    results: mpsc::Sender<Settled>,
+    workers: JoinSet<Parting>,
+    /// Why a worker could not connect, and how much had been delivered by then. No further
+    /// connection is tried until more has.
+    refused: Option<(String, u64)>,
+}
+
+/// Why draining ended.
+enum Drained {
+    /// Nothing is left, or the forwarder stops, or the policy knows the domain no longer.
+    Done,
+    /// None of the primary's hosts talks to us.
+    Unreachable(String),
+}
+
+/// What draining acts on next.
+enum Action {
+    Stop,
+    Look,
+    Parted(Result<Parting, JoinError>),
+}
+
+impl<O: Outbox> DestinationTask<O> {
+    pub(super) fn new(
+        shared: Arc<Shared<O>>,
+        name: String,
+        changes: watch::Receiver<u64>,
+        results: mpsc::Sender<Settled>,
+    ) -> Self {
+        Self {
+            shared,
+            name,
+            changes,
+            results,
+            workers: JoinSet::new(),
+            refused: None,
+        }
+    }
+
+    /// Runs until nothing is left to deliver.
+    ///
+    /// # Errors
+    /// This node leads no longer.
+    pub(super) async fn run(mut self) -> Result<(), OutboxError> {
+        let Some(domain) = self.domain() else {
+            return Ok(());
+        };
+        // The window outlives outages: its results may still be on their way to the spool, and a
+        // new one would read their messages again.
+        let queue = Arc::new(Queue::new(domain.order));
+        let mut supply = Supply::new(self.shared.clone(), self.name.clone(), queue.clone());
+        let recorded = self.shared.outbox.destination(&self.name).reachability;
+        let mut down = matches!(recorded, Reachability::Down(_));
+        // What an earlier leader knew may be old, so the first probe does not wait.
+        let mut wait = Duration::ZERO;
+        loop {
+            if down && !self.wait_until_up(wait).await? {
+                return Ok(());
+            }
+            match self.drain(&queue, &mut supply).await? {
+                Drained::Done => return Ok(()),
+                Drained::Unreachable(words) => {
+                    tracing::warn!(domain = %self.name, reason = %words, "primary is down");
+                    self.observe(Reachability::Down(words)).await?;
+                    down = true;
+                    wait = self.probe_interval();
+                }
+            }
+        }
+    }
+
+    fn domain(&self) -> Option<Arc<Domain>> {
+        let policy = self.shared.outbox.policy()?;
+        policy.domain(&self.name).cloned().map(Arc::new)
+    }
+
+    /// The policy's interval and up to a tenth more, so that probes of many domains to one host
+    /// do not stay in step.
+    fn probe_interval(&self) -> Duration {
+        let interval = self
+            .domain()
+            .map_or(STORAGE_RETRY, |domain| domain.probe_interval);
+        interval.mul_f64(random_range(1.0..1.1))
+    }
+
+    async fn observe(&self, reachability: Reachability) -> Result<(), OutboxError> {
+        let at = self.shared.clock.now();
+        self.shared
+            .outbox
+            .observe(&self.name, reachability, at)
+            .await
+    }
+
+    /// Probes until the primary answers. Returns false when the forwarder stops or the policy
+    /// knows the domain no longer.
+    async fn wait_until_up(&mut self, mut wait: Duration) -> Result<bool, OutboxError> {
+        let mut flushed_at = self.shared.outbox.destination(&self.name).flushed_at;
+        let stop = self.shared.stop.clone();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(false),
+                () = sleep(wait) => {}
+                flushed = self.flushed_after(flushed_at) => flushed_at = flushed,
+            }
+            let Some(domain) = self.domain() else {
+                return Ok(false);
+            };
+            let probe = tokio::select! {
+                () = stop.cancelled() => return Ok(false),
+                probe = self.shared.connect(&domain) => probe,
+            };
+            match probe {
+                Ok(connection) => {
+                    connection.quit().await;
+                    tracing::info!(domain = %self.name, "primary is up");
+                    self.observe(Reachability::Up).await?;
+                    return Ok(true);
+                }
+                Err(reason) => {
+                    tracing::debug!(domain = %self.name, reason, "primary is still down");
+                    wait = self.probe_interval();
+                }
+            }
+        }
+    }
+
+    /// Returns when the domain was flushed after a moment.
+    async fn flushed_after(&mut self, earlier: spool::Timestamp) -> spool::Timestamp {
+        loop {
+            let flushed_at = self.shared.outbox.destination(&self.name).flushed_at;
+            if flushed_at > earlier {
+                return flushed_at;
+            }
+            if self.changes.changed().await.is_err() {
+                // The forwarder is gone, and stops this task.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Delivers until nothing is left or the primary does not talk to us any more.
+    async fn drain(
+        &mut self,
+        queue: &Arc<Queue>,
+        supply: &mut Supply<O>,
+    ) -> Result<Drained, OutboxError> {
+        self.refused = None;
+        loop {
+            self.refill(supply).await?;
+            let Some(domain) = self.domain() else { break };
+            self.start_workers(queue, &domain);
+            if self.workers.is_empty() && supply.is_exhausted() {
+                return Ok(Drained::Done);
+            }
+            match self.next_action(queue, supply).await {
+                Action::Look => {}
+                Action::Stop => break,
+                Action::Parted(parting) => {
+                    let parting = parting.unwrap_or_else(|error| resume(error));
+                    if let Some(words) = self.part(queue, parting).await? {
+                        return Ok(Drained::Unreachable(words));
+                    }
+                }
+            }
+        }
+        // Workers end their messages by themselves once the forwarder stops; those of a domain
+        // that has left the policy do when nothing more is read ahead.
+        while self.workers.join_next().await.is_some() {}
+        Ok(Drained::Done)
+    }
+
+    /// Reads ahead. A store that fails to answer is asked again, until the node gives up on it.
+    async fn refill(&self, supply: &mut Supply<O>) -> Result<(), OutboxError> {
+        loop {
+            match supply.refill().await {
+                Ok(()) => return Ok(()),
+                Err(OutboxError::NotLeading) => return Err(OutboxError::NotLeading),
+                Err(error) => {
+                    tracing::error!(domain = %self.name, %error, "the queue could not be read");
+                    tokio::select! {
+                        () = sleep(STORAGE_RETRY) => {}
+                        () = self.shared.stop.cancelled() => return Ok(()),
+                    }
+                }
+            }
+        }
+    }
+
+    fn start_workers(&mut self, queue: &Arc<Queue>, domain: &Arc<Domain>) {
+        if self
+            .refused
+            .as_ref()
+            .is_some_and(|(_, delivered)| *delivered == queue.delivered())
+        {
+            return;
+        }
+        let wanted = queue.workers_wanted(self.workers.len(), domain.connections as usize);
+        for _ in 0..wanted {
+            let worker = Worker {
+                shared: self.shared.clone(),
+                queue: queue.clone(),
+                domain: domain.clone(),
+                results: self.results.clone(),
+            };
+            self.workers.spawn(worker.run());
+        }
+    }
+
+    async fn next_action(&mut self, queue: &Queue, supply: &Supply<O>) -> Action {
+        tokio::select! {
+            () = self.shared.stop.cancelled() => Action::Stop,
+            Some(parting) = self.workers.join_next() => Action::Parted(parting),
+            () = queue.attention() => Action::Look,
+            Ok(()) = self.changes.changed() => Action::Look,
+            () = sleep(supply.until_due()) => Action::Look,
+        }
+    }
+
+    /// A worker has ended. Returns why the primary is unreachable, once that is certain.
+    async fn part(
+        &mut self,
+        queue: &Queue,
+        parting: Parting,
+    ) -> Result<Option<String>, OutboxError> {
+        match parting {
+            Parting::Idle => {}
+            Parting::Spool(OutboxError::NotLeading) => return Err(OutboxError::NotLeading),
+            Parting::Spool(error) => {
+                tracing::error!(domain = %self.name, %error, "a message could not be read");
+                sleep(STORAGE_RETRY).await;
+            }
+            Parting::Unreachable(words) => {
+                tracing::debug!(domain = %self.name, reason = %words, "no connection");
+                queue.halve_connections();
+                // The count tells whether the primary has taken anything since the first refusal.
+                let first = self.refused.take().map(|(_, delivered)| delivered);
+                self.refused = Some((words, first.unwrap_or_else(|| queue.delivered())));
+            }
+        }
+        if !self.workers.is_empty() {
+            return Ok(None);
+        }
+        // A primary that took mail over other connections after it had refused one is busy, not
+        // down; a new connection will tell.
+        let refused = self.refused.take();
+        Ok(refused
+            .filter(|(_, delivered)| *delivered == queue.delivered())
+            .map(|(words, _)| words))
+    }
+}

@@ -1,0 +1,97 @@
+//! Bounds of the outbound side, each with its reason.
+
+use core::time::Duration;
+
+/// Messages held in memory for one domain. Enough to find work for every connection when many
+/// of them are for the same few recipients, and a few megabytes at most.
+pub const WINDOW_MESSAGES_MAX: usize = 1000;
+
+/// Recipients of all those messages together: messages may have a thousand each.
+pub const WINDOW_RECIPIENTS_MAX: usize = 20_000;
+
+/// Messages read from the outbox at once; bounds what one read adds to the window.
+pub const READ_AHEAD_MAX: usize = 200;
+
+/// Attempts of a message whose connection broke before the final dot. After so many the message
+/// itself is the likely reason, and it is deferred so that the others get past it.
+pub const BREAKS_MAX: u32 = 3;
+
+/// Messages sent over one connection. Servers count, too; a connection that ends by itself is
+/// cheaper than one that is cut.
+pub const MESSAGES_PER_CONNECTION_MAX: u32 = 1000;
+
+/// How long a connection without work is kept. Postfix keeps its cached ones for 2 s; what comes
+/// later may as well open a new one.
+pub const IDLE_MAX: Duration = Duration::from_secs(3);
+
+/// The lease that must be left when the final dot goes out: what a dot and the kernel's sending
+/// of it may take.
+pub const LEASE_MARGIN: Duration = Duration::from_millis(200);
+
+/// How often a leader whose lease is short looks whether it has been renewed. Leases are renewed
+/// by heartbeats, a few a second.
+pub const LEASE_RETRY: Duration = Duration::from_millis(50);
+
+/// Octets gathered before they are written: a whole ordinary message with its final dot goes out
+/// in one packet train, and a large one never takes more memory than this and one piece.
+pub const WRITE_MAX: usize = 64 * 1024;
+
+/// Octets read at once; replies to a pipelined transaction fit.
+pub const READ_MAX: usize = 8 * 1024;
+
+/// Octets that may still be unsent when the lease is checked for the final dot. Fits into an
+/// empty socket buffer, so the dot leaves with the check and does not wait for the primary.
+pub const UNSENT_BEFORE_DOT_MAX: usize = 16 * 1024;
+
+/// Results that wait for the outbox to record them. When it is slow, deliveries wait.
+pub const UNREPORTED_MAX: usize = 2048;
+
+/// Results in one report. Keeps an entry of the log under about a hundred kilobytes.
+pub const REPORT_MAX: usize = 256;
+
+/// Words of a primary that are kept for one recipient.
+pub const WORDS_MAX: usize = 512;
+
+/// Changes of the outbox are looked at no more often than this: under load each look finds many.
+pub const CHANGES_MIN: Duration = Duration::from_millis(5);
+
+/// How long a domain waits after the outbox could not be read.
+pub const STORAGE_RETRY: Duration = Duration::from_secs(1);
+
+/// How long deliveries under way may take to end when the forwarder is stopped.
+pub const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// How patient a delivery is, from RFC 5321 section 4.5.3.2 where it names a minimum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For the TCP connection and for the TLS handshake, each.
+    pub connect: Duration,
+    /// For the greeting, and the replies to EHLO, HELO and STARTTLS.
+    pub greeting: Duration,
+    /// For the reply to MAIL, RCPT and RSET.
+    pub command: Duration,
+    /// For the reply to DATA.
+    pub data: Duration,
+    /// For any progress in sending.
+    pub block: Duration,
+    /// For the reply to the final dot. The RFC is emphatic: who gives up early gets duplicates.
+    pub final_dot: Duration,
+    /// For the reply to QUIT.
+    pub quit: Duration,
+}
+
+impl Timeouts {
+    /// What a forwarder uses.
+    ///
+    /// The greeting gets one minute and not the RFC's five: a primary is one of ours, and one
+    /// that does not greet within a minute is down, which the probe should find out soon.
+    pub const STANDARD: Self = Self {
+        connect: Duration::from_secs(30),
+        greeting: Duration::from_secs(60),
+        command: Duration::from_secs(300),
+        data: Duration::from_secs(120),
+        block: Duration::from_secs(180),
+        final_dot: Duration::from_secs(600),
+        quit: Duration::from_secs(5),
+    };
+}

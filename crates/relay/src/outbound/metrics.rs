@@ -1,0 +1,83 @@
+//! What the outbound side counts.
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// Which deliveries are counted together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DeliveryLabels {
+    domain: String,
+    result: DeliveryResult,
+}
+
+/// How a try to deliver a message ended for at least one of its recipients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the label's values")]
+pub(super) enum DeliveryResult {
+    delivered,
+    deferred,
+    rejected,
+}
+
+/// The outbound side's metrics. Clones count into the same place.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    deliveries: Family<DeliveryLabels, Counter>,
+    delivery_seconds: Histogram,
+}
+
+impl Metrics {
+    /// Registers `deliveries` and `delivery_seconds`.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            deliveries: Family::default(),
+            // 1 ms to 65 s, doubling: a primary nearby to one that scans a large message.
+            delivery_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 17)),
+        };
+        registry.register(
+            "deliveries",
+            "Messages tried at a primary, by how that ended for some of their recipients",
+            metrics.deliveries.clone(),
+        );
+        registry.register_with_unit(
+            "delivery",
+            "From MAIL to the primary's last reply about a message",
+            Unit::Seconds,
+            metrics.delivery_seconds.clone(),
+        );
+        metrics
+    }
+
+    pub(super) fn count(&self, domain: &str, result: DeliveryResult) {
+        let labels = DeliveryLabels {
+            domain: domain.to_owned(),
+            result,
+        };
+        self.deliveries.get_or_create(&labels).inc();
+    }
+
+    pub(super) fn observe_seconds(&self, seconds: f64) {
+        self.delivery_seconds.observe(seconds);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_are_those_that_dashboards_know() {
+        let mut registry = Registry::with_prefix("layover");
+        let metrics = Metrics::register(&mut registry);
+        metrics.count("example.com", DeliveryResult::delivered);
+        metrics.observe_seconds(0.01);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let line = "layover_deliveries_total{domain=\"example.com\",result=\"delivered\"} 1";
+        assert!(text.contains(line), "{text}");
+        assert!(text.contains("layover_delivery_seconds_count 1"), "{text}");
+    }
+}

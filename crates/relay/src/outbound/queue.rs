@@ -1,0 +1,240 @@
+//! What a domain's task and its workers share: the window, and who waits for work.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use spool::policy::Order;
+use spool::{Due, Verdict};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::outbound::window::Window;
+
+/// A domain's window, and how many connections may empty it.
+#[derive(Debug)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    /// A message became startable while a worker waits.
+    work: Notify,
+    /// The domain's task should look again.
+    attention: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    window: Window,
+    /// Workers that wait for a message.
+    idle: usize,
+    /// Connections allowed now, and ever.
+    connections: usize,
+    connections_max: usize,
+    /// Messages taken by the primary since `connections` changed.
+    round: usize,
+    /// Messages taken by the primary in all.
+    delivered: u64,
+    /// Whether the task wants to know when the window runs low.
+    more: bool,
+    /// Whether a deferral was reported since the task last asked.
+    deferral_reported: bool,
+    /// When the next message may start, where the policy limits the rate.
+    next_start: Instant,
+}
+
+impl Queue {
+    pub(super) fn new(order: Order) -> Self {
+        Self {
+            state: Mutex::new(State {
+                window: Window::new(order),
+                idle: 0,
+                connections: 1,
+                connections_max: 1,
+                round: 0,
+                delivered: 0,
+                more: false,
+                deferral_reported: false,
+                next_start: Instant::now(),
+            }),
+            work: Notify::new(),
+            attention: Notify::new(),
+        }
+    }
+
+    /// No code that holds the lock can leave the window half changed, so a panic elsewhere in a
+    /// worker does not spoil it.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next message, waiting for one at most `patience`.
+    pub(super) async fn next(&self, patience: Duration, stop: &CancellationToken) -> Option<Due> {
+        let deadline = Instant::now() + patience;
+        loop {
+            if stop.is_cancelled() {
+                return None;
+            }
+            if let Some(due) = self.take_or_wait() {
+                return Some(due);
+            }
+            let waited = tokio::select! {
+                waited = timeout_at(deadline, self.work.notified()) => waited.is_ok(),
+                () = stop.cancelled() => false,
+            };
+            self.state().idle -= 1;
+            if !waited {
+                // What became startable in this very moment must not wait for another's call.
+                return if stop.is_cancelled() {
+                    None
+                } else {
+                    self.take()
+                };
+            }
+        }
+    }
+
+    fn take_or_wait(&self) -> Option<Due> {
+        let mut state = self.state();
+        let due = state.window.start();
+        match due {
+            Some(_) => self.pass_on(&state),
+            None => state.idle += 1,
+        }
+        due
+    }
+
+    fn take(&self) -> Option<Due> {
+        let mut state = self.state();
+        let due = state.window.start();
+        self.pass_on(&state);
+        due
+    }
+
+    /// Wakes one more worker if there is work for it, which does the same in turn; and the task if
+    /// the window runs low.
+    fn pass_on(&self, state: &State) {
+        if state.window.startable() > 0 && state.idle > 0 {
+            self.work.notify_one();
+        }
+        if state.more && state.window.is_low() {
+            self.attention.notify_one();
+        }
+    }
+
+    /// Returns once a worker has something for the task to look at.
+    pub(super) async fn attention(&self) {
+        self.attention.notified().await;
+    }
+
+    /// Puts messages into the window.
+    pub(super) fn offer(&self, messages: impl IntoIterator<Item = Due>) {
+        let mut state = self.state();
+        for due in messages {
+            state.window.offer(due);
+        }
+        self.pass_on(&state);
+    }
+
+    /// Puts a message back: nothing has become of it.
+    pub(super) fn put_back(&self, due: &Due) {
+        let mut state = self.state();
+        state.window.put_back(due.message.sequence);
+        self.pass_on(&state);
+    }
+
+    /// Counts a connection that broke under a message. Returns the count.
+    pub(super) fn count_break(&self, due: &Due) -> u32 {
+        self.state().window.count_break(due.message.sequence)
+    }
+
+    /// Takes the result of a message. Connections grow by one for each round of deliveries, so
+    /// that a primary that has just come back is not run over.
+    pub(super) fn settle(&self, due: &Due, verdicts: &[(u32, Verdict)]) {
+        let mut state = self.state();
+        state.window.settle(due.message.sequence);
+        if verdicts
+            .iter()
+            .any(|(_, verdict)| matches!(verdict, Verdict::Delivered(_)))
+        {
+            state.delivered += 1;
+            state.round += 1;
+            if state.round >= state.connections && state.connections < state.connections_max {
+                state.round = 0;
+                state.connections += 1;
+                self.attention.notify_one();
+            }
+        }
+        self.pass_on(&state);
+    }
+
+    /// Forgets messages whose results the spool has.
+    pub(super) fn reported(&self, sequence: u64, deferred: bool) {
+        let mut state = self.state();
+        state.window.reported(sequence);
+        state.deferral_reported |= deferred;
+        if deferred || state.window.is_empty() || (state.more && state.window.is_low()) {
+            self.attention.notify_one();
+        }
+    }
+
+    /// Fewer connections from now on: the primary has refused one.
+    pub(super) fn halve_connections(&self) {
+        let mut state = self.state();
+        state.connections = (state.connections / 2).max(1);
+        state.round = 0;
+    }
+
+    /// How many workers to start, with so many running.
+    pub(super) fn workers_wanted(&self, running: usize, connections_max: usize) -> usize {
+        let mut state = self.state();
+        state.connections_max = connections_max.max(1);
+        state.connections = state.connections.min(state.connections_max);
+        let unserved = state.window.startable().saturating_sub(state.idle);
+        unserved.min(state.connections.saturating_sub(running))
+    }
+
+    /// Messages that the primary has taken so far.
+    pub(super) fn delivered(&self) -> u64 {
+        self.state().delivered
+    }
+
+    pub(super) fn is_low(&self) -> bool {
+        self.state().window.is_low()
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.state().window.has_room()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.state().window.is_empty()
+    }
+
+    /// Whether the task wants to know when the window runs low.
+    pub(super) fn set_more(&self, more: bool) {
+        self.state().more = more;
+    }
+
+    /// Whether a deferral was reported since this was last asked.
+    pub(super) fn take_deferral_reported(&self) -> bool {
+        core::mem::take(&mut self.state().deferral_reported)
+    }
+
+    pub(super) fn begin_walk(&self) {
+        self.state().window.begin_walk();
+    }
+
+    pub(super) fn end_walk(&self) {
+        self.state().window.end_walk();
+    }
+
+    /// When the caller may start a message, at so many a second; 0 is no limit.
+    pub(super) fn reserve_start(&self, messages_per_second: u32) -> Option<Instant> {
+        if messages_per_second == 0 {
+            return None;
+        }
+        let mut state = self.state();
+        let start = state.next_start.max(Instant::now());
+        state.next_start = start + Duration::from_secs(1) / messages_per_second;
+        Some(start)
+    }
+}

@@ -1,0 +1,297 @@
+//! An outbox over a map.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use smtp::{BodyType, ForwardPath, Mailbox, ReversePath};
+use spool::policy::Domain;
+use spool::ports::{DeferredCursor, OutboxError};
+use spool::{
+    Body, Client, Destination, Digest, Due, Message, MessageId, Outbox, Policy, Reachability,
+    Recipient, Report, Standing, Status, Timestamp, Totals, Verdict,
+};
+use tokio::sync::watch;
+
+use super::{DOMAIN, clock};
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) messages: BTreeMap<u64, Message>,
+    pub(super) departed: Vec<u64>,
+    pieces: HashMap<(MessageId, u64), Bytes>,
+    destination: Destination,
+    pub(super) observations: Vec<Reachability>,
+    pub(super) reports: Vec<Report>,
+}
+
+#[derive(Debug)]
+pub(super) struct MapOutbox {
+    pub(super) state: Mutex<State>,
+    policy: Arc<Policy>,
+    version: watch::Sender<u64>,
+    pub(super) retry: Duration,
+    /// Milliseconds; 0 is no lease.
+    pub(super) lease_ms: AtomicU64,
+    pub(super) leads: AtomicBool,
+}
+
+impl MapOutbox {
+    pub(super) fn new(domain: Domain, retry: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::default(),
+            policy: Arc::new(Policy {
+                domains: vec![domain],
+            }),
+            version: watch::Sender::new(1),
+            retry,
+            lease_ms: AtomicU64::new(5000),
+            leads: AtomicBool::new(true),
+        })
+    }
+
+    /// Queues a message. Its body is cut into two pieces. Returns its sequence.
+    pub(super) fn queue(&self, to: &[&str], body: &[u8]) -> u64 {
+        let mut state = self.state.lock().unwrap();
+        let sequence = 1 + state.messages.len() as u64 + state.departed.len() as u64;
+        let id = MessageId(u128::from(sequence));
+        let recipients = to.iter().map(|local_part| Recipient {
+            path: ForwardPath::Mailbox(Mailbox {
+                local_part: (*local_part).into(),
+                domain: DOMAIN.into(),
+            }),
+            domain: DOMAIN.into(),
+            status: Status::Pending,
+        });
+        let (head, tail) = body.split_at(body.len() / 2);
+        state.pieces.insert((id, 0), Bytes::copy_from_slice(head));
+        state.pieces.insert((id, 1), Bytes::copy_from_slice(tail));
+        let message = Message {
+            id,
+            sequence,
+            received_at: clock().now(),
+            reverse_path: ReversePath::Null,
+            body_type: BodyType::SevenBit,
+            recipients: recipients.collect(),
+            body: Body {
+                pieces: vec![0, 1],
+                size: body.len() as u64,
+                digest: Digest(Sha256::digest(body).into()),
+            },
+            trace: Bytes::from(format!("Received: {sequence}\r\n")),
+            client: Client {
+                address: ([127, 0, 0, 1], 1).into(),
+                helo: String::new(),
+                tls: None,
+            },
+            attempts: 0,
+            attempted_at: None,
+        };
+        state.messages.insert(sequence, message);
+        state.count(Some(Standing::Waiting), 1);
+        drop(state);
+        self.changed();
+        sequence
+    }
+
+    fn changed(&self) {
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    pub(super) fn spoil(&self, sequence: u64) {
+        let mut state = self.state.lock().unwrap();
+        state.pieces.insert(
+            (MessageId(u128::from(sequence)), 1),
+            Bytes::from_static(b"rot\r\n"),
+        );
+    }
+
+    pub(super) fn set_down(&self, words: &str) {
+        self.state.lock().unwrap().destination.reachability = Reachability::Down(words.into());
+        self.changed();
+    }
+
+    pub(super) fn flush(&self) {
+        self.state.lock().unwrap().destination.flushed_at =
+            clock().now().after(Duration::from_millis(1));
+        self.changed();
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.state.lock().unwrap().messages.is_empty()
+    }
+
+    pub(super) fn message(&self, sequence: u64) -> Option<Message> {
+        self.state.lock().unwrap().messages.get(&sequence).cloned()
+    }
+
+    fn due(message: &Message) -> Due {
+        let pending = message.standing(DOMAIN) == Some(Standing::Waiting);
+        let recipients = message
+            .recipients
+            .iter()
+            .enumerate()
+            .filter(|(_, r)| match r.status {
+                Status::Pending => true,
+                Status::Deferred { .. } => !pending,
+                _ => false,
+            });
+        let recipients = recipients.map(|(index, _)| index as u32).collect();
+        Due {
+            message: Arc::new(message.clone()),
+            recipients,
+        }
+    }
+}
+
+impl State {
+    /// Counts a message's standing in or out.
+    fn count(&mut self, standing: Option<Standing>, by: i64) {
+        let Totals {
+            waiting,
+            deferred,
+            rejected,
+            ..
+        } = &mut self.destination.totals;
+        let total = match standing {
+            Some(Standing::Waiting) => waiting,
+            Some(Standing::Deferred(_)) => deferred,
+            Some(Standing::Rejected) => rejected,
+            None => return,
+        };
+        *total = total
+            .checked_add_signed(by)
+            .expect("counted in before it is counted out");
+    }
+
+    fn apply(&mut self, report: &Report, retry: Duration) {
+        for attempt in &report.attempts {
+            let sequence = attempt.id.0 as u64;
+            let message = self
+                .messages
+                .get_mut(&sequence)
+                .expect("reported once only");
+            let before = message.standing(DOMAIN);
+            message.attempts += 1;
+            message.attempted_at = Some(report.at);
+            for (index, verdict) in &attempt.verdicts {
+                let at = report.at;
+                message.recipients[*index as usize].status = match verdict.clone() {
+                    Verdict::Delivered(reply) => Status::Delivered { at, reply },
+                    Verdict::Rejected(reply) => Status::Rejected { at, reply },
+                    Verdict::Deferred(reason) => Status::Deferred {
+                        until: at.after(retry),
+                        reason,
+                    },
+                };
+            }
+            let after = message.standing(DOMAIN);
+            self.count(before, -1);
+            self.count(after, 1);
+            if after.is_none() {
+                self.messages.remove(&sequence);
+                self.departed.push(sequence);
+            }
+        }
+    }
+}
+
+impl Outbox for MapOutbox {
+    fn policy(&self) -> Option<Arc<Policy>> {
+        Some(self.policy.clone())
+    }
+
+    fn destinations(&self) -> Vec<(String, Destination)> {
+        vec![(DOMAIN.into(), self.destination(DOMAIN))]
+    }
+
+    fn destination(&self, domain: &str) -> Destination {
+        assert_eq!(domain, DOMAIN);
+        self.state.lock().unwrap().destination.clone()
+    }
+
+    async fn changed_since(&self, seen: u64) -> u64 {
+        let mut versions = self.version.subscribe();
+        *versions.wait_for(|version| *version > seen).await.unwrap()
+    }
+
+    async fn waiting(&self, _: &str, after: u64, limit: usize) -> Result<Vec<Due>, OutboxError> {
+        let state = self.state.lock().unwrap();
+        let behind = state
+            .messages
+            .range(after + 1..)
+            .map(|(_, message)| message);
+        let waiting = behind.filter(|message| message.standing(DOMAIN) == Some(Standing::Waiting));
+        Ok(waiting.take(limit).map(Self::due).collect())
+    }
+
+    async fn deferred(
+        &self,
+        _: &str,
+        after: Option<DeferredCursor>,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(DeferredCursor, Due)>, OutboxError> {
+        let state = self.state.lock().unwrap();
+        let mut found = Vec::new();
+        for message in state.messages.values() {
+            if let Some(Standing::Deferred(at)) = message.standing(DOMAIN) {
+                let cursor = DeferredCursor(at, message.sequence);
+                if at <= until && after.is_none_or(|after| cursor > after) {
+                    found.push((cursor, Self::due(message)));
+                }
+            }
+        }
+        found.sort_by_key(|(cursor, _)| *cursor);
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    async fn piece(&self, id: MessageId, piece: u64) -> Result<Bytes, OutboxError> {
+        let state = self.state.lock().unwrap();
+        state
+            .pieces
+            .get(&(id, piece))
+            .cloned()
+            .ok_or(OutboxError::PieceMissing { id, piece })
+    }
+
+    async fn report(&self, report: Report) -> Result<(), OutboxError> {
+        // A majority's fsync takes a moment, and others run meanwhile.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        if !self.leads.load(Ordering::Relaxed) {
+            return Err(OutboxError::NotLeading);
+        }
+        let mut state = self.state.lock().unwrap();
+        state.apply(&report, self.retry);
+        state.reports.push(report);
+        drop(state);
+        self.changed();
+        Ok(())
+    }
+
+    async fn observe(
+        &self,
+        _: &str,
+        reachability: Reachability,
+        at: Timestamp,
+    ) -> Result<(), OutboxError> {
+        let mut state = self.state.lock().unwrap();
+        state.observations.push(reachability.clone());
+        state.destination.reachability = reachability;
+        state.destination.since = at;
+        drop(state);
+        self.changed();
+        Ok(())
+    }
+
+    fn lease(&self) -> Option<Duration> {
+        match self.lease_ms.load(Ordering::Relaxed) {
+            0 => None,
+            ms => Some(Duration::from_millis(ms)),
+        }
+    }
+}

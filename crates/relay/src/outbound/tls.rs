@@ -1,0 +1,104 @@
+//! TLS towards a primary: which certificates are good enough.
+
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
+};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use spool::policy::Tls;
+use tokio_rustls::TlsConnector;
+
+/// The configurations that connections choose from, built once.
+#[derive(Debug)]
+pub(super) struct Connectors {
+    provider: Arc<CryptoProvider>,
+    any: Arc<ClientConfig>,
+    /// Built when first wanted: a machine without any root certificates can do all but `verify`.
+    verified: OnceLock<Result<Arc<ClientConfig>, rustls::Error>>,
+}
+
+impl Connectors {
+    pub(super) fn new() -> Self {
+        let provider = Arc::new(ring::default_provider());
+        let verifier = AnyCertificate(provider.signature_verification_algorithms);
+        let any = ClientConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .expect("ring offers cipher suites for both versions")
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
+        Self {
+            provider,
+            any: Arc::new(any),
+            verified: OnceLock::new(),
+        }
+    }
+
+    /// The connector for a policy.
+    ///
+    /// # Errors
+    /// This machine has no root certificates to verify with.
+    pub(super) fn connector(&self, tls: Tls) -> Result<TlsConnector, rustls::Error> {
+        let config = match tls {
+            Tls::Off | Tls::Opportunistic | Tls::Require => self.any.clone(),
+            Tls::Verify => self
+                .verified
+                .get_or_init(|| verified(&self.provider))
+                .clone()?,
+        };
+        Ok(TlsConnector::from(config))
+    }
+}
+
+fn verified(provider: &Arc<CryptoProvider>) -> Result<Arc<ClientConfig>, rustls::Error> {
+    let verifier = rustls_platform_verifier::Verifier::new(provider.clone())?;
+    let config = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// Takes every certificate, for policies that want privacy from onlookers and trust the route:
+/// anything is better than clear text, which is what such a policy would otherwise fall back to.
+#[derive(Debug)]
+struct AnyCertificate(WebPkiSupportedAlgorithms);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
+    }
+}

@@ -1,0 +1,320 @@
+//! One connection's worth of deliveries: takes messages from the window until there are none.
+
+use std::sync::Arc;
+
+use smtp::client;
+use spool::policy::Domain;
+use spool::ports::OutboxError;
+use spool::{Due, Outbox, Verdict};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::{Instrument as _, info_span};
+
+use crate::outbound::Shared;
+use crate::outbound::connection::{Connection, Terms};
+use crate::outbound::delivery::Aborted;
+use crate::outbound::limits::{
+    BREAKS_MAX, IDLE_MAX, LEASE_MARGIN, LEASE_RETRY, MESSAGES_PER_CONNECTION_MAX, WORDS_MAX,
+};
+use crate::outbound::metrics::DeliveryResult;
+use crate::outbound::queue::Queue;
+use crate::outbound::report::Settled;
+
+/// Why a worker ended.
+#[derive(Debug)]
+pub(super) enum Parting {
+    /// There was nothing to do, or the forwarder stops.
+    Idle,
+    /// None of the primary's hosts can be talked to; the words say why not the last one.
+    Unreachable(String),
+    /// The spool does not give bodies or take results.
+    Spool(OutboxError),
+}
+
+/// Delivers a domain's messages over one connection at a time.
+#[derive(Debug)]
+pub(super) struct Worker<O> {
+    pub(super) shared: Arc<Shared<O>>,
+    pub(super) queue: Arc<Queue>,
+    pub(super) domain: Arc<Domain>,
+    pub(super) results: mpsc::Sender<Settled>,
+}
+
+/// An open connection, and how many messages went over it.
+struct Open {
+    connection: Connection,
+    messages: u32,
+}
+
+impl<O: Outbox> Worker<O> {
+    pub(super) async fn run(self) -> Parting {
+        let mut open: Option<Open> = None;
+        let parting = loop {
+            let stop = &self.shared.stop;
+            let Some(due) = self.queue.next(IDLE_MAX, stop).await else {
+                break Parting::Idle;
+            };
+            if !self.may_start().await {
+                self.queue.put_back(&due);
+                break Parting::Idle;
+            }
+            match self.carry(&due, open.take()).await {
+                Ok(next) => open = next,
+                Err(parting) => {
+                    self.queue.put_back(&due);
+                    break parting;
+                }
+            }
+        };
+        if let Some(open) = open {
+            open.connection.quit().await;
+        }
+        parting
+    }
+
+    /// Waits for the pace that the policy sets and for a lease that lasts. Returns false when the
+    /// forwarder stops first.
+    async fn may_start(&self) -> bool {
+        let wait = async {
+            if let Some(start) = self.queue.reserve_start(self.domain.messages_per_second) {
+                sleep_until(start).await;
+            }
+            while self
+                .shared
+                .outbox
+                .lease()
+                .is_none_or(|lease| lease < LEASE_MARGIN)
+            {
+                sleep(LEASE_RETRY).await;
+            }
+        };
+        tokio::select! {
+            () = wait => true,
+            () = self.shared.stop.cancelled() => false,
+        }
+    }
+
+    /// Delivers one message over the open connection or a new one. Returns the connection if it
+    /// can be used further. On an error the message is still in flight.
+    async fn carry(&self, due: &Due, open: Option<Open>) -> Result<Option<Open>, Parting> {
+        let mut open = match open {
+            Some(open) => open,
+            None => Open {
+                connection: self.open().await?,
+                messages: 0,
+            },
+        };
+        let span = info_span!(
+            "attempt",
+            message = %due.message.id,
+            domain = %self.domain.name,
+            host = %open.connection.host,
+        );
+        let started = Instant::now();
+        let outcome = open
+            .connection
+            .deliver(&*self.shared.outbox, due)
+            .instrument(span)
+            .await;
+        let host = open.connection.host.clone();
+        match outcome {
+            Ok(verdicts) => {
+                self.shared
+                    .metrics
+                    .observe_seconds(started.elapsed().as_secs_f64());
+                self.settle(due, &host, verdicts.into_iter().map(words).collect())
+                    .await?;
+                open.messages += 1;
+            }
+            Err(aborted) => {
+                let reused = open.messages > 0;
+                drop(open);
+                self.explain(due, &host, reused, aborted).await?;
+                return Ok(None);
+            }
+        }
+        if open.connection.session.is_closed() {
+            return Ok(None);
+        }
+        if open.messages >= MESSAGES_PER_CONNECTION_MAX {
+            open.connection.quit().await;
+            return Ok(None);
+        }
+        Ok(Some(open))
+    }
+
+    /// Decides what a delivery without verdicts means for the message.
+    async fn explain(
+        &self,
+        due: &Due,
+        host: &str,
+        reused: bool,
+        aborted: Aborted,
+    ) -> Result<(), Parting> {
+        let message = due.message.id;
+        match aborted {
+            // A connection that had idled is often closed by the other side; a new one will tell.
+            Aborted::Unheard(error) if reused => {
+                tracing::debug!(%message, host, %error, "connection was closed between messages");
+                self.queue.put_back(due);
+            }
+            Aborted::Unheard(error) => {
+                return Err(Parting::Unreachable(format!("{host}: {error}")));
+            }
+            Aborted::Underway(error) => {
+                let breaks = self.queue.count_break(due);
+                tracing::warn!(%message, host, %error, breaks, "connection broke under a message");
+                if breaks < BREAKS_MAX {
+                    self.queue.put_back(due);
+                } else {
+                    self.settle_all(due, host, &format!("{host}: {error}"))
+                        .await?;
+                }
+            }
+            Aborted::InDoubt(error) => {
+                tracing::warn!(
+                    target: "mail", %message, host, reason = %error, "possible repeat"
+                );
+                let words =
+                    format!("{host}: {error}, after the final dot: it may have the message");
+                self.settle_all(due, host, &words).await?;
+            }
+            Aborted::Damaged | Aborted::Spool(OutboxError::PieceMissing { .. }) => {
+                tracing::error!(
+                    %message, error = %aborted,
+                    "a stored message is damaged and was not forwarded: check this node's disk"
+                );
+                let words = "the message is damaged in this node's spool and was not forwarded";
+                self.settle_all(due, host, words).await?;
+            }
+            Aborted::Spool(error) => return Err(Parting::Spool(error)),
+            Aborted::LeaseShort => {
+                tracing::warn!(%message, host, "lease too short for the final dot, called off");
+                self.queue.put_back(due);
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens a connection to the first of the primary's hosts that talks to us.
+    async fn open(&self) -> Result<Connection, Parting> {
+        self.shared
+            .connect(&self.domain)
+            .await
+            .map_err(Parting::Unreachable)
+    }
+
+    /// Defers all recipients for a reason that is not the primary's.
+    async fn settle_all(&self, due: &Due, host: &str, words: &str) -> Result<(), Parting> {
+        let verdicts = vec![Verdict::Deferred(words.to_owned()); due.recipients.len()];
+        self.settle(due, host, verdicts).await
+    }
+
+    /// Frees what waits behind a message, and has its result recorded.
+    async fn settle(&self, due: &Due, host: &str, verdicts: Vec<Verdict>) -> Result<(), Parting> {
+        self.account(due, host, &verdicts);
+        let verdicts: Vec<(u32, Verdict)> = due.recipients.iter().copied().zip(verdicts).collect();
+        self.queue.settle(due, &verdicts);
+        let at = self.shared.clock.now();
+        let settled = Settled {
+            queue: self.queue.clone(),
+            due: due.clone(),
+            verdicts,
+            at,
+        };
+        self.results.send(settled).await.map_err(|unsent| {
+            unsent.0.log_possible_repeat();
+            Parting::Spool(OutboxError::NotLeading)
+        })
+    }
+
+    /// One line in the mail log for each kind of verdict, and the metrics.
+    fn account(&self, due: &Due, host: &str, verdicts: &[Verdict]) {
+        type Kind = fn(&Verdict) -> Option<&str>;
+        let kinds: [(DeliveryResult, Kind); 3] = [
+            (DeliveryResult::delivered, |v| {
+                if let Verdict::Delivered(w) = v {
+                    Some(w)
+                } else {
+                    None
+                }
+            }),
+            (DeliveryResult::deferred, |v| {
+                if let Verdict::Deferred(w) = v {
+                    Some(w)
+                } else {
+                    None
+                }
+            }),
+            (DeliveryResult::rejected, |v| {
+                if let Verdict::Rejected(w) = v {
+                    Some(w)
+                } else {
+                    None
+                }
+            }),
+        ];
+        let message = due.message.id;
+        let domain = &self.domain.name;
+        for (result, kind) in kinds {
+            let mut replies = verdicts.iter().filter_map(kind);
+            let Some(reply) = replies.next() else {
+                continue;
+            };
+            let recipients = 1 + replies.count();
+            self.shared.metrics.count(domain, result);
+            match result {
+                DeliveryResult::delivered => {
+                    tracing::info!(target: "mail", %message, domain, host, recipients, reply, "delivered");
+                }
+                DeliveryResult::deferred => {
+                    tracing::info!(target: "mail", %message, domain, host, recipients, reply, "deferred");
+                }
+                DeliveryResult::rejected => {
+                    tracing::info!(target: "mail", %message, domain, host, recipients, reply, "rejected");
+                }
+            }
+        }
+    }
+}
+
+impl<O: Outbox> Shared<O> {
+    /// Opens a connection to the first of the primary's hosts that talks to us.
+    ///
+    /// # Errors
+    /// In words, why none does.
+    pub(super) async fn connect(&self, domain: &Domain) -> Result<Connection, String> {
+        let terms = Terms {
+            hostname: &self.config.hostname,
+            tls: domain.tls,
+            connectors: &self.connectors,
+            timeouts: self.config.timeouts,
+        };
+        let mut reasons = Vec::new();
+        for host in &domain.primary {
+            match Connection::open(host, terms).await {
+                Ok(connection) => return Ok(connection),
+                Err(broken) => reasons.push(format!("{host}: {broken}")),
+            }
+        }
+        if reasons.is_empty() {
+            return Err("the policy names no primary".to_owned());
+        }
+        Err(shortened(reasons.join("; ")))
+    }
+}
+
+/// A verdict in the spool's terms.
+fn words(verdict: client::Verdict) -> Verdict {
+    let words = shortened(verdict.reply().to_string());
+    match verdict {
+        client::Verdict::Delivered(_) => Verdict::Delivered(words),
+        client::Verdict::Deferred(_) => Verdict::Deferred(words),
+        client::Verdict::Rejected(_) => Verdict::Rejected(words),
+    }
+}
+
+fn shortened(mut words: String) -> String {
+    words.truncate(words.floor_char_boundary(WORDS_MAX));
+    words
+}

@@ -1,0 +1,111 @@
+//! Mailboxes and the paths of an envelope (RFC 5321 sections 4.1.1.2, 4.1.1.3, 4.1.2).
+
+mod parser;
+
+use core::{fmt, str::FromStr};
+
+/// `local-part@domain`, each side as it was written.
+///
+/// The local part belongs to the receiving domain, so its case and quoting are never changed; the
+/// domain is compared without case.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Mailbox {
+    /// Left of the `@`, with quotes where they were written.
+    pub local_part: String,
+    /// Right of the `@`: a domain name without trailing dot, or an address literal in brackets.
+    pub domain: String,
+}
+
+impl fmt::Display for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.local_part, self.domain)
+    }
+}
+
+impl FromStr for Mailbox {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        parser::mailbox(text)
+    }
+}
+
+/// Where a DSN would go.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ReversePath {
+    /// `<>`: the message is itself a report, and none is ever sent about it.
+    Null,
+    /// The sender's mailbox.
+    Mailbox(Mailbox),
+}
+
+impl ReversePath {
+    /// Reads a path in angle brackets and returns what follows it. A source route in front of the
+    /// mailbox is dropped (RFC 5321 appendix C).
+    ///
+    /// # Errors
+    /// What about it is not a reverse-path.
+    pub fn parse(text: &str) -> Result<(Self, &str), AddressError> {
+        parser::reverse_path(text)
+    }
+}
+
+impl fmt::Display for ReversePath {
+    /// Without angle brackets; empty for the null path.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => Ok(()),
+            Self::Mailbox(mailbox) => mailbox.fmt(f),
+        }
+    }
+}
+
+/// One recipient.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ForwardPath {
+    /// `<Postmaster>` without a domain, which every server must accept (RFC 5321 section 4.5.1).
+    Postmaster,
+    /// A recipient's mailbox.
+    Mailbox(Mailbox),
+}
+
+impl ForwardPath {
+    /// Reads a path in angle brackets and returns what follows it. A source route in front of the
+    /// mailbox is dropped (RFC 5321 appendix C).
+    ///
+    /// # Errors
+    /// What about it is not a forward-path.
+    pub fn parse(text: &str) -> Result<(Self, &str), AddressError> {
+        parser::forward_path(text)
+    }
+}
+
+impl fmt::Display for ForwardPath {
+    /// Without angle brackets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Postmaster => f.write_str("postmaster"),
+            Self::Mailbox(mailbox) => mailbox.fmt(f),
+        }
+    }
+}
+
+/// What about an address cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// It is not in angle brackets.
+    #[error("address is not in angle brackets")]
+    Brackets,
+    /// The part left of the `@` is empty or holds what only a quoted string may.
+    #[error("local part of the address is malformed")]
+    LocalPart,
+    /// The part right of the `@` is not a domain name or an address literal.
+    #[error("domain of the address is malformed")]
+    Domain,
+    /// A part of it, or the whole, is longer than RFC 5321 section 4.5.3.1 allows.
+    #[error("address is too long")]
+    TooLong,
+    /// It needs SMTPUTF8 (RFC 6531), which is not offered.
+    #[error("address is not ASCII")]
+    NotAscii,
+}

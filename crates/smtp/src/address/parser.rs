@@ -1,0 +1,239 @@
+//! The grammar of RFC 5321 section 4.1.2, with two liberties that its senders take: dots anywhere
+//! in a local part (mobile carriers have handed such mailboxes out) and underscores in a domain.
+//! Whether such a mailbox exists is for its own host to say.
+
+use super::{AddressError, ForwardPath, Mailbox, ReversePath};
+use crate::limits::{DOMAIN_MAX, LABEL_MAX, LOCAL_PART_MAX, MAILBOX_MAX};
+
+pub(super) fn reverse_path(text: &str) -> Result<(ReversePath, &str), AddressError> {
+    if let Some(rest) = text.strip_prefix("<>") {
+        return Ok((ReversePath::Null, rest));
+    }
+    let (mailbox, rest) = bracketed(text)?;
+    Ok((ReversePath::Mailbox(mailbox.parse()?), rest))
+}
+
+pub(super) fn forward_path(text: &str) -> Result<(ForwardPath, &str), AddressError> {
+    let (mailbox, rest) = bracketed(text)?;
+    if mailbox.eq_ignore_ascii_case("postmaster") {
+        return Ok((ForwardPath::Postmaster, rest));
+    }
+    Ok((ForwardPath::Mailbox(mailbox.parse()?), rest))
+}
+
+pub(super) fn mailbox(text: &str) -> Result<Mailbox, AddressError> {
+    if !text.is_ascii() {
+        return Err(AddressError::NotAscii);
+    }
+    let (local_part, rest) = text.split_at(local_part_end(text));
+    let domain = rest.strip_prefix('@').ok_or(AddressError::Domain)?;
+    if !is_local_part(local_part) {
+        return Err(AddressError::LocalPart);
+    }
+    let domain = domain.strip_suffix('.').unwrap_or(domain);
+    let too_long = local_part.len() > LOCAL_PART_MAX
+        || domain.len() > DOMAIN_MAX
+        || local_part.len() + 1 + domain.len() > MAILBOX_MAX;
+    if too_long {
+        return Err(AddressError::TooLong);
+    }
+    if !is_domain(domain) && !is_address_literal(domain) {
+        return Err(AddressError::Domain);
+    }
+    Ok(Mailbox {
+        local_part: local_part.to_owned(),
+        domain: domain.to_owned(),
+    })
+}
+
+/// Takes `<...>` off the front: the mailbox in it without its source route, and what follows.
+fn bracketed(text: &str) -> Result<(&str, &str), AddressError> {
+    if !text.is_ascii() {
+        return Err(AddressError::NotAscii);
+    }
+    let inner = text.strip_prefix('<').ok_or(AddressError::Brackets)?;
+    let inner = if inner.starts_with('@') {
+        skip_route(inner)?
+    } else {
+        inner
+    };
+    // A quoted local part may hold a closing bracket.
+    let (local_part, rest) = inner.split_at(local_part_end(inner));
+    let close = rest.find('>').ok_or(AddressError::Brackets)?;
+    let (mailbox, rest) = inner.split_at(local_part.len() + close);
+    Ok((mailbox, rest.get(1..).unwrap_or_default()))
+}
+
+/// `@a.example,@b.example:` in front of a mailbox.
+fn skip_route(text: &str) -> Result<&str, AddressError> {
+    let (route, mailbox) = text.split_once(':').ok_or(AddressError::Domain)?;
+    let hops_are_domains = route
+        .split(',')
+        .all(|hop| hop.trim().strip_prefix('@').is_some_and(is_domain));
+    if hops_are_domains {
+        Ok(mailbox)
+    } else {
+        Err(AddressError::Domain)
+    }
+}
+
+/// Where the local part at the front of a text ends: behind the closing quote, or at the first
+/// octet that it cannot hold.
+fn local_part_end(text: &str) -> usize {
+    if !text.starts_with('"') {
+        return text.find(['@', '>']).unwrap_or(text.len());
+    }
+    let mut escaped = false;
+    for (at, octet) in text.bytes().enumerate().skip(1) {
+        match octet {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => return at + 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+fn is_local_part(text: &str) -> bool {
+    match text.strip_prefix('"') {
+        None => !text.is_empty() && text.bytes().all(|octet| octet == b'.' || is_atext(octet)),
+        Some(quoted) => quoted
+            .strip_suffix('"')
+            .is_some_and(|inner| inner.bytes().all(|octet| matches!(octet, b' '..=b'~'))),
+    }
+}
+
+const fn is_atext(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric()
+        || matches!(
+            octet,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'/'
+                | b'='
+                | b'?'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'{'
+                | b'|'
+                | b'}'
+                | b'~'
+        )
+}
+
+fn is_domain(text: &str) -> bool {
+    !text.is_empty()
+        && text.split('.').all(|label| {
+            (1..=LABEL_MAX).contains(&label.len())
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label
+                    .bytes()
+                    .all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(&octet))
+        })
+}
+
+fn is_address_literal(text: &str) -> bool {
+    text.strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'))
+        .is_some_and(|inner| {
+            !inner.is_empty()
+                && inner
+                    .bytes()
+                    .all(|octet| matches!(octet, b'!'..=b'Z' | b'^'..=b'~'))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn forward(text: &str) -> Result<String, AddressError> {
+        ForwardPath::parse(text).map(|(path, rest)| format!("{path}|{rest}"))
+    }
+
+    #[test]
+    fn paths_are_read_up_to_their_closing_bracket() {
+        for (text, expected) in [
+            ("<a@example.com>", "a@example.com|"),
+            ("<a@example.com> SIZE=1", "a@example.com| SIZE=1"),
+            ("<a@example.com.>", "a@example.com|"),
+            ("<a.b+c=d@Example.COM>", "a.b+c=d@Example.COM|"),
+            ("<a..b.@example.com>", "a..b.@example.com|"),
+            ("<a@under_score.example>", "a@under_score.example|"),
+            (
+                "<\"a b>\\\"@c\"@example.com>x",
+                "\"a b>\\\"@c\"@example.com|x",
+            ),
+            ("<a@[192.0.2.1]>", "a@[192.0.2.1]|"),
+            ("<a@[IPv6:2001:db8::1]>", "a@[IPv6:2001:db8::1]|"),
+            ("<@a.example,@b.example:c@d.example>", "c@d.example|"),
+            ("<Postmaster>", "postmaster|"),
+            ("<POSTMASTER@example.com>", "POSTMASTER@example.com|"),
+        ] {
+            assert_eq!(forward(text).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_path_is_refused_with_its_reason() {
+        for (text, expected) in [
+            ("", AddressError::Brackets),
+            ("a@example.com", AddressError::Brackets),
+            ("<a@example.com", AddressError::Brackets),
+            ("<\"a@example.com>", AddressError::Brackets),
+            ("<>", AddressError::Domain),
+            ("<a>", AddressError::Domain),
+            ("<@example.com>", AddressError::Domain),
+            ("<a b@example.com>", AddressError::LocalPart),
+            ("<\"a\"b@example.com>", AddressError::Domain),
+            ("<a@>", AddressError::Domain),
+            ("<a@b@c>", AddressError::Domain),
+            ("<a@-b.example>", AddressError::Domain),
+            ("<a@b..example>", AddressError::Domain),
+            ("<a@[]>", AddressError::Domain),
+            ("<@b c:a@example.com>", AddressError::Domain),
+            ("<ä@example.com>", AddressError::NotAscii),
+        ] {
+            assert_eq!(forward(text), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_null_path_is_only_a_senders() {
+        assert_eq!(
+            ReversePath::parse("<> BODY=7BIT"),
+            Ok((ReversePath::Null, " BODY=7BIT"))
+        );
+        assert_eq!(
+            ReversePath::parse("<postmaster>"),
+            Err(AddressError::Domain)
+        );
+    }
+
+    #[test]
+    fn lengths_are_those_of_section_4_5_3_1() {
+        let local = "l".repeat(LOCAL_PART_MAX);
+        assert!(forward(&format!("<{local}@example.com>")).is_ok());
+        assert_eq!(
+            forward(&format!("<{local}l@example.com>")),
+            Err(AddressError::TooLong)
+        );
+        let label = "d".repeat(LABEL_MAX);
+        let domain = format!("{label}.{label}.{label}.{}", "d".repeat(60));
+        assert_eq!(format!("a@{domain}").len(), MAILBOX_MAX);
+        assert!(forward(&format!("<a@{domain}>")).is_ok());
+        assert_eq!(
+            forward(&format!("<aa@{domain}>")),
+            Err(AddressError::TooLong)
+        );
+    }
+}

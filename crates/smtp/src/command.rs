@@ -1,0 +1,78 @@
+//! The commands of a client (RFC 5321 section 4.1.1).
+
+mod parser;
+
+use crate::{BodyType, ForwardPath, ReversePath, address::AddressError};
+
+/// One command, with its arguments read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// EHLO: the client's name for itself, made printable.
+    Ehlo(String),
+    /// HELO: the same.
+    Helo(String),
+    /// MAIL: begins a transaction.
+    Mail {
+        /// Where a DSN would go.
+        reverse_path: ReversePath,
+        /// What `BODY=` says.
+        body_type: BodyType,
+        /// What `SIZE=` says, in octets.
+        declared_size: Option<u64>,
+    },
+    /// RCPT: one more recipient.
+    Rcpt(ForwardPath),
+    /// DATA: the body follows.
+    Data,
+    /// RSET: forgets the transaction.
+    Rset,
+    /// NOOP.
+    Noop,
+    /// VRFY, with whatever it asks about.
+    Vrfy,
+    /// HELP.
+    Help,
+    /// QUIT.
+    Quit,
+    /// STARTTLS (RFC 3207).
+    StartTls,
+}
+
+impl Command {
+    /// Reads a line without its CRLF.
+    ///
+    /// # Errors
+    /// What about it is not a command that can be served.
+    pub fn parse(line: &[u8]) -> Result<Self, CommandError> {
+        parser::parse(line)
+    }
+}
+
+/// What about a line is not a command that can be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// The line holds an octet that no command may: NUL or another control character.
+    #[error("control character in the command")]
+    ControlCharacter,
+    /// The first word is no command.
+    #[error("command not recognized")]
+    Unknown,
+    /// The first word is a command of RFC 5321 that is not served here.
+    #[error("command not implemented")]
+    NotImplemented,
+    /// The arguments are not what the command takes; what it takes is said.
+    #[error("syntax: {0}")]
+    Syntax(&'static str),
+    /// The sender's address cannot be used.
+    #[error("bad sender address: {0}")]
+    Sender(AddressError),
+    /// The recipient's address cannot be used.
+    #[error("bad recipient address: {0}")]
+    Recipient(AddressError),
+    /// A parameter that is offered has a value it cannot have, or occurs twice.
+    #[error("bad value of a parameter")]
+    ParameterValue,
+    /// A parameter that is not offered.
+    #[error("parameter not recognized")]
+    Parameter,
+}

@@ -1,0 +1,267 @@
+//! From a line to a command.
+
+use super::{Command, CommandError};
+use crate::{BodyType, ForwardPath, ReversePath, limits::HELO_MAX};
+
+const EHLO_SYNTAX: &str = "EHLO hostname";
+const HELO_SYNTAX: &str = "HELO hostname";
+const MAIL_SYNTAX: &str = "MAIL FROM:<address>";
+const RCPT_SYNTAX: &str = "RCPT TO:<address>";
+
+/// Digits of the largest SIZE (RFC 1870 section 4).
+const SIZE_DIGITS_MAX: usize = 20;
+
+pub(super) fn parse(line: &[u8]) -> Result<Command, CommandError> {
+    let line = line.trim_ascii_end();
+    let end = line
+        .iter()
+        .position(|&octet| octet == b' ')
+        .unwrap_or(line.len());
+    let (verb, arguments) = line.split_at(end);
+    if verb.eq_ignore_ascii_case(b"EHLO") {
+        return Ok(Command::Ehlo(host_name(arguments, EHLO_SYNTAX)?));
+    }
+    if verb.eq_ignore_ascii_case(b"HELO") {
+        return Ok(Command::Helo(host_name(arguments, HELO_SYNTAX)?));
+    }
+    if line.iter().any(u8::is_ascii_control) {
+        return Err(CommandError::ControlCharacter);
+    }
+    let is = |name: &str| verb.eq_ignore_ascii_case(name.as_bytes());
+    if is("MAIL") {
+        return mail(arguments);
+    }
+    if is("RCPT") {
+        return rcpt(arguments);
+    }
+    let (command, syntax) = if is("DATA") {
+        (Command::Data, "DATA")
+    } else if is("RSET") {
+        (Command::Rset, "RSET")
+    } else if is("QUIT") {
+        (Command::Quit, "QUIT")
+    } else if is("STARTTLS") {
+        (Command::StartTls, "STARTTLS")
+    } else if is("NOOP") {
+        return Ok(Command::Noop);
+    } else if is("HELP") {
+        return Ok(Command::Help);
+    } else if is("VRFY") {
+        let asked = !arguments.is_empty();
+        return if asked {
+            Ok(Command::Vrfy)
+        } else {
+            Err(CommandError::Syntax("VRFY address"))
+        };
+    } else if is("EXPN") {
+        return Err(CommandError::NotImplemented);
+    } else {
+        return Err(CommandError::Unknown);
+    };
+    if arguments.is_empty() {
+        Ok(command)
+    } else {
+        Err(CommandError::Syntax(syntax))
+    }
+}
+
+/// The client's name for itself. Hosts that have their names wrong send mail too, so nothing but
+/// its absence is an error; what could not stand in a log or a `Received` field becomes `?`.
+fn host_name(arguments: &[u8], syntax: &'static str) -> Result<String, CommandError> {
+    let name = arguments.trim_ascii();
+    if name.is_empty() {
+        return Err(CommandError::Syntax(syntax));
+    }
+    let printable = |&octet: &u8| {
+        if octet.is_ascii_graphic() {
+            char::from(octet)
+        } else {
+            '?'
+        }
+    };
+    Ok(name.iter().take(HELO_MAX).map(printable).collect())
+}
+
+fn mail(arguments: &[u8]) -> Result<Command, CommandError> {
+    let path = after_keyword(arguments, b"FROM:").ok_or(CommandError::Syntax(MAIL_SYNTAX))?;
+    let path = core::str::from_utf8(path)
+        .map_err(|_| CommandError::Sender(crate::address::AddressError::NotAscii))?;
+    let (reverse_path, parameters) = ReversePath::parse(path).map_err(CommandError::Sender)?;
+    let mut body_type = None;
+    let mut declared_size = None;
+    for parameter in parameters_of(parameters, MAIL_SYNTAX)? {
+        let (keyword, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        if keyword.eq_ignore_ascii_case("SIZE") {
+            once(&mut declared_size, size(value)?)?;
+        } else if keyword.eq_ignore_ascii_case("BODY") {
+            once(&mut body_type, body(value)?)?;
+        } else {
+            return Err(CommandError::Parameter);
+        }
+    }
+    let body_type = body_type.unwrap_or_default();
+    Ok(Command::Mail {
+        reverse_path,
+        body_type,
+        declared_size,
+    })
+}
+
+fn rcpt(arguments: &[u8]) -> Result<Command, CommandError> {
+    let path = after_keyword(arguments, b"TO:").ok_or(CommandError::Syntax(RCPT_SYNTAX))?;
+    let path = core::str::from_utf8(path)
+        .map_err(|_| CommandError::Recipient(crate::address::AddressError::NotAscii))?;
+    let (forward_path, parameters) = ForwardPath::parse(path).map_err(CommandError::Recipient)?;
+    match parameters_of(parameters, RCPT_SYNTAX)?.next() {
+        None => Ok(Command::Rcpt(forward_path)),
+        Some(_) => Err(CommandError::Parameter),
+    }
+}
+
+/// What follows `FROM:` or `TO:`. Many clients put a space behind the colon, which RFC 5321
+/// section 3.3 forbids and every server takes.
+fn after_keyword<'a>(arguments: &'a [u8], keyword: &[u8]) -> Option<&'a [u8]> {
+    let (front, rest) = arguments
+        .trim_ascii_start()
+        .split_at_checked(keyword.len())?;
+    front
+        .eq_ignore_ascii_case(keyword)
+        .then(|| rest.trim_ascii_start())
+}
+
+/// The words behind a path, from which a space must part them.
+fn parameters_of<'a>(
+    text: &'a str,
+    syntax: &'static str,
+) -> Result<impl Iterator<Item = &'a str>, CommandError> {
+    if text.is_empty() || text.starts_with(' ') {
+        Ok(text.split_ascii_whitespace())
+    } else {
+        Err(CommandError::Syntax(syntax))
+    }
+}
+
+fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), CommandError> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(CommandError::ParameterValue),
+    }
+}
+
+fn size(value: &str) -> Result<u64, CommandError> {
+    let digits = (1..=SIZE_DIGITS_MAX).contains(&value.len())
+        && value.bytes().all(|octet| octet.is_ascii_digit());
+    if !digits {
+        return Err(CommandError::ParameterValue);
+    }
+    // Twenty digits may pass u64; such a message is too big for anyone.
+    Ok(value.parse().unwrap_or(u64::MAX))
+}
+
+fn body(value: &str) -> Result<BodyType, CommandError> {
+    if value.eq_ignore_ascii_case("7BIT") {
+        Ok(BodyType::SevenBit)
+    } else if value.eq_ignore_ascii_case("8BITMIME") {
+        Ok(BodyType::EightBitMime)
+    } else {
+        Err(CommandError::ParameterValue)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::AddressError;
+
+    fn parse_mail(line: &str) -> Result<(String, BodyType, Option<u64>), CommandError> {
+        match parse(line.as_bytes())? {
+            Command::Mail {
+                reverse_path,
+                body_type,
+                declared_size,
+            } => Ok((reverse_path.to_string(), body_type, declared_size)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn verbs_are_read_in_any_case_and_with_trailing_spaces() {
+        for (line, expected) in [
+            ("data", Command::Data),
+            ("DaTa  ", Command::Data),
+            ("rset", Command::Rset),
+            ("noop whatever you like", Command::Noop),
+            ("Quit", Command::Quit),
+            ("vrfy someone", Command::Vrfy),
+            ("help mail", Command::Help),
+            ("starttls", Command::StartTls),
+        ] {
+            assert_eq!(parse(line.as_bytes()), Ok(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn lines_that_are_no_command_say_why() {
+        for (line, expected) in [
+            ("", CommandError::Unknown),
+            (" NOOP", CommandError::Unknown),
+            ("MAILFROM:<a@b>", CommandError::Unknown),
+            ("ETRN example.com", CommandError::Unknown),
+            ("EXPN list", CommandError::NotImplemented),
+            ("NOOP \0", CommandError::ControlCharacter),
+            ("NOOP a\rb", CommandError::ControlCharacter),
+            ("DATA now", CommandError::Syntax("DATA")),
+            ("EHLO", CommandError::Syntax(EHLO_SYNTAX)),
+            ("VRFY", CommandError::Syntax("VRFY address")),
+            ("MAIL <a@b>", CommandError::Syntax(MAIL_SYNTAX)),
+            ("RCPT FROM:<a@b>", CommandError::Syntax(RCPT_SYNTAX)),
+            ("MAIL FROM:<a@b>SIZE=1", CommandError::Syntax(MAIL_SYNTAX)),
+            (
+                "MAIL FROM:a@b",
+                CommandError::Sender(AddressError::Brackets),
+            ),
+            ("RCPT TO:<a@b> NOTIFY=NEVER", CommandError::Parameter),
+            ("MAIL FROM:<a@b> AUTH=<>", CommandError::Parameter),
+            ("MAIL FROM:<a@b> SIZE", CommandError::ParameterValue),
+            ("MAIL FROM:<a@b> SIZE=-1", CommandError::ParameterValue),
+            (
+                "MAIL FROM:<a@b> SIZE=1 SIZE=1",
+                CommandError::ParameterValue,
+            ),
+            (
+                "MAIL FROM:<a@b> BODY=BINARYMIME",
+                CommandError::ParameterValue,
+            ),
+        ] {
+            assert_eq!(parse(line.as_bytes()), Err(expected), "{line}");
+        }
+        let latin = b"RCPT TO:<\xe4@b>";
+        assert_eq!(
+            parse(latin),
+            Err(CommandError::Recipient(AddressError::NotAscii))
+        );
+    }
+
+    #[test]
+    fn mail_parameters_are_read_in_any_order_and_case() {
+        assert_eq!(
+            parse_mail("mail from: <a@b> body=8bitmime Size=42"),
+            Ok(("a@b".into(), BodyType::EightBitMime, Some(42)))
+        );
+        assert_eq!(
+            parse_mail("MAIL FROM:<> SIZE=99999999999999999999"),
+            Ok((String::new(), BodyType::SevenBit, Some(u64::MAX)))
+        );
+    }
+
+    #[test]
+    fn a_name_in_ehlo_becomes_printable_and_bounded() {
+        let parsed = parse("EHLO  m\u{fc}ller pc\r ".as_bytes());
+        assert_eq!(parsed, Ok(Command::Ehlo("m??ller?pc".into())));
+        let long = format!("HELO {}", "a".repeat(900));
+        assert_eq!(
+            parse(long.as_bytes()),
+            Ok(Command::Helo("a".repeat(HELO_MAX)))
+        );
+    }
+}

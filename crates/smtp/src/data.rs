@@ -1,0 +1,7 @@
+//! How a body travels: lines, the transparent dot, and the end of data (RFC 5321 section 4.5.2).
+
+mod decoder;
+mod encoder;
+
+pub use decoder::{Consumed, Decoder};
+pub use encoder::{Encoded, Encoder};

@@ -1,0 +1,35 @@
+//! How much of anything a peer may make us keep.
+
+/// Octets of a local part (RFC 5321 section 4.5.3.1.1).
+pub const LOCAL_PART_MAX: usize = 64;
+
+/// Octets of a domain or an address literal (RFC 5321 section 4.5.3.1.2).
+pub const DOMAIN_MAX: usize = 255;
+
+/// Octets of one label of a domain (RFC 1035 section 2.3.4).
+pub const LABEL_MAX: usize = 63;
+
+/// Octets of a mailbox: a path of 256 less its brackets (RFC 5321 section 4.5.3.1.3).
+pub const MAILBOX_MAX: usize = 254;
+
+/// Octets of a client's name in EHLO and HELO that are kept: a domain's.
+pub const HELO_MAX: usize = DOMAIN_MAX;
+
+/// Octets of a command line with its CRLF: the 512 of RFC 5321 section 4.5.3.1.4 and as many again
+/// for the parameters of MAIL and RCPT, which each extension may lengthen.
+pub const COMMAND_LINE_MAX: usize = 1024;
+
+/// `Received` fields that a message may carry; more of them are a loop. RFC 5321 section 6.3 asks
+/// for a large threshold, usually 100; Postfix takes 50.
+pub const RECEIVED_MAX: u32 = 50;
+
+/// Commands that a client may get wrong between two messages before it is sent away, as in
+/// Postfix: more than a client with a bad list makes, far fewer than one that guesses.
+pub const ERRORS_MAX: u32 = 20;
+
+/// Commands between two messages: those of a message with a thousand recipients ten times over.
+pub const IDLE_COMMANDS_MAX: u32 = 10_000;
+
+/// Octets of replies that gather before they are to be written, so that a client which sends
+/// commands and reads nothing costs no memory.
+pub const REPLIES_MAX: usize = 16 * 1024;

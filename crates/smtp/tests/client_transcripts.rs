@@ -1,0 +1,370 @@
+//! Plays the dialogues in `transcripts/client/*.txt` against `client::Session`: whole, octet by
+//! octet, and cut at random.
+//!
+//! ```text
+//! tls: off | opportunistic | require          default: opportunistic
+//! message: FROM -> TO TO ...                  one line for each transaction; FROM may be <>
+//! 8bit / size: N / lease: lost                of the message above; lost: the final dot is refused
+//! stall:                                      of the message above: its body never ends
+//! body: TEXT                                  of the message above; \r \n \xHH are octets
+//! S: / C:                                     a line of the server, of the client
+//! C| TEXT                                     octets of the client, with the escapes of body
+//! T:                                          the TLS handshake happens here
+//! X:                                          the server closes the connection
+//! = N ADDRESS VERDICT REPLY                   what became of message N's recipient
+//! = closed | closed: WORDS | waiting          how the session ended
+//! ```
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test: a failure here is a failure of the test"
+)]
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+use smtp::client::{Output, Session, Tls, Verdict};
+use smtp::{BodyType, Envelope, ForwardPath, Mailbox, ReversePath};
+
+#[derive(Clone, Debug)]
+struct Outgoing {
+    envelope: Envelope,
+    body: Vec<u8>,
+    lease: bool,
+    stall: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Server(Vec<u8>),
+    Client(Vec<u8>),
+    Handshake,
+    Disconnect,
+}
+
+#[derive(Clone, Debug)]
+struct Transcript {
+    name: String,
+    tls: Tls,
+    messages: Vec<Outgoing>,
+    steps: Vec<Step>,
+    expected: String,
+}
+
+fn unescape(text: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut octets = text.bytes();
+    while let Some(octet) = octets.next() {
+        match octet {
+            b'\\' => match octets.next() {
+                Some(b'r') => out.push(b'\r'),
+                Some(b'n') => out.push(b'\n'),
+                Some(b'x') => {
+                    let digits: String = octets.by_ref().take(2).map(char::from).collect();
+                    out.push(u8::from_str_radix(&digits, 16).unwrap());
+                }
+                other => panic!("unknown escape {other:?} in {text:?}"),
+            },
+            octet => out.push(octet),
+        }
+    }
+    out
+}
+
+fn mailbox(address: &str) -> Mailbox {
+    let (local_part, domain) = address.rsplit_once('@').unwrap();
+    Mailbox {
+        local_part: local_part.into(),
+        domain: domain.into(),
+    }
+}
+
+fn message(line: &str) -> Outgoing {
+    let (from, to) = line.split_once(" -> ").unwrap();
+    let mut envelope = Envelope::new(match from {
+        "<>" => ReversePath::Null,
+        from => ReversePath::Mailbox(mailbox(from)),
+    });
+    envelope.forward_paths = to
+        .split(' ')
+        .map(|to| match to {
+            "postmaster" => ForwardPath::Postmaster,
+            to => ForwardPath::Mailbox(mailbox(to)),
+        })
+        .collect();
+    Outgoing {
+        envelope,
+        body: Vec::new(),
+        lease: true,
+        stall: false,
+    }
+}
+
+fn parse(name: String, text: &str) -> Transcript {
+    let mut transcript = Transcript {
+        name,
+        tls: Tls::Opportunistic,
+        messages: Vec::new(),
+        steps: Vec::new(),
+        expected: String::new(),
+    };
+    for line in text.lines() {
+        let (key, value) =
+            line.split_at(line.find([':', '|', ' ']).map_or(line.len(), |at| at + 1));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match key {
+            "#" | "# " | "" => {}
+            "tls:" => {
+                transcript.tls = match value {
+                    "off" => Tls::Off,
+                    "require" => Tls::Require,
+                    _ => Tls::Opportunistic,
+                };
+            }
+            "message:" => transcript.messages.push(message(value)),
+            "8bit" => {
+                transcript.messages.last_mut().unwrap().envelope.body_type = BodyType::EightBitMime;
+            }
+            "size:" => {
+                let size = value.parse().unwrap();
+                transcript
+                    .messages
+                    .last_mut()
+                    .unwrap()
+                    .envelope
+                    .declared_size = Some(size);
+            }
+            "lease:" => transcript.messages.last_mut().unwrap().lease = value != "lost",
+            "stall:" => transcript.messages.last_mut().unwrap().stall = true,
+            "body:" => transcript.messages.last_mut().unwrap().body = unescape(value),
+            "S:" => {
+                let line = [value.as_bytes(), b"\r\n"].concat();
+                match transcript.steps.last_mut() {
+                    Some(Step::Server(lines)) => lines.extend(line),
+                    _ => transcript.steps.push(Step::Server(line)),
+                }
+            }
+            "S|" => transcript.steps.push(Step::Server(unescape(value))),
+            "C:" => transcript
+                .steps
+                .push(Step::Client([value.as_bytes(), b"\r\n"].concat())),
+            "C|" => transcript.steps.push(Step::Client(unescape(value))),
+            "T:" => transcript.steps.push(Step::Handshake),
+            "X:" => transcript.steps.push(Step::Disconnect),
+            "= " | "=" => writeln!(transcript.expected, "= {value}").unwrap(),
+            other => panic!("{}: unknown line {other:?}", transcript.name),
+        }
+    }
+    transcript
+}
+
+fn transcripts() -> Vec<Transcript> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("transcripts/client");
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    paths
+        .into_iter()
+        .map(|path| {
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            parse(name, &std::fs::read_to_string(path).unwrap())
+        })
+        .collect()
+}
+
+/// Drives a session through a transcript.
+struct Player<'a> {
+    transcript: &'a Transcript,
+    session: Session,
+    next: usize,
+    awaits_handshake: bool,
+    closed: Option<String>,
+    account: String,
+}
+
+impl<'a> Player<'a> {
+    fn new(transcript: &'a Transcript) -> Self {
+        Self {
+            transcript,
+            session: Session::new("client.test", transcript.tls),
+            next: 0,
+            awaits_handshake: false,
+            closed: None,
+            account: String::new(),
+        }
+    }
+
+    fn record(&mut self, verdicts: Vec<Verdict>) {
+        let number = self.next;
+        let paths = &self.transcript.messages[number - 1].envelope.forward_paths;
+        assert_eq!(paths.len(), verdicts.len(), "{}", self.transcript.name);
+        for (path, verdict) in paths.iter().zip(verdicts) {
+            let word = match verdict {
+                Verdict::Delivered(_) => "delivered",
+                Verdict::Deferred(_) => "deferred",
+                Verdict::Rejected(_) => "rejected",
+            };
+            writeln!(self.account, "= {number} {path} {word} {}", verdict.reply()).unwrap();
+        }
+    }
+
+    /// Does all that the session asks for, until it wants the server to speak.
+    fn settle(&mut self) {
+        loop {
+            match self.session.poll() {
+                Output::Read(_) => return,
+                Output::StartTls => {
+                    self.awaits_handshake = true;
+                    return;
+                }
+                Output::Ready => match self.transcript.messages.get(self.next) {
+                    Some(message) => {
+                        self.next += 1;
+                        self.session.deliver(message.envelope.clone());
+                    }
+                    None => self.session.quit(),
+                },
+                Output::SendBody => {
+                    let message = &self.transcript.messages[self.next - 1];
+                    for chunk in message.body.chunks(3) {
+                        self.session.send_body(chunk);
+                    }
+                    if message.stall {
+                        return;
+                    }
+                    self.session.end_body();
+                }
+                Output::ConfirmFinalDot => {
+                    if !self.transcript.messages[self.next - 1].lease {
+                        self.closed = Some("= dropped".into());
+                        return;
+                    }
+                    self.session.send_final_dot();
+                }
+                Output::Completed(verdicts) => self.record(verdicts),
+                Output::Closed(failure) => {
+                    self.closed = Some(match failure {
+                        None => "= closed".to_owned(),
+                        Some(why) => format!("= closed: {why}"),
+                    });
+                    return;
+                }
+            }
+        }
+    }
+
+    fn play(mut self, cut: &mut dyn FnMut(&[u8]) -> usize) {
+        let name = &self.transcript.name;
+        for step in &self.transcript.steps {
+            self.settle();
+            match step {
+                Step::Server(octets) => {
+                    let mut rest = octets.as_slice();
+                    while !rest.is_empty() {
+                        let (part, after) = rest.split_at(cut(rest).clamp(1, rest.len()));
+                        self.session.receive(part);
+                        self.settle();
+                        rest = after;
+                    }
+                }
+                Step::Client(octets) => {
+                    let outgoing = self.session.outgoing();
+                    let sent = outgoing.split_to(octets.len().min(outgoing.len()));
+                    assert_eq!(
+                        String::from_utf8_lossy(&sent),
+                        String::from_utf8_lossy(octets),
+                        "{name}: what the client says"
+                    );
+                }
+                Step::Handshake => {
+                    assert!(self.awaits_handshake, "{name}: no handshake wanted");
+                    self.session.tls_started();
+                }
+                Step::Disconnect => self.session.disconnected(),
+            }
+        }
+        self.settle();
+        let end = self.closed.unwrap_or_else(|| "= waiting".into());
+        assert_eq!(
+            format!("{}{end}\n", self.account),
+            self.transcript.expected,
+            "{name}"
+        );
+        let left = self.session.outgoing();
+        assert!(
+            end == "= dropped" || left.is_empty(),
+            "{name}: unsaid: {left:?}"
+        );
+    }
+}
+
+#[test]
+fn every_transcript_plays_whole() {
+    let transcripts = transcripts();
+    assert!(transcripts.len() >= 20);
+    for transcript in &transcripts {
+        Player::new(transcript).play(&mut |rest| rest.len());
+    }
+}
+
+#[test]
+fn every_transcript_plays_octet_by_octet() {
+    for transcript in &transcripts() {
+        Player::new(transcript).play(&mut |_| 1);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 64,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn every_transcript_plays_cut_at_random(cuts in prop::collection::vec(1usize..40, 1..50)) {
+        for transcript in &transcripts() {
+            let mut cuts = cuts.iter().cycle();
+            Player::new(transcript).play(&mut |_| *cuts.next().unwrap());
+        }
+    }
+
+    #[test]
+    fn arbitrary_servers_neither_break_nor_fill_the_session(
+        lines in prop::collection::vec(
+            prop_oneof![
+                4 => prop::sample::select(vec![
+                    "220 x\r\n", "250 x\r\n", "250-x\r\n250 PIPELINING\r\n", "250-x\r\n250 STARTTLS\r\n",
+                    "354 go\r\n", "421 bye\r\n", "452 later\r\n", "550 no\r\n", "250-",
+                ]).prop_map(|line| line.as_bytes().to_vec()),
+                1 => prop::collection::vec(any::<u8>(), 0..40),
+            ],
+            0..30,
+        ),
+        tls in prop::sample::select(vec![Tls::Off, Tls::Opportunistic, Tls::Require]),
+    ) {
+        let mut session = Session::new("client.test", tls);
+        let envelope = message("a@b.test -> c@d.test e@d.test").envelope;
+        for line in lines {
+            session.receive(&line);
+            for _ in 0..10 {
+                match session.poll() {
+                    Output::Read(_) | Output::Closed(_) => break,
+                    Output::StartTls => session.tls_started(),
+                    Output::Ready => session.deliver(envelope.clone()),
+                    Output::SendBody => {
+                        session.send_body(b".x\r\n");
+                        session.end_body();
+                    }
+                    Output::ConfirmFinalDot => session.send_final_dot(),
+                    Output::Completed(verdicts) => prop_assert_eq!(verdicts.len(), 2),
+                }
+            }
+            prop_assert!(session.outgoing().len() < 1000);
+            session.outgoing().clear();
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The one place where the spool changes.
+//!
+//! ```text
+//!   (none) ─Stage─▶ staged ─Accept─▶ waiting ─Report─┬─ all delivered ──▶ (none)
+//!              └─Discard, Sweep─▶ (none)      ▲      ├─ some deferred ──▶ deferred until ...
+//!                                             └──────┘       only refused left ─▶ rejected
+//! ```
+//!
+//! Every node applies the same commands in the same order and must write the same bytes, so
+//! nothing here reads a clock, draws a random number, or depends on which node it runs.
+
+mod ledger;
+mod report;
+
+use core::time::Duration;
+
+use ledger::Ledger;
+
+use crate::{
+    Accept, Body, Change, Command, Message, MessageId, Outcome, Reachability, Recipient, Stage,
+    Status, Timestamp, View,
+    view::{Known, Staged},
+};
+
+/// A stage that nobody touched for so long belongs to a session that is gone: longer than the ten
+/// minutes that a client may wait for the reply to its final dot (RFC 5321 section 4.5.3.2.6).
+pub const STAGE_AGE_MAX: Duration = Duration::from_secs(3600);
+
+/// For so long an id is remembered after its message left: longer than any node goes on proposing
+/// one message, so that a proposal which was sent again is never spooled twice.
+pub const DEPARTED_AGE_MAX: Duration = Duration::from_secs(3600);
+
+/// How many stages one sweep drops at most, so that a sweep is never a long entry to apply.
+pub const SWEEP_STAGES_MAX: usize = 100;
+
+/// How many ids one sweep forgets at most; above what can leave between two sweeps.
+pub const SWEEP_DEPARTED_MAX: usize = 100_000;
+
+/// Applies one committed command: what it came to, and what to write.
+///
+/// `index` is the command's place in the log; it becomes the message's place in the order of
+/// arrival, and it names the octets that the command carried.
+///
+/// Applying a command again after it has been applied changes nothing, as long as its message's id
+/// is remembered.
+///
+/// # Errors
+/// Only what reading the view fails with; nothing is to be written then.
+pub fn apply<V: View>(
+    view: &V,
+    index: u64,
+    command: Command,
+) -> Result<(Outcome, Vec<Change>), V::Error> {
+    match command {
+        Command::Found { cluster, policy } => Ok(found(view, cluster, policy)),
+        Command::Stage(stage) => stage_piece(view, index, &stage),
+        Command::Accept(accept) => accept_message(view, index, *accept),
+        Command::Discard { id } => discard(view, id),
+        Command::Report(report) => report::report(view, report),
+        Command::Observe {
+            domain,
+            reachability,
+            at,
+        } => Ok(observe(view, domain, reachability, at)),
+        Command::Flush { domain, at } => Ok(flush(view, domain, at)),
+        Command::Sweep { at } => sweep(view, at),
+    }
+}
+
+fn found<V: View>(view: &V, cluster: u128, policy: String) -> (Outcome, Vec<Change>) {
+    let changes = match view.policy() {
+        Some(_) => Vec::new(),
+        None => vec![Change::Founded { cluster, policy }],
+    };
+    (Outcome::Done, changes)
+}
+
+fn stage_piece<V: View>(
+    view: &V,
+    index: u64,
+    stage: &Stage,
+) -> Result<(Outcome, Vec<Change>), V::Error> {
+    if view.known(stage.id)?.is_some() {
+        return Ok((Outcome::Done, vec![Change::DropPiece(index)]));
+    }
+    let mut staged = view.staged(stage.id)?.unwrap_or_default();
+    let count = staged.pieces.len() as u64;
+    if u64::from(stage.number) < count {
+        return Ok((Outcome::Done, vec![Change::DropPiece(index)]));
+    }
+    if u64::from(stage.number) > count {
+        return Ok((Outcome::StageGone, vec![Change::DropPiece(index)]));
+    }
+    staged.pieces.push(index);
+    staged.size += stage.piece.len() as u64;
+    staged.touched_at = staged.touched_at.max(stage.at);
+    Ok((
+        Outcome::Done,
+        vec![Change::Staged {
+            id: stage.id,
+            after: Some(staged),
+        }],
+    ))
+}
+
+fn accept_message<V: View>(
+    view: &V,
+    index: u64,
+    accept: Accept,
+) -> Result<(Outcome, Vec<Change>), V::Error> {
+    let carried = !accept.tail.is_empty();
+    let drop_tail = || {
+        if carried {
+            vec![Change::DropPiece(index)]
+        } else {
+            Vec::new()
+        }
+    };
+    if view.known(accept.id)?.is_some() {
+        return Ok((Outcome::Accepted, drop_tail()));
+    }
+    let staged = view.staged(accept.id)?;
+    let was_staged = staged.is_some();
+    let Staged {
+        mut pieces, size, ..
+    } = staged.unwrap_or_default();
+    let whole = pieces.len() as u64 == u64::from(accept.staged)
+        && size + accept.tail.len() as u64 == accept.size;
+    if !whole {
+        let mut changes = drop_tail();
+        if was_staged {
+            changes.extend(pieces.into_iter().map(Change::DropPiece));
+            changes.push(Change::Staged {
+                id: accept.id,
+                after: None,
+            });
+        }
+        return Ok((Outcome::StageGone, changes));
+    }
+    if carried {
+        pieces.push(index);
+    }
+    let id = accept.id;
+    let message = queued(index, accept, pieces);
+    let mut ledger = Ledger::new(view);
+    ledger.recount(None, Some(&message));
+    let mut changes = vec![
+        Change::Message {
+            before: None,
+            after: Some(Box::new(message)),
+        },
+        Change::Known {
+            id,
+            before: None,
+            after: Some(Known::Queued(index)),
+        },
+    ];
+    if was_staged {
+        changes.push(Change::Staged { id, after: None });
+    }
+    ledger.write_to(&mut changes);
+    Ok((Outcome::Accepted, changes))
+}
+
+fn queued(index: u64, accept: Accept, pieces: Vec<u64>) -> Message {
+    let pending = |(path, domain)| Recipient {
+        path,
+        domain,
+        status: Status::Pending,
+    };
+    Message {
+        id: accept.id,
+        sequence: index,
+        received_at: accept.received_at,
+        reverse_path: accept.reverse_path,
+        body_type: accept.body_type,
+        recipients: accept.recipients.into_iter().map(pending).collect(),
+        body: Body {
+            pieces,
+            size: accept.size,
+            digest: accept.digest,
+        },
+        trace: accept.trace,
+        client: accept.client,
+        attempts: 0,
+        attempted_at: None,
+    }
+}
+
+fn discard<V: View>(view: &V, id: MessageId) -> Result<(Outcome, Vec<Change>), V::Error> {
+    let mut changes = Vec::new();
+    drop_stage(view, id, &mut changes)?;
+    Ok((Outcome::Done, changes))
+}
+
+fn drop_stage<V: View>(view: &V, id: MessageId, changes: &mut Vec<Change>) -> Result<(), V::Error> {
+    if let Some(staged) = view.staged(id)? {
+        changes.extend(staged.pieces.into_iter().map(Change::DropPiece));
+        changes.push(Change::Staged { id, after: None });
+    }
+    Ok(())
+}
+
+fn observe<V: View>(
+    view: &V,
+    domain: String,
+    reachability: Reachability,
+    at: Timestamp,
+) -> (Outcome, Vec<Change>) {
+    let mut after = view.destination(&domain);
+    let same_side = matches!(
+        (&after.reachability, &reachability),
+        (Reachability::Up, Reachability::Up) | (Reachability::Down(_), Reachability::Down(_))
+    );
+    if !same_side || after.since == Timestamp(0) {
+        after.since = at;
+    }
+    after.reachability = reachability;
+    (Outcome::Done, vec![Change::Destination { domain, after }])
+}
+
+fn flush<V: View>(view: &V, domain: Option<String>, at: Timestamp) -> (Outcome, Vec<Change>) {
+    let domains = domain.map_or_else(|| view.domains(), |domain| vec![domain]);
+    let changes = domains.into_iter().map(|domain| {
+        let mut after = view.destination(&domain);
+        after.flushed_at = after.flushed_at.max(at);
+        Change::Destination { domain, after }
+    });
+    (Outcome::Done, changes.collect())
+}
+
+fn sweep<V: View>(view: &V, at: Timestamp) -> Result<(Outcome, Vec<Change>), V::Error> {
+    let mut changes = Vec::new();
+    for id in view.stages_before(at.before(STAGE_AGE_MAX), SWEEP_STAGES_MAX)? {
+        drop_stage(view, id, &mut changes)?;
+    }
+    for (left_at, id) in view.departed_before(at.before(DEPARTED_AGE_MAX), SWEEP_DEPARTED_MAX)? {
+        let before = Some(Known::Departed(left_at));
+        changes.push(Change::Known {
+            id,
+            before,
+            after: None,
+        });
+    }
+    Ok((Outcome::Done, changes))
+}

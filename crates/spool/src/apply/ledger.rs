@@ -1,0 +1,66 @@
+//! The figures of the domains that a command touches.
+
+use std::collections::BTreeMap;
+
+use crate::{Change, Destination, Message, Standing, Totals, View};
+
+/// Collects what a command does to the domains' figures, so that each is written once.
+pub(super) struct Ledger<'v, V> {
+    view: &'v V,
+    destinations: BTreeMap<String, Destination>,
+}
+
+impl<'v, V: View> Ledger<'v, V> {
+    pub(super) const fn new(view: &'v V) -> Self {
+        Self {
+            view,
+            destinations: BTreeMap::new(),
+        }
+    }
+
+    /// Takes a message out of its domains' figures as it was and puts it in as it is.
+    pub(super) fn recount(&mut self, before: Option<&Message>, after: Option<&Message>) {
+        if let Some(message) = before {
+            for domain in message.domains() {
+                self.totals(domain, |totals| {
+                    count(totals, message, domain, u64::saturating_sub);
+                });
+            }
+        }
+        if let Some(message) = after {
+            for domain in message.domains() {
+                self.totals(domain, |totals| {
+                    count(totals, message, domain, u64::saturating_add);
+                });
+            }
+        }
+    }
+
+    pub(super) fn write_to(self, changes: &mut Vec<Change>) {
+        let written = self.destinations.into_iter();
+        changes.extend(written.map(|(domain, after)| Change::Destination { domain, after }));
+    }
+
+    fn totals(&mut self, domain: &str, change: impl FnOnce(&mut Totals)) {
+        if let Some(destination) = self.destinations.get_mut(domain) {
+            change(&mut destination.totals);
+            return;
+        }
+        let mut destination = self.view.destination(domain);
+        change(&mut destination.totals);
+        self.destinations.insert(domain.to_owned(), destination);
+    }
+}
+
+fn count(totals: &mut Totals, message: &Message, domain: &str, add: fn(u64, u64) -> u64) {
+    let Some(standing) = message.standing(domain) else {
+        return;
+    };
+    let column = match standing {
+        Standing::Waiting => &mut totals.waiting,
+        Standing::Deferred(_) => &mut totals.deferred,
+        Standing::Rejected => &mut totals.rejected,
+    };
+    *column = add(*column, 1);
+    totals.bytes = add(totals.bytes, message.body.size);
+}

@@ -1,0 +1,107 @@
+//! What became of deliveries.
+
+use super::Ledger;
+use crate::{
+    Attempt, Change, Message, Outcome, Report, Status, Timestamp, Verdict, View, retry, view::Known,
+};
+
+/// The words of a primary are kept up to this length; RFC 5321 section 4.5.3.1.5 lets a reply
+/// line have 512 octets.
+const REASON_CHARS_MAX: usize = 512;
+
+pub(super) fn report<V: View>(
+    view: &V,
+    report: Report,
+) -> Result<(Outcome, Vec<Change>), V::Error> {
+    let mut changes = Vec::new();
+    let mut ledger = Ledger::new(view);
+    let mut touched: Vec<(Message, Message)> = Vec::with_capacity(report.attempts.len());
+    for attempt in report.attempts {
+        if let Some((_, after)) = touched
+            .iter_mut()
+            .rfind(|(_, after)| after.id == attempt.id)
+        {
+            record(after, attempt, report.at);
+        } else if let Some(Known::Queued(sequence)) = view.known(attempt.id)?
+            && let Some(before) = view.message(sequence)?
+        {
+            let mut after = before.clone();
+            record(&mut after, attempt, report.at);
+            touched.push((before, after));
+        }
+    }
+    for (before, after) in touched {
+        settle(before, after, report.at, &mut ledger, &mut changes);
+    }
+    ledger.write_to(&mut changes);
+    Ok((Outcome::Done, changes))
+}
+
+/// Writes an attempt's verdicts into the message. What is final stays as it is: a late report of
+/// an earlier leader changes nothing.
+fn record(message: &mut Message, attempt: Attempt, at: Timestamp) {
+    message.attempts = message.attempts.saturating_add(1);
+    message.attempted_at = message.attempted_at.max(Some(at));
+    let until = retry::next_attempt(message.id, message.attempts, at);
+    for (number, verdict) in attempt.verdicts {
+        let recipient = usize::try_from(number)
+            .ok()
+            .and_then(|number| message.recipients.get_mut(number));
+        let Some(recipient) = recipient.filter(|recipient| !recipient.status.is_final()) else {
+            continue;
+        };
+        recipient.status = match verdict {
+            Verdict::Delivered(reply) => Status::Delivered {
+                at,
+                reply: bounded(reply),
+            },
+            Verdict::Deferred(reason) => Status::Deferred {
+                until,
+                reason: bounded(reason),
+            },
+            Verdict::Rejected(reply) => Status::Rejected {
+                at,
+                reply: bounded(reply),
+            },
+        };
+    }
+}
+
+/// Decides whether a message stays: as long as one recipient is to be tried, or to be shown to the
+/// postmaster because the primary refused him.
+fn settle<V: View>(
+    before: Message,
+    after: Message,
+    at: Timestamp,
+    ledger: &mut Ledger<'_, V>,
+    changes: &mut Vec<Change>,
+) {
+    let delivered = |status: &Status| matches!(status, Status::Delivered { .. });
+    let after = if after
+        .recipients
+        .iter()
+        .all(|recipient| delivered(&recipient.status))
+    {
+        changes.extend(after.body.pieces.iter().copied().map(Change::DropPiece));
+        changes.push(Change::Known {
+            id: after.id,
+            before: Some(Known::Queued(after.sequence)),
+            after: Some(Known::Departed(at)),
+        });
+        None
+    } else {
+        Some(after)
+    };
+    ledger.recount(Some(&before), after.as_ref());
+    changes.push(Change::Message {
+        before: Some(Box::new(before)),
+        after: after.map(Box::new),
+    });
+}
+
+fn bounded(words: String) -> String {
+    match words.char_indices().nth(REASON_CHARS_MAX) {
+        Some((end, _)) => words[..end].to_owned(),
+        None => words,
+    }
+}

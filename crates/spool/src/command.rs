@@ -1,0 +1,130 @@
+//! What may be asked of the spool. Each command is one entry of the Raft log.
+
+use bytes::Bytes;
+use smtp::{BodyType, ForwardPath, ReversePath};
+
+use crate::{Client, Digest, MessageId, Reachability, Timestamp};
+
+/// Everything that can change the spool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Founds the cluster's spool. The first one wins; the rest change nothing.
+    Found {
+        /// Drawn at random by whoever proposes it; names the cluster from then on.
+        cluster: u128,
+        /// The policy file's text, as the operator wrote it.
+        policy: String,
+    },
+    /// Stores a piece of a body that is still arriving.
+    Stage(Stage),
+    /// Makes a message ours. When this is committed, 250 is true.
+    Accept(Box<Accept>),
+    /// Gives up a body that was staged: the sender broke off or the message was refused.
+    Discard {
+        /// The message whose pieces are dropped.
+        id: MessageId,
+    },
+    /// Tells what became of deliveries.
+    Report(Report),
+    /// Tells that a destination went down or came back.
+    Observe {
+        /// The policy's domain.
+        domain: String,
+        /// What it is now.
+        reachability: Reachability,
+        /// Since when.
+        at: Timestamp,
+    },
+    /// Makes every deferred message due now.
+    Flush {
+        /// Only this domain's, or all.
+        domain: Option<String>,
+        /// What was tried before this moment is tried again.
+        at: Timestamp,
+    },
+    /// Drops what is too old to matter: abandoned stages, ids of messages long gone.
+    Sweep {
+        /// The proposer's clock.
+        at: Timestamp,
+    },
+}
+
+/// A piece of a body that is still arriving.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// The message it will belong to.
+    pub id: MessageId,
+    /// Which piece: 0, 1, 2, ...
+    pub number: u32,
+    /// When it was proposed; a stage that nobody touches any more is swept by this.
+    pub at: Timestamp,
+    /// The octets.
+    pub piece: Bytes,
+}
+
+/// A whole message: its envelope, and the rest of its body after what was staged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accept {
+    /// Drawn by the accepting node.
+    pub id: MessageId,
+    /// When the end of data was read.
+    pub received_at: Timestamp,
+    /// Where a DSN would go.
+    pub reverse_path: ReversePath,
+    /// What the sender declared the body to be.
+    pub body_type: BodyType,
+    /// Each recipient with the policy's domain it falls under.
+    pub recipients: Vec<(ForwardPath, String)>,
+    /// How many pieces were staged before.
+    pub staged: u32,
+    /// The octets after the staged pieces; the whole body when there are none.
+    pub tail: Bytes,
+    /// Octets of the whole body.
+    pub size: u64,
+    /// SHA-256 of the whole body.
+    pub digest: Digest,
+    /// The `Received` field to put in front when it leaves.
+    pub trace: Bytes,
+    /// Who brought it.
+    pub client: Client,
+}
+
+/// What became of deliveries, gathered into one command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// When the first of them ended.
+    pub at: Timestamp,
+    /// One for each try of a message.
+    pub attempts: Vec<Attempt>,
+}
+
+/// One try to deliver one message to one host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The message.
+    pub id: MessageId,
+    /// What each recipient that was tried came to: its index in the message, and the verdict.
+    pub verdicts: Vec<(u32, Verdict)>,
+}
+
+/// What a host said of one recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It has taken the message for him.
+    Delivered(String),
+    /// Not now; the words say why.
+    Deferred(String),
+    /// Never; the words say why.
+    Rejected(String),
+}
+
+/// What a command came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was done, or had been done before.
+    Done,
+    /// The message is in the spool (or was, and has left): 250 is true.
+    Accepted,
+    /// The pieces that `Accept` counts on are not all there.
+    StageGone,
+}

@@ -1,0 +1,57 @@
+//! A domain's queue in figures, and whether its primary answers.
+
+use crate::Timestamp;
+
+/// Whether a primary answers, and since when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reachability {
+    /// It answers, or nothing is known against it.
+    Up,
+    /// It does not; the words say what went wrong last.
+    Down(String),
+}
+
+/// How much stands in one domain's queue. A message with recipients in two domains counts in both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Messages that may be tried now.
+    pub waiting: u64,
+    /// Messages to be tried later.
+    pub deferred: u64,
+    /// Messages of which only refused recipients are left.
+    pub rejected: u64,
+    /// Octets of all their bodies.
+    pub bytes: u64,
+}
+
+impl Totals {
+    /// Messages that are still to be delivered.
+    #[must_use]
+    pub const fn undelivered(&self) -> u64 {
+        self.waiting + self.deferred
+    }
+}
+
+/// What all nodes know of one domain's primary and queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// Whether the primary answers.
+    pub reachability: Reachability,
+    /// Since when that is so.
+    pub since: Timestamp,
+    /// Deferred messages tried before this moment are due now.
+    pub flushed_at: Timestamp,
+    /// The queue in figures.
+    pub totals: Totals,
+}
+
+impl Default for Destination {
+    fn default() -> Self {
+        Self {
+            reachability: Reachability::Up,
+            since: Timestamp(0),
+            flushed_at: Timestamp(0),
+            totals: Totals::default(),
+        }
+    }
+}

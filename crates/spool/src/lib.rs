@@ -1,0 +1,33 @@
+//! What a spooled message is and everything that may happen to it.
+//!
+//! ```text
+//!   Intake ──▶ Command ──▶ apply(view, index, command) ──▶ Outcome, [Change]
+//!                              │
+//!   Outbox ◀── queue ◀─────────┘
+//! ```
+//!
+//! Every node applies the same commands in the same order and must end with the same bytes, so
+//! nothing here knows a socket, a clock, a disk, randomness, or which node it runs on.
+
+pub mod apply;
+pub mod command;
+pub mod destination;
+pub mod id;
+pub mod message;
+pub mod policy;
+pub mod ports;
+pub mod refusal;
+pub mod retry;
+pub mod time;
+pub mod view;
+
+pub use apply::apply;
+pub use command::{Accept, Attempt, Command, Outcome, Report, Stage, Verdict};
+pub use destination::{Destination, Reachability, Totals};
+pub use id::MessageId;
+pub use message::{Body, Client, Digest, Message, Recipient, Standing, Status};
+pub use policy::Policy;
+pub use ports::{Due, Intake, Outbox};
+pub use refusal::Refusal;
+pub use time::{Clock, Timestamp};
+pub use view::{Change, View};

@@ -1,0 +1,159 @@
+//! A message in the spool.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use smtp::{BodyType, ForwardPath, ReversePath};
+
+use crate::{MessageId, Timestamp};
+
+/// The SHA-256 of a body, taken while it arrived and checked when it leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digest(pub [u8; 32]);
+
+/// One spooled message: envelope, body, and how far each recipient has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Its name for people.
+    pub id: MessageId,
+    /// Its place in the order of arrival over all nodes: the log index of its acceptance.
+    pub sequence: u64,
+    /// When the accepting node had read the end of its data.
+    pub received_at: Timestamp,
+    /// Where a DSN would go.
+    pub reverse_path: ReversePath,
+    /// What the sender declared the body to be.
+    pub body_type: BodyType,
+    /// Its recipients, in the order of the envelope; the index of one never changes.
+    pub recipients: Vec<Recipient>,
+    /// The octets between DATA and the final dot.
+    pub body: Body,
+    /// The `Received` field that goes in front of the body when it leaves, with its final CRLF
+    /// (RFC 5321 section 4.4).
+    pub trace: Bytes,
+    /// Who brought it.
+    pub client: Client,
+    /// How many times a delivery of any part of it was tried.
+    pub attempts: u32,
+    /// When that was last.
+    pub attempted_at: Option<Timestamp>,
+}
+
+/// Where the octets of a body are and what they must add up to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Body {
+    /// The log indices whose entries carried the body's pieces, in order. Empty for an empty body.
+    pub pieces: Vec<u64>,
+    /// Octets in all.
+    pub size: u64,
+    /// What they hash to.
+    pub digest: Digest,
+}
+
+/// Who brought a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// The peer of the TCP connection.
+    pub address: SocketAddr,
+    /// The argument of EHLO or HELO.
+    pub helo: String,
+    /// TLS version and cipher suite, when TLS ran: `TLSv1.3 TLS13_AES_256_GCM_SHA384`.
+    pub tls: Option<String>,
+}
+
+/// One forward-path and how far it has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipient {
+    /// The address as it was given.
+    pub path: ForwardPath,
+    /// The policy's domain that it falls under (`example.com`, `*.example.com`): the queue it
+    /// stands in.
+    pub domain: String,
+    /// How far it has come.
+    pub status: Status,
+}
+
+/// What is known about one recipient's delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Not tried, or to be tried again at once.
+    Pending,
+    /// Tried without success, to be tried again.
+    Deferred {
+        /// Not before this moment, unless flushed.
+        until: Timestamp,
+        /// The primary's words, or what went wrong before it could speak.
+        reason: String,
+    },
+    /// The primary has taken it.
+    Delivered {
+        /// When.
+        at: Timestamp,
+        /// The primary's words.
+        reply: String,
+    },
+    /// The primary refused it for good. Kept for the postmaster to see.
+    Rejected {
+        /// When.
+        at: Timestamp,
+        /// The primary's words.
+        reply: String,
+    },
+}
+
+impl Status {
+    /// Whether nothing more will be tried for this recipient.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::Delivered { .. } | Self::Rejected { .. })
+    }
+}
+
+/// Where a message stands in one domain's queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Standing {
+    /// May be tried now, in order of arrival.
+    Waiting,
+    /// Not before this moment.
+    Deferred(Timestamp),
+    /// Only refused recipients are left.
+    Rejected,
+}
+
+impl Message {
+    /// Where the message stands for a domain; `None` when nothing is left to do or to show there.
+    #[must_use]
+    pub fn standing(&self, domain: &str) -> Option<Standing> {
+        let statuses = || {
+            self.recipients
+                .iter()
+                .filter(|r| r.domain == domain)
+                .map(|r| &r.status)
+        };
+        if statuses().any(|status| matches!(status, Status::Pending)) {
+            return Some(Standing::Waiting);
+        }
+        let until = statuses().filter_map(|status| match status {
+            Status::Deferred { until, .. } => Some(*until),
+            _ => None,
+        });
+        if let Some(until) = until.min() {
+            return Some(Standing::Deferred(until));
+        }
+        statuses()
+            .any(|status| matches!(status, Status::Rejected { .. }))
+            .then_some(Standing::Rejected)
+    }
+
+    /// The domains it has recipients in, each once, in the order of the envelope.
+    #[must_use]
+    pub fn domains(&self) -> Vec<&str> {
+        let mut domains: Vec<&str> = Vec::with_capacity(1);
+        for recipient in &self.recipients {
+            if !domains.contains(&recipient.domain.as_str()) {
+                domains.push(&recipient.domain);
+            }
+        }
+        domains
+    }
+}

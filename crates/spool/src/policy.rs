@@ -1,0 +1,127 @@
+//! Everything on which all nodes must agree: whose mail is taken, and where it goes.
+
+mod file;
+mod name;
+mod position;
+#[cfg(test)]
+mod tests;
+
+use core::time::Duration;
+
+use smtp::ForwardPath;
+
+pub use name::{DEFAULT_SMTP_PORT, HostPortError, host_port};
+pub use position::{line_and_column, one_line};
+
+/// The policy in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// The domains whose mail is taken, in the order of the file.
+    pub domains: Vec<Domain>,
+}
+
+/// One domain whose mail is taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Domain {
+    /// `example.com`, or `*.example.com` for every subdomain; lower case.
+    pub name: String,
+    /// Hosts to deliver to, `host:port`, tried in order.
+    pub primary: Vec<String>,
+    /// Whom to take mail for.
+    pub recipients: Recipients,
+    /// How deliveries are protected.
+    pub tls: Tls,
+    /// What order deliveries keep.
+    pub order: Order,
+    /// Connections to the primary at most.
+    pub connections: u32,
+    /// Messages a second at most; 0 is no limit.
+    pub messages_per_second: u32,
+    /// How often a primary that is down is asked whether it is back.
+    pub probe_interval: Duration,
+}
+
+/// Whom a domain takes mail for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recipients {
+    /// Every local part.
+    Any,
+}
+
+/// How deliveries to a primary are protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// Never.
+    Off,
+    /// Where the primary offers it, with any certificate.
+    Opportunistic,
+    /// Always, with any certificate.
+    Require,
+    /// Always, with a certificate that a public authority issued for the host's name.
+    Verify,
+}
+
+/// What order deliveries keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Arrival order for each recipient.
+    Recipient,
+    /// Arrival order for the whole domain: one message at a time.
+    Strict,
+    /// None.
+    None,
+}
+
+/// What is wrong with a policy, and where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{line}:{column}: {message}")]
+pub struct PolicyError {
+    /// Counted from 1.
+    pub line: usize,
+    /// In characters, counted from 1.
+    pub column: usize,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+/// The recipient's domain is not in the policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotOurs;
+
+impl Policy {
+    /// Reads a policy file's text.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, PolicyError> {
+        file::parse(text)
+    }
+
+    /// The policy's domain that a recipient falls under. An exact name wins over a wildcard, a
+    /// longer wildcard over a shorter one. `<Postmaster>` without a domain falls under the first.
+    ///
+    /// # Errors
+    /// [`NotOurs`] when taking it would make this an open relay.
+    pub fn domain_of(&self, path: &ForwardPath) -> Result<&Domain, NotOurs> {
+        let mailbox = match path {
+            ForwardPath::Postmaster => return self.domains.first().ok_or(NotOurs),
+            ForwardPath::Mailbox(mailbox) => mailbox,
+        };
+        // `user%elsewhere@ours`, `elsewhere!user@ours` and `"user@elsewhere"@ours` ask whoever
+        // takes them to send the mail on. A primary that trusts this host would.
+        if mailbox.local_part.contains(['@', '%', '!']) {
+            return Err(NotOurs);
+        }
+        self.domains
+            .iter()
+            .filter(|domain| name::covers(&domain.name, &mailbox.domain))
+            .max_by_key(|domain| (!name::is_wildcard(&domain.name), domain.name.len()))
+            .ok_or(NotOurs)
+    }
+
+    /// The domain of that name in the policy.
+    #[must_use]
+    pub fn domain(&self, name: &str) -> Option<&Domain> {
+        self.domains.iter().find(|domain| domain.name == name)
+    }
+}

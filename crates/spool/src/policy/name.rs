@@ -1,0 +1,134 @@
+//! The names a policy may use: domains with or without wildcard, hosts with or without port.
+
+use core::net::{IpAddr, Ipv6Addr};
+
+/// The port of SMTP between servers (RFC 5321 section 4.5.4.2).
+pub const DEFAULT_SMTP_PORT: u16 = 25;
+
+/// The longest domain name as it is written, without trailing dot (RFC 1035 section 2.3.4).
+const NAME_CHARS_MAX: usize = 253;
+
+/// The longest label of a domain name (RFC 1035 section 2.3.4).
+const LABEL_CHARS_MAX: usize = 63;
+
+/// Whether a policy's name stands for subdomains.
+pub(super) fn is_wildcard(name: &str) -> bool {
+    name.starts_with("*.")
+}
+
+/// Whether a policy's name, in lower case, covers the domain of an address, in any case.
+pub(super) fn covers(name: &str, domain: &str) -> bool {
+    // `*.example.com` covers what ends in `.example.com` and has something before it.
+    let Some(suffix) = name.strip_prefix('*') else {
+        return name.eq_ignore_ascii_case(domain);
+    };
+    let Some(label_bytes) = domain.len().checked_sub(suffix.len()) else {
+        return false;
+    };
+    label_bytes > 0
+        && !domain.starts_with(['[', '.'])
+        && domain
+            .get(label_bytes..)
+            .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+}
+
+/// A policy's domain in its normal form: lower case, no trailing dot. Says what is wrong with it
+/// and what would be right.
+pub(super) fn normal_domain(text: &str) -> Result<String, String> {
+    let lower = text.to_ascii_lowercase();
+    let name = lower.strip_suffix('.').unwrap_or(&lower);
+    let domain = name.strip_prefix("*.").unwrap_or(name);
+    if domain.contains('*') {
+        return Err(format!(
+            "\"{text}\" has a wildcard in the wrong place; only a leading \"*.\" is possible, as in \"*.example.com\""
+        ));
+    }
+    if domain.starts_with('[') || domain.parse::<IpAddr>().is_ok() {
+        return Err(format!(
+            "\"{text}\" is an address; write a domain such as \"example.com\""
+        ));
+    }
+    check_labels(domain, text, "example.com", false)?;
+    Ok(name.to_owned())
+}
+
+fn check_labels(name: &str, text: &str, example: &str, underscores: bool) -> Result<(), String> {
+    if !text.is_ascii() {
+        return Err(format!(
+            "\"{text}\" has characters beyond ASCII; write it in its ASCII form, \"xn--...\""
+        ));
+    }
+    let sound = |label: &str| {
+        !label.is_empty()
+            && label.len() <= LABEL_CHARS_MAX
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || (underscores && b == b'_'))
+    };
+    if name.len() > NAME_CHARS_MAX || !name.split('.').all(sound) {
+        return Err(format!(
+            "\"{}\" is not a name; write one such as \"{example}\"",
+            text.escape_debug()
+        ));
+    }
+    Ok(())
+}
+
+/// The text names no host and port.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct HostPortError(pub String);
+
+/// A host in its normal form, with its port or the given one: `mail.example.com:25`,
+/// `192.0.2.1:25`, `[2001:db8::1]:25`. Lower case, no trailing dot.
+///
+/// # Errors
+/// What is wrong with it and what would be right.
+pub fn host_port(text: &str, default_port: u16) -> Result<String, HostPortError> {
+    let wrong = |what: String| HostPortError(what);
+    if text.parse::<Ipv6Addr>().is_ok() {
+        return Err(wrong(format!(
+            "\"{text}\" needs brackets; write \"[{text}]:{default_port}\""
+        )));
+    }
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let port = match port {
+        None => default_port,
+        Some(digits) => match digits.parse::<u16>() {
+            Ok(port) if port > 0 && !digits.starts_with('+') => port,
+            _ => {
+                let text = text.escape_debug();
+                return Err(wrong(format!(
+                    "\"{text}\" has no valid port; one of 1 to 65535 follows the colon"
+                )));
+            }
+        },
+    };
+    if let Some(inner) = host.strip_prefix('[') {
+        let address = inner
+            .strip_suffix(']')
+            .and_then(|inner| inner.parse::<Ipv6Addr>().ok());
+        let Some(address) = address else {
+            let text = text.escape_debug();
+            return Err(wrong(format!(
+                "\"{text}\" has no IPv6 address in its brackets; write for example \"[2001:db8::1]:{port}\""
+            )));
+        };
+        return Ok(format!("[{address}]:{port}"));
+    }
+    let lower = host.to_ascii_lowercase();
+    let name = lower.strip_suffix('.').unwrap_or(&lower);
+    check_labels(
+        name,
+        text,
+        &format!("mail.example.com:{default_port}"),
+        true,
+    )
+    .map_err(wrong)?;
+    Ok(format!("{name}:{port}"))
+}

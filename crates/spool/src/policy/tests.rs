@@ -1,0 +1,385 @@
+use proptest::prelude::*;
+use smtp::Mailbox;
+
+use super::*;
+
+const PLAIN: &str = "[[domain]]\nname = \"example.com\"\nprimary = [\"mail.example.com\"]\n";
+
+fn with(line: &str) -> String {
+    format!("{PLAIN}{line}\n")
+}
+
+fn complaint(text: &str) -> String {
+    Policy::parse(text).unwrap_err().to_string()
+}
+
+fn policy_of(names: &[&str]) -> Policy {
+    let text: String = names
+        .iter()
+        .map(|name| format!("[[domain]]\nname = \"{name}\"\nprimary = [\"mail.example.com\"]\n"))
+        .collect();
+    Policy::parse(&text).unwrap()
+}
+
+fn recipient(local_part: &str, domain: &str) -> ForwardPath {
+    ForwardPath::Mailbox(Mailbox {
+        local_part: local_part.into(),
+        domain: domain.into(),
+    })
+}
+
+fn found<'a>(policy: &'a Policy, local_part: &str, domain: &str) -> Option<&'a str> {
+    policy
+        .domain_of(&recipient(local_part, domain))
+        .ok()
+        .map(|d| d.name.as_str())
+}
+
+#[test]
+fn what_is_left_out_gets_the_documented_defaults() {
+    let policy = Policy::parse(PLAIN).unwrap();
+    assert_eq!(
+        policy.domains,
+        [Domain {
+            name: "example.com".into(),
+            primary: vec!["mail.example.com:25".into()],
+            recipients: Recipients::Any,
+            tls: Tls::Opportunistic,
+            order: Order::Recipient,
+            connections: 20,
+            messages_per_second: 0,
+            probe_interval: Duration::from_secs(15),
+        }]
+    );
+}
+
+#[test]
+fn the_sample_file_is_a_policy_with_only_defaults() {
+    let sample = include_str!("../../../../deploy/policy.toml");
+    assert_eq!(
+        Policy::parse(sample).unwrap(),
+        Policy::parse(PLAIN).unwrap()
+    );
+}
+
+#[test]
+fn names_and_hosts_are_brought_to_their_normal_form() {
+    let text = "[[domain]]\nname = \"*.Example.COM.\"\n\
+        primary = [\"Mail.Example.com.\", \"192.0.2.1:2525\", \"[2001:DB8::1]\", \"[::1]:26\", \"mail_1\"]\n";
+    let policy = Policy::parse(text).unwrap();
+    assert_eq!(policy.domains[0].name, "*.example.com");
+    assert_eq!(
+        policy.domains[0].primary,
+        [
+            "mail.example.com:25",
+            "192.0.2.1:2525",
+            "[2001:db8::1]:25",
+            "[::1]:26",
+            "mail_1:25"
+        ]
+    );
+}
+
+#[test]
+fn what_this_version_can_not_do_is_refused_with_what_it_can() {
+    for (line, expected) in [
+        (
+            "recipients = \"verify\"",
+            "4:14: recipients = \"verify\" is not supported by this version; use \"any\"",
+        ),
+        (
+            "recipients = \"list\"",
+            "4:14: recipients = \"list\" is not supported by this version; use \"any\"",
+        ),
+        (
+            "recipients = \"most\"",
+            "4:14: recipients = \"most\" is unknown; use \"any\"",
+        ),
+        (
+            "recipients_file = \"/x\"",
+            "4:19: recipients_file = \"/x\" is not supported by this version; use \"\" or leave it out",
+        ),
+        (
+            "unknown_while_down = \"defer\"",
+            "4:22: unknown_while_down = \"defer\" is not supported by this version; use \"accept\"",
+        ),
+        (
+            "sentry = true",
+            "4:10: sentry = true is not supported by this version; use false or leave it out",
+        ),
+        (
+            "recovery_guard = false",
+            "4:18: recovery_guard = false is not supported by this version; use true or leave it out",
+        ),
+        (
+            "xclient = true",
+            "4:11: xclient = true is not supported by this version; use false or leave it out",
+        ),
+        (
+            "tls = \"dane\"",
+            "4:7: tls = \"dane\" is not supported by this version; use \"off\", \"opportunistic\", \"require\" or \"verify\"",
+        ),
+        (
+            "max_queued_messages = 5",
+            "4:23: max_queued_messages = 5 is not supported by this version; use 0 or leave it out",
+        ),
+        (
+            "max_queued_size = \"1GiB\"",
+            "4:19: max_queued_size = \"1GiB\" is not supported by this version; use \"0\" or leave it out",
+        ),
+        (
+            "[queue]\nmax_age = \"5d\"",
+            "5:11: max_age = \"5d\" is not supported by this version; use \"30d\" or leave it out",
+        ),
+        (
+            "[queue]\ndsn = \"never\"",
+            "5:7: dsn = \"never\" is not supported by this version; use \"authenticated\" or leave it out",
+        ),
+        (
+            "[dsn]\nsmarthost = \"x:25\"",
+            "5:13: smarthost = \"x:25\" is not supported by this version; use \"\" or leave it out",
+        ),
+        (
+            "[alarms]\nwebhook = \"http://x\"",
+            "5:11: webhook = \"http://x\" is not supported by this version; use \"\" or leave it out",
+        ),
+    ] {
+        assert_eq!(complaint(&with(line)), expected);
+    }
+}
+
+#[test]
+fn mistakes_are_named_with_their_place_and_the_remedy() {
+    for (line, expected) in [
+        (
+            "conections = 3",
+            "4:1: unknown key `conections`, expected one of",
+        ),
+        (
+            "connections = 0",
+            "4:15: connections = 0 is out of range; 1 to 1000 are possible",
+        ),
+        (
+            "connections = 1001",
+            "4:15: connections = 1001 is out of range",
+        ),
+        (
+            "connections = \"many\"",
+            "4:15: invalid type: string \"many\", expected i64",
+        ),
+        (
+            "messages_per_second = -1",
+            "4:23: messages_per_second = -1 is out of range",
+        ),
+        (
+            "order = \"random\"",
+            "4:9: order = \"random\" is unknown; use \"recipient\", \"strict\" or \"none\"",
+        ),
+        (
+            "probe_interval = \"soon\"",
+            "4:18: probe_interval = \"soon\" is not a duration; write for example",
+        ),
+        (
+            "probe_interval = \"99ms\"",
+            "4:18: probe_interval = \"99ms\" is too short",
+        ),
+        (
+            "[[domain]]\nname = \"x.example\"",
+            "5:8: \"x.example\" has no primary",
+        ),
+        (
+            "[[domain]]\nname = \"x.example\"\nprimary = []",
+            "6:11: primary names no host",
+        ),
+        (
+            "[[domain]]\nname = \"EXAMPLE.com.\"\nprimary = [\"x\"]",
+            "5:8: \"example.com\" is named twice",
+        ),
+        ("[[domain]]\nprimary = [\"x\"]", "4:1: missing key `name`"),
+        (
+            "[dsn]\npostmaster = \"me\"",
+            "5:14: postmaster = \"me\" is not an address",
+        ),
+        (
+            "[queue]\nmax_age = \"long\"",
+            "5:11: max_age = \"long\" is not a duration",
+        ),
+        ("order = ", "4:9: "),
+    ] {
+        let said = complaint(&with(line));
+        assert!(said.starts_with(expected), "{line}: {said}");
+        assert!(!said.contains('\n'), "{said}");
+    }
+    assert_eq!(
+        complaint(""),
+        "1:1: no domain is named; add [[domain]] with a name and its primary"
+    );
+}
+
+#[test]
+fn a_primary_that_can_not_be_reached_by_its_name_is_refused() {
+    for (host, expected) in [
+        ("", "is not a name"),
+        (":25", "is not a name"),
+        ("mail.example.com:", "has no valid port"),
+        ("mail.example.com:0", "has no valid port"),
+        ("mail.example.com:+25", "has no valid port"),
+        ("mail.example.com:65536", "has no valid port"),
+        ("2001:db8::1", "needs brackets; write \"[2001:db8::1]:25\""),
+        ("[2001:db8::1", "has no IPv6 address in its brackets"),
+        ("[mail]:25", "has no IPv6 address in its brackets"),
+        ("mail..example.com", "is not a name"),
+        ("-mail", "is not a name"),
+        ("two words", "is not a name"),
+        ("m\u{fc}ller.example", "beyond ASCII"),
+    ] {
+        let text = format!("[[domain]]\nname = \"example.com\"\nprimary = [\"{host}\"]\n");
+        let said = complaint(&text);
+        assert!(
+            said.starts_with("3:12: primary ") && said.contains(expected),
+            "{host}: {said}"
+        );
+    }
+    let twice = "[[domain]]\nname = \"a.example\"\nprimary = [\"x\", \"X:25\"]\n";
+    assert_eq!(
+        complaint(twice),
+        "3:17: primary \"x:25\" is named twice; leave one out"
+    );
+}
+
+#[test]
+fn a_name_that_is_no_domain_is_refused() {
+    for name in [
+        "",
+        ".",
+        "*",
+        "*.",
+        "a.*.b",
+        "*.*.b",
+        "[192.0.2.1]",
+        "192.0.2.1",
+        "a..b",
+        "a b",
+        "b\u{fc}ro.example",
+    ] {
+        let text = format!("[[domain]]\nname = \"{name}\"\nprimary = [\"x\"]\n");
+        let said = complaint(&text);
+        assert!(said.starts_with("2:8: name = "), "{name}: {said}");
+    }
+}
+
+#[test]
+fn an_exact_name_wins_over_wildcards_and_the_longer_wildcard_over_the_shorter() {
+    let policy = policy_of(&[
+        "*.example.com",
+        "example.com",
+        "*.a.example.com",
+        "b.a.example.com",
+    ]);
+    assert_eq!(found(&policy, "u", "EXAMPLE.com"), Some("example.com"));
+    assert_eq!(found(&policy, "u", "x.Example.Com"), Some("*.example.com"));
+    assert_eq!(found(&policy, "u", "a.example.com"), Some("*.example.com"));
+    assert_eq!(
+        found(&policy, "u", "x.a.example.com"),
+        Some("*.a.example.com")
+    );
+    assert_eq!(
+        found(&policy, "u", "b.A.example.com"),
+        Some("b.a.example.com")
+    );
+    assert_eq!(
+        found(&policy, "u", "x.y.z.example.com"),
+        Some("*.example.com")
+    );
+}
+
+#[test]
+fn nothing_but_our_domains_is_ours() {
+    let policy = policy_of(&["*.example.com"]);
+    for domain in [
+        "example.com",
+        ".example.com",
+        "badexample.com",
+        "example.com.evil",
+        "[192.0.2.1]",
+        "",
+        "com",
+        "[x.example.com",
+    ] {
+        assert_eq!(found(&policy, "u", domain), None, "{domain}");
+    }
+}
+
+#[test]
+fn an_address_that_asks_for_relaying_is_not_ours() {
+    let policy = policy_of(&["example.com"]);
+    for local_part in [
+        "u%elsewhere",
+        "elsewhere!u",
+        "\"u@elsewhere\"",
+        "@elsewhere:u",
+        "\"u%x\"",
+    ] {
+        assert_eq!(
+            found(&policy, local_part, "example.com"),
+            None,
+            "{local_part}"
+        );
+    }
+    assert_eq!(
+        found(&policy, "\"a b\"", "example.com"),
+        Some("example.com")
+    );
+}
+
+#[test]
+fn postmaster_without_a_domain_falls_under_the_first() {
+    let policy = policy_of(&["b.example", "a.example"]);
+    assert_eq!(
+        policy.domain_of(&ForwardPath::Postmaster).unwrap().name,
+        "b.example"
+    );
+    assert_eq!(
+        Policy {
+            domains: Vec::new()
+        }
+        .domain_of(&ForwardPath::Postmaster),
+        Err(NotOurs)
+    );
+}
+
+#[test]
+fn lines_and_columns_count_characters_from_one() {
+    assert_eq!(line_and_column("", 0), (1, 1));
+    assert_eq!(line_and_column("a\u{fc}b", 3), (1, 3));
+    assert_eq!(line_and_column("a\u{fc}b", 2), (1, 2));
+    assert_eq!(line_and_column("a\nbc", 3), (2, 2));
+    assert_eq!(line_and_column("a\n", 99), (2, 1));
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "(?s).{0,200}") {
+        if let Err(error) = Policy::parse(&text) {
+            prop_assert!(error.line >= 1 && error.column >= 1);
+            prop_assert!(!error.message.contains('\n'));
+        }
+    }
+
+    #[test]
+    fn no_value_makes_the_reader_panic(name in "\\PC{0,30}", host in "\\PC{0,30}", span in "\\PC{0,12}") {
+        let text = format!(
+            "[[domain]]\nname = {}\nprimary = [{}]\nprobe_interval = {}\n",
+            toml::Value::from(name), toml::Value::from(host), toml::Value::from(span)
+        );
+        drop(Policy::parse(&text));
+    }
+
+    #[test]
+    fn what_is_ours_ends_in_a_domain_of_the_policy(domain in "[a-zA-Z.\\[\\]*-]{0,40}") {
+        let policy = policy_of(&["example.com", "*.example.com"]);
+        if policy.domain_of(&recipient("u", &domain)).is_ok() {
+            prop_assert!(domain.to_ascii_lowercase().ends_with("example.com"));
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The two doors between the network and the spool. `relay` goes through them, `cluster` keeps
+//! them, and neither knows the other.
+
+use core::future::Future;
+use core::time::Duration;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::{
+    Accept, Destination, Message, MessageId, Policy, Reachability, Refusal, Report, Stage,
+    Timestamp,
+};
+
+/// Where messages come in.
+pub trait Intake: Send + Sync + 'static {
+    /// The policy in force; `None` while the cluster is not founded.
+    fn policy(&self) -> Option<Arc<Policy>>;
+
+    /// Whether a message could be taken now. Cheap; asked at MAIL, before anything is sent.
+    ///
+    /// # Errors
+    /// The condition of the spool that speaks against it.
+    fn ready(&self) -> Result<(), Refusal>;
+
+    /// Stores a piece of a body that is still arriving. Returns once a majority has fsync'd it.
+    ///
+    /// # Errors
+    /// Why it was not stored; the message can then not be accepted.
+    fn stage(&self, stage: Stage) -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// Makes a message ours. Returns `Ok` once a majority of nodes has fsync'd it: only then may
+    /// the sender read 250.
+    ///
+    /// # Errors
+    /// Why the message is not ours.
+    fn accept(&self, accept: Accept) -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// Gives up what was staged for a message. Returns at once; what does not get through is
+    /// swept later.
+    fn discard(&self, id: MessageId);
+}
+
+/// One message that may be delivered, for one domain.
+#[derive(Clone, Debug)]
+pub struct Due {
+    /// The message.
+    pub message: Arc<Message>,
+    /// Which of its recipients to try: indices into `message.recipients`.
+    pub recipients: Vec<u32>,
+}
+
+/// Where a walk over a domain's deferred messages stands: moment and place of the last one seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DeferredCursor(pub Timestamp, pub u64);
+
+/// Why the outbox could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboxError {
+    /// This node does not lead any more; someone else delivers.
+    #[error("this node leads no longer")]
+    NotLeading,
+    /// The octets of a body are not there.
+    #[error("body piece {piece} of message {id} is missing")]
+    PieceMissing {
+        /// The message.
+        id: MessageId,
+        /// The log index that carried the piece.
+        piece: u64,
+    },
+    /// The store failed.
+    #[error("reading the spool failed: {0}")]
+    Storage(String),
+}
+
+/// Where messages go out. Only the leader's is ever used.
+pub trait Outbox: Send + Sync + 'static {
+    /// The policy in force; `None` while the cluster is not founded.
+    fn policy(&self) -> Option<Arc<Policy>>;
+
+    /// Every domain that has or had messages, with its figures, in order of name.
+    fn destinations(&self) -> Vec<(String, Destination)>;
+
+    /// One domain's figures.
+    fn destination(&self, domain: &str) -> Destination;
+
+    /// Returns a number above `seen` as soon as anything in the outbox has changed since that
+    /// number was returned. Start with 0.
+    fn changed_since(&self, seen: u64) -> impl Future<Output = u64> + Send;
+
+    /// Messages of a domain that wait and arrived after place `after`, in order of arrival, at
+    /// most `limit`. Start with 0.
+    fn waiting(
+        &self,
+        domain: &str,
+        after: u64,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Due>, OutboxError>> + Send;
+
+    /// Deferred messages of a domain behind the cursor and not due later than `until`, the
+    /// earliest due first, at most `limit`. A flush passes the largest `until` and skips those
+    /// whose last attempt is not before the flush.
+    fn deferred(
+        &self,
+        domain: &str,
+        after: Option<DeferredCursor>,
+        until: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<(DeferredCursor, Due)>, OutboxError>> + Send;
+
+    /// One piece of a message's body: `piece` is one of `message.body.pieces`.
+    fn piece(
+        &self,
+        id: MessageId,
+        piece: u64,
+    ) -> impl Future<Output = Result<Bytes, OutboxError>> + Send;
+
+    /// Records what became of deliveries. Returns once a majority has fsync'd it.
+    fn report(&self, report: Report) -> impl Future<Output = Result<(), OutboxError>> + Send;
+
+    /// Records that a primary went down or came back.
+    fn observe(
+        &self,
+        domain: &str,
+        reachability: Reachability,
+        at: Timestamp,
+    ) -> impl Future<Output = Result<(), OutboxError>> + Send;
+
+    /// For how much longer this node surely leads: no other node can lead before that has passed.
+    /// `None` when it does not lead. Asked before the final dot of each delivery.
+    fn lease(&self) -> Option<Duration>;
+}

@@ -1,0 +1,96 @@
+//! What `apply` may read, and what it may ask to be written.
+
+use std::sync::Arc;
+
+use crate::{Destination, Message, MessageId, Policy, Timestamp};
+
+/// What is known under a message's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// It is in the spool, at this place in the order of arrival.
+    Queued(u64),
+    /// It has left, at this moment.
+    Departed(Timestamp),
+}
+
+/// The pieces of a body that is still arriving.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Staged {
+    /// The log indices that carry them, in order.
+    pub pieces: Vec<u64>,
+    /// Octets so far.
+    pub size: u64,
+    /// When the last one was proposed.
+    pub touched_at: Timestamp,
+}
+
+/// The spool as `apply` reads it: its state after every earlier command.
+pub trait View {
+    /// Why a read can fail: the store's error.
+    type Error;
+
+    /// The policy in force; `None` before the cluster is founded.
+    fn policy(&self) -> Option<Arc<Policy>>;
+    /// A domain's figures; the default when nothing was ever queued there.
+    fn destination(&self, domain: &str) -> Destination;
+    /// Every domain that has figures.
+    fn domains(&self) -> Vec<String>;
+    /// What is known under an id.
+    fn known(&self, id: MessageId) -> Result<Option<Known>, Self::Error>;
+    /// The message at a place in the order of arrival.
+    fn message(&self, sequence: u64) -> Result<Option<Message>, Self::Error>;
+    /// The pieces staged under an id.
+    fn staged(&self, id: MessageId) -> Result<Option<Staged>, Self::Error>;
+    /// Stages last touched before a moment, at most `limit` of them.
+    fn stages_before(&self, at: Timestamp, limit: usize) -> Result<Vec<MessageId>, Self::Error>;
+    /// Ids of messages that left before a moment, the earliest first, at most `limit` of them.
+    fn departed_before(
+        &self,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(Timestamp, MessageId)>, Self::Error>;
+}
+
+/// One thing to write. All changes of one command are written in one batch, or none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The cluster has this name and this policy from now on.
+    Founded {
+        /// The cluster's name.
+        cluster: u128,
+        /// The policy file's text.
+        policy: String,
+    },
+    /// A message came, or its recipients moved on. Indices of the queue follow from the two.
+    Message {
+        /// As it was; `None` when it is new.
+        before: Option<Box<Message>>,
+        /// As it is; `None` when it has left.
+        after: Option<Box<Message>>,
+    },
+    /// What is known under an id; `None` forgets it.
+    Known {
+        /// The id.
+        id: MessageId,
+        /// As it was.
+        before: Option<Known>,
+        /// As it is.
+        after: Option<Known>,
+    },
+    /// The pieces staged under an id; `None` forgets them (and leaves the octets where they are).
+    Staged {
+        /// The id.
+        id: MessageId,
+        /// As it is.
+        after: Option<Staged>,
+    },
+    /// The octets that this log entry carried are not needed any more.
+    DropPiece(u64),
+    /// A domain's figures.
+    Destination {
+        /// The policy's domain.
+        domain: String,
+        /// As it is.
+        after: Destination,
+    },
+}

@@ -1,0 +1,158 @@
+//! Several daemons that found a cluster together.
+
+use std::{net::SocketAddr, path::Path, time::Duration};
+
+use tempfile::TempDir;
+
+use crate::{
+    Authority, Courier, Ctl, Daemon,
+    settings::{Place, Ports, Settings},
+    wait,
+};
+
+/// An election, on two cores that several clusters share, is over within this time.
+pub const ELECTION: Duration = Duration::from_secs(30);
+
+/// A cluster under test. Its files go when it is dropped.
+#[derive(Debug)]
+pub struct Cluster {
+    /// Its nodes; node `i` has the id `i + 1`.
+    pub nodes: Vec<Daemon>,
+    /// Who signed its certificates.
+    pub authority: Authority,
+    directory: TempDir,
+}
+
+impl Cluster {
+    /// Writes the files of `size` nodes; starts none.
+    ///
+    /// # Panics
+    /// When the temporary directory is not writable.
+    #[must_use]
+    pub fn prepare(size: u64, settings: &Settings) -> Self {
+        let directory = tempfile::Builder::new()
+            .prefix("layover-")
+            .tempdir()
+            .expect("the temporary directory is writable");
+        let authority = Authority::new(&directory.path().join("ca"));
+        let ports: Vec<(u64, Ports)> = (1..=size).map(|id| (id, Ports::free())).collect();
+        let members: Vec<(u64, SocketAddr)> = ports
+            .iter()
+            .map(|(id, ports)| (*id, ports.cluster.address()))
+            .collect();
+        let nodes = ports
+            .into_iter()
+            .map(|(id, ports)| {
+                let home = directory.path().join(format!("mx{id}"));
+                let text = settings.node_file(&Place {
+                    id,
+                    directory: &home,
+                    ports: &ports,
+                    members: &members,
+                    authority: &authority,
+                });
+                Daemon::prepare(id, &home, ports, &authority, &text, settings)
+            })
+            .collect();
+        Self {
+            nodes,
+            authority,
+            directory,
+        }
+    }
+    /// Starts `size` nodes and waits until all take mail.
+    #[must_use]
+    pub fn start(size: u64, settings: &Settings) -> Self {
+        let mut cluster = Self::prepare(size, settings);
+        for node in &mut cluster.nodes {
+            node.spawn();
+        }
+        for node in &mut cluster.nodes {
+            node.wait_ready();
+        }
+        cluster
+    }
+
+    /// Which node leads, once one does and a majority says so by being ready.
+    ///
+    /// # Panics
+    /// When none does within the time of an election.
+    #[must_use]
+    pub fn leader(&self) -> usize {
+        wait::within(ELECTION, || self.nodes.iter().position(Daemon::is_leader))
+            .expect("a leader is elected in time")
+    }
+
+    /// Some node that does not lead and runs.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn follower(&self) -> usize {
+        let leader = self.leader();
+        (0..self.nodes.len())
+            .find(|&place| place != leader && self.nodes.get(place).is_some_and(Daemon::is_running))
+            .expect("a cluster of several has followers")
+    }
+
+    /// The addresses at which the nodes take mail.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<SocketAddr> {
+        self.nodes.iter().map(Daemon::smtp).collect()
+    }
+
+    /// Sends to the nodes in turn.
+    #[must_use]
+    pub fn courier(&self) -> Courier {
+        Courier::new(&self.hosts())
+    }
+
+    /// The command line, told about every node.
+    #[must_use]
+    pub fn ctl(&self) -> Ctl {
+        let servers: Vec<SocketAddr> = self
+            .nodes
+            .iter()
+            .map(|node| node.ports.admin.address())
+            .collect();
+        Ctl::new(&servers)
+    }
+
+    /// Waits until every running node counts `expected` messages in the spool.
+    ///
+    /// # Panics
+    /// When that does not come about in time; the panic says what each counts.
+    #[track_caller]
+    pub fn wait_queued(&self, expected: u64, deadline: Duration) {
+        let counts = || -> Vec<Option<u64>> {
+            self.nodes
+                .iter()
+                .filter(|node| node.is_running())
+                .map(Daemon::queued)
+                .collect()
+        };
+        let reached = wait::within(deadline, || {
+            counts().iter().all(|&n| n == Some(expected)).then_some(())
+        });
+        assert!(
+            reached.is_some(),
+            "expected {expected} queued messages, found {:?}",
+            counts()
+        );
+    }
+
+    /// Where its files lie.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Lets it run on after the harness is gone, files included; returns the process ids.
+    pub fn leave_running(mut self) -> Vec<u32> {
+        self.directory.disable_cleanup(true);
+        self.nodes
+            .iter_mut()
+            .filter_map(Daemon::leave_running)
+            .collect()
+    }
+}

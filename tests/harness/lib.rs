@@ -1,0 +1,43 @@
+//! Real processes on free ports, clients that talk to them, and primaries that misbehave on cue.
+//!
+//! ```text
+//!   Courier ─▶ Sender ──SMTP──▶ Daemon × n (Cluster) ──SMTP──▶ Primary
+//!                                 ▲        ▲                      │
+//!                        layover ─┘        └─ /metrics, /readyz   ▼
+//!                          Ctl                http              Account: lost? changed? in order?
+//! ```
+//!
+//! Nothing here links the programs under test: they are started from the release directory and
+//! judged by what they do on the network, in their logs and with their exit code.
+
+pub mod account;
+pub mod binaries;
+pub mod certificates;
+pub mod cluster;
+pub mod courier;
+pub mod ctl;
+pub mod daemon;
+pub mod http;
+pub mod letter;
+pub mod logs;
+pub mod network;
+pub mod ports;
+pub mod primary;
+pub mod process;
+pub mod sender;
+pub mod settings;
+pub mod transcript;
+pub mod wait;
+
+pub use account::{Account, compare};
+pub use certificates::Authority;
+pub use cluster::Cluster;
+pub use courier::Courier;
+pub use ctl::Ctl;
+pub use daemon::Daemon;
+pub use letter::Letter;
+pub use ports::Port;
+pub use primary::{Cue, Primary, Received, Stage};
+pub use sender::{Reply, Sender};
+pub use settings::Settings;
+pub use wait::wait_until;

@@ -1,0 +1,80 @@
+//! How a primary is to misbehave.
+
+use std::{collections::BTreeMap, time::Duration};
+
+/// The points of a session at which something can go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Before the greeting.
+    Connect,
+    /// EHLO or HELO.
+    Ehlo,
+    /// MAIL.
+    Mail,
+    /// RCPT.
+    Recipient,
+    /// DATA.
+    Data,
+    /// The final dot, before the message is recorded.
+    Dot,
+    /// The message is recorded, its 250 not yet written.
+    AfterDot,
+}
+
+/// Standing orders of a primary; the default is to behave.
+#[derive(Clone, Debug, Default)]
+pub struct Cue {
+    /// Full reply lines by recipient, as `450 4.2.1 mailbox busy`; each time it is named.
+    pub recipients: BTreeMap<String, String>,
+    /// Full reply lines by stage, said instead of the usual reply, so many times.
+    pub replies: BTreeMap<Stage, (usize, String)>,
+    /// The connection breaks at this stage, so many times.
+    pub drops: BTreeMap<Stage, usize>,
+    /// A wait before the reply at this stage.
+    pub pauses: BTreeMap<Stage, Duration>,
+}
+
+impl Cue {
+    /// Says `reply` to a recipient until [`Self::forgive`].
+    pub fn refuse(&mut self, recipient: &str, reply: &str) {
+        self.recipients
+            .insert(recipient.to_owned(), reply.to_owned());
+    }
+
+    /// Takes mail for every recipient again.
+    pub fn forgive(&mut self) {
+        self.recipients.clear();
+    }
+
+    /// Says `reply` the next `times` at a stage.
+    pub fn answer(&mut self, stage: Stage, times: usize, reply: &str) {
+        self.replies.insert(stage, (times, reply.to_owned()));
+    }
+
+    /// Breaks the connection the next `times` at a stage.
+    pub fn hang_up(&mut self, stage: Stage, times: usize) {
+        self.drops.insert(stage, times);
+    }
+
+    /// Waits before each reply at a stage.
+    pub fn pause(&mut self, stage: Stage, time: Duration) {
+        self.pauses.insert(stage, time);
+    }
+
+    /// Whether the connection is to break now; counts it.
+    pub(super) fn take_drop(&mut self, stage: Stage) -> bool {
+        self.drops.get_mut(&stage).is_some_and(take_one)
+    }
+
+    /// The reply to say instead of the usual one; counts it.
+    pub(super) fn take_reply(&mut self, stage: Stage) -> Option<String> {
+        let (times, reply) = self.replies.get_mut(&stage)?;
+        take_one(times).then(|| reply.clone())
+    }
+}
+
+fn take_one(times: &mut usize) -> bool {
+    let left = *times > 0;
+    *times = times.saturating_sub(1);
+    left
+}

@@ -1,0 +1,203 @@
+//! One session of the stand-in primary.
+
+use std::{io, net::TcpStream, sync::Arc, thread, time::Instant};
+
+use super::{Received, Shared, Stage, lock};
+use crate::network::{Lines, Wire};
+
+/// The dialogue with one client.
+#[derive(Debug)]
+pub(super) struct Session {
+    shared: Arc<Shared>,
+    lines: Lines,
+    number: usize,
+    tls: bool,
+    from: Option<String>,
+    to: Vec<String>,
+}
+
+/// Whether to read on.
+enum Next {
+    Command,
+    Tls,
+    End,
+}
+
+impl Session {
+    pub(super) fn new(shared: Arc<Shared>, stream: TcpStream, number: usize) -> Self {
+        let lines = Lines::new(Wire::Plain(stream));
+        Self {
+            shared,
+            lines,
+            number,
+            tls: false,
+            from: None,
+            to: Vec::new(),
+        }
+    }
+
+    /// Talks until either side ends it.
+    pub(super) fn run(mut self) -> io::Result<()> {
+        self.lines.socket().set_nodelay(true)?;
+        self.answer(Stage::Connect, "220 primary.test ESMTP stand-in")?;
+        loop {
+            let line = self.lines.read_line()?;
+            let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+            match self.obey(&line)? {
+                Next::Command => {}
+                Next::Tls => self = self.upgraded()?,
+                Next::End => return Ok(()),
+            }
+        }
+    }
+
+    fn obey(&mut self, line: &str) -> io::Result<Next> {
+        let verb = line
+            .split([' ', ':'])
+            .next()
+            .unwrap_or_default()
+            .to_ascii_uppercase();
+        match verb.as_str() {
+            "EHLO" => {
+                let starttls = self.shared.tls.is_some() && !self.tls;
+                let extra = if starttls { "250-STARTTLS\r\n" } else { "" };
+                let offer = format!(
+                    "250-primary.test\r\n250-PIPELINING\r\n250-SIZE 104857600\r\n{extra}\
+                     250-ENHANCEDSTATUSCODES\r\n250 8BITMIME"
+                );
+                self.answer(Stage::Ehlo, &offer)?;
+            }
+            "HELO" => drop(self.answer(Stage::Ehlo, "250 primary.test")?),
+            "STARTTLS" if self.shared.tls.is_some() && !self.tls => {
+                self.lines.write(b"220 2.0.0 go ahead\r\n")?;
+                return Ok(Next::Tls);
+            }
+            "MAIL" => {
+                if self.answer(Stage::Mail, "250 2.1.0 ok")? {
+                    self.from = Some(path(line));
+                    self.to.clear();
+                }
+            }
+            "RCPT" => self.recipient(path(line))?,
+            "DATA" => self.data()?,
+            "RSET" => {
+                self.from = None;
+                self.to.clear();
+                self.lines.write(b"250 2.0.0 ok\r\n")?;
+            }
+            "NOOP" => self.lines.write(b"250 2.0.0 ok\r\n")?,
+            "QUIT" => {
+                self.lines.write(b"221 2.0.0 bye\r\n")?;
+                return Ok(Next::End);
+            }
+            _ => self.lines.write(b"500 5.5.1 what?\r\n")?,
+        }
+        Ok(Next::Command)
+    }
+
+    fn recipient(&mut self, to: String) -> io::Result<()> {
+        if self.from.is_none() {
+            return self.lines.write(b"503 5.5.1 MAIL first\r\n");
+        }
+        let refused = lock(&self.shared.cue).recipients.get(&to).cloned();
+        if let Some(reply) = refused {
+            return self.lines.write(format!("{reply}\r\n").as_bytes());
+        }
+        if self.answer(Stage::Recipient, "250 2.1.5 ok")? {
+            self.to.push(to);
+        }
+        Ok(())
+    }
+
+    fn data(&mut self) -> io::Result<()> {
+        if self.to.is_empty() {
+            return self.lines.write(b"554 5.5.1 no valid recipients\r\n");
+        }
+        if !self.answer(Stage::Data, "354 go ahead")? {
+            return Ok(());
+        }
+        let body = self.read_body()?;
+        let at = Instant::now();
+        // Looked at here: a refusal at the dot must leave no record.
+        if self.misbehaves(Stage::Dot)? {
+            return Ok(());
+        }
+        let from = self.from.take().unwrap_or_default();
+        let to = std::mem::take(&mut self.to);
+        let arrived = Received {
+            from,
+            to,
+            body,
+            session: self.number,
+            tls: self.tls,
+            at,
+        };
+        lock(&self.shared.received).push(arrived);
+        self.answer(Stage::AfterDot, "250 2.0.0 taken")?;
+        Ok(())
+    }
+
+    /// The body up to the final dot, un-stuffed.
+    fn read_body(&mut self) -> io::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let line = self.lines.read_line()?;
+            if line == b".\r\n" {
+                return Ok(body);
+            }
+            body.extend_from_slice(line.strip_prefix(b".").unwrap_or(&line));
+        }
+    }
+
+    /// Says the usual reply, unless the cue wants another; tells whether it was the usual one.
+    fn answer(&mut self, stage: Stage, usual: &str) -> io::Result<bool> {
+        if self.misbehaves(stage)? {
+            return Ok(false);
+        }
+        self.lines.write(format!("{usual}\r\n").as_bytes())?;
+        Ok(true)
+    }
+
+    fn misbehaves(&mut self, stage: Stage) -> io::Result<bool> {
+        let (pause, broken, reply) = {
+            let mut cue = lock(&self.shared.cue);
+            let pause = cue.pauses.get(&stage).copied();
+            (pause, cue.take_drop(stage), cue.take_reply(stage))
+        };
+        if let Some(pause) = pause {
+            thread::sleep(pause);
+        }
+        if broken {
+            self.lines.hang_up();
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        let Some(reply) = reply else { return Ok(false) };
+        self.lines.write(format!("{reply}\r\n").as_bytes())?;
+        if reply.starts_with("421") {
+            self.lines.hang_up();
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        Ok(true)
+    }
+
+    fn upgraded(self) -> io::Result<Self> {
+        let config = self.shared.tls.clone().ok_or(io::ErrorKind::Unsupported)?;
+        let wire = self.lines.into_wire().accept_tls(config)?;
+        Ok(Self {
+            lines: Lines::new(wire),
+            tls: true,
+            from: None,
+            to: Vec::new(),
+            ..self
+        })
+    }
+}
+
+/// What stands between the angle brackets. A quoted local part may have such brackets of its own,
+/// and no parameter has any.
+fn path(line: &str) -> String {
+    let inner = line
+        .split_once('<')
+        .and_then(|(_, rest)| rest.rsplit_once('>'));
+    inner.map_or_else(String::new, |(path, _)| path.to_owned())
+}

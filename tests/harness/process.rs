@@ -1,0 +1,100 @@
+//! What a process costs, from `/proc`.
+
+use std::{collections::BTreeSet, fs, time::Duration};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Clock ticks a second in `/proc/PID/stat`: 100 on every Linux that is not built specially.
+const TICKS_PER_SECOND: u64 = 100;
+
+/// Sends a signal to one process; one that is gone already is left in peace.
+pub fn signal(pid: u32, signal: Signal) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    if let Some(pid) = pid {
+        let _gone = kill_process(pid, signal);
+    }
+}
+
+/// Resident memory, in bytes.
+#[must_use]
+pub fn resident_bytes(pid: u32) -> Option<u64> {
+    field_kib(&format!("/proc/{pid}/status"), "VmRSS:")
+}
+
+/// The highest resident memory so far, in bytes.
+#[must_use]
+pub fn resident_bytes_max(pid: u32) -> Option<u64> {
+    field_kib(&format!("/proc/{pid}/status"), "VmHWM:")
+}
+
+/// Memory with shared pages divided among those who share them, in bytes.
+#[must_use]
+pub fn proportional_bytes(pid: u32) -> Option<u64> {
+    field_kib(&format!("/proc/{pid}/smaps_rollup"), "Pss:")
+}
+
+/// How many files and sockets a process holds open.
+#[must_use]
+pub fn open_files(pid: u32) -> Option<usize> {
+    Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count())
+}
+
+/// User and system time of a process and of all below it, those included that it has waited for.
+#[must_use]
+pub fn cpu_time(pid: u32) -> Duration {
+    let ticks: u64 = family(pid).into_iter().filter_map(ticks).sum();
+    Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND)
+}
+
+/// A process and all that descend from it.
+#[must_use]
+pub fn family(pid: u32) -> BTreeSet<u32> {
+    let parents: Vec<(u32, u32)> = fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter_map(|pid| Some((pid, parent(pid)?)))
+        .collect();
+    let mut found = BTreeSet::from([pid]);
+    loop {
+        let before = found.len();
+        for (child, parent) in &parents {
+            if found.contains(parent) {
+                found.insert(*child);
+            }
+        }
+        if found.len() == before {
+            return found;
+        }
+    }
+}
+
+/// The fields of `stat` behind the name, which is in parentheses and may hold anything.
+fn stat(pid: u32) -> Option<Vec<u64>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = text.rsplit_once(") ")?;
+    Some(
+        fields
+            .split_whitespace()
+            .map(|field| field.parse().unwrap_or(0))
+            .collect(),
+    )
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    stat(pid)?
+        .get(1)
+        .and_then(|&parent| u32::try_from(parent).ok())
+}
+
+/// utime, stime, cutime, cstime: fields 14 to 17 of proc(5), the first two of which are cut off.
+fn ticks(pid: u32) -> Option<u64> {
+    Some(stat(pid)?.get(11..15)?.iter().sum())
+}
+
+fn field_kib(file: &str, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(file).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib * 1024)
+}

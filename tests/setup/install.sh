@@ -1,0 +1,85 @@
+#!/bin/sh
+# Installs what is missing for: build (libclang), test (cargo-nextest, swaks, Python), bench
+# (Postfix), lint (cargo-deny). Packages come by apt where this user may install them; otherwise one
+# line says what to install. What is there already is left alone, and then nothing is asked of the
+# network.
+set -eu
+
+packages=""
+wanted() { packages="$packages $1"; }
+
+has_libclang() {
+    [ -n "${LIBCLANG_PATH:-}" ] && return 0
+    for file in /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* /usr/lib/libclang*.so* \
+        /usr/lib64/libclang*.so* /usr/local/lib/libclang*.so* /opt/homebrew/opt/llvm/lib/libclang.dylib \
+        /Library/Developer/CommandLineTools/usr/lib/libclang.dylib; do
+        [ -e "$file" ] && return 0
+    done
+    return 1
+}
+
+# A cargo subcommand goes where cargo itself lives, and is built away from the tree's target. One
+# that runs for a second is built without optimisation, which takes a third of the time.
+cargo_tool() {
+    command -v "$1" >/dev/null 2>&1 && return 0
+    [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/$1" ] && return 0
+    echo "setup: building $1 (once)"
+    scratch=$(mktemp -d)
+    # shellcheck disable=SC2086
+    CARGO_TARGET_DIR="$scratch" cargo install --quiet --locked ${2:-} "$1" || {
+        rm -rf "$scratch"
+        echo "setup: could not build $1: install it with 'cargo install --locked $1'" >&2
+        exit 1
+    }
+    rm -rf "$scratch"
+}
+
+for purpose in "$@"; do
+    case $purpose in
+    build)
+        has_libclang || wanted libclang-dev
+        command -v c++ >/dev/null 2>&1 || wanted g++
+        ;;
+    test)
+        command -v swaks >/dev/null 2>&1 || wanted swaks
+        command -v python3 >/dev/null 2>&1 || wanted python3
+        ;;
+    bench)
+        [ -x /usr/sbin/smtp-source ] || wanted postfix
+        ;;
+    esac
+done
+
+if [ -n "$packages" ]; then
+    root=""
+    if [ "$(id -u)" != 0 ]; then
+        root="sudo -n"
+        sudo -n true 2>/dev/null || root="none"
+    fi
+    if [ "$root" = none ] || ! command -v apt-get >/dev/null 2>&1; then
+        echo "setup: please install:$packages (names of Debian packages)" >&2
+        exit 1
+    fi
+    echo "setup: installing$packages"
+    # Postfix is wanted for its programs only: no main.cf, so that no mail service starts.
+    if command -v debconf-set-selections >/dev/null 2>&1; then
+        echo "postfix postfix/main_mailer_type select No configuration" | $root debconf-set-selections || true
+    fi
+    log=$(mktemp)
+    # shellcheck disable=SC2086
+    if ! { $root apt-get update && $root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y --no-install-recommends $packages; } >"$log" 2>&1; then
+        tail -n 20 "$log" >&2
+        rm -f "$log"
+        echo "setup: apt failed; please install:$packages" >&2
+        exit 1
+    fi
+    rm -f "$log"
+fi
+
+for purpose in "$@"; do
+    case $purpose in
+    test) cargo_tool cargo-nextest ;;
+    lint) cargo_tool cargo-deny --debug ;;
+    esac
+done
