@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _};
 
 use clap::ValueEnum;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 /// How a log line is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -15,14 +15,21 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// What is shown when `RUST_LOG` says nothing. What consensus does that an operator must know is
-/// told in our own words; openraft's are for its developers.
-const FILTER: &str = "info,openraft=error";
+/// Shown unless `RUST_LOG` names the target itself. What consensus does that an operator must know
+/// is told in our own words; openraft's are for its developers.
+const QUIETER: &str = "openraft=error";
 
 /// Starts logging. Called once.
 pub(crate) fn start(format: LogFormat) {
-    // A slip in RUST_LOG stops no mail.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(FILTER));
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one setting taken from the environment"
+    )]
+    let asked = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
+    // Whatever in RUST_LOG is no filter is passed over, so that a slip there stops no mail.
+    let filter = EnvFilter::builder()
+        .with_default_directive(LevelFilter::INFO.into())
+        .parse_lossy(format!("{QUIETER},{asked}"));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr);
