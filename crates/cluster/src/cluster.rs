@@ -168,18 +168,17 @@ impl Cluster {
         self.hand_over().await;
         self.0.stop.cancel();
         self.0.signals.accepting.send_replace(false);
-        if tokio::time::timeout(STOP_TIMEOUT, self.0.raft.shutdown())
-            .await
-            .is_err()
-        {
-            tracing::warn!("consensus did not stop in time");
-        }
         let mut tasks =
             std::mem::take(&mut *self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         let ended = async { while tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(STOP_TIMEOUT, ended).await.is_err() {
             tracing::warn!("some tasks of the cluster did not end in time");
             tasks.shutdown().await;
+        }
+        // Last, so that no peer's call finds consensus gone.
+        let stopped = tokio::time::timeout(STOP_TIMEOUT, self.0.raft.shutdown());
+        if stopped.await.is_err() {
+            tracing::warn!("consensus did not stop in time");
         }
     }
 

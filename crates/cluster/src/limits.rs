@@ -4,16 +4,18 @@ use std::time::Duration;
 
 /// A leader is heard from this often. Several of these fit into the shortest election timeout, so
 /// that one lost packet or one slow fsync elects nobody.
-pub(crate) const HEARTBEAT_MS: u64 = 200;
+pub(crate) const HEARTBEAT_MS: u64 = 150;
 
-/// A follower that has heard nothing for between these two stands for election. Ten times a wide
-/// area round trip (Raft paper section 5.6), and short enough for a sender to see a pause only.
-pub(crate) const ELECTION_MIN_MS: u64 = 800;
-/// See [`ELECTION_MIN_MS`].
-pub(crate) const ELECTION_MAX_MS: u64 = 1600;
+/// The lower end of the election timeout: several wide area round trips (Raft paper section 5.6).
+pub(crate) const ELECTION_MIN_MS: u64 = 500;
+/// The upper end of the election timeout, and the lease: a follower votes for nobody else while it
+/// has heard from the leader within it. One that has heard nothing for the lease and a timeout,
+/// 1.4 to 1.8 s, stands for election, so a sender sees the death of a leader as a pause.
+pub(crate) const ELECTION_MAX_MS: u64 = 900;
 
-/// Without a sign of the quorum for so long, the SMTP port is closed: two elections' worth.
-pub(crate) const QUORUM_SILENCE_MAX: Duration = Duration::from_millis(2 * ELECTION_MAX_MS);
+/// Without a sign of the quorum for so long, the SMTP port is closed: longer than an election that
+/// has to be held twice because votes were split.
+pub(crate) const QUORUM_SILENCE_MAX: Duration = Duration::from_millis(3500);
 
 /// Entries in one append request at most.
 pub(crate) const APPEND_ENTRIES_MAX: u64 = 512;
@@ -60,7 +62,7 @@ pub(crate) const PROPOSE_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// Octets of log entries kept in memory, so that replication and apply do not read them back from
 /// the disk.
-pub(crate) const LOG_CACHE_BYTES_MAX: usize = 32 << 20;
+pub(crate) const LOG_CACHE_BYTES_MAX: usize = 8 << 20;
 /// Jobs that wait for the log's writer.
 pub(crate) const LOG_JOBS_MAX: usize = 4096;
 /// Octets that go into one fsync.

@@ -116,7 +116,12 @@ fn assemble(
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     let (heard, last_heard) = watch::channel(Instant::now());
-    let served = Arc::new(Served::new(raft.clone(), peers.identity().clone(), heard));
+    let served = Arc::new(Served::new(
+        raft.clone(),
+        peers.identity().clone(),
+        heard,
+        stop.clone(),
+    ));
     tasks.spawn(serve_peers(port, served, stop.clone()));
 
     let nobody = Leadership {

@@ -56,9 +56,8 @@ pub(crate) async fn serve(
         .max_decoding_message_size(limits::PEER_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(limits::PEER_MESSAGE_BYTES_MAX);
     let incoming = TcpIncoming::from(server.listener).with_nodelay(Some(true));
-    // Not a graceful shutdown: peers keep their streams open for ever.
-    tokio::select! {
-        ended = builder.add_service(service).serve_with_incoming(incoming) => ended,
-        () = stop.cancelled() => Ok(()),
-    }
+    builder
+        .add_service(service)
+        .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
+        .await
 }

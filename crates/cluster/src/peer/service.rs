@@ -12,6 +12,7 @@ use openraft::{
     raft::{TransferLeaderRequest, VoteRequest},
 };
 use tokio::sync::{Mutex, Semaphore, watch};
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Identity, append, snapshot};
@@ -30,18 +31,25 @@ pub(crate) struct Served {
     heard: watch::Sender<Instant>,
     /// Octets that others have passed to this leader and that are not committed yet, in KiB.
     passed: Arc<Semaphore>,
+    stop: CancellationToken,
     /// One snapshot is received at a time: they share their place on the disk.
     receiving: Mutex<()>,
 }
 
 impl Served {
-    pub(crate) fn new(raft: Raft, identity: Identity, heard: watch::Sender<Instant>) -> Self {
+    pub(crate) fn new(
+        raft: Raft,
+        identity: Identity,
+        heard: watch::Sender<Instant>,
+        stop: CancellationToken,
+    ) -> Self {
         let passed = Arc::new(Semaphore::new(limits::PROPOSED_BYTES_MAX / 1024));
         Self {
             raft,
             identity,
             heard,
             passed,
+            stop,
             receiving: Mutex::new(()),
         }
     }
@@ -143,7 +151,9 @@ impl Peer for Served {
         request: Request<Streaming<pb::AppendRequest>>,
     ) -> Result<Response<Self::AppendStream>, Status> {
         self.check(&request)?;
-        let requests = understood(request.into_inner(), self.heard.clone());
+        // A leader keeps its stream open for ever, so it is this end that closes it at a shutdown.
+        let requests = understood(request.into_inner(), self.heard.clone())
+            .take_until(self.stop.clone().cancelled_owned());
         let answers = self.raft.stream_append(Box::pin(requests));
         let answers = answers.map(|answer| match answer {
             Ok(answer) => Ok(append::answer_to(answer)),
