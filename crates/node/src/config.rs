@@ -25,9 +25,9 @@ use cluster::{Founding, FreeSpace};
 use ipnet::IpNet;
 use spool::{Policy, Timestamp};
 
-/// Applied entries that stay in the log by default. At a thousand messages a second this is a
-/// minute; a member that lags further gets a snapshot.
-pub(crate) const LOG_KEEP_DEFAULT: u64 = 65_536;
+/// Applied entries that stay in the log by default. Delivered bodies stay on the disk
+/// as long as their entries; a member that lags further gets a snapshot.
+pub(crate) const LOG_KEEP_DEFAULT: u64 = 16_384;
 
 /// A node's configuration.
 #[derive(Clone, Debug)]

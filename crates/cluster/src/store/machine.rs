@@ -36,7 +36,7 @@ impl Machine {
 
 /// Applies entries in order and writes what they change, with their log ids, in as few batches as
 /// they allow.
-fn apply_entries(tables: &Tables, entries: Vec<Entry>) -> io::Result<Vec<Applied>> {
+pub(super) fn apply_entries(tables: &Tables, entries: Vec<Entry>) -> io::Result<Vec<Applied>> {
     let mut applied = Vec::with_capacity(entries.len());
     let mut pending = Pending::new(tables);
     let mut last: Option<LogId> = None;

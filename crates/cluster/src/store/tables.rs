@@ -283,6 +283,18 @@ impl Tables {
         Ok(departed)
     }
 
+    /// Every row of the present incarnation, without what is the incarnation's own.
+    #[cfg(test)]
+    pub(super) fn dump(&self) -> Vec<Row> {
+        let prefix = self.keys().incarnation();
+        let rows = self.scan(&prefix, &prefix);
+        rows.map(|row| {
+            row.map(|(key, value)| (key[prefix.len()..].into(), value))
+                .unwrap()
+        })
+        .collect()
+    }
+
     /// The octets that a log entry carried.
     pub(crate) fn piece(&self, index: u64) -> io::Result<Option<Vec<u8>>> {
         self.store.get(Column::Piece, keys::entry(index))

@@ -1,26 +1,33 @@
 use std::sync::Arc;
 
+use bytes::Bytes;
 use openraft::{
-    StorageError,
+    RaftLogReader as _, StorageError,
+    entry::{RaftEntry as _, RaftPayload as _},
+    storage::{IOFlushed, RaftLogStorage as _},
     testing::log::{StoreBuilder, Suite},
+    type_config::TypeConfigExt as _,
 };
 use prometheus_client::registry::Registry;
+use smtp::{BodyType, ForwardPath, Mailbox, ReversePath};
+use spool::{
+    Accept, Attempt, Client, Command, Digest, MessageId, Report, Stage, Timestamp, Verdict,
+};
 use tempfile::TempDir;
 
-use super::{LogStore, Machine, Tables, open};
-use crate::{metrics::Metrics, raft::Types};
+use super::{LogStore, Machine, Tables, machine, open, snapshot};
+use crate::{
+    metrics::Metrics,
+    raft::{Entry, LogId, Payload, Proposal, Types},
+};
 
 /// Opens a store in a directory of its own, as a node does.
 struct Builder;
 
 impl StoreBuilder<Types, LogStore, Machine, TempDir> for Builder {
     async fn build(&self) -> Result<(TempDir, LogStore, Machine), StorageError<Types>> {
-        let dir = tempfile::tempdir().unwrap();
-        let metrics = Arc::new(Metrics::register(&mut Registry::default()));
-        let store = Arc::new(open(dir.path(), metrics).unwrap());
-        let tables = Arc::new(Tables::open(Arc::clone(&store)).unwrap());
-        let log = LogStore::open(store).unwrap();
-        Ok((dir, log, Machine::new(tables)))
+        let opened = Opened::new();
+        Ok((opened.dir, opened.log, Machine::new(opened.tables)))
     }
 }
 
@@ -31,4 +38,274 @@ fn log_and_state_machine_pass_the_suite_of_openraft() {
         .build()
         .unwrap();
     runtime.block_on(Suite::test_all(Builder)).unwrap();
+}
+
+/// A node's store.
+struct Opened {
+    dir: TempDir,
+    tables: Arc<Tables>,
+    log: LogStore,
+}
+
+impl Opened {
+    fn new() -> Self {
+        Self::at(tempfile::tempdir().unwrap())
+    }
+
+    fn at(dir: TempDir) -> Self {
+        let metrics = Arc::new(Metrics::register(&mut Registry::default()));
+        let store = Arc::new(open(dir.path(), metrics).unwrap());
+        let tables = Arc::new(Tables::open(Arc::clone(&store)).unwrap());
+        let log = LogStore::open(store).unwrap();
+        Self { dir, tables, log }
+    }
+
+    /// Writes entries to the log and waits for the fsync.
+    async fn append(&mut self, entries: Vec<Entry>) {
+        let (done, flushed) = Types::oneshot();
+        self.log
+            .append(entries, IOFlushed::signal(done))
+            .await
+            .unwrap();
+        flushed.await.unwrap().unwrap();
+    }
+
+    /// Appends and applies.
+    async fn commit(&mut self, entries: Vec<Entry>) {
+        self.append(entries.clone()).await;
+        machine::apply_entries(&self.tables, entries).unwrap();
+    }
+
+    async fn read(&mut self, start: u64, end: u64) -> Vec<Entry> {
+        self.log.try_get_log_entries(start..end).await.unwrap()
+    }
+
+    /// Everything in the spool's tables, by sequence.
+    fn messages(&self) -> Vec<spool::Message> {
+        self.tables.messages(0, usize::MAX).unwrap()
+    }
+}
+
+fn log_id(index: u64) -> LogId {
+    LogId::new(1.into(), index)
+}
+
+fn entry(index: u64, command: Command) -> Entry {
+    Entry::new(log_id(index), Payload::normal(Proposal(command)))
+}
+
+fn stage(id: u128, number: u32, piece: &'static [u8]) -> Command {
+    let piece = Bytes::from_static(piece);
+    Command::Stage(Stage {
+        id: MessageId(id),
+        number,
+        at: Timestamp(1),
+        piece,
+    })
+}
+
+fn accept(id: u128, staged: u32, size: u64, tail: &'static [u8]) -> Command {
+    let mailbox = Mailbox {
+        local_part: "user".to_owned(),
+        domain: "example.com".to_owned(),
+    };
+    Command::Accept(Box::new(Accept {
+        id: MessageId(id),
+        received_at: Timestamp(2),
+        reverse_path: ReversePath::Null,
+        body_type: BodyType::EightBitMime,
+        recipients: vec![(ForwardPath::Mailbox(mailbox), "example.com".to_owned())],
+        staged,
+        tail: Bytes::from_static(tail),
+        size,
+        digest: Digest([7; 32]),
+        trace: Bytes::from_static(b"Received: from test\r\n"),
+        client: Client {
+            address: "[::1]:25".parse().unwrap(),
+            helo: "test".to_owned(),
+            tls: None,
+        },
+    }))
+}
+
+fn delivered(id: u128) -> Command {
+    let verdicts = vec![(0, Verdict::Delivered("250 ok".to_owned()))];
+    let attempts = vec![Attempt {
+        id: MessageId(id),
+        verdicts,
+    }];
+    Command::Report(Report {
+        at: Timestamp(3),
+        attempts,
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_come_back_whole_after_the_store_was_closed() {
+    let mut opened = Opened::new();
+    let entries = vec![
+        Entry::new_blank(log_id(1)),
+        entry(2, stage(9, 0, b"first ")),
+        entry(3, accept(9, 1, 10, b"last")),
+    ];
+    opened.append(entries.clone()).await;
+    let Opened { dir, tables, log } = opened;
+    drop((tables, log));
+    // The log's writer holds the store until it has seen that nobody uses it.
+    let mut reopened = loop {
+        let metrics = Arc::new(Metrics::register(&mut Registry::default()));
+        if open(dir.path(), metrics).is_ok() {
+            break Opened::at(dir);
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(reopened.read(1, 4).await, entries);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_message_keeps_its_pieces_until_the_log_is_purged_past_them() {
+    let mut opened = Opened::new();
+    opened
+        .commit(vec![
+            entry(1, stage(9, 0, b"first ")),
+            entry(2, accept(9, 1, 10, b"last")),
+            entry(3, accept(8, 0, 5, b"other")),
+            entry(4, delivered(9)),
+        ])
+        .await;
+    assert_eq!(opened.messages().len(), 1);
+    assert_eq!(
+        opened.tables.piece(1).unwrap().as_deref(),
+        Some(&b"first "[..])
+    );
+    opened.log.purge(log_id(1)).await.unwrap();
+    assert_eq!(opened.tables.piece(1).unwrap(), None);
+    assert_eq!(
+        opened.tables.piece(2).unwrap().as_deref(),
+        Some(&b"last"[..])
+    );
+    opened.log.purge(log_id(4)).await.unwrap();
+    assert_eq!(opened.tables.piece(2).unwrap(), None);
+    assert_eq!(
+        opened.tables.piece(3).unwrap().as_deref(),
+        Some(&b"other"[..])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cutting_off_a_repeated_proposal_leaves_the_body_of_the_first() {
+    let mut opened = Opened::new();
+    let first = entry(1, accept(9, 0, 4, b"body"));
+    opened
+        .append(vec![first.clone(), entry(2, accept(9, 0, 4, b"body"))])
+        .await;
+    opened.log.truncate_after(Some(log_id(1))).await.unwrap();
+    assert_eq!(opened.read(0, 9).await, vec![first]);
+    assert_eq!(
+        opened.tables.piece(1).unwrap().as_deref(),
+        Some(&b"body"[..])
+    );
+    assert_eq!(opened.tables.piece(2).unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_batch_and_many_come_to_the_same_state() {
+    let commands = || {
+        vec![
+            stage(9, 0, b"first "),
+            accept(9, 1, 10, b"last"),
+            accept(8, 0, 5, b"other"),
+            accept(8, 0, 5, b"other"),
+            delivered(9),
+            Command::Sweep {
+                at: Timestamp(10_000_000_000),
+            },
+            accept(7, 0, 0, b""),
+        ]
+    };
+    let entries = || -> Vec<Entry> {
+        (1..)
+            .zip(commands())
+            .map(|(index, command)| entry(index, command))
+            .collect()
+    };
+    let (mut whole, mut single) = (Opened::new(), Opened::new());
+    whole.commit(entries()).await;
+    for entry in entries() {
+        single.commit(vec![entry]).await;
+    }
+    assert_eq!(whole.messages(), single.messages());
+    assert_eq!(whole.tables.dump(), single.tables.dump());
+    assert_eq!(whole.tables.known(MessageId(9)).unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_brings_tables_and_bodies_and_drops_what_nothing_refers_to() {
+    let (mut from, mut to) = (Opened::new(), Opened::new());
+    from.commit(vec![
+        entry(1, stage(9, 0, b"first ")),
+        entry(2, accept(9, 1, 10, b"last")),
+        entry(3, accept(8, 0, 5, b"other")),
+        entry(4, delivered(8)),
+        entry(5, stage(6, 0, b"under way")),
+    ])
+    .await;
+    to.commit(vec![entry(1, accept(5, 0, 5, b"stale"))]).await;
+
+    let snapshot = snapshot::freeze(Arc::clone(&from.tables)).await.unwrap();
+    // What is written after the view was taken is not in it.
+    from.commit(vec![entry(6, accept(4, 0, 3, b"new"))]).await;
+    let received = snapshot
+        .snapshot
+        .received(Arc::clone(&to.tables))
+        .await
+        .unwrap();
+    assert_eq!(
+        to.messages().len(),
+        1,
+        "nothing changes before it is installed"
+    );
+    snapshot::install(&to.tables, &snapshot.meta, received).unwrap();
+
+    assert_eq!(to.tables.applied().unwrap(), Some(log_id(5)));
+    let ids: Vec<u128> = to.messages().iter().map(|message| message.id.0).collect();
+    assert_eq!(ids, [9]);
+    let pieces: Vec<_> = (1..=6)
+        .map(|index| to.tables.piece(index).unwrap())
+        .collect();
+    let expected: [Option<&[u8]>; 6] = [
+        Some(b"first "),
+        Some(b"last"),
+        None,
+        None,
+        Some(b"under way"),
+        None,
+    ];
+    assert_eq!(pieces, expected.map(|piece| piece.map(<[u8]>::to_vec)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_lost_a_record_is_not_installed() {
+    let (mut from, to) = (Opened::new(), Opened::new());
+    from.commit(vec![entry(1, accept(9, 0, 4, b"body"))]).await;
+    let snapshot = snapshot::freeze(Arc::clone(&from.tables)).await.unwrap();
+    let snapshot::SnapshotData::Outgoing(outgoing) = snapshot.snapshot else {
+        panic!("a frozen view is to be sent");
+    };
+    let mut chunks = outgoing.chunks();
+    let mut receiving = snapshot::Receiving::begin(Arc::clone(&to.tables)).unwrap();
+    let mut end = None;
+    while let Some(chunk) = chunks.recv().await {
+        use api::peer::v1::snapshot_chunk::Kind;
+        match chunk.unwrap().kind.unwrap() {
+            Kind::Records(mut records) => {
+                drop(records.records.pop());
+                receiving.add(records).unwrap();
+            }
+            Kind::End(last) => end = Some(last),
+            Kind::Header(_) => panic!("the header is the sender's"),
+        }
+    }
+    let refused = receiving.finish(&end.unwrap()).unwrap_err();
+    assert!(refused.to_string().contains("do not add up"), "{refused}");
 }

@@ -53,7 +53,7 @@ fn what_is_left_out_gets_the_documented_defaults() {
     assert_eq!(config.smtp.tls, None);
     assert_eq!(config.cluster.founding, Founding::Bootstrap);
     assert_eq!(config.cluster.advertise, "127.0.0.1:7400");
-    assert_eq!(config.cluster.log_keep, 65_536);
+    assert_eq!(config.cluster.log_keep, 16_384);
     assert_eq!(config.admin_listen, "127.0.0.1:7401".parse().unwrap());
     assert_eq!(config.http.listen, "127.0.0.1:7402".parse().unwrap());
     assert_eq!(config.http.trusted, config.http.metrics_trusted);
