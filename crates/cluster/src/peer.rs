@@ -3,6 +3,7 @@
 mod append;
 mod client;
 mod connect;
+mod contact;
 mod identity;
 mod server;
 mod service;

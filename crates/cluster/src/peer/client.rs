@@ -24,6 +24,7 @@ use tokio::time::timeout;
 use super::{
     append,
     connect::{PeerClient, Peers},
+    contact::{Contact, Contacts},
     snapshot,
 };
 use crate::{
@@ -40,11 +41,15 @@ type Snapshot = openraft::alias::SnapshotOf<Types, SnapshotData>;
 #[derive(Clone, Debug)]
 pub(crate) struct Network {
     peers: Peers,
+    contacts: Contacts,
 }
 
 impl Network {
-    pub(crate) const fn new(peers: Peers) -> Self {
-        Self { peers }
+    pub(crate) fn new(peers: Peers) -> Self {
+        Self {
+            peers,
+            contacts: Contacts::default(),
+        }
     }
 }
 
@@ -55,6 +60,7 @@ impl RaftNetworkFactory<Types> for Network {
         let client = self.peers.client(&member.address, Some(target));
         PeerLink {
             client: client.map_err(|error| error.to_string()),
+            contact: self.contacts.with(target, &member.address),
         }
     }
 }
@@ -63,6 +69,7 @@ impl RaftNetworkFactory<Types> for Network {
 pub(crate) struct PeerLink {
     /// Or why the member's address can not be used.
     client: Result<PeerClient, String>,
+    contact: Contact,
 }
 
 impl PeerLink {
@@ -148,8 +155,11 @@ impl RaftNetworkV2<Types> for PeerLink {
                 sent.fetch_add(1, Ordering::Relaxed);
                 append::request_to(request)
             });
-            let answers = in_time(limits::PEER_REPLY_TIMEOUT, client.append(requests)).await?;
+            let answers = in_time(limits::PEER_REPLY_TIMEOUT, client.append(requests))
+                .await
+                .inspect_err(|error| self.contact.failed(error))?;
             let watched = Watched {
+                contact: self.contact.clone(),
                 answers,
                 unanswered,
             };
@@ -227,12 +237,22 @@ impl RaftNetworkV2<Types> for PeerLink {
 /// Answers to appends, given up when the peer stays silent although some are due. An idle stream
 /// may be silent for ever.
 struct Watched {
+    contact: Contact,
     answers: tonic::Streaming<api::peer::v1::AppendResponse>,
     unanswered: Arc<AtomicU64>,
 }
 
 impl Watched {
     async fn next(&mut self) -> Option<Result<StreamAppendResult<Types>, RPCError<Types>>> {
+        let answer = self.next_in_time().await?;
+        match &answer {
+            Ok(_) => self.contact.answered(),
+            Err(error) => self.contact.failed(error),
+        }
+        Some(answer)
+    }
+
+    async fn next_in_time(&mut self) -> Option<Result<StreamAppendResult<Types>, RPCError<Types>>> {
         loop {
             let waited_for = self.unanswered.load(Ordering::Relaxed) > 0;
             match timeout(limits::APPEND_REPLY_TIMEOUT, self.answers.next()).await {
