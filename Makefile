@@ -6,6 +6,10 @@
 CARGO ?= cargo
 SETUP := sh tests/setup/install.sh
 BUILD := $(CARGO) build --release --locked --workspace
+# `cargo run` would select one package and compile its dependencies again with fewer features; so
+# what was built is run from where cargo says that it lies.
+PROGRAMS = "$$($(CARGO) metadata --format-version 1 --no-deps --offline \
+	| sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/release"
 
 .PHONY: all build demo test bench lint deny docs setup help
 
@@ -27,7 +31,7 @@ build: setup
 	$(BUILD)
 
 demo: build
-	@$(CARGO) run --release --locked --quiet --bin demo -- $(if $(filter-out 0,$(KEEP)),--keep)
+	@$(PROGRAMS)/demo $(if $(filter-out 0,$(KEEP)),--keep)
 
 test:
 	@$(SETUP) build test
@@ -37,7 +41,7 @@ test:
 bench:
 	@$(SETUP) build bench
 	$(BUILD)
-	@$(CARGO) run --release --locked --quiet --bin bench -- $(BENCH)
+	@$(PROGRAMS)/bench $(BENCH)
 
 lint:
 	@$(SETUP) build lint

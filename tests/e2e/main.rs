@@ -3,12 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
 
 mod clients;
+mod crashes;
 mod dev;
 mod dialogues;
+mod disk;
 mod failures;
+mod founding;
+mod handover;
 mod operator;
 mod primaries;
 mod replication;
 mod scene;
 mod single;
+mod snapshots;
 mod startup;

@@ -135,9 +135,7 @@ fn a_421_is_a_reason_to_wait_and_not_to_bounce() {
         scene::send_all(&cluster, &letters);
         let account = all_arrive(&cluster, &primary, &letters);
         assert_eq!(account.repeated, Vec::<usize>::new(), "{stage:?}");
-        if stage == Stage::Connect {
-            assert_eq!(account.out_of_order, Vec::<usize>::new());
-        }
+        assert_eq!(account.out_of_order, Vec::<usize>::new(), "{stage:?}");
     }
 }
 

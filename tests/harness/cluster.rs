@@ -136,9 +136,17 @@ impl Cluster {
         });
         assert!(
             reached.is_some(),
-            "expected {expected} queued messages, found {:?}",
-            counts()
+            "expected {expected} queued messages, found {:?}; applied up to {:?}, last log {:?}",
+            counts(),
+            self.figures("layover_raft_last_applied_index"),
+            self.figures("layover_raft_last_log_index"),
         );
+    }
+
+    /// A metric of every running node.
+    fn figures(&self, name: &str) -> Vec<Option<f64>> {
+        let running = self.nodes.iter().filter(|node| node.is_running());
+        running.map(|node| node.metric(name, &[])).collect()
     }
 
     /// Where its files lie.

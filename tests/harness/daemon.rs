@@ -23,6 +23,9 @@ const START: Duration = Duration::from_secs(30);
 /// INTERFACE: on SIGTERM a node exits within 30 s.
 const STOP: Duration = Duration::from_secs(35);
 
+/// A node that is about to end by itself has ended after this time.
+const A_MOMENT: Duration = Duration::from_secs(3);
+
 /// A node: its files, its ports, and its process while it runs.
 ///
 /// Dropping it kills the process and fails the test when the log has lines at level ERROR that
@@ -171,6 +174,14 @@ impl Daemon {
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.child.is_some()
+    }
+
+    /// Whether the process was started and has ended by itself, or does so within a moment.
+    pub fn has_ended(&mut self) -> bool {
+        let child = self.child.as_mut();
+        child.is_some_and(|child| {
+            wait::within(A_MOMENT, || child.try_wait().ok().flatten()).is_some()
+        })
     }
 
     /// Whether it says that it can take mail.

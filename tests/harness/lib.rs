@@ -26,6 +26,7 @@ pub mod primary;
 pub mod process;
 pub mod sender;
 pub mod settings;
+pub mod small_disk;
 pub mod transcript;
 pub mod wait;
 
@@ -40,4 +41,5 @@ pub use ports::Port;
 pub use primary::{Cue, Primary, Received, Stage};
 pub use sender::{Reply, Sender};
 pub use settings::Settings;
+pub use small_disk::SmallDisk;
 pub use wait::wait_until;

@@ -185,7 +185,10 @@ impl Sender {
         for command in commands {
             let reply = self.command(&command)?;
             if !reply.is_positive() {
-                self.command("RSET")?;
+                // Behind a 421 the server hangs up (RFC 5321 section 3.8).
+                if reply.code != 421 {
+                    self.command("RSET")?;
+                }
                 return Ok(reply);
             }
         }

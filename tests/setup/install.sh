@@ -8,27 +8,41 @@ set -eu
 packages=""
 wanted() { packages="$packages $1"; }
 
-has_libclang() {
-    [ -n "${LIBCLANG_PATH:-}" ] && return 0
-    for file in /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* /usr/lib/libclang*.so* \
-        /usr/lib64/libclang*.so* /usr/local/lib/libclang*.so* /opt/homebrew/opt/llvm/lib/libclang.dylib \
-        /Library/Developer/CommandLineTools/usr/lib/libclang.dylib; do
-        [ -e "$file" ] && return 0
+has_file() {
+    for file in "$@"; do
+        case $file in
+        # The C++ library, which comes with other packages and is of no use here.
+        *libclang-cpp*) ;;
+        *) [ -e "$file" ] && return 0 ;;
+        esac
     done
     return 1
 }
 
+# The library, and the headers that belong to it: without stddef.h it can not read RocksDB's.
+has_libclang() {
+    [ -n "${LIBCLANG_PATH:-}" ] && return 0
+    has_file /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* /usr/lib/libclang*.so* \
+        /usr/lib64/libclang*.so* /usr/local/lib/libclang*.so* \
+        /opt/homebrew/opt/llvm/lib/libclang.dylib \
+        /Library/Developer/CommandLineTools/usr/lib/libclang.dylib &&
+        has_file /usr/lib/llvm-*/lib/clang/*/include/stddef.h /usr/lib*/clang/*/include/stddef.h \
+            /usr/local/lib/clang/*/include/stddef.h /opt/homebrew/opt/llvm/lib/clang/*/include/stddef.h \
+            /Library/Developer/CommandLineTools/usr/lib/clang/*/include/stddef.h
+}
+
 # A cargo subcommand goes where cargo itself lives, and is built away from the tree's target. One
-# that runs for a second is built without optimisation, which takes a third of the time.
+# that runs for a second is built without optimisation, which takes a third of the time. The version
+# is one that this tree's Rust compiles; any other that is there already will do.
 cargo_tool() {
     command -v "$1" >/dev/null 2>&1 && return 0
     [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/$1" ] && return 0
     echo "setup: building $1 (once)"
     scratch=$(mktemp -d)
     # shellcheck disable=SC2086
-    CARGO_TARGET_DIR="$scratch" cargo install --quiet --locked ${2:-} "$1" || {
+    CARGO_TARGET_DIR="$scratch" cargo install --quiet --locked ${3:-} "$1@$2" || {
         rm -rf "$scratch"
-        echo "setup: could not build $1: install it with 'cargo install --locked $1'" >&2
+        echo "setup: could not build $1: install it with 'cargo install --locked $1@$2'" >&2
         exit 1
     }
     rm -rf "$scratch"
@@ -67,7 +81,8 @@ if [ -n "$packages" ]; then
     fi
     log=$(mktemp)
     # shellcheck disable=SC2086
-    if ! { $root apt-get update && $root env DEBIAN_FRONTEND=noninteractive \
+    # A source that can not be reached is no reason to give up: the others may have what is wanted.
+    if ! { { $root apt-get update || true; } && $root env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y --no-install-recommends $packages; } >"$log" 2>&1; then
         tail -n 20 "$log" >&2
         rm -f "$log"
@@ -79,7 +94,7 @@ fi
 
 for purpose in "$@"; do
     case $purpose in
-    test) cargo_tool cargo-nextest ;;
-    lint) cargo_tool cargo-deny --debug ;;
+    test) cargo_tool cargo-nextest 0.9.143 ;;
+    lint) cargo_tool cargo-deny 0.20.2 --debug ;;
     esac
 done

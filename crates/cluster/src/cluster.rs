@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use openraft::Instant as _;
 use spool::{Clock, Destination, MessageId, Policy};
 use tokio::{
     sync::{mpsc, watch},
@@ -26,7 +27,7 @@ use crate::{
     propose::Proposer,
     raft::{self, Raft},
     status::Leadership,
-    store::{Store, Tables},
+    store::{LogWriter, Store, Tables},
 };
 
 /// A running node's share of the spool. Cheap to clone; every clone is the same node.
@@ -48,6 +49,7 @@ pub(crate) struct Running {
     pub(crate) discards: mpsc::Sender<MessageId>,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: Mutex<JoinSet<()>>,
+    pub(crate) log_writer: Mutex<Option<LogWriter>>,
 }
 
 impl fmt::Debug for Cluster {
@@ -116,6 +118,8 @@ impl Space {
 
 /// How long leadership may take to pass to another node at shutdown.
 const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(3);
+/// Leadership goes to a voter that has answered within this.
+const HAND_OVER_SILENCE_MAX: Duration = Duration::from_secs(1);
 /// How long each of the other steps of a shutdown may take.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -180,6 +184,16 @@ impl Cluster {
         if stopped.await.is_err() {
             tracing::warn!("consensus did not stop in time");
         }
+        let writer = self
+            .0
+            .log_writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let ended = tokio::task::spawn_blocking(move || drop(writer));
+        if tokio::time::timeout(STOP_TIMEOUT, ended).await.is_err() {
+            tracing::warn!("the log's writer did not end in time");
+        }
     }
 
     /// Gives leadership to the voter whose log is the longest, so that the others need not wait for
@@ -191,9 +205,14 @@ impl Cluster {
         }
         let voters: Vec<u64> = metrics.membership_config.voter_ids().collect();
         let replication = metrics.replication.unwrap_or_default();
+        let heartbeat = metrics.heartbeat.unwrap_or_default();
+        let answers = |id: &u64| {
+            let acked = heartbeat.get(id).copied().flatten();
+            acked.is_some_and(|acked| acked.elapsed() < HAND_OVER_SILENCE_MAX)
+        };
         let best = replication
             .iter()
-            .filter(|(id, _)| **id != self.0.config.node_id && voters.contains(id))
+            .filter(|(id, _)| **id != self.0.config.node_id && voters.contains(id) && answers(id))
             .max_by_key(|(_, matched)| **matched);
         let Some((to, _)) = best else { return };
         tracing::info!(to, "handing leadership over");

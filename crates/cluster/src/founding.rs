@@ -88,15 +88,24 @@ pub(crate) async fn ask_around(config: &Config, peers: &Peers) -> Result<(), Sta
                 _ => None,
             }
         });
-    let complaints = futures::future::join_all(asked).await;
-    match complaints.into_iter().flatten().next() {
-        None => Ok(()),
-        Some((id, address, words)) => Err(StartError(format!(
-            "data_dir {} belongs to cluster {ours:032x}, but node {id} at {address} does not: \
-             {words}; use the data directory that belongs to this cluster",
-            config.data_dir.display()
-        ))),
+    let complaints: Vec<_> = futures::future::join_all(asked)
+        .await
+        .into_iter()
+        .flatten()
+        .collect();
+    let Some((id, address, words)) = complaints.first() else {
+        return Ok(());
+    };
+    // One node with foreign data must not keep the others from starting.
+    if complaints.len() * 2 <= members.len() {
+        tracing::warn!(member = id, %address, reason = %words, "member is of another cluster");
+        return Ok(());
     }
+    Err(StartError(format!(
+        "data_dir {} belongs to cluster {ours:032x}, but node {id} at {address} does not: \
+         {words}; use the data directory that belongs to this cluster",
+        config.data_dir.display()
+    )))
 }
 
 /// Founds the cluster, if it has not been founded. All founding members do this with the same

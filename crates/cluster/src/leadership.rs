@@ -27,7 +27,7 @@ pub(crate) struct Signals {
 pub(crate) struct Sources {
     pub(crate) raft: RaftMetricsWatch,
     /// When a leader was last heard from.
-    pub(crate) heard: watch::Receiver<Instant>,
+    pub(crate) heard: watch::Receiver<Option<Instant>>,
     pub(crate) tables: Arc<Tables>,
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -112,13 +112,20 @@ fn leadership(state: &RaftMetrics) -> Leadership {
     }
 }
 
+/// Whether there was a sign of the quorum lately: for a leader its followers' acknowledgements, for
+/// a follower its leader's appends. While a new leader is elected, the signs of the last one count,
+/// so that an election or a hand-over closes no port.
 fn has_quorum(sources: &Sources, state: &RaftMetrics) -> bool {
-    if state.state == ServerState::Leader {
-        if is_sole_voter(state) {
-            return true;
-        }
-        let acked = state.last_quorum_acked;
-        return acked.is_some_and(|acked| acked.elapsed() < limits::QUORUM_SILENCE_MAX);
-    }
-    state.current_leader.is_some() && sources.heard.borrow().elapsed() < limits::QUORUM_SILENCE_MAX
+    let heard = sources.heard.borrow().map(|heard| heard.elapsed());
+    let sign = if state.state != ServerState::Leader {
+        heard
+    } else if is_sole_voter(state) {
+        return true;
+    } else {
+        state
+            .last_quorum_acked
+            .map(|acked| acked.elapsed())
+            .or(heard)
+    };
+    sign.is_some_and(|age| age < limits::QUORUM_SILENCE_MAX)
 }

@@ -101,6 +101,9 @@ pub(crate) fn config(log_keep: u64) -> Result<Arc<openraft::Config>, openraft::C
         replication_lag_threshold: u64::MAX,
         purge_batch_size: (log_keep / 4).max(1),
         enable_pre_vote: Some(true),
+        // A leader sends entries before its own fsync. One that came back to lead in the same term
+        // could write other entries under log ids that its followers already have.
+        enable_leader_restore: Some(false),
         ..openraft::Config::default()
     };
     config.validate().map(Arc::new)

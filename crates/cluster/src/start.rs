@@ -1,9 +1,6 @@
 //! Starting a node.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Instant,
-};
+use std::sync::{Arc, Mutex};
 
 use spool::{Clock, Policy};
 use tokio::{
@@ -23,7 +20,7 @@ use crate::{
     propose::Proposer,
     raft::{self, Raft},
     status::Leadership,
-    store::{self, LogStore, Machine, Store, Tables},
+    store::{self, LogStore, LogWriter, Machine, Store, Tables},
 };
 
 /// The node could not start: one line that says what is wrong and what would be right.
@@ -36,11 +33,13 @@ fn failed<E: std::fmt::Display>(what: impl std::fmt::Display) -> impl FnOnce(E) 
     move |error| StartError(format!("{what}: {error}"))
 }
 
-/// The opened data directory.
+/// The opened data directory. The writer comes last: it ends when the log is dropped, and dropping
+/// it waits for that.
 struct Opened {
     store: Arc<Store>,
-    log: LogStore,
     tables: Arc<Tables>,
+    log: LogStore,
+    log_writer: LogWriter,
 }
 
 impl Cluster {
@@ -85,8 +84,13 @@ async fn open_store(config: &Config, metrics: Arc<Metrics>) -> Result<Opened, St
     let open = move || {
         let store = Arc::new(store::open(&path, metrics)?);
         let tables = Arc::new(Tables::open(Arc::clone(&store))?);
-        let log = LogStore::open(Arc::clone(&store))?;
-        Ok::<_, std::io::Error>(Opened { store, log, tables })
+        let (log, log_writer) = LogStore::open(Arc::clone(&store))?;
+        Ok::<_, std::io::Error>(Opened {
+            store,
+            tables,
+            log,
+            log_writer,
+        })
     };
     let opened = tokio::task::spawn_blocking(open)
         .await
@@ -115,7 +119,7 @@ fn assemble(
 ) -> Running {
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
-    let (heard, last_heard) = watch::channel(Instant::now());
+    let (heard, last_heard) = watch::channel(None);
     let served = Arc::new(Served::new(
         raft.clone(),
         peers.identity().clone(),
@@ -186,6 +190,7 @@ fn assemble(
         discards,
         stop,
         tasks: Mutex::new(tasks),
+        log_writer: Mutex::new(Some(opened.log_writer)),
     }
 }
 

@@ -28,6 +28,7 @@ pub(crate) use machine::Machine;
 pub(crate) use open::{Store, open};
 pub(crate) use snapshot::{Receiving, SnapshotData};
 pub(crate) use tables::Tables;
+pub(crate) use writer::LogWriter;
 
 #[cfg(test)]
 mod tests;

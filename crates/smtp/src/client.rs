@@ -81,7 +81,8 @@ pub enum Failure {
     /// The server does not want to talk: its greeting, or its reply to EHLO and HELO.
     #[error("the server refused the session: {0}")]
     Refused(Reply),
-    /// 421: the server goes away (RFC 5321 section 3.8).
+    /// 421: the server goes away, and has taken nothing that it had not taken before
+    /// (RFC 5321 section 3.8).
     #[error("the server closed the session: {0}")]
     Closing(Reply),
     /// TLS is required and not offered.

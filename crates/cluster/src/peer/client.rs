@@ -149,6 +149,13 @@ impl RaftNetworkV2<Types> for PeerLink {
     {
         Box::pin(async move {
             let mut client = self.client()?;
+            // openraft waits after errors by holding back the first request, so it comes before
+            // the connection: a peer that is gone would be tried without a pause.
+            let mut input = input;
+            let Some(first) = input.next().await else {
+                return Ok(futures::stream::empty().boxed());
+            };
+            let input = futures::stream::iter([first]).chain(input);
             let unanswered = Arc::new(AtomicU64::new(0));
             let sent = Arc::clone(&unanswered);
             let requests = input.map(move |request| {

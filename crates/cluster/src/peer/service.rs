@@ -27,8 +27,8 @@ use crate::{
 pub(crate) struct Served {
     raft: Raft,
     identity: Identity,
-    /// When a leader was last heard from.
-    heard: watch::Sender<Instant>,
+    /// When a leader was last heard from since the start.
+    heard: watch::Sender<Option<Instant>>,
     /// Octets that others have passed to this leader and that are not committed yet, in KiB.
     passed: Arc<Semaphore>,
     stop: CancellationToken,
@@ -40,7 +40,7 @@ impl Served {
     pub(crate) fn new(
         raft: Raft,
         identity: Identity,
-        heard: watch::Sender<Instant>,
+        heard: watch::Sender<Option<Instant>>,
         stop: CancellationToken,
     ) -> Self {
         let passed = Arc::new(Semaphore::new(limits::PROPOSED_BYTES_MAX / 1024));
@@ -127,14 +127,14 @@ fn vote_response_to(response: &openraft::raft::VoteResponse<Types>) -> pb::VoteR
 /// The requests of a stream up to the first that makes no sense, each noted as a sign of life.
 fn understood(
     requests: Streaming<pb::AppendRequest>,
-    heard: watch::Sender<Instant>,
+    heard: watch::Sender<Option<Instant>>,
 ) -> impl Stream<Item = openraft::raft::AppendEntriesRequest<Types>> + Send + 'static {
     let requests = requests.map(move |request| {
         let request = request.ok().filter(|request| request.group == GROUP)?;
         let request = append::request_from(request)
             .inspect_err(|error| tracing::error!(%error, "an append makes no sense"))
             .ok()?;
-        heard.send_replace(Instant::now());
+        heard.send_replace(Some(Instant::now()));
         Some(request)
     });
     requests

@@ -20,7 +20,7 @@ use super::{
     cache::LogCache,
     keys,
     open::{Column, Store},
-    writer::{self, Job},
+    writer::{self, Job, LogWriter},
 };
 use crate::{
     codec,
@@ -49,10 +49,7 @@ struct Ends {
 
 impl LogStore {
     /// Reads where the log stands and starts its writer.
-    pub(crate) fn open(store: Arc<Store>) -> io::Result<Self> {
-        let cache = Arc::new(Mutex::new(LogCache::default()));
-        let (jobs, queue) = mpsc::channel(LOG_JOBS_MAX);
-        writer::spawn(Arc::clone(&store), Arc::clone(&cache), queue)?;
+    pub(crate) fn open(store: Arc<Store>) -> io::Result<(Self, LogWriter)> {
         let vote = store.get(Column::Raft, keys::raft(writer::VOTE))?;
         let vote = vote
             .map(|octets| codec::vote_from(Some(codec::decode(octets.as_slice(), "vote")?)))
@@ -74,12 +71,16 @@ impl LogStore {
             purged,
             last,
         }));
-        Ok(Self {
+        let cache = Arc::new(Mutex::new(LogCache::default()));
+        let (jobs, queue) = mpsc::channel(LOG_JOBS_MAX);
+        let writer = writer::spawn(Arc::clone(&store), Arc::clone(&cache), queue)?;
+        let log = Self {
             store,
             cache,
             ends,
             jobs,
-        })
+        };
+        Ok((log, writer))
     }
 
     fn ends(&self) -> MutexGuard<'_, Ends> {

@@ -15,7 +15,7 @@ use spool::{
 };
 use tempfile::TempDir;
 
-use super::{LogStore, Machine, Tables, machine, open, snapshot};
+use super::{LogStore, LogWriter, Machine, Tables, machine, open, snapshot};
 use crate::{
     metrics::Metrics,
     raft::{Entry, LogId, Payload, Proposal, Types},
@@ -24,10 +24,13 @@ use crate::{
 /// Opens a store in a directory of its own, as a node does.
 struct Builder;
 
-impl StoreBuilder<Types, LogStore, Machine, TempDir> for Builder {
-    async fn build(&self) -> Result<(TempDir, LogStore, Machine), StorageError<Types>> {
+impl StoreBuilder<Types, LogStore, Machine, (LogWriter, TempDir)> for Builder {
+    async fn build(
+        &self,
+    ) -> Result<((LogWriter, TempDir), LogStore, Machine), StorageError<Types>> {
         let opened = Opened::new();
-        Ok((opened.dir, opened.log, Machine::new(opened.tables)))
+        let guard = (opened.writer, opened.dir);
+        Ok((guard, opened.log, Machine::new(opened.tables)))
     }
 }
 
@@ -42,9 +45,10 @@ fn log_and_state_machine_pass_the_suite_of_openraft() {
 
 /// A node's store.
 struct Opened {
-    dir: TempDir,
     tables: Arc<Tables>,
     log: LogStore,
+    writer: LogWriter,
+    dir: TempDir,
 }
 
 impl Opened {
@@ -56,8 +60,13 @@ impl Opened {
         let metrics = Arc::new(Metrics::register(&mut Registry::default()));
         let store = Arc::new(open(dir.path(), metrics).unwrap());
         let tables = Arc::new(Tables::open(Arc::clone(&store)).unwrap());
-        let log = LogStore::open(store).unwrap();
-        Self { dir, tables, log }
+        let (log, writer) = LogStore::open(store).unwrap();
+        Self {
+            tables,
+            log,
+            writer,
+            dir,
+        }
     }
 
     /// Writes entries to the log and waits for the fsync.
@@ -149,16 +158,14 @@ async fn entries_come_back_whole_after_the_store_was_closed() {
         entry(3, accept(9, 1, 10, b"last")),
     ];
     opened.append(entries.clone()).await;
-    let Opened { dir, tables, log } = opened;
-    drop((tables, log));
-    // The log's writer holds the store until it has seen that nobody uses it.
-    let mut reopened = loop {
-        let metrics = Arc::new(Metrics::register(&mut Registry::default()));
-        if open(dir.path(), metrics).is_ok() {
-            break Opened::at(dir);
-        }
-        tokio::task::yield_now().await;
-    };
+    let Opened {
+        tables,
+        log,
+        writer,
+        dir,
+    } = opened;
+    drop((tables, log, writer));
+    let mut reopened = Opened::at(dir);
     assert_eq!(reopened.read(1, 4).await, entries);
 }
 

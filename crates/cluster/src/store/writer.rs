@@ -257,15 +257,27 @@ fn refuse_all(jobs: &mut mpsc::Receiver<Job>, error: &io::Error) {
     }
 }
 
-/// Starts the writer. It ends when the last sender is dropped, after everything given to it is
-/// written; nobody waits for it, since whoever relies on a write waits for that write.
+/// The writer's thread. Dropping this waits until it has ended, which it does when the last sender
+/// is gone and everything is written: the process must not end while it closes the database.
+#[derive(Debug)]
+pub(crate) struct LogWriter(Option<std::thread::JoinHandle<()>>);
+
+impl Drop for LogWriter {
+    fn drop(&mut self) {
+        if self.0.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the log's writer has panicked");
+        }
+    }
+}
+
+/// Starts the writer.
 pub(super) fn spawn(
     store: Arc<Store>,
     cache: Arc<std::sync::Mutex<LogCache>>,
     jobs: mpsc::Receiver<Job>,
-) -> io::Result<()> {
-    std::thread::Builder::new()
+) -> io::Result<LogWriter> {
+    let thread = std::thread::Builder::new()
         .name("log-writer".to_owned())
-        .spawn(move || write_jobs(&store, &cache, jobs))
-        .map(drop)
+        .spawn(move || write_jobs(&store, &cache, jobs))?;
+    Ok(LogWriter(Some(thread)))
 }

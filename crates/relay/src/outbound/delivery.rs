@@ -1,7 +1,7 @@
 //! One message through one connection.
 
 use sha2::{Digest as _, Sha256};
-use smtp::client::{Awaiting, Output, Verdict};
+use smtp::client::{Awaiting, Failure, Output, Verdict};
 use smtp::{Envelope, ForwardPath};
 use spool::ports::OutboxError;
 use spool::{Due, Outbox};
@@ -15,6 +15,10 @@ pub(super) enum Aborted {
     /// The connection broke before the primary had said anything about the message.
     #[error("{0}")]
     Unheard(Broken),
+    /// The primary said that it goes away: 421, which speaks of the server and not of the message,
+    /// and by which it has taken nothing (RFC 5321 section 3.8).
+    #[error("{0}")]
+    TurnedAway(Broken),
     /// The connection broke while the message was on its way; the primary does not have it.
     #[error("{0}")]
     Underway(Broken),
@@ -65,6 +69,9 @@ impl Connection {
 
     /// What a connection that broke says about the message, by the reply that did not come.
     fn aborted(&self, broken: Broken) -> Aborted {
+        if matches!(broken, Broken::Session(Failure::Closing(_))) {
+            return Aborted::TurnedAway(broken);
+        }
         match self.awaiting {
             Some(Awaiting::Recipient | Awaiting::Data) => Aborted::Underway(broken),
             Some(Awaiting::FinalDot) => Aborted::InDoubt(broken),

@@ -12,9 +12,14 @@ pub const WINDOW_RECIPIENTS_MAX: usize = 20_000;
 /// Messages read from the outbox at once; bounds what one read adds to the window.
 pub const READ_AHEAD_MAX: usize = 200;
 
-/// Attempts of a message whose connection broke before the final dot. After so many the message
-/// itself is the likely reason, and it is deferred so that the others get past it.
+/// Attempts of a message under which connections break, before or behind the final dot. After so
+/// many the message itself is the likely reason, and it is deferred so that the others get past it.
 pub const BREAKS_MAX: u32 = 3;
+
+/// Attempts of a message that a primary turns away from before it has taken anything over that
+/// connection. While it does so to all, each costs it a probe interval, minutes together, and a
+/// restart is over by then; if it does so to this one only, its recipients' others get past it.
+pub const CLOSINGS_MAX: u32 = 10;
 
 /// Messages sent over one connection. Servers count, too; a connection that ends by itself is
 /// cheaper than one that is cut.
@@ -48,6 +53,10 @@ pub const UNREPORTED_MAX: usize = 2048;
 
 /// Results in one report. Keeps an entry of the log under about a hundred kilobytes.
 pub const REPORT_MAX: usize = 256;
+
+/// Reports follow each other no faster than this. What a crash may repeat grows by the deliveries
+/// of that time; what a report costs is shared by all that it holds.
+pub const REPORTS_MIN: Duration = Duration::from_millis(5);
 
 /// Words of a primary that are kept for one recipient.
 pub const WORDS_MAX: usize = 512;

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::outbound::window::Window;
+use crate::outbound::window::{Room, Source, Window};
 
 /// A domain's window, and how many connections may empty it.
 #[derive(Debug)]
@@ -33,12 +33,21 @@ struct State {
     round: usize,
     /// Messages taken by the primary in all.
     delivered: u64,
-    /// Whether the task wants to know when the window runs low.
-    more: bool,
+    /// Whether the task wants to know when there is room again, for each source.
+    more_waiting: bool,
+    more_deferred: bool,
     /// Whether a deferral was reported since the task last asked.
     deferral_reported: bool,
     /// When the next message may start, where the policy limits the rate.
     next_start: Instant,
+}
+
+impl State {
+    /// Whether the window has room for more that is there.
+    fn wants_more(&self) -> bool {
+        (self.more_waiting && self.window.room(Source::Waiting).is_left())
+            || (self.more_deferred && self.window.room(Source::Deferred).is_left())
+    }
 }
 
 impl Queue {
@@ -51,7 +60,8 @@ impl Queue {
                 connections_max: 1,
                 round: 0,
                 delivered: 0,
-                more: false,
+                more_waiting: false,
+                more_deferred: false,
                 deferral_reported: false,
                 next_start: Instant::now(),
             }),
@@ -110,12 +120,12 @@ impl Queue {
     }
 
     /// Wakes one more worker if there is work for it, which does the same in turn; and the task if
-    /// the window runs low.
+    /// the window has room for more that is there.
     fn pass_on(&self, state: &State) {
         if state.window.startable() > 0 && state.idle > 0 {
             self.work.notify_one();
         }
-        if state.more && state.window.is_low() {
+        if state.wants_more() {
             self.attention.notify_one();
         }
     }
@@ -125,11 +135,11 @@ impl Queue {
         self.attention.notified().await;
     }
 
-    /// Puts messages into the window.
-    pub(super) fn offer(&self, messages: impl IntoIterator<Item = Due>) {
+    /// Puts messages into the window, all before any of them can start.
+    pub(super) fn offer(&self, messages: impl IntoIterator<Item = Due>, source: Source) {
         let mut state = self.state();
         for due in messages {
-            state.window.offer(due);
+            state.window.offer(due, source);
         }
         self.pass_on(&state);
     }
@@ -144,6 +154,11 @@ impl Queue {
     /// Counts a connection that broke under a message. Returns the count.
     pub(super) fn count_break(&self, due: &Due) -> u32 {
         self.state().window.count_break(due.message.sequence)
+    }
+
+    /// Counts a primary that turned away from a message. Returns the count.
+    pub(super) fn count_closing(&self, due: &Due) -> u32 {
+        self.state().window.count_closing(due.message.sequence)
     }
 
     /// Takes the result of a message. Connections grow by one for each round of deliveries, so
@@ -171,7 +186,7 @@ impl Queue {
         let mut state = self.state();
         state.window.reported(sequence);
         state.deferral_reported |= deferred;
-        if deferred || state.window.is_empty() || (state.more && state.window.is_low()) {
+        if deferred || state.window.is_empty() || state.wants_more() {
             self.attention.notify_one();
         }
     }
@@ -197,21 +212,26 @@ impl Queue {
         self.state().delivered
     }
 
-    pub(super) fn is_low(&self) -> bool {
-        self.state().window.is_low()
+    /// What may still be offered from a source.
+    pub(super) fn room(&self, source: Source) -> Room {
+        self.state().window.room(source)
     }
 
-    pub(super) fn has_room(&self) -> bool {
-        self.state().window.has_room()
+    /// Leaves out what the window has already.
+    pub(super) fn retain_new(&self, messages: &mut Vec<Due>) {
+        let state = self.state();
+        messages.retain(|due| state.window.is_new(due.message.sequence));
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.state().window.is_empty()
     }
 
-    /// Whether the task wants to know when the window runs low.
-    pub(super) fn set_more(&self, more: bool) {
-        self.state().more = more;
+    /// Whether there is more to read from each source, once there is room.
+    pub(super) fn set_more(&self, waiting: bool, deferred: bool) {
+        let mut state = self.state();
+        state.more_waiting = waiting;
+        state.more_deferred = deferred;
     }
 
     /// Whether a deferral was reported since this was last asked.

@@ -1,4 +1,10 @@
 //! Reads a domain's queue ahead of the workers: what waits, and what was deferred and is due.
+//!
+//! A deferred message has stepped aside: others for its recipients overtake it until it is due.
+//! From then on the order of arrival holds again among all that stands in the window, and what one
+//! look brings in enters together. The spool keeps deferred messages by the moment they are due,
+//! so when more of them are due at once than the window holds, an earlier one may come in behind
+//! a later one; finding the earliest first would mean reading them all for each windowful.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +15,17 @@ use spool::{Due, Outbox, Timestamp};
 use crate::outbound::Shared;
 use crate::outbound::limits::READ_AHEAD_MAX;
 use crate::outbound::queue::Queue;
+use crate::outbound::window::{Room, Source};
 
 /// The longest sleep for a deferred message; the wall clock may be set meanwhile.
 const DUE_SLEEP_MAX: Duration = Duration::from_secs(60);
+
+/// What one look at the deferred messages brings in.
+#[derive(Debug)]
+struct Gathered {
+    messages: Vec<Due>,
+    room: Room,
+}
 
 /// Keeps one domain's window filled.
 #[derive(Debug)]
@@ -58,13 +72,9 @@ impl<O: Outbox> Supply<O> {
     /// The outbox could not be read; what was read before that is in the window.
     pub(super) async fn refill(&mut self) -> Result<(), OutboxError> {
         self.refill_deferred().await?;
-        if self.queue.is_low() {
-            self.refill_waiting().await?;
-        } else {
-            self.more_waiting = true;
-        }
-        self.queue
-            .set_more(self.more_waiting || self.more_deferred || self.flush_walk.is_some());
+        self.refill_waiting().await?;
+        let more_deferred = self.more_deferred || self.flush_walk.is_some();
+        self.queue.set_more(self.more_waiting, more_deferred);
         Ok(())
     }
 
@@ -85,7 +95,7 @@ impl<O: Outbox> Supply<O> {
 
     /// How long until the next deferred message is due.
     pub(super) fn until_due(&self) -> Duration {
-        // A due message that found no room comes in when the window runs low.
+        // A due message that found no room comes in as soon as there is some.
         self.next_due.map_or(DUE_SLEEP_MAX, |due| {
             due.since(self.shared.clock.now())
                 .clamp(Duration::from_millis(1), DUE_SLEEP_MAX)
@@ -94,7 +104,7 @@ impl<O: Outbox> Supply<O> {
 
     async fn refill_waiting(&mut self) -> Result<(), OutboxError> {
         self.more_waiting = true;
-        while self.queue.has_room() {
+        while self.queue.room(Source::Waiting).is_left() {
             let outbox = &self.shared.outbox;
             let read = outbox
                 .waiting(&self.domain, self.cursor, READ_AHEAD_MAX)
@@ -103,7 +113,7 @@ impl<O: Outbox> Supply<O> {
             if let Some(last) = read.last() {
                 self.cursor = last.message.sequence;
             }
-            self.queue.offer(read);
+            self.queue.offer(read, Source::Waiting);
             if !full {
                 self.more_waiting = false;
                 break;
@@ -115,11 +125,12 @@ impl<O: Outbox> Supply<O> {
     /// Brings deferred messages in that are due, or were flushed.
     async fn refill_deferred(&mut self) -> Result<(), OutboxError> {
         let flushed_at = self.shared.outbox.destination(&self.domain).flushed_at;
+        let now = self.shared.clock.now();
         if flushed_at > self.flushed_at {
             self.flushed_at = flushed_at;
-            self.flush_walk = Some(DeferredCursor::default());
+            // What is due already comes in anyway, and first.
+            self.flush_walk = Some(DeferredCursor(now, u64::MAX));
         }
-        let now = self.shared.clock.now();
         let due = self.next_due.is_some_and(|due| due <= now);
         let long_ago = self
             .walked_at
@@ -129,9 +140,7 @@ impl<O: Outbox> Supply<O> {
         if !wanted {
             return Ok(());
         }
-        // Half of the window stays free for what waits, so that a long row of deferred messages
-        // does not keep new mail out.
-        if !self.queue.is_low() {
+        if !self.queue.room(Source::Deferred).is_left() {
             self.more_deferred = true;
             self.next_due = None;
             return Ok(());
@@ -139,16 +148,30 @@ impl<O: Outbox> Supply<O> {
         self.queue.begin_walk();
         let walked = self.walk(now).await;
         self.queue.end_walk();
+        if walked.is_err() {
+            // The next one must not wait for a reason of its own.
+            self.walked_at = None;
+        }
         walked
     }
 
     async fn walk(&mut self, now: Timestamp) -> Result<(), OutboxError> {
-        if let Some(from) = self.flush_walk {
-            self.flush_walk = self
-                .walk_until(Some(from), Timestamp(u64::MAX), now)
-                .await?;
-        }
-        self.more_deferred = self.walk_until(None, now, now).await?.is_some();
+        let mut gathered = Gathered {
+            messages: Vec::new(),
+            room: self.queue.room(Source::Deferred),
+        };
+        let more_deferred = self.gather(&mut gathered, None, now, now).await?;
+        let flush_walk = match self.flush_walk {
+            Some(from) => {
+                let all = Timestamp(u64::MAX);
+                self.gather(&mut gathered, Some(from), all, now).await?
+            }
+            None => None,
+        };
+        self.more_deferred = more_deferred.is_some();
+        self.flush_walk = flush_walk;
+        gathered.messages.sort_by_key(|due| due.message.sequence);
+        self.queue.offer(gathered.messages, Source::Deferred);
         self.walked_at = Some(now);
         let behind = Some(DeferredCursor(now, u64::MAX));
         let outbox = &self.shared.outbox;
@@ -159,15 +182,16 @@ impl<O: Outbox> Supply<O> {
         Ok(())
     }
 
-    /// Offers deferred messages behind a cursor. Returns where to go on when the room ran out.
-    async fn walk_until(
+    /// Gathers deferred messages behind a cursor. Returns where to go on when the room ran out.
+    async fn gather(
         &self,
+        gathered: &mut Gathered,
         mut from: Option<DeferredCursor>,
         until: Timestamp,
         now: Timestamp,
     ) -> Result<Option<DeferredCursor>, OutboxError> {
         loop {
-            if !self.queue.is_low() {
+            if !gathered.room.is_left() {
                 return Ok(Some(from.unwrap_or_default()));
             }
             let outbox = &self.shared.outbox;
@@ -179,7 +203,12 @@ impl<O: Outbox> Supply<O> {
             let wanted = read
                 .into_iter()
                 .filter(|(cursor, due)| cursor.0 <= now || self.is_flushed(due));
-            self.queue.offer(wanted.map(|(_, due)| due));
+            let mut wanted: Vec<Due> = wanted.map(|(_, due)| due).collect();
+            self.queue.retain_new(&mut wanted);
+            for due in wanted {
+                gathered.room = gathered.room.less(&due);
+                gathered.messages.push(due);
+            }
             if !full {
                 return Ok(None);
             }

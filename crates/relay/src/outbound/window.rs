@@ -1,26 +1,42 @@
 //! Which message of a domain may start next. Pure: no clock, no task, no network.
 //!
 //! ```text
-//!   offer ─▶ blocked ─▶ startable ─▶ in flight ─▶ settled ─▶ reported (gone)
-//!                           ▲  start     │ put_back
-//!                           └────────────┘
+//!   offer ─▶ blocked ◀─▶ startable ─▶ in flight ─▶ settled ─▶ reported (gone)
+//!               ▲                         │
+//!               └──────── put_back ───────┘
 //! ```
 //!
-//! Each recipient has a lane: the messages for him in the order in which they were offered. A
-//! message may start when it is the first of all its lanes. As every lane follows the same order,
-//! the first message of the window is the first of all its lanes, and nothing can lock up.
+//! Each recipient has a lane: the messages for him in order of arrival, whatever the order in
+//! which they were offered, behind the one in flight. A message may start when it is the first of
+//! all its lanes. As every lane follows the same order, the earliest message that has not started
+//! waits for none but those in flight, and nothing can lock up.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+mod lane;
+mod room;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher as _, Hash as _, Hasher as _, RandomState};
 
 use smtp::ForwardPath;
 use spool::policy::Order;
 use spool::{Due, Message};
 
-use crate::outbound::limits::{WINDOW_MESSAGES_MAX, WINDOW_RECIPIENTS_MAX};
+use lane::Lane;
+
+pub use room::Room;
 
 /// A recipient, as a hash of his address. Two that fall together would merely wait for each other.
-type Lane = u64;
+type Address = u64;
+
+/// Where a message was read. Each may fill half of the window: a long row of deferred messages
+/// does not keep new mail out, nor a long queue the deferred ones that are due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Among the messages that wait.
+    Waiting,
+    /// Among the deferred ones.
+    Deferred,
+}
 
 /// How far a message in the window has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,12 +52,15 @@ enum Stage {
 #[derive(Debug)]
 struct Entry {
     due: Due,
-    lanes: Vec<Lane>,
+    source: Source,
+    lanes: Vec<Address>,
     stage: Stage,
-    /// Its place in the order of offering.
-    place: u64,
+    /// Its turn among those that may start.
+    turn: u64,
     /// Connections that broke under it.
     breaks: u32,
+    /// Times that the primary turned away when it was offered.
+    closings: u32,
 }
 
 /// A bounded part of one domain's queue, and what of it may start.
@@ -50,12 +69,16 @@ pub struct Window {
     order: Order,
     hasher: RandomState,
     entries: HashMap<u64, Entry>,
-    lanes: HashMap<Lane, VecDeque<u64>>,
-    /// Place and sequence of what may start.
+    lanes: HashMap<Address, Lane>,
+    /// Turn and sequence of what may start. Between recipients it is first come, first served, so
+    /// that none waits for another's long row.
     startable: BTreeMap<u64, u64>,
-    places: u64,
-    recipients: usize,
-    unsettled: usize,
+    turns: u64,
+    /// All that is held.
+    held: Room,
+    /// What of it is not settled, by source.
+    waiting: Room,
+    deferred: Room,
     /// Reported while a walk over the deferred messages runs: the walk may have read them before
     /// the report. `None` while no walk runs.
     reported_during_walk: Option<HashSet<u64>>,
@@ -71,23 +94,24 @@ impl Window {
             entries: HashMap::new(),
             lanes: HashMap::new(),
             startable: BTreeMap::new(),
-            places: 0,
-            recipients: 0,
-            unsettled: 0,
+            turns: 0,
+            held: Room::default(),
+            waiting: Room::default(),
+            deferred: Room::default(),
             reported_during_walk: None,
         }
     }
 
-    /// Whether more may be offered.
+    /// What may still be offered from a source.
     #[must_use]
-    pub fn has_room(&self) -> bool {
-        self.entries.len() < WINDOW_MESSAGES_MAX && self.recipients < WINDOW_RECIPIENTS_MAX
-    }
-
-    /// Whether it is time to read ahead.
-    #[must_use]
-    pub fn is_low(&self) -> bool {
-        self.unsettled < WINDOW_MESSAGES_MAX / 2 && self.has_room()
+    pub fn room(&self, source: Source) -> Room {
+        if !Room::ALL.without(self.held).is_left() {
+            return Room::default();
+        }
+        Room::HALF.without(match source {
+            Source::Waiting => self.waiting,
+            Source::Deferred => self.deferred,
+        })
     }
 
     /// Whether nothing is left, not even an unreported result.
@@ -102,46 +126,36 @@ impl Window {
         self.startable.len()
     }
 
-    /// Takes a message in, behind those that are there. Returns whether it was new; a message
-    /// that is in the window already, whatever its stage, is not taken twice.
-    pub fn offer(&mut self, due: Due) -> bool {
+    /// Whether a message would be taken in: it is not in the window already, whatever its stage,
+    /// and was not reported since the walk that read it began.
+    #[must_use]
+    pub fn is_new(&self, sequence: u64) -> bool {
+        let reported = self.reported_during_walk.as_ref();
+        !self.entries.contains_key(&sequence)
+            && !reported.is_some_and(|reported| reported.contains(&sequence))
+    }
+
+    /// Takes a message in, before all later ones for its recipients that have not started.
+    /// Returns whether it was new.
+    pub fn offer(&mut self, due: Due, source: Source) -> bool {
         let sequence = due.message.sequence;
-        let just_reported = self
-            .reported_during_walk
-            .as_ref()
-            .is_some_and(|reported| reported.contains(&sequence));
-        if just_reported || self.entries.contains_key(&sequence) || due.recipients.is_empty() {
+        if !self.is_new(sequence) || due.recipients.is_empty() {
             return false;
         }
-        let lanes = self.lanes_of(&due.message, &due.recipients);
-        let mut blocked = 0;
-        for lane in &lanes {
-            let queue = self.lanes.entry(*lane).or_default();
-            blocked += usize::from(!queue.is_empty());
-            queue.push_back(sequence);
-        }
-        let place = self.places;
-        self.places += 1;
-        self.recipients += due.recipients.len();
-        self.unsettled += 1;
-        let stage = if blocked == 0 {
-            Stage::Startable
-        } else {
-            Stage::Blocked(blocked)
+        self.held = self.held.more(&due);
+        let unsettled = self.unsettled(source);
+        *unsettled = unsettled.more(&due);
+        let entry = Entry {
+            lanes: self.lanes_of(&due.message, &due.recipients),
+            due,
+            source,
+            stage: Stage::Blocked(0),
+            turn: 0,
+            breaks: 0,
+            closings: 0,
         };
-        if stage == Stage::Startable {
-            self.startable.insert(place, sequence);
-        }
-        self.entries.insert(
-            sequence,
-            Entry {
-                due,
-                lanes,
-                stage,
-                place,
-                breaks: 0,
-            },
-        );
+        self.entries.insert(sequence, entry);
+        self.enter_lanes(sequence);
         true
     }
 
@@ -150,16 +164,34 @@ impl Window {
         let (_, sequence) = self.startable.pop_first()?;
         let entry = self.entries.get_mut(&sequence)?;
         entry.stage = Stage::InFlight;
+        for address in &entry.lanes {
+            if let Some(lane) = self.lanes.get_mut(address) {
+                lane.start(sequence);
+            }
+        }
         Some(entry.due.clone())
     }
 
-    /// Puts a message in flight back where it was: nothing has become of it.
+    /// Puts a message in flight back: nothing has become of it. For its recipients it is again
+    /// where it was; those for others have their turn first, as it may be what the primary
+    /// stumbles over.
     pub fn put_back(&mut self, sequence: u64) {
-        if let Some(entry) = self.entries.get_mut(&sequence)
-            && entry.stage == Stage::InFlight
-        {
-            entry.stage = Stage::Startable;
-            self.startable.insert(entry.place, sequence);
+        if self.is_in_flight(sequence) {
+            self.leave_lanes(sequence);
+            self.enter_lanes(sequence);
+        }
+    }
+
+    fn is_in_flight(&self, sequence: u64) -> bool {
+        self.entries
+            .get(&sequence)
+            .is_some_and(|entry| entry.stage == Stage::InFlight)
+    }
+
+    const fn unsettled(&mut self, source: Source) -> &mut Room {
+        match source {
+            Source::Waiting => &mut self.waiting,
+            Source::Deferred => &mut self.deferred,
         }
     }
 
@@ -171,23 +203,32 @@ impl Window {
         })
     }
 
+    /// Counts a primary that turned away from a message in flight. Returns the count.
+    pub fn count_closing(&mut self, sequence: u64) -> u32 {
+        self.entries.get_mut(&sequence).map_or(0, |entry| {
+            entry.closings += 1;
+            entry.closings
+        })
+    }
+
     /// Takes the result of a message in flight: those behind it may go.
     ///
     /// They need not wait for the report. The primary has this message, or it has left the order
     /// by being deferred or refused; if a crash loses the report, it is only repeated. The entry
     /// itself stays until the spool knows, so that it is not offered again meanwhile.
     pub fn settle(&mut self, sequence: u64) {
+        if !self.is_in_flight(sequence) {
+            return;
+        }
+        self.leave_lanes(sequence);
         let Some(entry) = self.entries.get_mut(&sequence) else {
             return;
         };
-        if entry.stage != Stage::InFlight {
-            return;
-        }
         entry.stage = Stage::Settled;
-        self.unsettled -= 1;
-        for lane in core::mem::take(&mut entry.lanes) {
-            self.leave(lane);
-        }
+        entry.lanes = Vec::new();
+        let (source, settled) = (entry.source, Room::default().more(&entry.due));
+        let unsettled = self.unsettled(source);
+        *unsettled = unsettled.without(settled);
     }
 
     /// Forgets a settled message: the spool has its result.
@@ -198,7 +239,7 @@ impl Window {
             .is_some_and(|entry| entry.stage == Stage::Settled)
             && let Some(entry) = self.entries.remove(&sequence)
         {
-            self.recipients -= entry.due.recipients.len();
+            self.held = self.held.less(&entry.due);
             if let Some(reported) = &mut self.reported_during_walk {
                 reported.insert(sequence);
             }
@@ -216,39 +257,82 @@ impl Window {
         self.reported_during_walk = None;
     }
 
-    /// The head of a lane goes; the next one has one obstacle less.
-    fn leave(&mut self, lane: Lane) {
-        let Some(queue) = self.lanes.get_mut(&lane) else {
+    /// Lets a message wait in its lanes. It goes to the end of those that may start, if it may.
+    fn enter_lanes(&mut self, sequence: u64) {
+        let Some(entry) = self.entries.get_mut(&sequence) else {
             return;
         };
-        queue.pop_front();
-        let Some(next) = queue.front() else {
-            self.lanes.remove(&lane);
-            return;
-        };
-        if let Some(entry) = self.entries.get_mut(next)
-            && let Stage::Blocked(blocked) = entry.stage
-        {
-            entry.stage = if blocked > 1 {
-                Stage::Blocked(blocked - 1)
-            } else {
-                Stage::Startable
-            };
-            if entry.stage == Stage::Startable {
-                self.startable.insert(entry.place, *next);
+        entry.turn = self.turns;
+        self.turns += 1;
+        let addresses = core::mem::take(&mut entry.lanes);
+        let mut blocked = 0;
+        for address in &addresses {
+            let lane = self.lanes.entry(*address).or_default();
+            let before = lane.head();
+            lane.wait(sequence);
+            if lane.head() != Some(sequence) {
+                blocked += 1;
+            } else if let Some(displaced) = before {
+                self.move_by(displaced, 1);
             }
+        }
+        if let Some(entry) = self.entries.get_mut(&sequence) {
+            entry.lanes = addresses;
+            entry.stage = Stage::Blocked(0);
+        }
+        self.move_by(sequence, blocked);
+    }
+
+    /// A message in flight goes; each next one has one obstacle less.
+    fn leave_lanes(&mut self, sequence: u64) {
+        let Some(entry) = self.entries.get_mut(&sequence) else {
+            return;
+        };
+        let addresses = core::mem::take(&mut entry.lanes);
+        for address in &addresses {
+            let Some(lane) = self.lanes.get_mut(address) else {
+                continue;
+            };
+            lane.end();
+            match lane.head() {
+                Some(next) => self.move_by(next, -1),
+                None => drop(self.lanes.remove(address)),
+            }
+        }
+        if let Some(entry) = self.entries.get_mut(&sequence) {
+            entry.lanes = addresses;
         }
     }
 
-    fn lanes_of(&self, message: &Message, recipients: &[u32]) -> Vec<Lane> {
+    /// A message that has not started has so many obstacles more.
+    fn move_by(&mut self, sequence: u64, obstacles: isize) {
+        let Some(entry) = self.entries.get_mut(&sequence) else {
+            return;
+        };
+        let before = match entry.stage {
+            Stage::Blocked(blocked) => blocked,
+            Stage::Startable => 0,
+            Stage::InFlight | Stage::Settled => return,
+        };
+        let blocked = before.saturating_add_signed(obstacles);
+        if blocked > 0 {
+            entry.stage = Stage::Blocked(blocked);
+            self.startable.remove(&entry.turn);
+        } else {
+            entry.stage = Stage::Startable;
+            self.startable.insert(entry.turn, sequence);
+        }
+    }
+
+    fn lanes_of(&self, message: &Message, recipients: &[u32]) -> Vec<Address> {
         match self.order {
             Order::None => Vec::new(),
             Order::Strict => vec![0],
             Order::Recipient => {
-                let mut lanes: Vec<Lane> = recipients
+                let mut lanes: Vec<Address> = recipients
                     .iter()
                     .filter_map(|index| message.recipients.get(*index as usize))
-                    .map(|recipient| self.lane(&recipient.path))
+                    .map(|recipient| self.address(&recipient.path))
                     .collect();
                 lanes.sort_unstable();
                 lanes.dedup();
@@ -259,7 +343,7 @@ impl Window {
 
     /// The lane of an address. Case is ignored on both sides of the `@`: most servers do, and for
     /// the others it only makes two mailboxes wait for each other.
-    fn lane(&self, path: &ForwardPath) -> Lane {
+    fn address(&self, path: &ForwardPath) -> Address {
         let mut hasher = self.hasher.build_hasher();
         if let ForwardPath::Mailbox(mailbox) = path {
             for octet in mailbox

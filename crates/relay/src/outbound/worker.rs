@@ -11,10 +11,11 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{Instrument as _, info_span};
 
 use crate::outbound::Shared;
-use crate::outbound::connection::{Connection, Terms};
+use crate::outbound::connection::{Broken, Connection, Terms};
 use crate::outbound::delivery::Aborted;
 use crate::outbound::limits::{
-    BREAKS_MAX, IDLE_MAX, LEASE_MARGIN, LEASE_RETRY, MESSAGES_PER_CONNECTION_MAX, WORDS_MAX,
+    BREAKS_MAX, CLOSINGS_MAX, IDLE_MAX, LEASE_MARGIN, LEASE_RETRY, MESSAGES_PER_CONNECTION_MAX,
+    WORDS_MAX,
 };
 use crate::outbound::metrics::DeliveryResult;
 use crate::outbound::queue::Queue;
@@ -158,26 +159,29 @@ impl<O: Outbox> Worker<O> {
                 tracing::debug!(%message, host, %error, "connection was closed between messages");
                 self.queue.put_back(due);
             }
-            Aborted::Unheard(error) => {
-                return Err(Parting::Unreachable(format!("{host}: {error}")));
+            // So do servers that count messages.
+            Aborted::TurnedAway(error) if reused => {
+                tracing::debug!(%message, host, %error, "primary turned away between messages");
+                self.queue.halve_connections();
+                self.queue.put_back(due);
+            }
+            Aborted::Unheard(error) | Aborted::TurnedAway(error) => {
+                return self.turned_away(due, host, &error).await;
             }
             Aborted::Underway(error) => {
-                let breaks = self.queue.count_break(due);
-                tracing::warn!(%message, host, %error, breaks, "connection broke under a message");
-                if breaks < BREAKS_MAX {
-                    self.queue.put_back(due);
-                } else {
-                    self.settle_all(due, host, &format!("{host}: {error}"))
-                        .await?;
-                }
+                tracing::warn!(%message, host, %error, "connection broke under a message");
+                self.broken_off(due, &format!("{host}: {error}"), host)
+                    .await?;
             }
+            // The primary may have the message or not; asking again is the only way to know that
+            // it has. Until then the later ones for its recipients wait.
             Aborted::InDoubt(error) => {
                 tracing::warn!(
                     target: "mail", %message, host, reason = %error, "possible repeat"
                 );
                 let words =
                     format!("{host}: {error}, after the final dot: it may have the message");
-                self.settle_all(due, host, &words).await?;
+                self.broken_off(due, &words, host).await?;
             }
             Aborted::Damaged | Aborted::Spool(OutboxError::PieceMissing { .. }) => {
                 tracing::error!(
@@ -194,6 +198,27 @@ impl<O: Outbox> Worker<O> {
             }
         }
         Ok(())
+    }
+
+    /// The primary has taken nothing over a new connection, which says nothing about the message:
+    /// it may not take anything now.
+    async fn turned_away(&self, due: &Due, host: &str, error: &Broken) -> Result<(), Parting> {
+        let words = format!("{host}: {error}");
+        if self.queue.count_closing(due) < CLOSINGS_MAX {
+            self.queue.put_back(due);
+        } else {
+            self.settle_all(due, host, &words).await?;
+        }
+        Err(Parting::Unreachable(words))
+    }
+
+    /// A connection broke under a message: it is tried again at once, but not for ever.
+    async fn broken_off(&self, due: &Due, words: &str, host: &str) -> Result<(), Parting> {
+        if self.queue.count_break(due) < BREAKS_MAX {
+            self.queue.put_back(due);
+            return Ok(());
+        }
+        self.settle_all(due, host, words).await
     }
 
     /// Opens a connection to the first of the primary's hosts that talks to us.

@@ -230,12 +230,9 @@ impl Session {
     }
 
     fn after(&mut self, state: State, reply: Reply) -> State {
-        // A server may say 421 at any time (RFC 5321 section 3.8). Before the end of data it
-        // speaks of itself only.
+        // A server may say 421 at any time, and speaks of itself only (RFC 5321 section 3.8); as
+        // the reply to the final dot it also says that it has not taken the message.
         if reply.code == 421 {
-            if let State::FinalDot(transaction) = state {
-                self.completed = Some(transaction.conclude(Answered::FinalDot, &reply));
-            }
             return State::Closed(Some(Failure::Closing(reply)));
         }
         match state {

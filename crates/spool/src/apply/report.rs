@@ -17,39 +17,45 @@ pub(super) fn report<V: View>(
     let mut ledger = Ledger::new(view);
     let mut touched: Vec<(Message, Message)> = Vec::with_capacity(report.attempts.len());
     for attempt in report.attempts {
-        if let Some((_, after)) = touched
+        if let Some((before, after)) = touched
             .iter_mut()
             .rfind(|(_, after)| after.id == attempt.id)
         {
-            record(after, attempt, report.at);
+            record(before, after, attempt, report.at);
         } else if let Some(Known::Queued(sequence)) = view.known(attempt.id)?
             && let Some(before) = view.message(sequence)?
         {
             let mut after = before.clone();
-            record(&mut after, attempt, report.at);
+            record(&before, &mut after, attempt, report.at);
             touched.push((before, after));
         }
     }
-    for (before, after) in touched {
+    for (before, after) in touched
+        .into_iter()
+        .filter(|(before, after)| before != after)
+    {
         settle(before, after, report.at, &mut ledger, &mut changes);
     }
     ledger.write_to(&mut changes);
     Ok((Outcome::Done, changes))
 }
 
-/// Writes an attempt's verdicts into the message. What is final stays as it is: a late report of
-/// an earlier leader changes nothing.
-fn record(message: &mut Message, attempt: Attempt, at: Timestamp) {
-    message.attempts = message.attempts.saturating_add(1);
-    message.attempted_at = message.attempted_at.max(Some(at));
-    let until = retry::next_attempt(message.id, message.attempts, at);
+/// Writes an attempt's verdicts into the message, and counts the attempt if one of them is news.
+fn record(before: &Message, after: &mut Message, attempt: Attempt, at: Timestamp) {
+    let attempts = after.attempts.saturating_add(1);
+    let until = retry::next_attempt(after.id, attempts, at);
+    let mut told_news = false;
     for (number, verdict) in attempt.verdicts {
         let recipient = usize::try_from(number)
             .ok()
-            .and_then(|number| message.recipients.get_mut(number));
-        let Some(recipient) = recipient.filter(|recipient| !recipient.status.is_final()) else {
+            .and_then(|number| after.recipients.get_mut(number));
+        let Some(recipient) = recipient else {
             continue;
         };
+        if !is_news(&verdict, at, &recipient.status, before.attempted_at) {
+            continue;
+        }
+        told_news = true;
         recipient.status = match verdict {
             Verdict::Delivered(reply) => Status::Delivered {
                 at,
@@ -64,6 +70,30 @@ fn record(message: &mut Message, attempt: Attempt, at: Timestamp) {
                 reply: bounded(reply),
             },
         };
+    }
+    if told_news {
+        after.attempts = attempts;
+        after.attempted_at = after.attempted_at.max(Some(at));
+    }
+}
+
+/// Whether a verdict tells what the spool does not know yet. What is final stays as it is: a late
+/// report of an earlier leader changes nothing.
+///
+/// A report that was proposed twice must not put its deferrals off twice. Once a deferral is
+/// recorded, neither the message's last attempt nor the recipient's wait ends before it, and both
+/// only grow; so one that lies before both has been recorded already, or a later one has.
+fn is_news(
+    verdict: &Verdict,
+    at: Timestamp,
+    status: &Status,
+    attempted_at: Option<Timestamp>,
+) -> bool {
+    match (status, verdict) {
+        (Status::Deferred { until, .. }, Verdict::Deferred(_)) => {
+            at >= *until || attempted_at.is_none_or(|last| at > last)
+        }
+        (status, _) => !status.is_final(),
     }
 }
 

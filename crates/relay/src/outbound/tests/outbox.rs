@@ -170,6 +170,8 @@ impl State {
     fn apply(&mut self, report: &Report, retry: Duration) {
         for attempt in &report.attempts {
             let sequence = attempt.id.0 as u64;
+            // Spread by up to a tenth, in an order that is not that of arrival.
+            let retry = retry.mul_f64(1.0 + (sequence * 7 % 10) as f64 / 100.0);
             let message = self
                 .messages
                 .get_mut(&sequence)

@@ -6,6 +6,7 @@ use smtp::{BodyType, Mailbox, ReversePath};
 use spool::{Body, Client, Digest, MessageId, Recipient, Status, Timestamp};
 
 use super::*;
+use crate::outbound::limits::{WINDOW_MESSAGES_MAX, WINDOW_RECIPIENTS_MAX};
 
 fn due(sequence: u64, to: &[&str]) -> Due {
     let recipients = to
@@ -46,6 +47,10 @@ fn due(sequence: u64, to: &[&str]) -> Due {
     }
 }
 
+fn offer(window: &mut Window, sequence: u64, to: &[&str]) -> bool {
+    window.offer(due(sequence, to), Source::Waiting)
+}
+
 fn next(window: &mut Window) -> Option<u64> {
     window.start().map(|due| due.message.sequence)
 }
@@ -53,10 +58,10 @@ fn next(window: &mut Window) -> Option<u64> {
 #[test]
 fn a_recipient_in_flight_holds_back_only_his_own_messages() {
     let mut window = Window::new(Order::Recipient);
-    window.offer(due(1, &["a"]));
-    window.offer(due(2, &["A", "b"]));
-    window.offer(due(3, &["c"]));
-    window.offer(due(4, &["b"]));
+    offer(&mut window, 1, &["a"]);
+    offer(&mut window, 2, &["A", "b"]);
+    offer(&mut window, 3, &["c"]);
+    offer(&mut window, 4, &["b"]);
     assert_eq!(next(&mut window), Some(1));
     assert_eq!(next(&mut window), Some(3));
     assert_eq!(next(&mut window), None, "4 is behind 2, which is behind 1");
@@ -68,24 +73,44 @@ fn a_recipient_in_flight_holds_back_only_his_own_messages() {
 }
 
 #[test]
-fn a_message_put_back_is_again_the_first() {
+fn a_message_put_back_is_again_the_first_of_its_recipient_and_behind_those_for_others() {
     let mut window = Window::new(Order::Recipient);
-    window.offer(due(1, &["a"]));
-    window.offer(due(2, &["a"]));
-    window.offer(due(3, &["b"]));
+    offer(&mut window, 1, &["a"]);
+    offer(&mut window, 2, &["a"]);
+    offer(&mut window, 3, &["b"]);
     assert_eq!(next(&mut window), Some(1));
     assert_eq!(window.count_break(1), 1);
     window.put_back(1);
+    assert_eq!(next(&mut window), Some(3));
     assert_eq!(next(&mut window), Some(1));
     assert_eq!(window.count_break(1), 2);
-    assert_eq!(next(&mut window), Some(3));
+    assert_eq!(next(&mut window), None);
+}
+
+#[test]
+fn an_earlier_message_goes_before_later_ones_that_have_not_started() {
+    let mut window = Window::new(Order::Recipient);
+    offer(&mut window, 5, &["a", "b"]);
+    offer(&mut window, 6, &["a"]);
+    assert_eq!(next(&mut window), Some(5));
+    window.offer(due(2, &["a", "c"]), Source::Deferred);
+    offer(&mut window, 7, &["c"]);
+    window.offer(due(1, &["c"]), Source::Deferred);
+    assert_eq!(next(&mut window), Some(1));
+    window.settle(1);
+    assert_eq!(next(&mut window), None, "2 is behind 5, and 7 behind 2");
+    window.put_back(5);
+    assert_eq!(next(&mut window), Some(2), "it is earlier than 5");
+    window.settle(2);
+    assert_eq!(next(&mut window), Some(7));
+    assert_eq!(next(&mut window), Some(5));
 }
 
 #[test]
 fn strict_order_has_one_message_in_flight() {
     let mut window = Window::new(Order::Strict);
-    window.offer(due(1, &["a"]));
-    window.offer(due(2, &["b"]));
+    offer(&mut window, 1, &["a"]);
+    offer(&mut window, 2, &["b"]);
     assert_eq!(next(&mut window), Some(1));
     assert_eq!(next(&mut window), None);
     window.settle(1);
@@ -95,60 +120,78 @@ fn strict_order_has_one_message_in_flight() {
 #[test]
 fn without_order_everything_may_start() {
     let mut window = Window::new(Order::None);
-    window.offer(due(1, &["a"]));
-    window.offer(due(2, &["a"]));
+    offer(&mut window, 1, &["a"]);
+    offer(&mut window, 2, &["a"]);
     assert_eq!((next(&mut window), next(&mut window)), (Some(1), Some(2)));
 }
 
 #[test]
 fn a_message_is_not_taken_twice_until_it_was_reported() {
     let mut window = Window::new(Order::Recipient);
-    assert!(window.offer(due(1, &["a"])));
-    assert!(!window.offer(due(1, &["a"])));
+    assert!(offer(&mut window, 1, &["a"]));
+    assert!(!offer(&mut window, 1, &["a"]));
     next(&mut window);
-    assert!(!window.offer(due(1, &["a"])));
+    assert!(!offer(&mut window, 1, &["a"]));
     window.settle(1);
-    assert!(!window.offer(due(1, &["a"])));
+    assert!(!offer(&mut window, 1, &["a"]));
     window.reported(1);
     assert!(window.is_empty());
-    assert!(window.offer(due(1, &["a"])));
+    assert!(offer(&mut window, 1, &["a"]));
 }
 
 #[test]
 fn what_a_walk_read_before_the_report_is_not_taken_again() {
     let mut window = Window::new(Order::Recipient);
-    window.offer(due(1, &["a"]));
+    offer(&mut window, 1, &["a"]);
     next(&mut window);
     window.begin_walk();
     window.settle(1);
     window.reported(1);
-    assert!(!window.offer(due(1, &["a"])));
+    assert!(!offer(&mut window, 1, &["a"]));
     window.end_walk();
-    assert!(window.offer(due(1, &["a"])));
+    assert!(offer(&mut window, 1, &["a"]));
 }
 
 #[test]
-fn the_window_is_bounded_by_messages_and_by_recipients() {
-    let mut window = Window::new(Order::Recipient);
-    for sequence in 0..WINDOW_MESSAGES_MAX as u64 {
-        assert!(window.has_room());
-        window.offer(due(sequence, &["a"]));
-    }
-    assert!(!window.has_room());
-
-    let mut window = Window::new(Order::Recipient);
-    let names: Vec<String> = (0..1000).map(|n| n.to_string()).collect();
+fn each_source_may_fill_half_of_the_window_with_messages_or_with_recipients() {
+    let names: Vec<String> = (0..100).map(|n| n.to_string()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    for sequence in 0..20 {
-        assert!(window.has_room());
-        window.offer(due(sequence, &names));
+    let waiting = (Source::Waiting, &["a"][..], WINDOW_MESSAGES_MAX / 2);
+    let deferred = (Source::Deferred, &names[..], WINDOW_RECIPIENTS_MAX / 200);
+    let mut window = Window::new(Order::Recipient);
+    let mut sequence = 0;
+    for (source, to, messages) in [waiting, deferred] {
+        for _ in 0..messages {
+            assert!(window.room(source).is_left());
+            window.offer(due(sequence, to), source);
+            sequence += 1;
+        }
+        assert!(!window.room(source).is_left());
     }
-    assert!(!window.has_room());
+    next(&mut window);
+    window.settle(0);
+    assert!(window.room(Source::Waiting).is_left());
+    assert!(!window.room(Source::Deferred).is_left());
+}
+
+#[test]
+fn results_that_are_not_reported_count_too() {
+    let mut window = Window::new(Order::None);
+    for sequence in 0..WINDOW_MESSAGES_MAX as u64 {
+        assert!(window.room(Source::Waiting).is_left());
+        offer(&mut window, sequence, &["a"]);
+        next(&mut window);
+        window.settle(sequence);
+    }
+    assert!(!window.room(Source::Waiting).is_left());
+    window.reported(0);
+    assert!(window.room(Source::Waiting).is_left());
 }
 
 #[derive(Clone, Debug)]
 enum Act {
-    Offer(Vec<usize>),
+    /// A message with this number in the order of arrival, if it has not been offered.
+    Offer(u64, Vec<usize>),
     Next,
     Settle(usize),
     PutBack(usize),
@@ -156,8 +199,9 @@ enum Act {
 }
 
 fn act() -> impl Strategy<Value = Act> {
+    let offer = (0u64..100, prop::collection::vec(0usize..6, 1..4));
     prop_oneof![
-        3 => prop::collection::vec(0usize..6, 1..4).prop_map(Act::Offer),
+        3 => offer.prop_map(|(sequence, to)| Act::Offer(sequence, to)),
         3 => Just(Act::Next),
         2 => (0usize..9).prop_map(Act::Settle),
         1 => (0usize..9).prop_map(Act::PutBack),
@@ -172,62 +216,61 @@ proptest! {
     ) {
         const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
         let mut window = Window::new(Order::Recipient);
-        let mut to: Vec<Vec<usize>> = Vec::new();
+        let mut to: HashMap<u64, Vec<usize>> = HashMap::new();
+        let mut unstarted: Vec<u64> = Vec::new();
         let mut in_flight: Vec<u64> = Vec::new();
         let mut settled: Vec<u64> = Vec::new();
-        // For each recipient, the messages whose result is known, in the order of the results.
-        let mut served: Vec<Vec<u64>> = vec![Vec::new(); NAMES.len()];
-        let mut unstarted = 0usize;
         let drain = core::iter::repeat_n([Act::Next, Act::Settle(0)], 130).flatten();
         for act in acts.into_iter().chain(drain) {
             match act {
-                Act::Offer(recipients) => {
+                Act::Offer(sequence, recipients) => {
                     let names: Vec<&str> = recipients.iter().map(|r| NAMES[*r]).collect();
-                    prop_assert!(window.offer(due(to.len() as u64, &names)));
-                    to.push(recipients);
-                    unstarted += 1;
+                    let source = if sequence % 2 == 0 { Source::Waiting } else { Source::Deferred };
+                    let new = window.offer(due(sequence, &names), source);
+                    prop_assert_eq!(new, !to.contains_key(&sequence));
+                    if new {
+                        to.insert(sequence, recipients);
+                        unstarted.push(sequence);
+                    }
                 }
                 Act::Next => {
-                    if let Some(sequence) = next(&mut window) {
-                        for other in &in_flight {
-                            let shared = to[*other as usize]
-                                .iter().any(|r| to[sequence as usize].contains(r));
-                            prop_assert!(!shared, "{other} and {sequence} at once");
-                        }
-                        in_flight.push(sequence);
-                        unstarted -= 1;
-                    } else {
-                        prop_assert!(!in_flight.is_empty() || unstarted == 0, "locked up");
-                    }
+                    let Some(sequence) = next(&mut window) else {
+                        prop_assert!(!in_flight.is_empty() || unstarted.is_empty(), "locked up");
+                        continue;
+                    };
+                    unstarted.retain(|other| *other != sequence);
+                    let met = |other: &&u64| to[*other].iter().any(|r| to[&sequence].contains(r));
+                    let at_once = in_flight.iter().find(met);
+                    prop_assert!(at_once.is_none(), "{at_once:?} and {sequence} at once");
+                    let earlier = unstarted.iter().filter(|other| **other < sequence).find(met);
+                    prop_assert!(earlier.is_none(), "{sequence} before {earlier:?}");
+                    in_flight.push(sequence);
                 }
                 Act::Settle(at) if at < in_flight.len() => {
                     let sequence = in_flight.remove(at);
                     window.settle(sequence);
                     settled.push(sequence);
-                    let mut recipients = to[sequence as usize].clone();
-                    recipients.sort_unstable();
-                    recipients.dedup();
-                    for recipient in recipients {
-                        served[recipient].push(sequence);
-                    }
                 }
                 Act::PutBack(at) if at < in_flight.len() => {
-                    window.put_back(in_flight.remove(at));
-                    unstarted += 1;
+                    let sequence = in_flight.remove(at);
+                    window.put_back(sequence);
+                    unstarted.push(sequence);
                 }
-                Act::Report(at) if at < settled.len() => window.reported(settled.remove(at)),
+                Act::Report(at) if at < settled.len() => {
+                    let sequence = settled.remove(at);
+                    window.reported(sequence);
+                    to.remove(&sequence);
+                }
                 _ => {}
             }
         }
-        prop_assert_eq!(unstarted, 0);
-        for sequences in &served {
-            prop_assert!(sequences.is_sorted(), "{:?}", served);
-        }
+        prop_assert!(unstarted.is_empty());
         for sequence in settled {
             window.reported(sequence);
         }
         prop_assert!(window.is_empty());
         prop_assert!(window.lanes.is_empty() && window.startable.is_empty());
-        prop_assert_eq!((window.recipients, window.unsettled), (0, 0));
+        let none = Room::default();
+        prop_assert_eq!((window.held, window.waiting, window.deferred), (none, none, none));
     }
 }

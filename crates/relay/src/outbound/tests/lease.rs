@@ -1,0 +1,77 @@
+//! What keeps a message here: no lease, a damaged body, no leadership.
+
+use super::*;
+
+#[tokio::test]
+async fn nothing_is_handed_over_without_a_lease() {
+    let (primary, outbox) = setup(usual(), NEVER).await;
+    outbox.lease_ms.store(50, Ordering::Relaxed);
+    outbox.queue(&["a"], BODY);
+    let running = Running::start(&outbox);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(primary.taken().is_empty());
+    outbox.lease_ms.store(5000, Ordering::Relaxed);
+    until("delivered", || outbox.is_empty()).await;
+    running.stop().await.unwrap();
+    assert_no_deferral(&outbox);
+}
+
+#[tokio::test]
+async fn a_lease_that_ends_in_mid_message_keeps_the_final_dot_back() {
+    let (primary, outbox) = setup(
+        at_first(
+            1,
+            |m| *m == Moment::Data,
+            Act::After(Duration::from_millis(200)),
+        ),
+        NEVER,
+    )
+    .await;
+    outbox.queue(&["a"], BODY);
+    let running = Running::start(&outbox);
+    until("a connection", || {
+        primary.log.lock().unwrap().connections > 0
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    outbox.lease_ms.store(0, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(primary.taken().is_empty());
+    outbox.lease_ms.store(5000, Ordering::Relaxed);
+    until("delivered", || outbox.is_empty()).await;
+    running.stop().await.unwrap();
+    assert_eq!(primary.sequences(), [1]);
+}
+
+#[tokio::test]
+async fn a_damaged_body_is_never_forwarded() {
+    let (primary, outbox) = setup(usual(), NEVER).await;
+    outbox.queue(&["a"], BODY);
+    outbox.queue(&["a"], BODY);
+    outbox.spoil(1);
+    let running = Running::start(&outbox);
+    until("the other delivered", || {
+        outbox.state.lock().unwrap().departed == [2]
+    })
+    .await;
+    running.stop().await.unwrap();
+    assert_eq!(primary.sequences(), [2]);
+    let message = outbox.message(1).unwrap();
+    assert!(matches!(
+        message.recipients[0].status,
+        Status::Deferred { .. }
+    ));
+}
+
+#[tokio::test]
+async fn a_leader_that_cannot_report_ends() {
+    let (_primary, outbox) = setup(usual(), NEVER).await;
+    outbox.leads.store(false, Ordering::Relaxed);
+    outbox.queue(&["a"], BODY);
+    let running = Running::start(&outbox);
+    let ended = tokio::time::timeout(Duration::from_secs(20), running.task).await;
+    assert!(matches!(
+        ended.unwrap().unwrap(),
+        Err(OutboxError::NotLeading)
+    ));
+}

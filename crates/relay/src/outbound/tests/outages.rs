@@ -1,0 +1,130 @@
+//! Primaries that are down, silent, senseless or busy.
+
+use super::*;
+
+#[tokio::test]
+async fn a_silent_primary_is_down_and_one_that_falls_silent_loses_the_connection() {
+    let (primary, outbox) =
+        setup(at_first(1, |m| *m == Moment::Greeting, Act::Silence), NEVER).await;
+    outbox.queue(&["a"], BODY);
+    let running = Running::start_with(&outbox, HASTY);
+    until("delivered", || outbox.is_empty()).await;
+    running.stop().await.unwrap();
+    assert_eq!(primary.sequences(), [1]);
+    assert_no_deferral(&outbox);
+    let observations = outbox.state.lock().unwrap().observations.clone();
+    assert!(matches!(&observations[0], Reachability::Down(words) if words.contains("no greeting")));
+
+    let (primary, outbox) = setup(at_first(1, |m| *m == Moment::Body, Act::Silence), NEVER).await;
+    outbox.queue(&["a"], &vec![b'x'; 20 << 20]);
+    let running = Running::start_with(&outbox, HASTY);
+    until("delivered", || outbox.is_empty()).await;
+    running.stop().await.unwrap();
+    assert_eq!(primary.sequences(), [1]);
+}
+
+#[tokio::test]
+async fn giant_and_senseless_replies_are_a_failure_of_the_primary() {
+    let giant: &'static str = Box::leak(vec!["250-x"; 10_000].join("\r\n").into_boxed_str());
+    for words in [giant, "hello yourself"] {
+        let (primary, outbox) =
+            setup(at_first(1, |m| *m == Moment::Ehlo, Act::Say(words)), NEVER).await;
+        outbox.queue(&["a"], BODY);
+        let running = Running::start(&outbox);
+        until("delivered", || outbox.is_empty()).await;
+        running.stop().await.unwrap();
+        assert_eq!(primary.sequences(), [1]);
+        assert_no_deferral(&outbox);
+        let observations = outbox.state.lock().unwrap().observations.clone();
+        assert!(matches!(
+            observations[..],
+            [Reachability::Down(_), Reachability::Up]
+        ));
+    }
+}
+
+#[tokio::test]
+async fn a_primary_that_is_down_is_probed_and_changes_nothing() {
+    let primary = Primary::start(ANY_PORT, usual(), None).await;
+    let address = primary.address;
+    primary.stop().await;
+    let outbox = MapOutbox::new(domain(address), NEVER);
+    for n in 0..50 {
+        outbox.queue(&[if n % 2 == 0 { "a" } else { "b" }], BODY);
+    }
+    let running = Running::start(&outbox);
+    until("down", || {
+        !outbox.state.lock().unwrap().observations.is_empty()
+    })
+    .await;
+    assert!(outbox.state.lock().unwrap().reports.is_empty());
+    let primary = Primary::start(address, usual(), None).await;
+    until("delivered", || outbox.is_empty()).await;
+    running.stop().await.unwrap();
+    let observations = outbox.state.lock().unwrap().observations.clone();
+    assert!(matches!(
+        observations[..],
+        [Reachability::Down(_), Reachability::Up]
+    ));
+    assert_no_deferral(&outbox);
+    assert_eq!(primary.taken().len(), 50);
+}
+
+#[tokio::test]
+async fn a_new_leader_probes_a_primary_that_was_recorded_down_at_once() {
+    let primary = Primary::start(ANY_PORT, usual(), None).await;
+    let domain = Domain {
+        probe_interval: NEVER,
+        ..domain(primary.address)
+    };
+    let outbox = MapOutbox::new(domain, NEVER);
+    outbox.set_down("told by another leader");
+    outbox.queue(&["a"], BODY);
+    let running = Running::start(&outbox);
+    until("delivered", || outbox.is_empty()).await;
+    running.stop().await.unwrap();
+    assert_eq!(
+        outbox.state.lock().unwrap().observations,
+        [Reachability::Up]
+    );
+}
+
+#[tokio::test]
+async fn the_second_host_is_used_when_the_first_is_gone() {
+    let gone = Primary::start(ANY_PORT, usual(), None).await;
+    let address = gone.address;
+    gone.stop().await;
+    let primary = Primary::start(ANY_PORT, usual(), None).await;
+    let hosts = vec![address.to_string(), primary.address.to_string()];
+    let outbox = MapOutbox::new(
+        Domain {
+            primary: hosts,
+            ..domain(address)
+        },
+        NEVER,
+    );
+    outbox.queue(&["a"], BODY);
+    let running = Running::start(&outbox);
+    until("delivered", || outbox.is_empty()).await;
+    running.stop().await.unwrap();
+    assert!(outbox.state.lock().unwrap().observations.is_empty());
+}
+
+#[tokio::test]
+async fn a_primary_that_refuses_the_second_connection_is_busy_and_not_down() {
+    let script: Script = Arc::new(|connection, moment| match moment {
+        Moment::Greeting if connection > 1 => Act::SayAndClose("421 4.7.0 one at a time"),
+        Moment::Dot(_) => Act::After(Duration::from_millis(2)),
+        _ => Act::Usual,
+    });
+    let (primary, outbox) = setup(script, NEVER).await;
+    for n in 0..100 {
+        outbox.queue(&[&format!("user{n}")], BODY);
+    }
+    let running = Running::start(&outbox);
+    until("delivered", || outbox.is_empty()).await;
+    running.stop().await.unwrap();
+    assert_eq!(primary.taken().len(), 100);
+    assert!(primary.taken().iter().all(|taken| taken.connection == 1));
+    assert!(outbox.state.lock().unwrap().observations.is_empty());
+}

@@ -1,0 +1,138 @@
+//! What must be true of the spool after every command, whatever came before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use spool::{Message, Status, Timestamp, Totals, view::Known};
+
+use crate::{
+    letters::Letter,
+    memory::{Key, Memory, Row},
+};
+
+impl Memory {
+    /// Panics when a table contradicts another.
+    pub(crate) fn assert_consistent(&self) {
+        self.assert_indices_follow_from_messages();
+        self.assert_totals_equal_a_recount();
+        self.assert_ids_are_known_rightly();
+        self.assert_pieces_are_kept_or_dropped_once();
+        for message in self.messages() {
+            assert_eq!(self.body_of(message), Letter::of(message.id).body());
+            assert_eq!(message.body.size, self.body_of(message).len() as u64);
+        }
+    }
+
+    fn assert_indices_follow_from_messages(&self) {
+        let mut expected = BTreeMap::new();
+        for message in self.messages() {
+            for domain in message.domains() {
+                let Some(due) = due_in(message, domain) else {
+                    continue;
+                };
+                let place = Key::Queue(domain.to_owned(), message.sequence);
+                expected.insert(place, Row::Due(due));
+                if due > Timestamp(0) {
+                    let place = Key::Deferred(domain.to_owned(), due, message.sequence);
+                    expected.insert(place, Row::Present);
+                }
+            }
+        }
+        let indices = self.rows.iter();
+        let indices = indices.filter(|(key, _)| matches!(key, Key::Queue(..) | Key::Deferred(..)));
+        let indices: BTreeMap<Key, Row> = indices.map(|(k, r)| (k.clone(), r.clone())).collect();
+        assert_eq!(indices, expected, "queue and deferred");
+    }
+
+    fn assert_totals_equal_a_recount(&self) {
+        let mut expected: BTreeMap<&str, Totals> = BTreeMap::new();
+        for message in self.messages() {
+            for domain in message.domains() {
+                let totals = expected.entry(domain).or_default();
+                match due_in(message, domain) {
+                    Some(Timestamp(0)) => totals.waiting += 1,
+                    Some(_) => totals.deferred += 1,
+                    None if is_refused_in(message, domain) => totals.rejected += 1,
+                    None => continue,
+                }
+                totals.bytes += message.body.size;
+            }
+        }
+        for (domain, totals) in &expected {
+            assert_eq!(self.destination_of(domain).totals, *totals, "{domain}");
+        }
+        for (key, row) in &self.rows {
+            if let (Key::Destination(domain), Row::Destination(destination)) = (key, row) {
+                let totals = expected.get(domain.as_str()).copied().unwrap_or_default();
+                assert_eq!(destination.totals, totals, "{domain}");
+            }
+        }
+    }
+
+    fn assert_ids_are_known_rightly(&self) {
+        let mut expected = BTreeSet::new();
+        let mut queued = 0;
+        for (key, row) in &self.rows {
+            match (key, row) {
+                (Key::Known(id), Row::Known(Known::Queued(sequence))) => {
+                    queued += 1;
+                    let message = self.rows.get(&Key::Message(*sequence));
+                    let Some(Row::Message(message)) = message else {
+                        panic!("{id} is known at {sequence}, where nothing is");
+                    };
+                    assert_eq!((message.id, message.sequence), (*id, *sequence));
+                    let delivered = |s: &Status| matches!(s, Status::Delivered { .. });
+                    assert!(!message.recipients.iter().all(|r| delivered(&r.status)));
+                }
+                (Key::Known(id), Row::Known(Known::Departed(at))) => {
+                    expected.insert((*at, *id));
+                }
+                (Key::Staged(id), Row::Staged(staged)) => {
+                    assert_eq!(self.known_of(*id), None, "{id} is staged and known");
+                    assert!(!staged.pieces.is_empty());
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(self.messages().count(), queued, "every message is known");
+        let departed = self.rows.keys().filter_map(|key| match key {
+            Key::Departed(at, id) => Some((*at, *id)),
+            _ => None,
+        });
+        assert_eq!(departed.collect::<BTreeSet<_>>(), expected);
+    }
+
+    fn assert_pieces_are_kept_or_dropped_once(&self) {
+        let of_messages = self.messages().flat_map(|message| &message.body.pieces);
+        let of_stages = self.stages().flat_map(|(_, staged)| &staged.pieces);
+        let mut gone_or_needed: Vec<u64> = of_messages.chain(of_stages).copied().collect();
+        gone_or_needed.extend(&self.dropped);
+        gone_or_needed.sort_unstable();
+        let carried: Vec<u64> = self.carried.keys().copied().collect();
+        assert_eq!(
+            gone_or_needed, carried,
+            "each piece is needed once or dropped once"
+        );
+    }
+}
+
+fn statuses<'m>(message: &'m Message, domain: &str) -> impl Iterator<Item = &'m Status> {
+    let theirs = message
+        .recipients
+        .iter()
+        .filter(move |r| r.domain == domain);
+    theirs.map(|recipient| &recipient.status)
+}
+
+/// When a message is due in a domain, told from its recipients; 0 is now.
+fn due_in(message: &Message, domain: &str) -> Option<Timestamp> {
+    let dues = statuses(message, domain).filter_map(|status| match status {
+        Status::Pending => Some(Timestamp(0)),
+        Status::Deferred { until, .. } => Some(*until),
+        Status::Delivered { .. } | Status::Rejected { .. } => None,
+    });
+    dues.min()
+}
+
+fn is_refused_in(message: &Message, domain: &str) -> bool {
+    statuses(message, domain).any(|status| matches!(status, Status::Rejected { .. }))
+}

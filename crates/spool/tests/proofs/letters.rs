@@ -1,0 +1,148 @@
+//! Messages to play with: everything about one follows from its id, so that a repeated proposal
+//! is the same one and a body can be checked wherever it turns up.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use smtp::{BodyType, ForwardPath, Mailbox, ReversePath};
+use spool::{
+    Accept, Attempt, Client, Command, Digest, MessageId, Report, Stage, Timestamp, Verdict,
+};
+
+/// The domains that letters go to.
+pub(crate) const DOMAINS: [&str; 3] = ["a.example", "b.example", "*.c.example"];
+
+/// A policy that can be founded.
+pub(crate) const POLICY: &str =
+    "[[domain]]\nname = \"a.example\"\nprimary = [\"mail.a.example\"]\n";
+
+/// One message before it is in the spool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Letter(pub(crate) u32);
+
+impl Letter {
+    pub(crate) fn id(self) -> MessageId {
+        MessageId(u128::from(self.0))
+    }
+
+    pub(crate) fn of(id: MessageId) -> Self {
+        Self(u32::try_from(id.0).expect("a letter made the id"))
+    }
+
+    /// How many pieces are staged before the tail: 0, 1, 2 or 3.
+    pub(crate) const fn pieces(self) -> u32 {
+        self.0 % 4
+    }
+
+    /// One to three recipients, each as the domain it falls under. Every third letter goes to
+    /// two domains.
+    pub(crate) fn domains(self) -> Vec<&'static str> {
+        let first = DOMAINS[self.0 as usize % DOMAINS.len()];
+        let second = DOMAINS[(self.0 as usize + 1) % DOMAINS.len()];
+        match self.0 % 3 {
+            0 => vec![first],
+            1 => vec![first, second, first],
+            _ => vec![first, first],
+        }
+    }
+
+    pub(crate) fn piece(self, number: u32) -> Bytes {
+        Bytes::from(format!("piece {number} of {}\r\n", self.0))
+    }
+
+    /// What comes with the acceptance; every fifth letter has nothing left by then.
+    pub(crate) fn tail(self) -> Bytes {
+        match self.0 % 5 {
+            4 => Bytes::new(),
+            _ => Bytes::from(format!("tail of {}\r\n", self.0)),
+        }
+    }
+
+    pub(crate) fn body(self) -> Vec<u8> {
+        let pieces = (0..self.pieces()).flat_map(|number| self.piece(number));
+        pieces.chain(self.tail()).collect()
+    }
+
+    pub(crate) fn stage(self, number: u32, at: Timestamp) -> Command {
+        Command::Stage(Stage {
+            id: self.id(),
+            number,
+            at,
+            piece: self.piece(number),
+        })
+    }
+
+    pub(crate) fn accept(self, received_at: Timestamp) -> Command {
+        let recipient = |(number, domain): (usize, &str)| {
+            let path = ForwardPath::Mailbox(Mailbox {
+                local_part: format!("user{number}"),
+                domain: domain.trim_start_matches("*.").to_owned(),
+            });
+            (path, domain.to_owned())
+        };
+        Command::Accept(Box::new(Accept {
+            id: self.id(),
+            received_at,
+            reverse_path: ReversePath::Null,
+            body_type: BodyType::SevenBit,
+            recipients: self
+                .domains()
+                .into_iter()
+                .enumerate()
+                .map(recipient)
+                .collect(),
+            staged: self.pieces(),
+            tail: self.tail(),
+            size: self.body().len() as u64,
+            digest: Digest([0; 32]),
+            trace: Bytes::from_static(b"Received: from there by here\r\n"),
+            client: Client {
+                address: SocketAddr::from(([192, 0, 2, 1], 2525)),
+                helo: "there".to_owned(),
+                tls: None,
+            },
+        }))
+    }
+
+    pub(crate) fn discard(self) -> Command {
+        Command::Discard { id: self.id() }
+    }
+
+    pub(crate) fn attempt(self, verdicts: Vec<(u32, Verdict)>) -> Attempt {
+        Attempt {
+            id: self.id(),
+            verdicts,
+        }
+    }
+
+    /// A report of this letter alone.
+    pub(crate) fn report(self, at: Timestamp, verdicts: Vec<(u32, Verdict)>) -> Command {
+        let attempts = vec![self.attempt(verdicts)];
+        Command::Report(Report { at, attempts })
+    }
+
+    /// A report that everyone has it.
+    pub(crate) fn delivered(self, at: Timestamp) -> Command {
+        let recipients = 0..self.domains().len() as u32;
+        self.report(at, recipients.map(|number| (number, delivered())).collect())
+    }
+}
+
+pub(crate) fn delivered() -> Verdict {
+    Verdict::Delivered("250 2.0.0 taken".to_owned())
+}
+
+pub(crate) fn deferred() -> Verdict {
+    Verdict::Deferred("451 4.3.0 not now".to_owned())
+}
+
+pub(crate) fn rejected() -> Verdict {
+    Verdict::Rejected("550 5.1.1 no such user".to_owned())
+}
+
+pub(crate) fn found() -> Command {
+    Command::Found {
+        cluster: 7,
+        policy: POLICY.to_owned(),
+    }
+}

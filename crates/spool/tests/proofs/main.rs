@@ -1,0 +1,14 @@
+//! Proofs that the spool keeps what it promises, over a store in memory.
+//!
+//! `behaviours` says in examples what each command does, `properties` what holds after any
+//! commands whatever, and `simulation` what holds for nodes that crash and repeat themselves.
+
+mod audit;
+mod behaviours;
+mod dice;
+mod letters;
+mod memory;
+mod properties;
+mod replica;
+mod scripts;
+mod simulation;

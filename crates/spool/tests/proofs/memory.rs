@@ -1,0 +1,304 @@
+//! A spool in memory. It takes commands in batches and turns changes into rows as the cluster's
+//! store does: a batch reads its own rows first, and a sweep sees only what is written.
+
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
+
+use bytes::Bytes;
+use spool::{
+    Change, Command, Destination, Message, MessageId, Outcome, Policy, Standing, Timestamp, View,
+    view::{Known, Staged},
+};
+
+/// What a row is found by. The order of the variants and of their fields is the order of the rows.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Key {
+    Founded,
+    Message(u64),
+    Known(MessageId),
+    Queue(String, u64),
+    Deferred(String, Timestamp, u64),
+    Staged(MessageId),
+    Departed(Timestamp, MessageId),
+    Destination(String),
+}
+
+/// What a row says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Row {
+    Founded(u128, String),
+    Message(Box<Message>),
+    Known(Known),
+    Due(Timestamp),
+    Staged(Staged),
+    Destination(Destination),
+    Present,
+}
+
+/// The spool after the last batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Memory {
+    pub(crate) rows: BTreeMap<Key, Row>,
+    /// Octets by the log index that carried them; never removed, so that a lost one is noticed.
+    pub(crate) carried: BTreeMap<u64, Bytes>,
+    /// Every drop in order, so that a second one is noticed.
+    pub(crate) dropped: Vec<u64>,
+}
+
+impl Memory {
+    /// Applies a run of the log as one batch, or as two around each sweep.
+    pub(crate) fn apply_batch(&mut self, batch: &[(u64, Command)]) -> Vec<Outcome> {
+        let mut pending = Pending::new(self);
+        let mut outcomes = Vec::with_capacity(batch.len());
+        let mut carried = Vec::new();
+        for (index, command) in batch {
+            if matches!(command, Command::Sweep { .. }) {
+                let written = pending.into_rows();
+                self.write(written);
+                pending = Pending::new(self);
+            }
+            carried.extend(carried_octets(command).map(|octets| (*index, octets.clone())));
+            let (outcome, changes) = match spool::apply(&pending, *index, command.clone()) {
+                Ok(applied) => applied,
+                Err(never) => match never {},
+            };
+            pending.add(changes);
+            outcomes.push(outcome);
+        }
+        let written = pending.into_rows();
+        self.write(written);
+        self.carried.extend(carried);
+        outcomes
+    }
+
+    fn write(&mut self, (rows, dropped): (BTreeMap<Key, Option<Row>>, Vec<u64>)) {
+        for (key, row) in rows {
+            match row {
+                Some(row) => self.rows.insert(key, row),
+                None => self.rows.remove(&key),
+            };
+        }
+        self.dropped.extend(dropped);
+    }
+
+    pub(crate) fn messages(&self) -> impl Iterator<Item = &Message> {
+        self.rows.values().filter_map(|row| match row {
+            Row::Message(message) => Some(message.as_ref()),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn message_of(&self, id: MessageId) -> Option<&Message> {
+        self.messages().find(|message| message.id == id)
+    }
+
+    pub(crate) fn known_of(&self, id: MessageId) -> Option<Known> {
+        match self.rows.get(&Key::Known(id)) {
+            Some(Row::Known(known)) => Some(*known),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn stages(&self) -> impl Iterator<Item = (MessageId, &Staged)> {
+        self.rows.iter().filter_map(|row| match row {
+            (Key::Staged(id), Row::Staged(staged)) => Some((*id, staged)),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn destination_of(&self, domain: &str) -> Destination {
+        match self.rows.get(&Key::Destination(domain.to_owned())) {
+            Some(Row::Destination(destination)) => destination.clone(),
+            _ => Destination::default(),
+        }
+    }
+
+    /// The octets of a message's body, as they would leave.
+    pub(crate) fn body_of(&self, message: &Message) -> Vec<u8> {
+        let pieces = message.body.pieces.iter();
+        pieces
+            .flat_map(|piece| self.carried[piece].clone())
+            .collect()
+    }
+}
+
+/// The octets that the log keeps for a command.
+fn carried_octets(command: &Command) -> Option<&Bytes> {
+    match command {
+        Command::Stage(stage) => Some(&stage.piece),
+        Command::Accept(accept) => Some(&accept.tail),
+        _ => None,
+    }
+    .filter(|octets| !octets.is_empty())
+}
+
+fn policy_of(text: &str) -> Arc<Policy> {
+    Arc::new(Policy::parse(text).expect("the tests found spools with good policies"))
+}
+
+/// When a message is due in a domain's queue; `None` when it does not stand there.
+pub(crate) const fn due(standing: Option<Standing>) -> Option<Timestamp> {
+    match standing {
+        Some(Standing::Waiting) => Some(Timestamp(0)),
+        Some(Standing::Deferred(until)) => Some(until),
+        Some(Standing::Rejected) | None => None,
+    }
+}
+
+/// A batch in the making.
+struct Pending<'m> {
+    memory: &'m Memory,
+    rows: BTreeMap<Key, Option<Row>>,
+    dropped: Vec<u64>,
+}
+
+impl<'m> Pending<'m> {
+    const fn new(memory: &'m Memory) -> Self {
+        Self {
+            memory,
+            rows: BTreeMap::new(),
+            dropped: Vec::new(),
+        }
+    }
+
+    fn into_rows(self) -> (BTreeMap<Key, Option<Row>>, Vec<u64>) {
+        (self.rows, self.dropped)
+    }
+
+    fn add(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            match change {
+                Change::Founded { cluster, policy } => {
+                    let founded = Row::Founded(cluster, policy);
+                    self.rows.insert(Key::Founded, Some(founded));
+                }
+                Change::Message { before, after } => {
+                    self.add_message(before.as_deref(), after.as_deref());
+                }
+                Change::Known { id, before, after } => self.add_known(id, before, after),
+                Change::Staged { id, after } => {
+                    self.rows.insert(Key::Staged(id), after.map(Row::Staged));
+                }
+                Change::DropPiece(index) => self.dropped.push(index),
+                Change::Destination { domain, after } => {
+                    let row = Some(Row::Destination(after));
+                    self.rows.insert(Key::Destination(domain), row);
+                }
+            }
+        }
+    }
+
+    fn add_message(&mut self, before: Option<&Message>, after: Option<&Message>) {
+        let Some(present) = before.or(after) else {
+            return;
+        };
+        let sequence = present.sequence;
+        for domain in present.domains() {
+            let stands = |message: Option<&Message>| due(message.and_then(|m| m.standing(domain)));
+            let (was, is) = (stands(before), stands(after));
+            if was == is {
+                continue;
+            }
+            let deferred = |until| Key::Deferred(domain.to_owned(), until, sequence);
+            if let Some(until) = was.filter(|until| until.0 > 0) {
+                self.rows.insert(deferred(until), None);
+            }
+            if let Some(until) = is.filter(|until| until.0 > 0) {
+                self.rows.insert(deferred(until), Some(Row::Present));
+            }
+            let place = Key::Queue(domain.to_owned(), sequence);
+            self.rows.insert(place, is.map(Row::Due));
+        }
+        let row = after.cloned().map(|after| Row::Message(Box::new(after)));
+        self.rows.insert(Key::Message(sequence), row);
+    }
+
+    fn add_known(&mut self, id: MessageId, before: Option<Known>, after: Option<Known>) {
+        if let Some(Known::Departed(at)) = before {
+            self.rows.insert(Key::Departed(at, id), None);
+        }
+        if let Some(Known::Departed(at)) = after {
+            self.rows.insert(Key::Departed(at, id), Some(Row::Present));
+        }
+        self.rows.insert(Key::Known(id), after.map(Row::Known));
+    }
+
+    fn row(&self, key: &Key) -> Option<&Row> {
+        match self.rows.get(key) {
+            Some(pending) => pending.as_ref(),
+            None => self.memory.rows.get(key),
+        }
+    }
+}
+
+impl View for Pending<'_> {
+    type Error = Infallible;
+
+    fn policy(&self) -> Option<Arc<Policy>> {
+        match self.row(&Key::Founded) {
+            Some(Row::Founded(_, text)) => Some(policy_of(text)),
+            _ => None,
+        }
+    }
+
+    fn destination(&self, domain: &str) -> Destination {
+        match self.row(&Key::Destination(domain.to_owned())) {
+            Some(Row::Destination(destination)) => destination.clone(),
+            _ => Destination::default(),
+        }
+    }
+
+    fn domains(&self) -> Vec<String> {
+        let keys = self.memory.rows.keys().chain(self.rows.keys());
+        let mut domains: Vec<String> = keys
+            .filter_map(|key| match key {
+                Key::Destination(domain) => Some(domain.clone()),
+                _ => None,
+            })
+            .collect();
+        domains.sort_unstable();
+        domains.dedup();
+        domains
+    }
+
+    fn known(&self, id: MessageId) -> Result<Option<Known>, Infallible> {
+        Ok(match self.row(&Key::Known(id)) {
+            Some(Row::Known(known)) => Some(*known),
+            _ => None,
+        })
+    }
+
+    fn message(&self, sequence: u64) -> Result<Option<Message>, Infallible> {
+        Ok(match self.row(&Key::Message(sequence)) {
+            Some(Row::Message(message)) => Some(Message::clone(message)),
+            _ => None,
+        })
+    }
+
+    fn staged(&self, id: MessageId) -> Result<Option<Staged>, Infallible> {
+        Ok(match self.row(&Key::Staged(id)) {
+            Some(Row::Staged(staged)) => Some(staged.clone()),
+            _ => None,
+        })
+    }
+
+    fn stages_before(&self, at: Timestamp, limit: usize) -> Result<Vec<MessageId>, Infallible> {
+        let stages = self.memory.stages();
+        let old = stages.filter(|(_, staged)| staged.touched_at < at);
+        Ok(old.map(|(id, _)| id).take(limit).collect())
+    }
+
+    fn departed_before(
+        &self,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(Timestamp, MessageId)>, Infallible> {
+        let first = Key::Departed(Timestamp(0), MessageId(0));
+        let end = Key::Departed(at, MessageId(0));
+        let keys = self.memory.rows.range(first..end).map(|(key, _)| key);
+        let departed = keys.filter_map(|key| match key {
+            Key::Departed(at, id) => Some((*at, *id)),
+            _ => None,
+        });
+        Ok(departed.take(limit).collect())
+    }
+}

@@ -1,0 +1,211 @@
+//! What holds after any commands whatever.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::{collection::vec, prelude::*};
+use spool::{
+    Command, MessageId, Outcome, Recipient, Status, Verdict, apply::DEPARTED_AGE_MAX, view::Known,
+};
+
+use crate::{
+    letters::Letter,
+    memory::{Key, Memory, Row},
+    replica::Replica,
+    scripts::{any_commands, orderly_commands, repeats, with_repeats},
+};
+
+/// What is said of each recipient, in the order it was said.
+#[derive(Default)]
+struct Said(BTreeMap<(MessageId, u32), Vec<Verdict>>);
+
+impl Said {
+    fn hear(&mut self, command: &Command) {
+        let Command::Report(report) = command else {
+            return;
+        };
+        for attempt in &report.attempts {
+            for (number, verdict) in &attempt.verdicts {
+                let said = self.0.entry((attempt.id, *number)).or_default();
+                said.push(verdict.clone());
+            }
+        }
+    }
+
+    fn is_delivered(&self, id: MessageId, number: u32) -> bool {
+        let said = self.0.get(&(id, number)).into_iter().flatten();
+        let mut said = said.filter(|verdict| !matches!(verdict, Verdict::Deferred(_)));
+        matches!(said.next(), Some(Verdict::Delivered(_)))
+    }
+}
+
+fn known_ids(memory: &Memory) -> BTreeMap<MessageId, Known> {
+    let known = memory.rows.iter().filter_map(|row| match row {
+        (Key::Known(id), Row::Known(known)) => Some((*id, *known)),
+        _ => None,
+    });
+    known.collect()
+}
+
+/// Panics unless an id may go from one to the other by this command.
+fn check_life(
+    id: MessageId,
+    before: Option<Known>,
+    after: Option<Known>,
+    command: &Command,
+    said: &BTreeMap<MessageId, Said>,
+    recipients: u32,
+) {
+    match (before, after) {
+        (before, after) if before == after => {}
+        (None, Some(Known::Queued(_))) => {
+            assert!(matches!(command, Command::Accept(accept) if accept.id == id));
+        }
+        (Some(Known::Queued(_)), Some(Known::Departed(at))) => {
+            assert!(matches!(command, Command::Report(report) if report.at == at));
+            let said = &said[&id];
+            assert!((0..recipients).all(|number| said.is_delivered(id, number)));
+        }
+        (Some(Known::Departed(left_at)), None) => {
+            let Command::Sweep { at } = command else {
+                panic!("{id} forgotten by {command:?}");
+            };
+            assert!(at.since(left_at) > DEPARTED_AGE_MAX);
+        }
+        (before, after) => panic!("{id} went from {before:?} to {after:?} by {command:?}"),
+    }
+}
+
+/// What is in the spool, less the places in the log, which a repeat moves.
+#[derive(Debug, PartialEq, Eq)]
+struct Content {
+    messages: BTreeMap<MessageId, (Vec<Recipient>, Vec<u8>, u32)>,
+    departed: BTreeSet<Key>,
+}
+
+fn content(memory: &Memory) -> Content {
+    let of = |message: &spool::Message| {
+        let body = memory.body_of(message);
+        (message.recipients.clone(), body, message.attempts)
+    };
+    let messages = memory.messages();
+    let departed = memory.rows.keys();
+    Content {
+        messages: messages.map(|message| (message.id, of(message))).collect(),
+        departed: departed
+            .filter(|key| matches!(key, Key::Departed(..)))
+            .cloned()
+            .collect(),
+    }
+}
+
+fn replayed(commands: &[Command]) -> Memory {
+    let mut memory = Memory::default();
+    for (index, command) in (1..).zip(commands) {
+        memory.apply_batch(&[(index, command.clone())]);
+    }
+    memory.assert_consistent();
+    memory
+}
+
+/// Whether an acceptance of this letter's counts on its pieces. Whoever stages a piece and then
+/// accepts without it is refused, loses the stage, and is no better than a new letter after that.
+fn belongs(command: &Command) -> bool {
+    !matches!(command, Command::Stage(stage) if Letter::of(stage.id).pieces() == 0)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 256,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// Every entry is audited on the way: indices, totals, pieces (`audit`).
+    #[test]
+    fn a_message_leaves_only_when_delivered_and_never_comes_back(commands in any_commands()) {
+        let mut replica = Replica::default();
+        // What was said since a letter was last accepted: what came before was about nothing.
+        let mut said: BTreeMap<MessageId, Said> = BTreeMap::new();
+        for command in commands {
+            let before = known_ids(&replica.memory);
+            let outcome = replica.apply(command.clone());
+            let after = known_ids(&replica.memory);
+            said.values_mut().for_each(|said| said.hear(&command));
+            for id in before.keys().chain(after.keys()) {
+                let recipients = Letter::of(*id).domains().len() as u32;
+                let (before, after) = (before.get(id).copied(), after.get(id).copied());
+                check_life(*id, before, after, &command, &said, recipients);
+            }
+            if let Command::Accept(accept) = &command {
+                let is_known = after.contains_key(&accept.id);
+                prop_assert_eq!(is_known, outcome == Outcome::Accepted);
+                if !before.contains_key(&accept.id) {
+                    said.insert(accept.id, Said::default());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_recipients_status_is_the_first_final_word_about_him(commands in orderly_commands()) {
+        let mut said = Said::default();
+        commands.iter().for_each(|command| said.hear(command));
+        for message in replayed(&commands).messages() {
+            for (number, recipient) in (0_u32..).zip(&message.recipients) {
+                let words = said.0.get(&(message.id, number)).into_iter().flatten();
+                let mut finals = words.clone().filter(|v| !matches!(v, Verdict::Deferred(_)));
+                match (finals.next(), &recipient.status) {
+                    (Some(Verdict::Delivered(_)), Status::Delivered { .. })
+                    | (Some(Verdict::Rejected(_)), Status::Rejected { .. }) => {}
+                    (None, Status::Deferred { .. }) => prop_assert!(words.count() > 0),
+                    (None, Status::Pending) => prop_assert_eq!(words.count(), 0),
+                    (word, status) => prop_assert!(false, "{:?} became {:?}", word, status),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_command_repeated_at_once_changes_nothing(
+        mut commands in any_commands(),
+        times in vec(1..4_usize, 80),
+    ) {
+        commands.retain(belongs);
+        let once = replayed(&commands);
+        let copies = commands.iter().zip(&times);
+        let repeated = copies.flat_map(|(command, times)| vec![command.clone(); *times]);
+        let repeated = replayed(&repeated.collect::<Vec<_>>());
+        prop_assert_eq!(content(&repeated), content(&once));
+    }
+
+    #[test]
+    fn a_command_repeated_at_any_later_time_changes_no_message(
+        commands in orderly_commands(),
+        repeats in repeats(),
+    ) {
+        let once = replayed(&commands);
+        let repeated = replayed(&with_repeats(&commands, &repeats));
+        prop_assert_eq!(content(&repeated), content(&once));
+    }
+
+    #[test]
+    fn replicas_end_alike_however_the_log_is_cut_into_batches(
+        commands in any_commands(),
+        cuts in vec(1..12_usize, 80),
+    ) {
+        let one_by_one = replayed(&commands);
+        let log: Vec<(u64, Command)> = (1..).zip(commands).collect();
+        let mut at_once = Memory::default();
+        at_once.apply_batch(&log);
+        let mut in_batches = Memory::default();
+        let mut rest = log.as_slice();
+        for cut in cuts {
+            let (batch, behind) = rest.split_at(cut.min(rest.len()));
+            in_batches.apply_batch(batch);
+            rest = behind;
+        }
+        let expected = format!("{one_by_one:?}");
+        prop_assert_eq!(format!("{at_once:?}"), expected.as_str());
+        prop_assert_eq!(format!("{in_batches:?}"), expected.as_str());
+    }
+}

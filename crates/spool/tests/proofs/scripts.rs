@@ -1,0 +1,134 @@
+//! Random commands.
+
+use proptest::{collection::vec, prelude::*, sample::select};
+use spool::{Command, Reachability, Report, Timestamp, Verdict};
+
+use crate::letters::{DOMAINS, Letter, deferred, delivered, found, rejected};
+
+/// So few letters that commands meet often; among them are bodies of no octets, of a tail alone,
+/// of pieces alone, and of both.
+const LETTERS: u32 = 6;
+
+/// Clocks run over so many milliseconds: several times what anything is remembered.
+const CLOCK_SPAN_MS: u64 = 4 * 3_600_000;
+
+fn letter() -> impl Strategy<Value = Letter> {
+    (0..LETTERS).prop_map(Letter)
+}
+
+fn moment() -> impl Strategy<Value = Timestamp> {
+    (1..CLOCK_SPAN_MS).prop_map(Timestamp)
+}
+
+fn domain() -> impl Strategy<Value = String> {
+    select(DOMAINS.as_slice()).prop_map(str::to_owned)
+}
+
+fn verdict() -> impl Strategy<Value = Verdict> {
+    prop_oneof![
+        4 => Just(delivered()),
+        3 => Just(deferred()),
+        1 => Just(rejected()),
+    ]
+}
+
+fn verdicts() -> impl Strategy<Value = Vec<(u32, Verdict)>> {
+    vec((0..4_u32, verdict()), 0..5)
+}
+
+fn report() -> impl Strategy<Value = Command> {
+    let attempts = vec((letter(), verdicts()), 1..4);
+    (moment(), attempts).prop_map(|(at, attempts)| {
+        let attempts = attempts.into_iter();
+        let attempts = attempts.map(|(letter, verdicts)| letter.attempt(verdicts));
+        Command::Report(Report {
+            at,
+            attempts: attempts.collect(),
+        })
+    })
+}
+
+fn observation() -> impl Strategy<Value = Command> {
+    let reachability = select(vec![
+        Reachability::Up,
+        Reachability::Down("refused".to_owned()),
+    ]);
+    (domain(), reachability, moment()).prop_map(|(domain, reachability, at)| Command::Observe {
+        domain,
+        reachability,
+        at,
+    })
+}
+
+/// Anything, in any order, with any clock.
+pub(crate) fn any_command() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        1 => Just(found()),
+        8 => (letter(), 0..4_u32, moment()).prop_map(|(letter, number, at)| {
+            let most = letter.pieces().max(1);
+            letter.stage(number % (most + 1), at)
+        }),
+        8 => (letter(), moment()).prop_map(|(letter, at)| letter.accept(at)),
+        2 => letter().prop_map(Letter::discard),
+        8 => report(),
+        2 => (letter(), moment()).prop_map(|(letter, at)| letter.delivered(at)),
+        1 => observation(),
+        1 => (proptest::option::of(domain()), moment())
+            .prop_map(|(domain, at)| Command::Flush { domain, at }),
+        1 => moment().prop_map(|at| Command::Sweep { at }),
+    ]
+}
+
+pub(crate) fn any_commands() -> impl Strategy<Value = Vec<Command>> {
+    vec(any_command(), 1..80)
+}
+
+/// What those who follow the rules propose: each letter is staged in order and then accepted or
+/// given up, nobody reports on what was not accepted, and nothing lasts long enough to be swept.
+/// The letters are mixed as they come.
+pub(crate) fn orderly_commands() -> impl Strategy<Value = Vec<Command>> {
+    let lives = (0..LETTERS).map(|number| life(Letter(number)));
+    let turns = vec(0..LETTERS as usize, 0..100);
+    (lives.collect::<Vec<_>>(), turns).prop_map(|(lives, turns)| {
+        let mut lives: Vec<_> = lives.into_iter().map(Vec::into_iter).collect();
+        let mut commands: Vec<Command> = turns
+            .into_iter()
+            .filter_map(|turn| lives[turn].next())
+            .collect();
+        commands.extend(lives.into_iter().flatten());
+        commands
+    })
+}
+
+fn life(letter: Letter) -> impl Strategy<Value = Vec<Command>> {
+    let reports = vec((moment(), verdicts()), 0..6);
+    (any::<bool>(), moment(), reports).prop_map(move |(gives_up, at, reports)| {
+        let pieces = (0..letter.pieces()).map(|number| letter.stage(number, at));
+        let mut commands: Vec<Command> = pieces.collect();
+        if gives_up {
+            commands.push(letter.discard());
+        } else {
+            commands.push(letter.accept(at));
+            let reports = reports.into_iter();
+            commands.extend(reports.map(|(at, verdicts)| letter.report(at, verdicts)));
+        }
+        commands
+    })
+}
+
+/// Where repeats of a script's commands go: each command's copies, so many entries later.
+pub(crate) fn repeats() -> impl Strategy<Value = Vec<Vec<usize>>> {
+    vec(vec(0..40_usize, 0..3), 150)
+}
+
+/// A script with repeats in it. The first of each command keeps its order.
+pub(crate) fn with_repeats(commands: &[Command], repeats: &[Vec<usize>]) -> Vec<Command> {
+    let mut placed: Vec<(usize, Command)> = Vec::new();
+    for (place, command) in commands.iter().enumerate() {
+        placed.push((place, command.clone()));
+        let delays = repeats.get(place).into_iter().flatten();
+        placed.extend(delays.map(|delay| (place + delay, command.clone())));
+    }
+    placed.sort_by_key(|(place, _)| *place);
+    placed.into_iter().map(|(_, command)| command).collect()
+}
