@@ -23,6 +23,22 @@ pub(crate) struct Signals {
     pub(crate) failed: watch::Sender<Option<String>>,
 }
 
+impl Signals {
+    /// Nobody leads, nothing is accepted, nothing has failed.
+    pub(crate) fn new() -> Self {
+        let nobody = Leadership {
+            term: 0,
+            leader: None,
+            leading: false,
+        };
+        Self {
+            leadership: watch::Sender::new(nobody),
+            accepting: watch::Sender::new(false),
+            failed: watch::Sender::new(None),
+        }
+    }
+}
+
 /// What it watches.
 pub(crate) struct Sources {
     pub(crate) raft: RaftMetricsWatch,

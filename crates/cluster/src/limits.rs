@@ -62,11 +62,11 @@ pub(crate) const PROPOSE_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// Octets of log entries kept in memory, so that replication and apply do not read them back from
 /// the disk.
-pub(crate) const LOG_CACHE_BYTES_MAX: usize = 8 << 20;
+pub(crate) const LOG_CACHE_BYTES_MAX: usize = 4 << 20;
 /// Jobs that wait for the log's writer.
 pub(crate) const LOG_JOBS_MAX: usize = 4096;
 /// Octets that go into one fsync.
-pub(crate) const LOG_BATCH_BYTES_MAX: usize = 4 << 20;
+pub(crate) const LOG_BATCH_BYTES_MAX: usize = 2 << 20;
 /// Entries that are applied in one batch.
 pub(crate) const APPLY_ENTRIES_MAX: usize = 1024;
 

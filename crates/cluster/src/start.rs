@@ -19,7 +19,6 @@ use crate::{
     peer::{self, Identity, Network, PeerServer, Peers, Served},
     propose::Proposer,
     raft::{self, Raft},
-    status::Leadership,
     store::{self, LogStore, LogWriter, Machine, Store, Tables},
 };
 
@@ -128,16 +127,7 @@ fn assemble(
     ));
     tasks.spawn(serve_peers(port, served, stop.clone()));
 
-    let nobody = Leadership {
-        term: 0,
-        leader: None,
-        leading: false,
-    };
-    let signals = Arc::new(Signals {
-        leadership: watch::Sender::new(nobody),
-        accepting: watch::Sender::new(false),
-        failed: watch::Sender::new(None),
-    });
+    let signals = Arc::new(Signals::new());
     let tables = opened.tables;
     let sources = Sources {
         raft: raft.metrics(),

@@ -39,7 +39,7 @@ impl Column {
 const BLOCK_CACHE_BYTES: usize = 32 << 20;
 /// Writes gathered in memory before they go to a file: the column of pieces, which gets nearly all
 /// the octets.
-const PIECE_BUFFER_BYTES: usize = 8 << 20;
+const PIECE_BUFFER_BYTES: usize = 4 << 20;
 /// The same for each of the other columns.
 const BUFFER_BYTES: usize = 8 << 20;
 /// Values from this size on go to blob files.
@@ -109,7 +109,7 @@ fn column_options(column: Column, cache: &Cache) -> Options {
     options.set_block_based_table_factory(&blocks);
     options.set_compression_type(DBCompressionType::None);
     options.set_write_buffer_size(BUFFER_BYTES);
-    options.set_max_write_buffer_number(4);
+    options.set_max_write_buffer_number(3);
     options.add_compact_on_deletion_collector_factory(DELETIONS_WINDOW, DELETIONS_TRIGGER, 0.5);
     if column == Column::Piece {
         options.set_write_buffer_size(PIECE_BUFFER_BYTES);
