@@ -9,13 +9,15 @@ use std::{
 use prost::Message as _;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
+    // Relative to this package, where cargo runs this: the target directory may be shared by several
+    // clones, and an absolute path would name the one that was built first.
+    let root = Path::new("../../proto");
     println!("cargo::rerun-if-changed={}", root.display());
     let mut files = Vec::new();
-    find_protos(&root, &mut files)?;
+    find_protos(root, &mut files)?;
     files.sort();
 
-    let descriptors = protox::compile(&files, [&root])?;
+    let descriptors = protox::compile(&files, [root])?;
 
     // Reflection on the admin port shows what is served there, not the talk between peers.
     let mut served = descriptors.clone();
