@@ -7,6 +7,7 @@ mod crashes;
 mod dev;
 mod dialogues;
 mod disk;
+mod disk_errors;
 mod failures;
 mod founding;
 mod handover;

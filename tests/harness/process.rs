@@ -39,6 +39,23 @@ pub fn open_files(pid: u32) -> Option<usize> {
     Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count())
 }
 
+/// Whether every thread of a process is traced: its system calls can be tampered with.
+#[must_use]
+pub fn is_traced(pid: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task"));
+    let mut threads = threads.into_iter().flatten().flatten().peekable();
+    let traced = |status: &str| {
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("TracerPid:"));
+        line.is_some_and(|tracer| tracer.trim() != "0")
+    };
+    threads.peek().is_some()
+        && threads.all(|thread| {
+            fs::read_to_string(thread.path().join("status")).is_ok_and(|status| traced(&status))
+        })
+}
+
 /// User and system time of a process and of all below it, those included that it has waited for.
 #[must_use]
 pub fn cpu_time(pid: u32) -> Duration {

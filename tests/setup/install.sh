@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what is missing for: build (libclang), test (cargo-nextest, swaks, Python), bench
+# Installs what is missing for: build (libclang), test (cargo-nextest, swaks, Python,
+# strace), bench
 # (Postfix), lint (cargo-deny). Packages come by apt where this user may install them; otherwise one
 # line says what to install. What is there already is left alone, and then nothing is asked of the
 # network.
@@ -57,6 +58,7 @@ for purpose in "$@"; do
     test)
         command -v swaks >/dev/null 2>&1 || wanted swaks
         command -v python3 >/dev/null 2>&1 || wanted python3
+        command -v strace >/dev/null 2>&1 || wanted strace
         ;;
     bench)
         [ -x /usr/sbin/smtp-source ] || wanted postfix
