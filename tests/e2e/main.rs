@@ -11,6 +11,7 @@ mod disk_errors;
 mod failures;
 mod founding;
 mod handover;
+mod lost_logs;
 mod operator;
 mod primaries;
 mod replication;

@@ -36,7 +36,7 @@ pub struct Cluster(pub(crate) Arc<Running>);
 
 /// What a running node holds.
 pub(crate) struct Running {
-    pub(crate) config: Config,
+    pub(crate) config: Arc<Config>,
     pub(crate) clock: Clock,
     pub(crate) raft: Raft,
     pub(crate) store: Arc<Store>,

@@ -1,6 +1,10 @@
-//! How much of the disk is free.
+//! How much of the disk is free, and files that survive a power failure.
 
-use std::{io, path::Path};
+use std::{
+    fs::File,
+    io::{self, Write as _},
+    path::Path,
+};
 
 use crate::config::FreeSpace;
 
@@ -28,6 +32,22 @@ impl Disk {
         };
         self.free < least
     }
+}
+
+/// Makes a file with a text that is on the disk when this returns.
+///
+/// # Errors
+/// What the system says; a file of that name must not be there.
+pub(crate) fn create_synced(file: &Path, text: &str) -> io::Result<()> {
+    let mut opened = File::create_new(file)?;
+    opened.write_all(text.as_bytes())?;
+    opened.sync_all()?;
+    file.parent().map_or(Ok(()), sync_directory)
+}
+
+/// Makes what was created in a directory, or taken away from it, survive a power failure.
+pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]

@@ -1,18 +1,13 @@
 //! How a cluster comes to be, and how a node recognises its own data directory.
 
-use std::{
-    collections::BTreeMap,
-    fs::{self, File},
-    io::{self, Write as _},
-    path::Path,
-};
+use std::{collections::BTreeMap, fs, io};
 
 use openraft::errors::{InitializeError, RaftError};
 use tokio::time::timeout;
 
 use crate::{
     config::{Config, Founding},
-    limits,
+    disk, limits,
     peer::Peers,
     raft::{Member, Raft},
     start::StartError,
@@ -43,7 +38,7 @@ pub(crate) fn claim(config: &Config) -> Result<(), StartError> {
             ours.trim().replace('\n', ", "),
         ))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            write_synced(dir, &file, &ours).map_err(failed)
+            disk::create_synced(&file, &ours).map_err(failed)
         }
         Err(error) => Err(failed(error)),
     }
@@ -57,13 +52,6 @@ fn describe(config: &Config) -> String {
         config.node_id,
         ids.join(" ")
     )
-}
-
-fn write_synced(dir: &Path, file: &Path, text: &str) -> io::Result<()> {
-    let mut opened = File::create_new(file)?;
-    opened.write_all(text.as_bytes())?;
-    opened.sync_all()?;
-    File::open(dir)?.sync_all()
 }
 
 /// Asks the founding members who answer whether they belong to the same cluster. Those who do not

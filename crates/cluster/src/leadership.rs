@@ -79,7 +79,7 @@ pub(crate) async fn watch_leadership(
 }
 
 fn tell(sources: &Sources, signals: &Signals, state: &RaftMetrics) {
-    let now = leadership(state);
+    let now = of(state);
     let changed = signals.leadership.send_if_modified(|before| {
         let changed = *before != now;
         if before.leader != now.leader && now.leader.is_some() {
@@ -114,7 +114,8 @@ pub(crate) fn is_sole_voter(state: &RaftMetrics) -> bool {
     state.membership_config.voter_ids().eq([state.id])
 }
 
-fn leadership(state: &RaftMetrics) -> Leadership {
+/// Who leads, by what consensus says of itself.
+pub(crate) fn of(state: &RaftMetrics) -> Leadership {
     let leads = state.state == ServerState::Leader;
     // Until an entry of its own term is applied, a leader may not have applied all that earlier
     // ones had committed (Raft paper section 8).

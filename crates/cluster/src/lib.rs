@@ -27,9 +27,11 @@ mod ports;
 mod propose;
 mod queries;
 mod raft;
+mod rebuilding;
 mod start;
 mod status;
 mod store;
+mod voting;
 
 pub use cluster::Cluster;
 pub use config::{Config, Founding, FreeSpace, PeerTls};

@@ -13,6 +13,12 @@ pub(crate) const ELECTION_MIN_MS: u64 = 500;
 /// 1.4 to 1.8 s, stands for election, so a sender sees the death of a leader as a pause.
 pub(crate) const ELECTION_MAX_MS: u64 = 900;
 
+/// For so long after its start a node votes for nobody: the lease that it may have granted before,
+/// and a tenth more, since two clocks do not run alike.
+pub(crate) const LEASE: Duration = Duration::from_millis(ELECTION_MAX_MS * 11 / 10);
+/// How often a node that was started asks the others what they know of it.
+pub(crate) const ASK_EVERY: Duration = Duration::from_millis(200);
+
 /// Without a sign of the quorum for so long, the SMTP port is closed: longer than an election that
 /// has to be held twice because votes were split.
 pub(crate) const QUORUM_SILENCE_MAX: Duration = Duration::from_millis(3500);

@@ -104,6 +104,9 @@ pub(crate) fn config(log_keep: u64) -> Result<Arc<openraft::Config>, openraft::C
         // A leader sends entries before its own fsync. One that came back to lead in the same term
         // could write other entries under log ids that its followers already have.
         enable_leader_restore: Some(false),
+        // A node that lost its log, or a part of it, is given what it lacks. That nothing is voted
+        // away meanwhile is seen to before it votes again.
+        allow_log_reversion: Some(true),
         ..openraft::Config::default()
     };
     config.validate().map(Arc::new)

@@ -19,7 +19,9 @@ use crate::{
     peer::{self, Identity, Network, PeerServer, Peers, Served},
     propose::Proposer,
     raft::{self, Raft},
+    rebuilding::Rebuilding,
     store::{self, LogStore, LogWriter, Machine, Store, Tables},
+    voting::{Admission, Voting},
 };
 
 /// The node could not start: one line that says what is wrong and what would be right.
@@ -38,6 +40,7 @@ struct Opened {
     store: Arc<Store>,
     tables: Arc<Tables>,
     log: LogStore,
+    rebuilding: Rebuilding,
     log_writer: LogWriter,
 }
 
@@ -71,24 +74,25 @@ impl Cluster {
         }
         let raft = start_raft(&config, &peers, &opened).await?;
         let running = assemble(config, clock, metrics, raft, peers, opened, port);
-        founding::initialize(&running.config, &running.raft).await?;
         Ok(Self(Arc::new(running)))
     }
 }
 
 /// Reading a long write-ahead log back takes a while, so it is done off the runtime's threads.
 async fn open_store(config: &Config, metrics: Arc<Metrics>) -> Result<Opened, StartError> {
-    let path = config.data_dir.join("db");
+    let data_dir = config.data_dir.clone();
+    let path = data_dir.join("db");
     let what = format!("opening the store in {}", path.display());
     let open = move || {
         let store = Arc::new(store::open(&path, metrics)?);
         let tables = Arc::new(Tables::open(Arc::clone(&store))?);
-        let (log, log_writer) = LogStore::open(Arc::clone(&store))?;
+        let opened = LogStore::open(Arc::clone(&store), &data_dir)?;
         Ok::<_, std::io::Error>(Opened {
             store,
             tables,
-            log,
-            log_writer,
+            log: opened.log,
+            rebuilding: opened.rebuilding,
+            log_writer: opened.writer,
         })
     };
     let opened = tokio::task::spawn_blocking(open)
@@ -101,9 +105,12 @@ async fn start_raft(config: &Config, peers: &Peers, opened: &Opened) -> Result<R
     let timing = raft::config(config.log_keep).map_err(failed("the timing of consensus"))?;
     let network = Network::new(peers.clone());
     let machine = Machine::new(Arc::clone(&opened.tables));
-    Raft::new(config.node_id, timing, network, opened.log.clone(), machine)
+    let raft = Raft::new(config.node_id, timing, network, opened.log.clone(), machine)
         .await
-        .map_err(failed("starting consensus on the stored log"))
+        .map_err(failed("starting consensus on the stored log"))?;
+    // Until this node may vote, it does not ask for votes either.
+    raft.runtime_config().elect(false);
+    Ok(raft)
 }
 
 /// Starts everything that runs beside consensus.
@@ -119,15 +126,27 @@ fn assemble(
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     let (heard, last_heard) = watch::channel(None);
+    let voting = Voting::new();
     let served = Arc::new(Served::new(
         raft.clone(),
         peers.identity().clone(),
+        voting.clone(),
         heard,
         stop.clone(),
     ));
     tasks.spawn(serve_peers(port, served, stop.clone()));
 
+    let config = Arc::new(config);
     let signals = Arc::new(Signals::new());
+    let admission = Admission {
+        config: Arc::clone(&config),
+        raft: raft.clone(),
+        log: opened.log,
+        peers: peers.clone(),
+        voting,
+        rebuilding: opened.rebuilding,
+    };
+    tasks.spawn(admit(admission, Arc::clone(&signals), stop.clone()));
     let tables = opened.tables;
     let sources = Sources {
         raft: raft.metrics(),
@@ -181,6 +200,12 @@ fn assemble(
         stop,
         tasks: Mutex::new(tasks),
         log_writer: Mutex::new(Some(opened.log_writer)),
+    }
+}
+
+async fn admit(admission: Admission, signals: Arc<Signals>, stop: CancellationToken) {
+    if let Err(error) = admission.run(stop).await {
+        signals.failed.send_replace(Some(error.to_string()));
     }
 }
 

@@ -16,6 +16,7 @@ mod cache;
 mod keys;
 mod log;
 mod machine;
+mod mark;
 mod open;
 mod pending;
 mod snapshot;

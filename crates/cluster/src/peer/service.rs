@@ -18,15 +18,17 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{Identity, append, snapshot};
 use crate::{
     codec::{self, CodecError},
-    limits,
+    leadership, limits,
     raft::{Proposal, Raft, Types, Vote},
     store::GROUP,
+    voting::{NoVote, Voting},
 };
 
 /// This node's end of the talk between peers.
 pub(crate) struct Served {
     raft: Raft,
     identity: Identity,
+    voting: Voting,
     /// When a leader was last heard from since the start.
     heard: watch::Sender<Option<Instant>>,
     /// Octets that others have passed to this leader and that are not committed yet, in KiB.
@@ -40,6 +42,7 @@ impl Served {
     pub(crate) fn new(
         raft: Raft,
         identity: Identity,
+        voting: Voting,
         heard: watch::Sender<Option<Instant>>,
         stop: CancellationToken,
     ) -> Self {
@@ -47,6 +50,7 @@ impl Served {
         Self {
             raft,
             identity,
+            voting,
             heard,
             passed,
             stop,
@@ -96,6 +100,10 @@ fn garbled(error: CodecError) -> Status {
 
 fn stopped(error: impl std::fmt::Display) -> Status {
     Status::unavailable(format!("this node has stopped: {error}"))
+}
+
+fn not_now(why: NoVote) -> Status {
+    Status::unavailable(why.to_string())
 }
 
 fn right_group(group: u32) -> Result<(), Status> {
@@ -168,6 +176,9 @@ impl Peer for Served {
     ) -> Result<Response<pb::VoteResponse>, Status> {
         self.check(&request)?;
         let asked = vote_request_from(request.into_inner())?;
+        self.voting
+            .check(asked.leadership_transfer)
+            .map_err(not_now)?;
         let response = self.raft.vote(asked).await.map_err(stopped)?;
         Ok(Response::new(vote_response_to(&response)))
     }
@@ -178,6 +189,7 @@ impl Peer for Served {
     ) -> Result<Response<pb::VoteResponse>, Status> {
         self.check(&request)?;
         let asked = vote_request_from(request.into_inner())?;
+        self.voting.check(false).map_err(not_now)?;
         let response = self.raft.pre_vote(asked).await.map_err(stopped)?;
         Ok(Response::new(vote_response_to(&response)))
     }
@@ -212,6 +224,7 @@ impl Peer for Served {
         self.check(&request)?;
         let request = request.into_inner();
         right_group(request.group)?;
+        self.voting.check(false).map_err(not_now)?;
         let transfer = TransferLeaderRequest::new(
             codec::vote_from(request.from_leader).map_err(garbled)?,
             request.to_node_id,
@@ -253,14 +266,24 @@ impl Peer for Served {
         &self,
         request: Request<pb::HelloRequest>,
     ) -> Result<Response<pb::HelloResponse>, Status> {
-        self.check(&request)?;
+        let from = self.check(&request)?;
         let cluster = self
             .identity
             .cluster()
             .map(|name| codec::id_to(spool::MessageId(name)));
+        let metrics = crate::raft::metrics(&self.raft);
+        let committed = leadership::of(&metrics)
+            .leading
+            .then_some(metrics.last_applied)
+            .flatten();
+        let matched = metrics.replication.unwrap_or_default();
+        let acknowledged = matched.get(&from).copied().flatten();
         Ok(Response::new(pb::HelloResponse {
             node_id: self.identity.node_id,
             cluster,
+            last_index: metrics.last_log_index,
+            acknowledged_index: acknowledged.map(|log_id| log_id.index),
+            committed_index: committed.map(|log_id| log_id.index),
         }))
     }
 

@@ -4,6 +4,7 @@ use std::{
     fmt::Debug,
     io,
     ops::{Bound, RangeBounds},
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -19,6 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     cache::LogCache,
     keys,
+    mark::{Acknowledged, Mark},
     open::{Column, Store},
     writer::{self, Job, LogWriter},
 };
@@ -26,6 +28,7 @@ use crate::{
     codec,
     limits::{APPEND_BYTES_MAX, LOG_JOBS_MAX},
     raft::{Entry, LogId, Types, Vote},
+    rebuilding::{EMPTY, Rebuilding},
 };
 
 /// The log of this node. Clones share everything.
@@ -47,9 +50,17 @@ struct Ends {
     last: Option<LogId>,
 }
 
+/// A log that was opened.
+pub(crate) struct OpenedLog {
+    pub(crate) log: LogStore,
+    pub(crate) writer: LogWriter,
+    /// Whether what this node has promised is all there.
+    pub(crate) rebuilding: Rebuilding,
+}
+
 impl LogStore {
-    /// Reads where the log stands and starts its writer.
-    pub(crate) fn open(store: Arc<Store>) -> io::Result<(Self, LogWriter)> {
+    /// Reads where the log stands and starts its writer. `data_dir` is where the mark lies.
+    pub(crate) fn open(store: Arc<Store>, data_dir: &Path) -> io::Result<OpenedLog> {
         let vote = store.get(Column::Raft, keys::raft(writer::VOTE))?;
         let vote = vote
             .map(|octets| codec::vote_from(Some(codec::decode(octets.as_slice(), "vote")?)))
@@ -72,15 +83,30 @@ impl LogStore {
             last,
         }));
         let cache = Arc::new(Mutex::new(LogCache::default()));
+        let found = Acknowledged { vote, last };
+        let mut mark = Mark::open(data_dir)?;
+        let empty = last.is_none().then(|| EMPTY.to_owned());
+        let rebuilding = Rebuilding::open(data_dir, lost(mark.now(), found).or(empty))?;
+        // The note says it from now on.
+        mark.write(found)?;
         let (jobs, queue) = mpsc::channel(LOG_JOBS_MAX);
-        let writer = writer::spawn(Arc::clone(&store), Arc::clone(&cache), queue)?;
+        let writer = writer::spawn(Arc::clone(&store), Arc::clone(&cache), mark, queue)?;
         let log = Self {
             store,
             cache,
             ends,
             jobs,
         };
-        Ok((log, writer))
+        Ok(OpenedLog {
+            log,
+            writer,
+            rebuilding,
+        })
+    }
+
+    /// Index of the last entry; `None` when nothing was ever written.
+    pub(crate) fn last_index(&self) -> Option<u64> {
+        self.ends().last.map(|last| last.index)
     }
 
     fn ends(&self) -> MutexGuard<'_, Ends> {
@@ -123,6 +149,26 @@ impl LogStore {
 
 fn writer_gone() -> io::Error {
     io::Error::other("the log's writer has stopped")
+}
+
+/// What was acknowledged and is not there.
+fn lost(acknowledged: Acknowledged, found: Acknowledged) -> Option<String> {
+    let index = |last: Option<LogId>| last.map_or(0, |last| last.index);
+    if acknowledged.last > found.last {
+        return Some(format!(
+            "the log ends at entry {}, and entry {} had been acknowledged",
+            index(found.last),
+            index(acknowledged.last)
+        ));
+    }
+    let term = |vote: Option<Vote>| vote.map_or(0, |vote| vote.leader_id.term);
+    (acknowledged.vote > found.vote).then(|| {
+        format!(
+            "the vote is of term {}, and one had been cast in term {}",
+            term(found.vote),
+            term(acknowledged.vote)
+        )
+    })
 }
 
 fn read_log_id(store: &Store, name: &str) -> io::Result<Option<LogId>> {

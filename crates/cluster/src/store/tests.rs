@@ -19,6 +19,7 @@ use super::{LogStore, LogWriter, Machine, Tables, machine, open, snapshot};
 use crate::{
     metrics::Metrics,
     raft::{Entry, LogId, Payload, Proposal, Types},
+    rebuilding::Rebuilding,
 };
 
 /// Opens a store in a directory of its own, as a node does.
@@ -48,6 +49,7 @@ struct Opened {
     tables: Arc<Tables>,
     log: LogStore,
     writer: LogWriter,
+    rebuilding: Rebuilding,
     dir: TempDir,
 }
 
@@ -60,13 +62,24 @@ impl Opened {
         let metrics = Arc::new(Metrics::register(&mut Registry::default()));
         let store = Arc::new(open(dir.path(), metrics).unwrap());
         let tables = Arc::new(Tables::open(Arc::clone(&store)).unwrap());
-        let (log, writer) = LogStore::open(store).unwrap();
+        let opened = LogStore::open(store, dir.path()).unwrap();
         Self {
             tables,
-            log,
-            writer,
+            log: opened.log,
+            writer: opened.writer,
+            rebuilding: opened.rebuilding,
             dir,
         }
+    }
+
+    /// Ends everything that has the files open.
+    fn closed(self) -> TempDir {
+        drop((self.tables, self.log, self.writer));
+        self.dir
+    }
+
+    fn reopened(self) -> Self {
+        Self::at(self.closed())
     }
 
     /// Writes entries to the log and waits for the fsync.
@@ -158,15 +171,39 @@ async fn entries_come_back_whole_after_the_store_was_closed() {
         entry(3, accept(9, 1, 10, b"last")),
     ];
     opened.append(entries.clone()).await;
-    let Opened {
-        tables,
-        log,
-        writer,
-        dir,
-    } = opened;
-    drop((tables, log, writer));
-    let mut reopened = Opened::at(dir);
-    assert_eq!(reopened.read(1, 4).await, entries);
+    assert_eq!(opened.reopened().read(1, 4).await, entries);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_lost_its_end_is_noticed_and_one_that_was_cut_off_by_raft_is_not() {
+    let mut opened = Opened::new();
+    assert!(!opened.rebuilding.is_loss(), "it is new");
+    opened.rebuilding.end().unwrap();
+    let blanks = |indices: std::ops::Range<u64>| -> Vec<Entry> {
+        indices.map(|i| Entry::new_blank(log_id(i))).collect()
+    };
+    opened.append(blanks(1..5)).await;
+    opened.log.truncate_after(Some(log_id(3))).await.unwrap();
+    let mut opened = opened.reopened();
+    assert!(!opened.rebuilding.is_loss());
+    opened.append(blanks(4..8)).await;
+
+    let dir = opened.closed();
+    let wal = |dir: &TempDir| {
+        let files = std::fs::read_dir(dir.path()).unwrap().flatten();
+        let mut wals = files
+            .map(|file| file.path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "log"));
+        wals.next().unwrap()
+    };
+    let octets = std::fs::read(wal(&dir)).unwrap();
+    std::fs::write(wal(&dir), &octets[..octets.len() - 40]).unwrap();
+    let mut opened = Opened::at(dir);
+    let reason = opened.rebuilding.reason().unwrap();
+    assert!(reason.contains("entry 7 had been acknowledged"), "{reason}");
+    // It stays known through a restart, whatever is written meanwhile.
+    opened.append(blanks(4..5)).await;
+    assert!(opened.reopened().rebuilding.is_loss());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     cache::{LogCache, cost},
     keys,
+    mark::{Acknowledged, Mark},
     open::{Batch, Column, Store},
 };
 use crate::{
@@ -79,6 +80,7 @@ enum Waiting {
 pub(super) fn write_jobs(
     store: &Store,
     cache: &std::sync::Mutex<LogCache>,
+    mut mark: Mark,
     mut jobs: mpsc::Receiver<Job>,
 ) {
     while let Some(first) = jobs.blocking_recv() {
@@ -90,7 +92,7 @@ pub(super) fn write_jobs(
             bytes += job.cost();
             gathered.push(job);
         }
-        if let Err(error) = write(store, cache, gathered) {
+        if let Err(error) = write(store, cache, &mut mark, gathered) {
             tracing::error!(%error, "writing the log failed; this node writes nothing any more");
             refuse_all(&mut jobs, &error);
             return;
@@ -98,8 +100,15 @@ pub(super) fn write_jobs(
     }
 }
 
-fn write(store: &Store, cache: &std::sync::Mutex<LogCache>, jobs: Vec<Job>) -> io::Result<()> {
+fn write(
+    store: &Store,
+    cache: &std::sync::Mutex<LogCache>,
+    mark: &mut Mark,
+    jobs: Vec<Job>,
+) -> io::Result<()> {
     let sync = jobs.iter().any(Job::wants_sync);
+    let before = mark.now();
+    let (kept, after) = jobs.iter().fold((before, before), promised);
     let mut batch = store.batch();
     let mut waiting = Vec::with_capacity(jobs.len());
     let mut last_index = None;
@@ -148,12 +157,16 @@ fn write(store: &Store, cache: &std::sync::Mutex<LogCache>, jobs: Vec<Job>) -> i
         };
         prepared = prepared.and(put);
     }
+    // Entries that are cut off must leave the mark first, and new ones come to it last, so that it
+    // never claims what is not on the disk.
     let written = prepared.and_then(|()| {
+        mark.write(kept)?;
         if sync {
-            batch.write_synced()
+            batch.write_synced()?;
         } else {
-            batch.write()
+            batch.write()?;
         }
+        mark.write(after)
     });
     if written.is_ok()
         && let Some(index) = last_index
@@ -163,6 +176,26 @@ fn write(store: &Store, cache: &std::sync::Mutex<LogCache>, jobs: Vec<Job>) -> i
     }
     tell(store, waiting, &written);
     written
+}
+
+/// What a job leaves of what was acknowledged before it, and what is acknowledged after it.
+fn promised(
+    (mut kept, mut after): (Acknowledged, Acknowledged),
+    job: &Job,
+) -> (Acknowledged, Acknowledged) {
+    match job {
+        Job::Append { entries, .. } => {
+            after.last = entries.last().map(|entry| entry.log_id).or(after.last);
+        }
+        Job::SaveVote { vote, .. } => after.vote = Some(*vote),
+        Job::TruncateAfter { last, .. } => {
+            kept.last = kept.last.min(*last);
+            after.last = *last;
+        }
+        Job::Purge { upto, .. } => after.last = after.last.max(Some(*upto)),
+        Job::SaveCommitted(_) => {}
+    }
+    (kept, after)
 }
 
 fn put_entry(batch: &mut Batch<'_>, entry: Entry) {
@@ -274,10 +307,11 @@ impl Drop for LogWriter {
 pub(super) fn spawn(
     store: Arc<Store>,
     cache: Arc<std::sync::Mutex<LogCache>>,
+    mark: Mark,
     jobs: mpsc::Receiver<Job>,
 ) -> io::Result<LogWriter> {
     let thread = std::thread::Builder::new()
         .name("log-writer".to_owned())
-        .spawn(move || write_jobs(&store, &cache, jobs))?;
+        .spawn(move || write_jobs(&store, &cache, mark, jobs))?;
     Ok(LogWriter(Some(thread)))
 }

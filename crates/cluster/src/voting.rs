@@ -1,0 +1,376 @@
+//! Whether this node may vote: only when it is sure that it remembers what it has promised.
+//!
+//! ```text
+//!   start ─▶ resting ─▶ asking ─┬─────────────────▶ full
+//!                               └─▶ rebuilding ───▶ full
+//! ```
+//!
+//! A follower promises its leader to vote for nobody else for the time of a lease, and consensus
+//! forgets that promise in a restart: so a node that was started again rests for a lease. A follower
+//! also promises to have what it has acknowledged. One whose log is shorter than that (a damaged
+//! file, a disk that was emptied or put back to an older copy) could vote an acknowledged message
+//! away: so it asks the others what they know of it, and if something is missing, it does not vote
+//! until it has everything that was committed when the leader was asked. What it acknowledges
+//! meanwhile is true: an entry is acknowledged only on top of all before it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use api::peer::v1::{HelloRequest, HelloResponse};
+use tokio::{
+    sync::watch,
+    time::{Instant, interval, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{Config, Founding},
+    founding, limits,
+    peer::Peers,
+    raft::{self, Raft},
+    rebuilding::Rebuilding,
+    start::StartError,
+    store::LogStore,
+};
+
+/// Why a node is rebuilt whose own files show nothing.
+const PUT_BACK: &str = "the others have seen it acknowledge more than its log has";
+
+/// How far this node is on its way to its vote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// A leader may still rely on a lease that this node has forgotten.
+    Resting,
+    /// The others have not yet told what they know of this node.
+    Asking,
+    /// It lacks what it has acknowledged.
+    Rebuilding,
+    /// It votes.
+    Full,
+}
+
+/// Why a vote is not given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoVote {
+    /// See [`Stage::Resting`].
+    #[error("this node was started a moment ago and may owe its leader a lease")]
+    Resting,
+    /// See [`Stage::Asking`].
+    #[error("this node was started a moment ago and asks the others what it has acknowledged")]
+    Asking,
+    /// See [`Stage::Rebuilding`].
+    #[error("this node lacks entries that it had acknowledged and is being rebuilt")]
+    Rebuilding,
+}
+
+/// The right to vote. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Voting(Arc<watch::Sender<Stage>>);
+
+impl Voting {
+    /// Nobody's vote is given yet.
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(Stage::Resting)))
+    }
+
+    /// Whether to answer somebody who asks for this node's vote. A leader that asks to be succeeded
+    /// has given up its lease (Raft thesis section 4.2.3).
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn check(&self, by_transfer: bool) -> Result<(), NoVote> {
+        match *self.0.borrow() {
+            Stage::Full => Ok(()),
+            Stage::Resting if by_transfer => Ok(()),
+            Stage::Resting => Err(NoVote::Resting),
+            Stage::Asking => Err(NoVote::Asking),
+            Stage::Rebuilding => Err(NoVote::Rebuilding),
+        }
+    }
+
+    fn enter(&self, stage: Stage) {
+        self.0.send_replace(stage);
+    }
+}
+
+/// Takes a node from its start to its vote.
+pub(crate) struct Admission {
+    pub(crate) config: Arc<Config>,
+    pub(crate) raft: Raft,
+    pub(crate) log: LogStore,
+    pub(crate) peers: Peers,
+    pub(crate) voting: Voting,
+    /// The note on the disk that this node lacks something, or may.
+    pub(crate) rebuilding: Rebuilding,
+}
+
+/// What the others say.
+struct Heard {
+    /// How many nodes answered, this one included.
+    nodes: usize,
+    /// Whether the cluster has been founded, as far as they know.
+    founded: bool,
+    /// Up to where one of them has seen this node acknowledge.
+    acknowledged: Option<u64>,
+}
+
+/// What comes of asking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// Nothing is missing.
+    Sound,
+    /// Something is, up to this entry at least.
+    Behind(Option<u64>),
+    /// Too few have answered.
+    Unknown,
+}
+
+impl Admission {
+    /// Returns when the node votes, or when it is stopped.
+    ///
+    /// # Errors
+    /// The cluster could not be founded, or the note on the disk not be written.
+    pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), StartError> {
+        stop.run_until_cancelled(self.admit())
+            .await
+            .unwrap_or(Ok(()))
+    }
+
+    async fn admit(mut self) -> Result<(), StartError> {
+        let last_index = self.log.last_index();
+        let alone = self.others().is_empty();
+        if last_index.is_some() && !alone {
+            tokio::time::sleep(limits::LEASE).await;
+        }
+        if alone && self.rebuilding.is_loss() {
+            return Err(StartError(format!(
+                "{}, and there is no other node that has the rest: put a backup in the place of {},                  or remove {} to go on with what is left",
+                self.rebuilding.reason().unwrap_or_default(),
+                self.config.data_dir.display(),
+                self.rebuilding.path().display(),
+            )));
+        }
+        self.voting.enter(Stage::Asking);
+        let behind = if alone {
+            None
+        } else {
+            self.ask_until_sure(last_index).await
+        };
+        if let Some(acknowledged) = behind {
+            self.rebuild(last_index, acknowledged).await?;
+        }
+        self.rebuilding.end().map_err(note_failed)?;
+        self.voting.enter(Stage::Full);
+        self.raft.runtime_config().elect(true);
+        // Everyone who finds an empty log with everyone founds the same cluster.
+        if self.log.last_index().is_none() {
+            founding::initialize(&self.config, &self.raft).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks until enough have answered; returns `Some` when something is missing, with the entry
+    /// that had been acknowledged if anyone knows it.
+    async fn ask_until_sure(&self, last_index: Option<u64>) -> Option<Option<u64>> {
+        let mut tick = interval(limits::ASK_EVERY);
+        loop {
+            tick.tick().await;
+            let heard = self.ask().await;
+            let enough = heard.nodes * 2 > self.others().len() + 1;
+            let noted = self.rebuilding.reason().is_some();
+            match judge(&heard, enough, noted, last_index) {
+                Verdict::Sound => return None,
+                Verdict::Behind(acknowledged) => return Some(acknowledged),
+                Verdict::Unknown => {}
+            }
+        }
+    }
+
+    async fn ask(&self) -> Heard {
+        let others = self.others();
+        let asked = others.iter().map(|(id, address)| self.hello(*id, address));
+        let answers = futures::future::join_all(asked).await;
+        let answers: Vec<HelloResponse> = answers.into_iter().flatten().collect();
+        Heard {
+            nodes: answers.len() + 1,
+            founded: answers.iter().any(is_founded),
+            acknowledged: answers.iter().filter_map(|a| a.acknowledged_index).max(),
+        }
+    }
+
+    /// The other voters by id, as far as this node knows, and where they are.
+    fn others(&self) -> BTreeMap<u64, String> {
+        let membership = raft::metrics(&self.raft).membership_config;
+        let voters = membership.voter_ids();
+        let mut others: BTreeMap<u64, String> = voters
+            .filter_map(|id| Some((id, membership.get_node(&id)?.address.clone())))
+            .collect();
+        if others.is_empty()
+            && let Founding::Members(members) = &self.config.founding
+        {
+            others.extend(members.iter().cloned());
+        }
+        others.remove(&self.config.node_id);
+        others
+    }
+
+    async fn hello(&self, id: u64, address: &str) -> Option<HelloResponse> {
+        let mut client = self.peers.client(address, Some(id)).ok()?;
+        let hello = client.hello(HelloRequest {});
+        let answer = timeout(limits::PEER_REPLY_TIMEOUT, hello)
+            .await
+            .ok()?
+            .ok()?;
+        Some(answer.into_inner())
+    }
+
+    /// Waits until this node has everything that was committed when the leader was first asked.
+    async fn rebuild(
+        &mut self,
+        last_index: Option<u64>,
+        acknowledged: Option<u64>,
+    ) -> Result<(), StartError> {
+        self.rebuilding.begin(PUT_BACK).map_err(note_failed)?;
+        self.voting.enter(Stage::Rebuilding);
+        match (last_index, acknowledged) {
+            (None, None) => tracing::info!(
+                "this node has no log and its cluster exists; it votes once it has caught up"
+            ),
+            _ => tracing::warn!(
+                last_index,
+                acknowledged,
+                reason = self.rebuilding.reason(),
+                "this node lacks entries that it had acknowledged; it does not vote until it is \
+                 rebuilt from the others: check its disk"
+            ),
+        }
+        let began = Instant::now();
+        let target = self.committed_by_leader().await;
+        let mut metrics = interval(limits::ASK_EVERY);
+        while raft::metrics(&self.raft)
+            .last_applied
+            .is_none_or(|applied| applied.index < target)
+        {
+            metrics.tick().await;
+        }
+        let seconds = began.elapsed().as_secs();
+        tracing::info!(
+            target_index = target,
+            seconds,
+            "this node has caught up and votes"
+        );
+        Ok(())
+    }
+
+    async fn committed_by_leader(&self) -> u64 {
+        let mut tick = interval(limits::ASK_EVERY);
+        loop {
+            tick.tick().await;
+            let metrics = raft::metrics(&self.raft);
+            let Some(leader) = metrics.current_leader else {
+                continue;
+            };
+            let member = metrics.membership_config.get_node(&leader).cloned();
+            let address = member.map(|member| member.address);
+            let address = address.or_else(|| self.others().remove(&leader));
+            if let Some(address) = address
+                && let Some(answer) = self.hello(leader, &address).await
+                && let Some(committed) = answer.committed_index
+            {
+                return committed;
+            }
+        }
+    }
+}
+
+fn note_failed(error: std::io::Error) -> StartError {
+    StartError(format!("noting that this node is being rebuilt: {error}"))
+}
+
+/// Whether a node belongs to a cluster that has had a leader. The list of founding members alone is
+/// written by each of them, before anyone was elected.
+const fn is_founded(answer: &HelloResponse) -> bool {
+    answer.cluster.is_some() || matches!(answer.last_index, Some(1..))
+}
+
+fn judge(heard: &Heard, enough: bool, noted: bool, last_index: Option<u64>) -> Verdict {
+    let shorter = heard
+        .acknowledged
+        .is_some_and(|acknowledged| last_index.is_none_or(|last_index| last_index < acknowledged));
+    if shorter || (heard.founded && (noted || last_index.is_none())) {
+        return Verdict::Behind(heard.acknowledged);
+    }
+    if enough {
+        Verdict::Sound
+    } else {
+        Verdict::Unknown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(founded: bool, acknowledged: Option<u64>) -> Heard {
+        Heard {
+            nodes: 2,
+            founded,
+            acknowledged,
+        }
+    }
+
+    #[test]
+    fn founding_members_with_empty_logs_are_sound_once_a_majority_is_there() {
+        assert_eq!(
+            judge(&heard(false, None), false, true, None),
+            Verdict::Unknown
+        );
+        assert_eq!(judge(&heard(false, None), true, true, None), Verdict::Sound);
+    }
+
+    #[test]
+    fn an_empty_log_in_a_cluster_that_exists_is_behind() {
+        assert_eq!(
+            judge(&heard(true, None), true, true, None),
+            Verdict::Behind(None)
+        );
+        assert_eq!(
+            judge(&heard(true, Some(9)), true, true, None),
+            Verdict::Behind(Some(9))
+        );
+    }
+
+    #[test]
+    fn a_log_that_was_put_back_is_behind() {
+        let heard = heard(true, Some(9));
+        assert_eq!(
+            judge(&heard, true, false, Some(8)),
+            Verdict::Behind(Some(9))
+        );
+        assert_eq!(judge(&heard, true, false, Some(9)), Verdict::Sound);
+    }
+
+    #[test]
+    fn a_node_that_was_not_rebuilt_in_full_is_still_behind() {
+        assert_eq!(
+            judge(&heard(true, None), true, true, Some(8)),
+            Verdict::Behind(None)
+        );
+        assert_eq!(
+            judge(&heard(true, None), true, false, Some(8)),
+            Verdict::Sound
+        );
+    }
+
+    #[test]
+    fn only_a_successor_gets_the_vote_of_a_node_that_rests() {
+        let voting = Voting::new();
+        assert_eq!(voting.check(false), Err(NoVote::Resting));
+        assert_eq!(voting.check(true), Ok(()));
+        for stage in [Stage::Asking, Stage::Rebuilding] {
+            voting.enter(stage);
+            assert!(voting.check(true).is_err());
+        }
+        voting.enter(Stage::Full);
+        assert_eq!(voting.check(false), Ok(()));
+    }
+}

@@ -1,0 +1,165 @@
+//! Nodes that come back with less than they had acknowledged: they must not vote it away.
+
+use std::{
+    fs::{self, OpenOptions},
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use harness::{Cluster, Daemon, Primary, Settings, wait_until};
+
+use crate::scene;
+
+/// A node alone stays without a vote for ever; this long is looked at.
+const SILENCE: Duration = Duration::from_secs(4);
+
+fn wait_logged(node: &Daemon, words: &str) {
+    wait_until(scene::CATCH_UP, words, || node.log_text().contains(words));
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").arg(from).arg(to).status();
+    assert!(copied.unwrap().success());
+}
+
+/// The write-ahead log that has the most in it.
+fn write_ahead_log(data_dir: &Path) -> PathBuf {
+    let folders = fs::read_dir(data_dir).unwrap().flatten();
+    let folders = folders.filter(|entry| entry.path().is_dir());
+    let files = folders.flat_map(|folder| fs::read_dir(folder.path()).unwrap().flatten());
+    files
+        .map(|file| file.path())
+        .filter(|file| file.extension().is_some_and(|extension| extension == "log"))
+        .max_by_key(|file| fs::metadata(file).unwrap().len())
+        .unwrap()
+}
+
+/// Cuts a stopped node's write-ahead log to half its length.
+fn cut_log(node: &Daemon) {
+    let file = write_ahead_log(&node.data_dir());
+    let half = fs::metadata(&file).unwrap().len() / 2;
+    let file = OpenOptions::new().write(true).open(file).unwrap();
+    file.set_len(half).unwrap();
+}
+
+/// Kills one of the nodes that never lost anything; the other two must still have all the mail.
+#[track_caller]
+fn check_that_nothing_is_missing(
+    cluster: &mut Cluster,
+    primary: &mut Primary,
+    rebuilt: usize,
+    letters: &[harness::Letter],
+) {
+    let sound = (0..3).find(|&place| place != rebuilt).unwrap();
+    cluster.nodes[sound].kill();
+    scene::drain(cluster, primary, letters);
+    cluster.nodes[sound].spawn();
+    cluster.nodes[sound].wait_ready();
+    cluster.wait_queued(0, scene::CATCH_UP);
+}
+
+#[test]
+fn a_node_whose_disk_was_emptied_votes_once_it_is_rebuilt() {
+    let (mut primary, mut cluster) = scene::outage(3);
+    let letters = scene::letters(0..60);
+    scene::send_all(&cluster, &letters[..30]);
+    let wiped = cluster.follower();
+    assert!(cluster.nodes[wiped].terminate().success());
+    fs::remove_dir_all(cluster.nodes[wiped].data_dir()).unwrap();
+    scene::send_all(&cluster, &letters[30..40]);
+    cluster.nodes[wiped].spawn();
+    scene::send_all(&cluster, &letters[40..]);
+    wait_logged(&cluster.nodes[wiped], "has caught up and votes");
+    check_that_nothing_is_missing(&mut cluster, &mut primary, wiped, &letters);
+}
+
+#[test]
+fn an_emptied_disk_founds_nothing_and_elects_nobody() {
+    let (mut primary, mut cluster) = scene::outage(3);
+    let letters = scene::letters(0..30);
+    scene::send_all(&cluster, &letters);
+    cluster.wait_queued(30, scene::CATCH_UP);
+    for node in &mut cluster.nodes {
+        node.kill();
+    }
+    fs::remove_dir_all(cluster.nodes[0].data_dir()).unwrap();
+    // One that is empty and one that is not are a majority in number only.
+    for place in [0, 1] {
+        cluster.nodes[place].spawn();
+    }
+    wait_logged(&cluster.nodes[0], "its cluster exists");
+    let elected = harness::wait::within(SILENCE, || {
+        let leads = |place: usize| cluster.nodes[place].is_leader();
+        (leads(0) || leads(1)).then_some(())
+    });
+    assert!(elected.is_none(), "a leader was elected without a majority");
+    cluster.nodes[2].spawn();
+    for node in &mut cluster.nodes {
+        node.wait_ready();
+    }
+    wait_logged(&cluster.nodes[0], "has caught up and votes");
+    check_that_nothing_is_missing(&mut cluster, &mut primary, 0, &letters);
+}
+
+#[test]
+fn a_disk_that_was_put_back_to_an_older_copy_is_noticed_and_rebuilt() {
+    let (mut primary, mut cluster) = scene::outage(3);
+    let letters = scene::letters(0..90);
+    scene::send_all(&cluster, &letters[..30]);
+    let put_back = cluster.follower();
+    assert!(cluster.nodes[put_back].terminate().success());
+    let data_dir = cluster.nodes[put_back].data_dir();
+    let copy = data_dir.with_extension("copy");
+    copy_tree(&data_dir, &copy);
+    cluster.nodes[put_back].spawn();
+    cluster.nodes[put_back].wait_ready();
+    scene::send_all(&cluster, &letters[30..60]);
+    cluster.wait_queued(60, scene::CATCH_UP);
+    cluster.nodes[put_back].kill();
+    fs::remove_dir_all(&data_dir).unwrap();
+    fs::rename(&copy, &data_dir).unwrap();
+    cluster.nodes[put_back].spawn();
+    wait_logged(
+        &cluster.nodes[put_back],
+        "lacks entries that it had acknowledged",
+    );
+    scene::send_all(&cluster, &letters[60..]);
+    wait_logged(&cluster.nodes[put_back], "has caught up and votes");
+    check_that_nothing_is_missing(&mut cluster, &mut primary, put_back, &letters);
+}
+
+#[test]
+fn a_write_ahead_log_that_was_cut_is_noticed_and_the_node_rebuilt() {
+    let (mut primary, mut cluster) = scene::outage(3);
+    let letters = scene::letters(0..60);
+    scene::send_all(&cluster, &letters[..40]);
+    cluster.wait_queued(40, scene::CATCH_UP);
+    let cut = cluster.follower();
+    cluster.nodes[cut].kill();
+    cut_log(&cluster.nodes[cut]);
+    cluster.nodes[cut].spawn();
+    wait_logged(
+        &cluster.nodes[cut],
+        "lacks entries that it had acknowledged",
+    );
+    scene::send_all(&cluster, &letters[40..]);
+    wait_logged(&cluster.nodes[cut], "has caught up and votes");
+    check_that_nothing_is_missing(&mut cluster, &mut primary, cut, &letters);
+}
+
+#[test]
+fn a_node_alone_whose_log_was_cut_does_not_start_and_says_what_to_do() {
+    let primary = Primary::down_at_first();
+    let settings = Settings::for_primary(primary.address()).allowing("had been acknowledged");
+    let mut cluster = Cluster::start(1, &settings);
+    scene::send_all(&cluster, &scene::letters(0..20));
+    cluster.nodes[0].kill();
+    cut_log(&cluster.nodes[0]);
+    cluster.nodes[0].spawn();
+    let (status, log) = cluster.nodes[0].wait_exit();
+    let last = log.lines().last().unwrap_or_default();
+    assert_eq!(status.code(), Some(1), "{last}");
+    assert!(last.contains("had been acknowledged"), "{last}");
+    assert!(last.contains("REBUILDING"), "{last}");
+}
