@@ -11,7 +11,7 @@ BUILD := $(CARGO) build --release --locked --workspace
 PROGRAMS = "$$($(CARGO) metadata --format-version 1 --no-deps --offline \
 	| sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/release"
 
-.PHONY: all build demo test bench lint deny docs setup help
+.PHONY: all build demo test fixture bench lint deny docs setup help
 
 all: build
 
@@ -37,6 +37,9 @@ test:
 	@$(SETUP) build test
 	$(BUILD)
 	$(CARGO) nextest run --release --locked --workspace
+
+fixture: build
+	@$(PROGRAMS)/fixture $(FORMAT)
 
 bench:
 	@$(SETUP) build bench

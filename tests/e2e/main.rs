@@ -9,6 +9,7 @@ mod dialogues;
 mod disk;
 mod disk_errors;
 mod failures;
+mod formats;
 mod founding;
 mod handover;
 mod lost_logs;

@@ -30,12 +30,20 @@ impl Cluster {
     /// When the temporary directory is not writable.
     #[must_use]
     pub fn prepare(size: u64, settings: &Settings) -> Self {
+        Self::prepare_at((1..=size).map(|id| (id, Ports::free())).collect(), settings)
+    }
+
+    /// Writes the files of nodes with these ids and ports; starts none.
+    ///
+    /// # Panics
+    /// When the temporary directory is not writable.
+    #[must_use]
+    pub fn prepare_at(ports: Vec<(u64, Ports)>, settings: &Settings) -> Self {
         let directory = tempfile::Builder::new()
             .prefix("layover-")
             .tempdir()
             .expect("the temporary directory is writable");
         let authority = Authority::new(&directory.path().join("ca"));
-        let ports: Vec<(u64, Ports)> = (1..=size).map(|id| (id, Ports::free())).collect();
         let members: Vec<(u64, SocketAddr)> = ports
             .iter()
             .map(|(id, ports)| (*id, ports.cluster.address()))

@@ -18,6 +18,7 @@ pub mod courier;
 pub mod ctl;
 pub mod daemon;
 pub mod failing_syncs;
+pub mod fixture;
 pub mod http;
 pub mod letter;
 pub mod logs;

@@ -1,0 +1,46 @@
+//! Data that earlier versions have written is opened, and nothing of it is lost.
+
+use harness::{Cluster, Letter, Primary, compare, fixture, wait_until};
+
+use crate::scene;
+
+/// A cluster on the data of a format, ready.
+fn started_on(format: &str) -> Cluster {
+    let mut cluster = fixture::cluster();
+    fixture::unpack(&cluster, &fixture::archive(format));
+    for node in &mut cluster.nodes {
+        node.spawn();
+    }
+    for node in &mut cluster.nodes {
+        node.wait_ready();
+    }
+    cluster
+}
+
+#[test]
+fn the_first_format_is_opened_and_its_mail_delivered() {
+    let mut primary = Primary::at(fixture::primary());
+    let cluster = started_on("format-1");
+    let old = fixture::waiting();
+    let count = u64::try_from(old.len() + fixture::turned_away().len()).unwrap();
+    cluster.wait_queued(count, scene::CATCH_UP);
+    let new: Vec<Letter> = (100..110)
+        .map(|serial| Letter::new(serial, "a@example.com", 2_000))
+        .collect();
+    scene::send_all(&cluster, &new);
+
+    primary.up();
+    assert_eq!(cluster.ctl().run(&["flush"]).code, 0);
+    let mut deferred = fixture::turned_away();
+    deferred.truncate(1);
+    let all: Vec<Letter> = [deferred, old, new].concat();
+    scene::wait_received(&primary, all.len());
+    // What the primary has refused for good stays for a person to decide.
+    cluster.wait_queued(1, scene::DRAIN);
+    let account = compare(&all, &primary.received());
+    assert!(account.is_right(), "{account}: {account:?}");
+    wait_until(scene::CATCH_UP, "it is still there", || {
+        let state = ["state=\"rejected\""];
+        cluster.nodes[0].metric("layover_queue_messages", &state) == Some(1.0)
+    });
+}

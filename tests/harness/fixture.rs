@@ -1,0 +1,124 @@
+//! Data that an earlier version has written, to be opened by the present one.
+//!
+//! Members and primary stand at loopback addresses that nothing else uses, because they are part of
+//! what is stored.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{Cluster, Letter, Port, Settings, letter::Text, settings::Ports};
+
+/// How many nodes have written it.
+pub const NODES: u64 = 3;
+
+/// A recipient whose letters the primary had put off.
+pub const DEFERRED: &str = "deferred@example.com";
+
+/// A recipient whose letters the primary had refused for good.
+pub const REJECTED: &str = "rejected@example.com";
+
+/// Where the primary is.
+#[must_use]
+pub fn primary() -> SocketAddr {
+    SocketAddr::from(([127, 77, 0, 100], 2526))
+}
+
+/// The nodes without their data: what differs from one run to the next is not stored.
+#[must_use]
+pub fn cluster() -> Cluster {
+    let settings = Settings::for_primary(primary())
+        .with("cluster", "tls_ca = \"\"")
+        .with("cluster", "tls_cert = \"\"")
+        .with("cluster", "tls_key = \"\"");
+    let ports = (1..=NODES).zip(1_u8..).map(|(id, last)| {
+        let cluster = Port::given(SocketAddr::from(([127, 77, 0, last], 7400)));
+        (
+            id,
+            Ports {
+                cluster,
+                ..Ports::free()
+            },
+        )
+    });
+    Cluster::prepare_at(ports.collect(), &settings)
+}
+
+/// What the primary was offered once and did not take.
+#[must_use]
+pub fn turned_away() -> Vec<Letter> {
+    vec![
+        Letter::new(1, DEFERRED, 1_500),
+        Letter::new(2, REJECTED, 1_500),
+    ]
+}
+
+/// What has come in since: one of them larger than a piece, some with two recipients.
+#[must_use]
+pub fn waiting() -> Vec<Letter> {
+    let mut letters: Vec<Letter> = (10..30)
+        .map(|serial| Letter::of(serial, &["a@example.com"], 1_500, Text::EightBit))
+        .collect();
+    letters.push(Letter::of(30, &["a@example.com"], 700_000, Text::Dots));
+    letters.extend((31..40).map(|serial| {
+        Letter::of(
+            serial,
+            &["a@example.com", "b@example.com"],
+            900,
+            Text::Plain,
+        )
+    }));
+    letters
+}
+
+/// Where the data of a format is kept.
+#[must_use]
+pub fn archive(format: &str) -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.join(format!("fixtures/{format}.tar.gz"))
+}
+
+/// Keeps the data of stopped nodes.
+///
+/// # Panics
+/// When it can not be written.
+pub fn pack(cluster: &Cluster, archive: &Path) {
+    if let Some(folder) = archive.parent() {
+        fs::create_dir_all(folder).expect("the tree can be written");
+    }
+    let packed = Command::new("tar")
+        .args([
+            "--create",
+            "--gzip",
+            "--exclude=LOG*",
+            "--exclude=OPTIONS-*",
+        ])
+        .arg("--file")
+        .arg(archive)
+        .arg("--directory")
+        .arg(cluster.directory())
+        .args((1..=NODES).map(|id| format!("mx{id}/spool")))
+        .status();
+    assert!(packed.is_ok_and(|status| status.success()), "tar failed");
+}
+
+/// Gives nodes that have not been started the data that was kept.
+///
+/// # Panics
+/// When there is none.
+pub fn unpack(cluster: &Cluster, archive: &Path) {
+    let unpacked = Command::new("tar")
+        .args(["--extract", "--gzip", "--file"])
+        .arg(archive)
+        .arg("--directory")
+        .arg(cluster.directory())
+        .status();
+    assert!(
+        unpacked.is_ok_and(|status| status.success()),
+        "{} can not be unpacked",
+        archive.display()
+    );
+}
