@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{Config, FreeSpace},
+    confirmations::Confirmations,
     disk::Disk,
     leadership::Signals,
     limits,
@@ -47,6 +48,8 @@ pub(crate) struct Running {
     pub(crate) space: Arc<Space>,
     /// Messages whose stages are to be discarded, when there is time.
     pub(crate) discards: mpsc::Sender<MessageId>,
+    /// Messages whose 250 was read, to be told to the other nodes.
+    pub(crate) confirmations: Arc<Confirmations>,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: Mutex<JoinSet<()>>,
     pub(crate) log_writer: Mutex<Option<LogWriter>>,

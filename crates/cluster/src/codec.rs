@@ -13,7 +13,7 @@ pub(crate) use consensus::{
 };
 pub(crate) use message::{
     destination_from, destination_to, id_from, id_to, known_from, known_to, message_from,
-    message_to, staged_from, staged_to,
+    message_to, staged_from, staged_to, unconfirmed_from, unconfirmed_to,
 };
 
 /// Stored or received octets that do not make sense: damage, or a format of a newer version.

@@ -15,6 +15,7 @@
 mod cluster;
 mod codec;
 mod config;
+mod confirmations;
 mod disk;
 mod founding;
 mod housekeeping;

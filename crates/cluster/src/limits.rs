@@ -84,5 +84,14 @@ pub(crate) const DISK_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Messages that one read of the queue returns at most.
 pub(crate) const READ_MESSAGES_MAX: usize = 1000;
+/// For so long what clients have read waits for a message that carries it to the other nodes before
+/// it is told them by itself: a client that says QUIT and goes to another node needs as many round
+/// trips.
+pub(crate) const CONFIRM_AFTER: Duration = Duration::from_millis(10);
+/// Ids of read 250s that wait to be told, and that one command tells; what does not fit is forgotten
+/// on all nodes within the hour. Above the sessions of a node that is set up as we say.
+pub(crate) const CONFIRMATIONS_MAX: usize = 4096;
+/// Pause before they are told again when nobody took them.
+pub(crate) const CONFIRM_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Stages that wait to be discarded; what does not fit is swept later.
 pub(crate) const DISCARDS_MAX: usize = 1024;

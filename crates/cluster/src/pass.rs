@@ -55,7 +55,9 @@ pub(crate) async fn pass_on(
         {
             gathered.add(pass);
         }
-        if let Some(client) = client_of(leader, &peers, &members, &mut clients) {
+        if !gathered.commands.is_empty()
+            && let Some(client) = client_of(leader, &peers, &members, &mut clients)
+        {
             requests.spawn(send(client, gathered));
         }
     }
@@ -95,6 +97,10 @@ struct Gathered {
 
 impl Gathered {
     fn add(&mut self, pass: Pass) {
+        // Nobody waits for it: its sender has been told to come again, and may be doing so elsewhere.
+        if pass.answer.is_closed() {
+            return;
+        }
         self.bytes += carried_piece(&pass.command).map_or(0, bytes::Bytes::len);
         self.commands.push(codec::command_to(pass.command));
         self.answers.push(pass.answer);

@@ -39,23 +39,39 @@ impl Intake for Cluster {
         }
         match self.0.proposer.propose(Command::Stage(stage)).await? {
             Outcome::StageGone => Err(Refusal::StageGone),
-            Outcome::Done | Outcome::Accepted => Ok(()),
+            Outcome::Done | Outcome::Accepted | Outcome::Repeated(_) => Ok(()),
         }
     }
 
-    async fn accept(&self, accept: Accept) -> Result<(), Refusal> {
+    async fn accept(&self, mut accept: Accept) -> Result<MessageId, Refusal> {
         if self.0.space.is_full() {
             return Err(Refusal::DiskFull);
+        }
+        let id = accept.id;
+        let carried = self.0.confirmations.take();
+        for id in &carried {
+            if !accept.confirmed.contains(id) {
+                accept.confirmed.push(*id);
+            }
         }
         match self
             .0
             .proposer
             .propose(Command::Accept(Box::new(accept)))
-            .await?
+            .await
         {
-            Outcome::Accepted => Ok(()),
-            Outcome::StageGone | Outcome::Done => Err(Refusal::StageGone),
+            Ok(Outcome::Accepted) => Ok(id),
+            Ok(Outcome::Repeated(first)) => Ok(first),
+            Ok(Outcome::StageGone | Outcome::Done) => Err(Refusal::StageGone),
+            Err(refusal) => {
+                self.0.confirmations.put_back(carried);
+                Err(refusal)
+            }
         }
+    }
+
+    fn confirm(&self, id: MessageId) {
+        self.0.confirmations.add(id);
     }
 
     fn discard(&self, id: MessageId) {

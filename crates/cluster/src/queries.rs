@@ -109,7 +109,7 @@ impl Cluster {
     pub async fn message(&self, id: MessageId) -> Result<Option<Message>, RequestError> {
         let find = move |tables: &Tables| match tables.known(id)? {
             Some(Known::Queued(sequence)) => tables.message(sequence),
-            Some(Known::Departed(_)) | None => Ok(None),
+            Some(Known::Departed(_) | Known::Repeat { .. }) | None => Ok(None),
         };
         self.read(find).await
     }
@@ -145,6 +145,12 @@ impl Cluster {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(RequestError::NoQuorum),
         }
+    }
+
+    /// How many messages a sender may send again because it may not have read their 250.
+    #[must_use]
+    pub fn unconfirmed(&self) -> u64 {
+        self.0.tables.figures().unconfirmed as u64
     }
 
     /// Octets on the disk, by what they are for.

@@ -52,6 +52,7 @@ impl fmt::Display for Proposal {
             Command::Report(report) => write!(f, "report {}", report.attempts.len()),
             Command::Observe { domain, .. } => write!(f, "observe {domain}"),
             Command::Flush { domain, .. } => write!(f, "flush {domain:?}"),
+            Command::Confirm { ids } => write!(f, "confirm {}", ids.len()),
             Command::Sweep { .. } => f.write_str("sweep"),
         }
     }

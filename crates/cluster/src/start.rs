@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Cluster, Config, Metrics,
     cluster::{Running, Space},
+    confirmations::{self, Confirmations},
     founding,
     housekeeping::Housekeeper,
     leadership::{self, Signals, Sources},
@@ -184,6 +185,12 @@ fn assemble(
         discards: discarded,
     };
     tasks.spawn(housekeeper.run(stop.clone()));
+    let confirmations = Arc::new(Confirmations::default());
+    tasks.spawn(confirmations::tell(
+        Arc::clone(&confirmations),
+        proposer.clone(),
+        stop.clone(),
+    ));
     let space = Arc::new(Space::new(config.data_dir.clone(), config.min_free_space));
     tasks.spawn(Space::watch(Arc::clone(&space), stop.clone()));
     Running {
@@ -197,6 +204,7 @@ fn assemble(
         signals,
         space,
         discards,
+        confirmations,
         stop,
         tasks: Mutex::new(tasks),
         log_writer: Mutex::new(Some(opened.log_writer)),

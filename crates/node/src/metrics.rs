@@ -68,6 +68,12 @@ impl Metrics {
             oldest.push(self.cluster.oldest(domain).await.ok().flatten());
         }
         register_queue(&mut registry, &destinations, &oldest, now);
+        gauge(
+            &mut registry,
+            "queue_unconfirmed",
+            "Messages that a sender may send again because it may not have read their 250",
+            self.cluster.unconfirmed(),
+        );
         register_expiries(&mut registry, &self.expiries.seconds_left(now));
         let mut page = String::new();
         text::encode_registry(&mut page, &self.counted)?;

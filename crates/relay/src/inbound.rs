@@ -18,6 +18,7 @@ mod listener;
 mod metrics;
 mod pace;
 mod ports;
+mod receipts;
 mod received;
 mod refusal;
 #[cfg(test)]

@@ -6,10 +6,13 @@
 //!                                             └──────┘       only refused left ─▶ rejected
 //! ```
 //!
+//! An `Accept` of what was accepted before and not confirmed leads back to (none): `unconfirmed`.
+//!
 //! Every node applies the same commands in the same order and must write the same bytes, so
 //! nothing here reads a clock, draws a random number, or depends on which node it runs.
 
 mod ledger;
+mod repeats;
 mod report;
 
 use core::time::Duration;
@@ -63,6 +66,7 @@ pub fn apply<V: View>(
             at,
         } => Ok(observe(view, domain, reachability, at)),
         Command::Flush { domain, at } => Ok(flush(view, domain, at)),
+        Command::Confirm { ids } => Ok((Outcome::Done, repeats::confirm(view, &ids))),
         Command::Sweep { at } => sweep(view, at),
     }
 }
@@ -108,18 +112,33 @@ fn accept_message<V: View>(
     index: u64,
     accept: Accept,
 ) -> Result<(Outcome, Vec<Change>), V::Error> {
+    // What was read before this message came is forgotten before anything else: a client that read
+    // its 250 and sends the same again means another message.
+    let mut changes = repeats::confirm(view, &accept.confirmed);
+    let id = accept.id;
     let carried = !accept.tail.is_empty();
-    let drop_tail = || {
-        if carried {
-            vec![Change::DropPiece(index)]
-        } else {
-            Vec::new()
-        }
-    };
-    if view.known(accept.id)?.is_some() {
-        return Ok((Outcome::Accepted, drop_tail()));
+    let drop_tail = carried.then_some(Change::DropPiece(index));
+    if let Some(known) = view.known(id)? {
+        changes.extend(drop_tail);
+        let outcome = match known {
+            Known::Repeat { first, .. } => Outcome::Repeated(first),
+            Known::Queued(_) | Known::Departed(_) => Outcome::Accepted,
+        };
+        return Ok((outcome, changes));
     }
-    let staged = view.staged(accept.id)?;
+    if let Some(first) = repeats::first_of(view, &accept) {
+        changes.extend(drop_tail);
+        drop_stage(view, id, &mut changes)?;
+        // A copy of this proposal that comes later, when the first is confirmed, is still no message.
+        let at = accept.received_at;
+        changes.push(Change::Known {
+            id,
+            before: None,
+            after: Some(Known::Repeat { first, at }),
+        });
+        return Ok((Outcome::Repeated(first), changes));
+    }
+    let staged = view.staged(id)?;
     let was_staged = staged.is_some();
     let Staged {
         mut pieces, size, ..
@@ -127,39 +146,32 @@ fn accept_message<V: View>(
     let whole = pieces.len() as u64 == u64::from(accept.staged)
         && size + accept.tail.len() as u64 == accept.size;
     if !whole {
-        let mut changes = drop_tail();
-        if was_staged {
-            changes.extend(pieces.into_iter().map(Change::DropPiece));
-            changes.push(Change::Staged {
-                id: accept.id,
-                after: None,
-            });
-        }
+        changes.extend(drop_tail);
+        drop_stage(view, id, &mut changes)?;
         return Ok((Outcome::StageGone, changes));
     }
     if carried {
         pieces.push(index);
     }
-    let id = accept.id;
-    let message = queued(index, accept, pieces);
+    repeats::remember(view, &accept, &mut changes);
+    changes.extend(was_staged.then_some(Change::Staged { id, after: None }));
+    spool_message(view, queued(index, accept, pieces), &mut changes);
+    Ok((Outcome::Accepted, changes))
+}
+
+fn spool_message<V: View>(view: &V, message: Message, changes: &mut Vec<Change>) {
     let mut ledger = Ledger::new(view);
     ledger.recount(None, Some(&message));
-    let mut changes = vec![
-        Change::Message {
-            before: None,
-            after: Some(Box::new(message)),
-        },
-        Change::Known {
-            id,
-            before: None,
-            after: Some(Known::Queued(index)),
-        },
-    ];
-    if was_staged {
-        changes.push(Change::Staged { id, after: None });
-    }
-    ledger.write_to(&mut changes);
-    Ok((Outcome::Accepted, changes))
+    changes.push(Change::Known {
+        id: message.id,
+        before: None,
+        after: Some(Known::Queued(message.sequence)),
+    });
+    changes.push(Change::Message {
+        before: None,
+        after: Some(Box::new(message)),
+    });
+    ledger.write_to(changes);
 }
 
 fn queued(index: u64, accept: Accept, pieces: Vec<u64>) -> Message {
@@ -234,6 +246,7 @@ fn sweep<V: View>(view: &V, at: Timestamp) -> Result<(Outcome, Vec<Change>), V::
     for id in view.stages_before(at.before(STAGE_AGE_MAX), SWEEP_STAGES_MAX)? {
         drop_stage(view, id, &mut changes)?;
     }
+    changes.extend(repeats::sweep(view, at));
     for (left_at, id) in view.departed_before(at.before(DEPARTED_AGE_MAX), SWEEP_DEPARTED_MAX)? {
         let before = Some(Known::Departed(left_at));
         changes.push(Change::Known {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use smtp::{BodyType, ForwardPath, ReversePath};
 
-use crate::{Client, Digest, MessageId, Reachability, Timestamp};
+use crate::{Client, Digest, Fingerprint, MessageId, Reachability, Timestamp};
 
 /// Everything that can change the spool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,13 @@ pub enum Command {
         /// What was tried before this moment is tried again.
         at: Timestamp,
     },
-    /// Drops what is too old to matter: abandoned stages, ids of messages long gone.
+    /// Tells that the 250s of messages were read: each comes again only as another message.
+    Confirm {
+        /// The ids that the 250s told.
+        ids: Vec<MessageId>,
+    },
+    /// Drops what is too old to matter: abandoned stages, ids of messages long gone, messages that
+    /// nobody will send again.
     Sweep {
         /// The proposer's clock.
         at: Timestamp,
@@ -87,6 +93,10 @@ pub struct Accept {
     pub trace: Bytes,
     /// Who brought it.
     pub client: Client,
+    /// What a repeat of it is known by; `None` when it is to be spooled whatever came before.
+    pub fingerprint: Option<Fingerprint>,
+    /// Messages whose 250 was read before this one came, as in [`Command::Confirm`].
+    pub confirmed: Vec<MessageId>,
 }
 
 /// What became of deliveries, gathered into one command.
@@ -125,6 +135,9 @@ pub enum Outcome {
     Done,
     /// The message is in the spool (or was, and has left): 250 is true.
     Accepted,
+    /// The message is this one, sent again by a client that may not have read its 250. Nothing was
+    /// spooled, and 250 is true for the first.
+    Repeated(MessageId),
     /// The pieces that `Accept` counts on are not all there.
     StageGone,
 }

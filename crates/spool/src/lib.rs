@@ -12,6 +12,7 @@
 pub mod apply;
 pub mod command;
 pub mod destination;
+pub mod fingerprint;
 pub mod id;
 pub mod message;
 pub mod policy;
@@ -19,15 +20,18 @@ pub mod ports;
 pub mod refusal;
 pub mod retry;
 pub mod time;
+pub mod unconfirmed;
 pub mod view;
 
 pub use apply::apply;
 pub use command::{Accept, Attempt, Command, Outcome, Report, Stage, Verdict};
 pub use destination::{Destination, Reachability, Totals};
+pub use fingerprint::Fingerprint;
 pub use id::MessageId;
 pub use message::{Body, Client, Digest, Message, Recipient, Standing, Status};
 pub use policy::Policy;
 pub use ports::{Due, Intake, Outbox};
 pub use refusal::Refusal;
 pub use time::{Clock, Timestamp};
+pub use unconfirmed::{Remembered, Unconfirmed};
 pub use view::{Change, View};

@@ -30,11 +30,16 @@ pub trait Intake: Send + Sync + 'static {
     fn stage(&self, stage: Stage) -> impl Future<Output = Result<(), Refusal>> + Send;
 
     /// Makes a message ours. Returns `Ok` once a majority of nodes has fsync'd it: only then may
-    /// the sender read 250.
+    /// the sender read 250. The id is what the 250 is to tell: the message's own, or that of the
+    /// first when this is a repeat of one whose 250 may not have been read.
     ///
     /// # Errors
     /// Why the message is not ours.
-    fn accept(&self, accept: Accept) -> impl Future<Output = Result<(), Refusal>> + Send;
+    fn accept(&self, accept: Accept) -> impl Future<Output = Result<MessageId, Refusal>> + Send;
+
+    /// Tells that a client has read the 250 that told this id, so that the same message again is
+    /// another one, on every node. Returns at once; what does not get through is forgotten later.
+    fn confirm(&self, id: MessageId);
 
     /// Gives up what was staged for a message. Returns at once; what does not get through is
     /// swept later.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Destination, Message, MessageId, Policy, Timestamp};
+use crate::{Destination, Message, MessageId, Policy, Remembered, Timestamp, Unconfirmed};
 
 /// What is known under a message's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,24 @@ pub enum Known {
     Queued(u64),
     /// It has left, at this moment.
     Departed(Timestamp),
+    /// It came as another message again, and was never spooled.
+    Repeat {
+        /// The message that it was.
+        first: MessageId,
+        /// When it came.
+        at: Timestamp,
+    },
+}
+
+impl Known {
+    /// Since when nothing but the id has been left; `None` while it is in the spool.
+    #[must_use]
+    pub const fn gone_since(&self) -> Option<Timestamp> {
+        match self {
+            Self::Queued(_) => None,
+            Self::Departed(at) | Self::Repeat { at, .. } => Some(*at),
+        }
+    }
 }
 
 /// The pieces of a body that is still arriving.
@@ -43,12 +61,15 @@ pub trait View {
     fn staged(&self, id: MessageId) -> Result<Option<Staged>, Self::Error>;
     /// Stages last touched before a moment, at most `limit` of them.
     fn stages_before(&self, at: Timestamp, limit: usize) -> Result<Vec<MessageId>, Self::Error>;
-    /// Ids of messages that left before a moment, the earliest first, at most `limit` of them.
+    /// Ids of messages that left before a moment, the earliest first, at most `limit` of them;
+    /// those of repeats count from when they came.
     fn departed_before(
         &self,
         at: Timestamp,
         limit: usize,
     ) -> Result<Vec<(Timestamp, MessageId)>, Self::Error>;
+    /// The messages whose 250 is not known to have been read.
+    fn unconfirmed(&self) -> &Unconfirmed;
 }
 
 /// One thing to write. All changes of one command are written in one batch, or none.
@@ -83,6 +104,13 @@ pub enum Change {
         id: MessageId,
         /// As it is.
         after: Option<Staged>,
+    },
+    /// Whether a message's 250 is still to be confirmed; `None` forgets that it was.
+    Unconfirmed {
+        /// The message.
+        id: MessageId,
+        /// What its repeats are known by.
+        after: Option<Remembered>,
     },
     /// The octets that this log entry carried are not needed any more.
     DropPiece(u64),

@@ -2,13 +2,15 @@
 
 use api::spool::v1 as pb;
 use smtp::BodyType;
-use spool::{Accept, Attempt, Command, Outcome, Reachability, Report, Stage, Timestamp, Verdict};
+use spool::{
+    Accept, Attempt, Command, MessageId, Outcome, Reachability, Report, Stage, Timestamp, Verdict,
+};
 
 use super::{
     CodecError, id_from, id_to,
     message::{
-        body_type_from, client_from, client_to, digest_from, forward_from, forward_to,
-        reverse_from, reverse_to,
+        body_type_from, client_from, client_to, digest_from, fingerprint_from, fingerprint_to,
+        forward_from, forward_to, reverse_from, reverse_to,
     },
     required,
 };
@@ -17,7 +19,7 @@ pub(crate) fn command_to(command: Command) -> pb::Command {
     use pb::command::Kind;
     let kind = match command {
         Command::Found { cluster, policy } => Kind::Found(pb::Found {
-            cluster: Some(id_to(spool::MessageId(cluster))),
+            cluster: Some(id_to(MessageId(cluster))),
             policy,
         }),
         Command::Stage(stage) => Kind::Stage(pb::Stage {
@@ -53,6 +55,7 @@ pub(crate) fn command_to(command: Command) -> pb::Command {
             domain,
             at_ms: at.0,
         }),
+        Command::Confirm { ids } => Kind::Confirm(pb::Confirm { ids: ids_to(ids) }),
         Command::Sweep { at } => Kind::Sweep(pb::Sweep { at_ms: at.0 }),
     };
     pb::Command { kind: Some(kind) }
@@ -92,10 +95,21 @@ pub(crate) fn command_from(command: pb::Command) -> Result<Command, CodecError> 
             domain: flush.domain,
             at: Timestamp(flush.at_ms),
         },
+        Kind::Confirm(confirm) => Command::Confirm {
+            ids: ids_from(confirm.ids)?,
+        },
         Kind::Sweep(sweep) => Command::Sweep {
             at: Timestamp(sweep.at_ms),
         },
     })
+}
+
+fn ids_to(ids: Vec<MessageId>) -> Vec<pb::MessageId> {
+    ids.into_iter().map(id_to).collect()
+}
+
+fn ids_from(ids: Vec<pb::MessageId>) -> Result<Vec<MessageId>, CodecError> {
+    ids.into_iter().map(|id| id_from(Some(id))).collect()
 }
 
 fn accept_to(accept: Accept) -> pb::Accept {
@@ -115,6 +129,8 @@ fn accept_to(accept: Accept) -> pb::Accept {
         digest: bytes::Bytes::copy_from_slice(&accept.digest.0),
         trace: accept.trace,
         client: Some(client_to(accept.client)),
+        confirmed: ids_to(accept.confirmed),
+        fingerprint: accept.fingerprint.map(fingerprint_to),
     }
 }
 
@@ -133,6 +149,12 @@ fn accept_from(accept: pb::Accept) -> Result<Accept, CodecError> {
         digest: digest_from(&accept.digest)?,
         trace: accept.trace,
         client: client_from(accept.client)?,
+        fingerprint: accept
+            .fingerprint
+            .as_deref()
+            .map(fingerprint_from)
+            .transpose()?,
+        confirmed: ids_from(accept.confirmed)?,
     })
 }
 
@@ -175,14 +197,18 @@ fn attempt_from(attempt: pb::Attempt) -> Result<Attempt, CodecError> {
     })
 }
 
-pub(crate) const fn outcome_to(outcome: &Outcome) -> pb::Outcome {
+pub(crate) fn outcome_to(outcome: &Outcome) -> pb::Outcome {
     use pb::outcome::Kind;
-    let kind = match outcome {
-        Outcome::Done => Kind::Done,
-        Outcome::Accepted => Kind::Accepted,
-        Outcome::StageGone => Kind::StageGone,
+    let (kind, first) = match outcome {
+        Outcome::Done => (Kind::Done, None),
+        Outcome::Accepted => (Kind::Accepted, None),
+        Outcome::Repeated(first) => (Kind::Repeated, Some(id_to(*first))),
+        Outcome::StageGone => (Kind::StageGone, None),
     };
-    pb::Outcome { kind: kind as i32 }
+    pb::Outcome {
+        kind: kind as i32,
+        first,
+    }
 }
 
 pub(crate) fn outcome_from(outcome: pb::Outcome) -> Result<Outcome, CodecError> {
@@ -190,6 +216,7 @@ pub(crate) fn outcome_from(outcome: pb::Outcome) -> Result<Outcome, CodecError> 
     match outcome.kind() {
         Kind::Done => Ok(Outcome::Done),
         Kind::Accepted => Ok(Outcome::Accepted),
+        Kind::Repeated => Ok(Outcome::Repeated(id_from(outcome.first)?)),
         Kind::StageGone => Ok(Outcome::StageGone),
         Kind::Unspecified => Err(CodecError::Missing { what: "outcome" }),
     }

@@ -3,8 +3,8 @@
 use api::spool::v1 as pb;
 use smtp::{BodyType, ForwardPath, Mailbox, ReversePath};
 use spool::{
-    Body, Client, Destination, Digest, Message, MessageId, Reachability, Recipient, Status,
-    Timestamp, Totals,
+    Body, Client, Destination, Digest, Fingerprint, Message, MessageId, Reachability, Recipient,
+    Remembered, Status, Timestamp, Totals,
     view::{Known, Staged},
 };
 
@@ -73,6 +73,15 @@ pub(super) const fn body_type_from(eight_bit_mime: bool) -> BodyType {
 
 pub(super) fn digest_from(digest: &[u8]) -> Result<Digest, CodecError> {
     required(digest.try_into().ok().map(Digest), "SHA-256 of a body")
+}
+
+pub(super) fn fingerprint_to(fingerprint: Fingerprint) -> bytes::Bytes {
+    bytes::Bytes::copy_from_slice(&fingerprint.0.to_be_bytes())
+}
+
+pub(super) fn fingerprint_from(octets: &[u8]) -> Result<Fingerprint, CodecError> {
+    let octets = octets.try_into().ok().map(u128::from_be_bytes);
+    required(octets.map(Fingerprint), "fingerprint of a message")
 }
 
 pub(super) fn client_to(client: Client) -> pb::Client {
@@ -189,11 +198,15 @@ pub(crate) fn staged_from(staged: pb::Staged) -> Staged {
     }
 }
 
-pub(crate) const fn known_to(known: Known) -> pb::Known {
+pub(crate) fn known_to(known: Known) -> pb::Known {
     use pb::known::Kind;
     let kind = match known {
         Known::Queued(sequence) => Kind::Queued(sequence),
         Known::Departed(at) => Kind::DepartedAtMs(at.0),
+        Known::Repeat { first, at } => Kind::Repeat(pb::known::Repeat {
+            first: Some(id_to(first)),
+            at_ms: at.0,
+        }),
     };
     pb::Known { kind: Some(kind) }
 }
@@ -203,6 +216,24 @@ pub(crate) fn known_from(known: pb::Known) -> Result<Known, CodecError> {
     Ok(match required(known.kind, "what is known of an id")? {
         Kind::Queued(sequence) => Known::Queued(sequence),
         Kind::DepartedAtMs(at) => Known::Departed(Timestamp(at)),
+        Kind::Repeat(repeat) => Known::Repeat {
+            first: id_from(repeat.first)?,
+            at: Timestamp(repeat.at_ms),
+        },
+    })
+}
+
+pub(crate) fn unconfirmed_to(remembered: Remembered) -> pb::Unconfirmed {
+    pb::Unconfirmed {
+        fingerprint: fingerprint_to(remembered.fingerprint),
+        at_ms: remembered.at.0,
+    }
+}
+
+pub(crate) fn unconfirmed_from(stored: &pb::Unconfirmed) -> Result<Remembered, CodecError> {
+    Ok(Remembered {
+        fingerprint: fingerprint_from(&stored.fingerprint)?,
+        at: Timestamp(stored.at_ms),
     })
 }
 

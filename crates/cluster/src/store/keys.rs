@@ -30,6 +30,8 @@ pub(crate) enum Table {
     Destination = 8,
     /// The last membership that was applied, with its log id.
     Membership = 9,
+    /// Id: what a repeat of the message is known by, while its 250 is not known to have been read.
+    Unconfirmed = 10,
 }
 
 /// Key of a log entry, and of the piece it carried.
@@ -105,6 +107,12 @@ impl SpoolKeys {
 
     pub(crate) fn staged(self, id: MessageId) -> Vec<u8> {
         let mut key = self.table(Table::Staged);
+        key.extend_from_slice(&id.0.to_be_bytes());
+        key
+    }
+
+    pub(crate) fn unconfirmed(self, id: MessageId) -> Vec<u8> {
+        let mut key = self.table(Table::Unconfirmed);
         key.extend_from_slice(&id.0.to_be_bytes());
         key
     }

@@ -4,12 +4,12 @@
 use std::{
     collections::{BTreeMap, HashMap},
     io,
-    sync::Arc,
+    sync::{Arc, MutexGuard},
 };
 
 use prost::Message as _;
 use spool::{
-    Change, Destination, Message, MessageId, Policy, Timestamp, View,
+    Change, Destination, Message, MessageId, Policy, Timestamp, Unconfirmed, View,
     view::{Known, Staged},
 };
 
@@ -31,6 +31,9 @@ pub(super) struct Pending<'t> {
     dropped: Vec<u64>,
     destinations: BTreeMap<String, Destination>,
     founded: Option<(u128, Arc<Policy>)>,
+    /// Changed at once: a batch that can not be written stops the node, so it is never ahead of what
+    /// the next batch finds.
+    unconfirmed: MutexGuard<'t, Unconfirmed>,
 }
 
 impl<'t> Pending<'t> {
@@ -42,6 +45,7 @@ impl<'t> Pending<'t> {
             dropped: Vec::new(),
             destinations: BTreeMap::new(),
             founded: None,
+            unconfirmed: tables.unconfirmed(),
         }
     }
 
@@ -55,6 +59,11 @@ impl<'t> Pending<'t> {
                 Change::Staged { id, after } => {
                     let octets = after.map(|after| codec::staged_to(after).encode_to_vec());
                     self.rows.insert(self.keys.staged(id), octets);
+                }
+                Change::Unconfirmed { id, after } => {
+                    self.unconfirmed.change(id, after);
+                    let octets = after.map(|after| codec::unconfirmed_to(after).encode_to_vec());
+                    self.rows.insert(self.keys.unconfirmed(id), octets);
                 }
                 Change::DropPiece(index) => self.dropped.push(index),
                 Change::Destination { domain, after } => {
@@ -116,10 +125,10 @@ impl<'t> Pending<'t> {
     }
 
     fn add_known(&mut self, id: MessageId, before: Option<Known>, after: Option<Known>) {
-        if let Some(Known::Departed(at)) = before {
+        if let Some(at) = before.and_then(|known| known.gone_since()) {
             self.rows.insert(self.keys.departed(at, id), None);
         }
-        if let Some(Known::Departed(at)) = after {
+        if let Some(at) = after.and_then(|known| known.gone_since()) {
             self.rows
                 .insert(self.keys.departed(at, id), Some(Vec::new()));
         }
@@ -154,6 +163,7 @@ impl<'t> Pending<'t> {
         if !self.rows.is_empty() {
             self.tables.publish(|figures| {
                 figures.destinations.extend(self.destinations);
+                figures.unconfirmed = self.unconfirmed.len();
                 if let Some((cluster, policy)) = self.founded {
                     figures.cluster = Some(cluster);
                     figures.policy = Some(policy);
@@ -224,5 +234,9 @@ impl View for Pending<'_> {
         limit: usize,
     ) -> io::Result<Vec<(Timestamp, MessageId)>> {
         self.tables.departed_before(at, limit)
+    }
+
+    fn unconfirmed(&self) -> &Unconfirmed {
+        &self.unconfirmed
     }
 }

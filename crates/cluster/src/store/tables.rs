@@ -4,13 +4,13 @@ use std::{
     collections::BTreeMap,
     io,
     sync::{
-        Arc, PoisonError, RwLock, RwLockReadGuard,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard,
         atomic::{AtomicU32, Ordering},
     },
 };
 
 use spool::{
-    Destination, Message, MessageId, Policy, Standing, Timestamp,
+    Destination, Message, MessageId, Policy, Standing, Timestamp, Unconfirmed,
     ports::DeferredCursor,
     view::{Known, Staged},
 };
@@ -37,6 +37,8 @@ pub(crate) struct Figures {
     pub(crate) policy: Option<Arc<Policy>>,
     /// Every domain's figures.
     pub(crate) destinations: BTreeMap<String, Destination>,
+    /// How many messages' 250s are not known to have been read.
+    pub(crate) unconfirmed: usize,
 }
 
 /// The spool as it was after the last applied batch.
@@ -45,6 +47,8 @@ pub(crate) struct Tables {
     store: Arc<Store>,
     incarnation: AtomicU32,
     figures: RwLock<Figures>,
+    /// All rows of the table of this name, which `apply` looks through for every message.
+    unconfirmed: Mutex<Unconfirmed>,
     changes: watch::Sender<u64>,
 }
 
@@ -55,6 +59,7 @@ impl Tables {
             store,
             incarnation: AtomicU32::new(0),
             figures: RwLock::default(),
+            unconfirmed: Mutex::default(),
             changes: watch::Sender::new(1),
         };
         tables.reload()?;
@@ -77,7 +82,10 @@ impl Tables {
         );
         batch.write()?;
         self.incarnation.store(incarnation, Ordering::Release);
-        let figures = self.read_figures()?;
+        let unconfirmed = self.read_unconfirmed()?;
+        let mut figures = self.read_figures()?;
+        figures.unconfirmed = unconfirmed.len();
+        *self.unconfirmed() = unconfirmed;
         *self.figures.write().unwrap_or_else(PoisonError::into_inner) = figures;
         self.announce();
         Ok(())
@@ -100,6 +108,27 @@ impl Tables {
                 .insert(domain.into_owned(), codec::destination_from(destination));
         }
         Ok(figures)
+    }
+
+    fn read_unconfirmed(&self) -> io::Result<Unconfirmed> {
+        let mut unconfirmed = Unconfirmed::default();
+        let prefix = self.keys().table(Table::Unconfirmed);
+        for row in self.scan(&prefix, &prefix) {
+            let (key, octets) = row?;
+            let stored = codec::decode(&*octets, "unconfirmed message")?;
+            if let Some(id) = keys::last_id(&key) {
+                unconfirmed.change(id, Some(codec::unconfirmed_from(&stored)?));
+            }
+        }
+        Ok(unconfirmed)
+    }
+
+    /// The messages whose 250 is not known to have been read. Whoever applies entries holds it for
+    /// the length of a batch; nobody else may wait for it.
+    pub(super) fn unconfirmed(&self) -> MutexGuard<'_, Unconfirmed> {
+        self.unconfirmed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) const fn store(&self) -> &Arc<Store> {

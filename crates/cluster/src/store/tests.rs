@@ -11,7 +11,8 @@ use openraft::{
 use prometheus_client::registry::Registry;
 use smtp::{BodyType, ForwardPath, Mailbox, ReversePath};
 use spool::{
-    Accept, Attempt, Client, Command, Digest, MessageId, Report, Stage, Timestamp, Verdict,
+    Accept, Attempt, Client, Command, Digest, Fingerprint, MessageId, Outcome, Report, Stage,
+    Timestamp, Verdict,
 };
 use tempfile::TempDir;
 
@@ -147,6 +148,8 @@ fn accept(id: u128, staged: u32, size: u64, tail: &'static [u8]) -> Command {
             helo: "test".to_owned(),
             tls: None,
         },
+        fingerprint: Some(Fingerprint(id % 10)),
+        confirmed: vec![MessageId(u128::MAX - id)],
     }))
 }
 
@@ -169,9 +172,15 @@ async fn entries_come_back_whole_after_the_store_was_closed() {
         Entry::new_blank(log_id(1)),
         entry(2, stage(9, 0, b"first ")),
         entry(3, accept(9, 1, 10, b"last")),
+        entry(
+            4,
+            Command::Confirm {
+                ids: vec![MessageId(9), MessageId(u128::MAX)],
+            },
+        ),
     ];
     opened.append(entries.clone()).await;
-    assert_eq!(opened.reopened().read(1, 4).await, entries);
+    assert_eq!(opened.reopened().read(1, 5).await, entries);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -261,6 +270,11 @@ async fn one_batch_and_many_come_to_the_same_state() {
             accept(8, 0, 5, b"other"),
             accept(8, 0, 5, b"other"),
             delivered(9),
+            accept(19, 0, 4, b"late"),
+            Command::Confirm {
+                ids: vec![MessageId(8)],
+            },
+            accept(18, 0, 5, b"other"),
             Command::Sweep {
                 at: Timestamp(10_000_000_000),
             },
@@ -281,6 +295,41 @@ async fn one_batch_and_many_come_to_the_same_state() {
     assert_eq!(whole.messages(), single.messages());
     assert_eq!(whole.tables.dump(), single.tables.dump());
     assert_eq!(whole.tables.known(MessageId(9)).unwrap(), None);
+}
+
+/// Whether a message is taken for another one that came before.
+fn is_repeat(opened: &Opened, index: u64, id: u128) -> bool {
+    let applied = machine::apply_entries(&opened.tables, vec![entry(index, accept(id, 0, 0, b""))]);
+    matches!(applied.unwrap()[0].0, Some(Outcome::Repeated(_)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_may_come_again_are_known_after_a_restart_and_from_a_snapshot() {
+    let (mut opened, to) = (Opened::new(), Opened::new());
+    let confirm = |id| Command::Confirm {
+        ids: vec![MessageId(id)],
+    };
+    let entries = (1..9).map(|id| entry(id, accept(u128::from(id), 0, 4, b"body")));
+    opened.commit(entries.collect()).await;
+    opened.commit(vec![entry(9, confirm(8))]).await;
+    assert_eq!(opened.tables.figures().unconfirmed, 7);
+
+    let snapshot = snapshot::freeze(Arc::clone(&opened.tables)).await.unwrap();
+    let received = snapshot.snapshot.received(Arc::clone(&to.tables)).await;
+    snapshot::install(&to.tables, &snapshot.meta, received.unwrap()).unwrap();
+    let Opened {
+        tables,
+        log,
+        writer,
+        dir,
+    } = opened;
+    drop((snapshot.meta, tables, log, writer));
+    for opened in [to, Opened::at(dir)] {
+        assert_eq!(opened.tables.figures().unconfirmed, 7);
+        assert!(is_repeat(&opened, 10, 17));
+        assert!(!is_repeat(&opened, 11, 18));
+        assert!(is_repeat(&opened, 12, 28));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

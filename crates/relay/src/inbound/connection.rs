@@ -21,6 +21,7 @@ use super::{
     arrival::Arrival,
     limits::{BODY_READ_SIZE, HANDSHAKE_TIMEOUT, LINGER, LINGER_OCTETS_MAX, READ_SIZE},
     pace::Pace,
+    receipts::Receipts,
 };
 
 /// Why a session stopped before its dialogue had ended.
@@ -79,6 +80,7 @@ struct Connection<I: Intake> {
     /// Version and cipher suite.
     tls: Option<String>,
     pace: Pace,
+    receipts: Receipts,
 }
 
 impl<I: Intake> Connection<I> {
@@ -101,6 +103,7 @@ impl<I: Intake> Connection<I> {
             sender: String::new(),
             tls: None,
             pace,
+            receipts: Receipts::default(),
         }
     }
 
@@ -177,10 +180,14 @@ impl<I: Intake> Connection<I> {
 
     /// Waits until the client has sent something, or the session has something else to go on with.
     async fn read<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> Result<(), Broken> {
+        self.receipts.written(self.session.unread());
         match self.wake(stream).await? {
             Wake::Octets(0) => Err(Broken::Closed),
             Wake::Octets(octets) => {
                 self.pace.count(octets);
+                for id in self.receipts.arrived(self.session.unread()) {
+                    self.shared.intake.confirm(*id);
+                }
                 // A client that always has something ready must not keep the news from its session.
                 if self.serving.has_changed().unwrap_or(false) {
                     apply(&mut self.session, *self.serving.borrow_and_update());

@@ -25,6 +25,8 @@ pub struct Metrics {
     pub(super) messages: Tally,
     /// Messages whose client went away or fell silent before their end.
     pub(super) messages_broken: Counter,
+    /// Messages that had come before and were answered 250 without being spooled again.
+    pub(super) messages_repeated: Counter,
     /// Recipients by what they were answered.
     pub(super) recipients: Tally,
     received_bytes: Counter,
@@ -59,11 +61,14 @@ impl Metrics {
         let connections = Family::<[(&'static str, &'static str); 1], Gauge>::default();
         let messages = Results::default();
         let recipients = Results::default();
+        // A family stays locked as long as what it returned is borrowed.
+        let counter = |result| messages.get_or_create(&[("result", result)]).clone();
         let metrics = Self {
             open: connections.get_or_create(&[("state", "open")]).clone(),
             connections_refused: Counter::default(),
             messages: Tally::new(&messages),
-            messages_broken: messages.get_or_create(&[("result", "broken")]).clone(),
+            messages_broken: counter("broken"),
+            messages_repeated: counter("repeated"),
             recipients: Tally::new(&recipients),
             received_bytes: Counter::default(),
             // 0.1 ms to 60 s: a quorum on one disk to the commit timeout.
@@ -105,6 +110,11 @@ impl Metrics {
         self.received_bytes.inc_by(octets);
         self.commit_seconds.observe(took.as_secs_f64());
     }
+
+    pub(super) fn repeated(&self, took: Duration) {
+        self.messages_repeated.inc();
+        self.commit_seconds.observe(took.as_secs_f64());
+    }
 }
 
 #[cfg(test)]
@@ -116,6 +126,7 @@ mod tests {
         let mut registry = Registry::with_prefix("layover");
         let metrics = Metrics::register(&mut registry);
         metrics.accepted(1000, Duration::from_millis(3));
+        metrics.repeated(Duration::from_millis(3));
         metrics.recipients.rejected.inc();
         metrics.open.set(2);
         let mut text = String::new();
@@ -123,9 +134,10 @@ mod tests {
         for line in [
             "layover_smtp_connections{state=\"open\"} 2",
             "layover_smtp_messages_total{result=\"accepted\"} 1",
+            "layover_smtp_messages_total{result=\"repeated\"} 1",
             "layover_smtp_recipients_total{result=\"rejected\"} 1",
             "layover_smtp_received_bytes_total 1000",
-            "layover_smtp_commit_seconds_count 1",
+            "layover_smtp_commit_seconds_count 2",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

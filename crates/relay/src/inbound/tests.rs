@@ -1,6 +1,7 @@
 mod bodies;
 mod dialogues;
 mod memory;
+mod repeats;
 mod sockets;
 #[path = "../../../../tests/harness/transcript.rs"]
 #[expect(

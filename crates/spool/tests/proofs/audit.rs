@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use spool::{Message, Status, Timestamp, Totals, view::Known};
+use spool::{
+    Message, Status, Timestamp, Totals, Unconfirmed, unconfirmed::UNCONFIRMED_MAX, view::Known,
+};
 
 use crate::{
     letters::Letter,
@@ -16,6 +18,7 @@ impl Memory {
         self.assert_totals_equal_a_recount();
         self.assert_ids_are_known_rightly();
         self.assert_pieces_are_kept_or_dropped_once();
+        self.assert_what_is_unconfirmed_is_stored();
         for message in self.messages() {
             assert_eq!(self.body_of(message), Letter::of(message.id).body());
             assert_eq!(message.body.size, self.body_of(message).len() as u64);
@@ -83,7 +86,7 @@ impl Memory {
                     let delivered = |s: &Status| matches!(s, Status::Delivered { .. });
                     assert!(!message.recipients.iter().all(|r| delivered(&r.status)));
                 }
-                (Key::Known(id), Row::Known(Known::Departed(at))) => {
+                (Key::Known(id), Row::Known(Known::Departed(at) | Known::Repeat { at, .. })) => {
                     expected.insert((*at, *id));
                 }
                 (Key::Staged(id), Row::Staged(staged)) => {
@@ -99,6 +102,24 @@ impl Memory {
             _ => None,
         });
         assert_eq!(departed.collect::<BTreeSet<_>>(), expected);
+    }
+
+    fn assert_what_is_unconfirmed_is_stored(&self) {
+        let mut stored = Unconfirmed::default();
+        let mut rows = 0;
+        for (key, row) in &self.rows {
+            if let (Key::Unconfirmed(id), Row::Unconfirmed(remembered)) = (key, row) {
+                stored.change(*id, Some(*remembered));
+                rows += 1;
+            }
+        }
+        assert_eq!(self.unconfirmed, stored);
+        assert_eq!(stored.iter().count(), rows);
+        assert!(rows <= UNCONFIRMED_MAX);
+        for (id, remembered) in stored.iter() {
+            let first = stored.first(remembered.fingerprint);
+            assert_eq!(first, Some((id, remembered)), "a fingerprint has two ids");
+        }
     }
 
     fn assert_pieces_are_kept_or_dropped_once(&self) {

@@ -1,12 +1,14 @@
 //! Messages to play with: everything about one follows from its id, so that a repeated proposal
-//! is the same one and a body can be checked wherever it turns up.
+//! is the same one and a body can be checked wherever it turns up. A sender that repeats itself sends
+//! the same octets under another id.
 
 use std::net::SocketAddr;
 
 use bytes::Bytes;
 use smtp::{BodyType, ForwardPath, Mailbox, ReversePath};
 use spool::{
-    Accept, Attempt, Client, Command, Digest, MessageId, Report, Stage, Timestamp, Verdict,
+    Accept, Attempt, Client, Command, Digest, Fingerprint, MessageId, Report, Stage, Timestamp,
+    Verdict,
 };
 
 /// The domains that letters go to.
@@ -16,11 +18,33 @@ pub(crate) const DOMAINS: [&str; 3] = ["a.example", "b.example", "*.c.example"];
 pub(crate) const POLICY: &str =
     "[[domain]]\nname = \"a.example\"\nprimary = [\"mail.a.example\"]\n";
 
+/// What the ids of a letter and of the same one sent again differ by.
+const AGAIN: u32 = 1 << 16;
+
 /// One message before it is in the spool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Letter(pub(crate) u32);
 
 impl Letter {
+    /// The same message, sent once more.
+    pub(crate) const fn again(self) -> Self {
+        Self(self.0 + AGAIN)
+    }
+
+    /// How often it was sent before.
+    pub(crate) const fn sendings(self) -> u32 {
+        self.0 / AGAIN
+    }
+
+    /// What all letters have in common that are the same message.
+    pub(crate) const fn content(self) -> u32 {
+        self.0 % AGAIN
+    }
+
+    pub(crate) fn fingerprint(self) -> Fingerprint {
+        Fingerprint(u128::from(self.content()) + 1)
+    }
+
     pub(crate) fn id(self) -> MessageId {
         MessageId(u128::from(self.0))
     }
@@ -31,15 +55,15 @@ impl Letter {
 
     /// How many pieces are staged before the tail: 0, 1, 2 or 3.
     pub(crate) const fn pieces(self) -> u32 {
-        self.0 % 4
+        self.content() % 4
     }
 
     /// One to three recipients, each as the domain it falls under. Every third letter goes to
     /// two domains.
     pub(crate) fn domains(self) -> Vec<&'static str> {
-        let first = DOMAINS[self.0 as usize % DOMAINS.len()];
-        let second = DOMAINS[(self.0 as usize + 1) % DOMAINS.len()];
-        match self.0 % 3 {
+        let first = DOMAINS[self.content() as usize % DOMAINS.len()];
+        let second = DOMAINS[(self.content() as usize + 1) % DOMAINS.len()];
+        match self.content() % 3 {
             0 => vec![first],
             1 => vec![first, second, first],
             _ => vec![first, first],
@@ -47,14 +71,14 @@ impl Letter {
     }
 
     pub(crate) fn piece(self, number: u32) -> Bytes {
-        Bytes::from(format!("piece {number} of {}\r\n", self.0))
+        Bytes::from(format!("piece {number} of {}\r\n", self.content()))
     }
 
     /// What comes with the acceptance; every fifth letter has nothing left by then.
     pub(crate) fn tail(self) -> Bytes {
-        match self.0 % 5 {
+        match self.content() % 5 {
             4 => Bytes::new(),
-            _ => Bytes::from(format!("tail of {}\r\n", self.0)),
+            _ => Bytes::from(format!("tail of {}\r\n", self.content())),
         }
     }
 
@@ -73,6 +97,11 @@ impl Letter {
     }
 
     pub(crate) fn accept(self, received_at: Timestamp) -> Command {
+        self.accept_after(received_at, Vec::new())
+    }
+
+    /// An acceptance that tells of others whose 250 was read.
+    pub(crate) fn accept_after(self, received_at: Timestamp, confirmed: Vec<MessageId>) -> Command {
         let recipient = |(number, domain): (usize, &str)| {
             let path = ForwardPath::Mailbox(Mailbox {
                 local_part: format!("user{number}"),
@@ -101,7 +130,15 @@ impl Letter {
                 helo: "there".to_owned(),
                 tls: None,
             },
+            fingerprint: Some(self.fingerprint()),
+            confirmed,
         }))
+    }
+
+    pub(crate) fn confirm(self) -> Command {
+        Command::Confirm {
+            ids: vec![self.id()],
+        }
     }
 
     pub(crate) fn discard(self) -> Command {

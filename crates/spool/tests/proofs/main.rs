@@ -9,6 +9,7 @@ mod dice;
 mod letters;
 mod memory;
 mod properties;
+mod repeats;
 mod replica;
 mod scripts;
 mod simulation;

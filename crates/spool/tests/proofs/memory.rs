@@ -1,11 +1,13 @@
 //! A spool in memory. It takes commands in batches and turns changes into rows as the cluster's
 //! store does: a batch reads its own rows first, and a sweep sees only what is written.
 
+use core::mem;
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
 use spool::{
-    Change, Command, Destination, Message, MessageId, Outcome, Policy, Standing, Timestamp, View,
+    Change, Command, Destination, Message, MessageId, Outcome, Policy, Remembered, Standing,
+    Timestamp, Unconfirmed, View,
     view::{Known, Staged},
 };
 
@@ -20,6 +22,7 @@ pub(crate) enum Key {
     Staged(MessageId),
     Departed(Timestamp, MessageId),
     Destination(String),
+    Unconfirmed(MessageId),
 }
 
 /// What a row says.
@@ -31,6 +34,7 @@ pub(crate) enum Row {
     Due(Timestamp),
     Staged(Staged),
     Destination(Destination),
+    Unconfirmed(Remembered),
     Present,
 }
 
@@ -42,19 +46,22 @@ pub(crate) struct Memory {
     pub(crate) carried: BTreeMap<u64, Bytes>,
     /// Every drop in order, so that a second one is noticed.
     pub(crate) dropped: Vec<u64>,
+    /// The rows of that table once more, as `apply` reads them.
+    pub(crate) unconfirmed: Unconfirmed,
 }
 
 impl Memory {
     /// Applies a run of the log as one batch, or as two around each sweep.
     pub(crate) fn apply_batch(&mut self, batch: &[(u64, Command)]) -> Vec<Outcome> {
-        let mut pending = Pending::new(self);
+        let unconfirmed = mem::take(&mut self.unconfirmed);
+        let mut pending = Pending::new(self, unconfirmed);
         let mut outcomes = Vec::with_capacity(batch.len());
         let mut carried = Vec::new();
         for (index, command) in batch {
             if matches!(command, Command::Sweep { .. }) {
-                let written = pending.into_rows();
+                let (written, unconfirmed) = pending.into_rows();
                 self.write(written);
-                pending = Pending::new(self);
+                pending = Pending::new(self, unconfirmed);
             }
             carried.extend(carried_octets(command).map(|octets| (*index, octets.clone())));
             let (outcome, changes) = match spool::apply(&pending, *index, command.clone()) {
@@ -64,13 +71,14 @@ impl Memory {
             pending.add(changes);
             outcomes.push(outcome);
         }
-        let written = pending.into_rows();
+        let (written, unconfirmed) = pending.into_rows();
         self.write(written);
+        self.unconfirmed = unconfirmed;
         self.carried.extend(carried);
         outcomes
     }
 
-    fn write(&mut self, (rows, dropped): (BTreeMap<Key, Option<Row>>, Vec<u64>)) {
+    fn write(&mut self, (rows, dropped): Written) {
         for (key, row) in rows {
             match row {
                 Some(row) => self.rows.insert(key, row),
@@ -121,6 +129,9 @@ impl Memory {
     }
 }
 
+/// What a batch comes to: rows, and pieces that are dropped.
+type Written = (BTreeMap<Key, Option<Row>>, Vec<u64>);
+
 /// The octets that the log keeps for a command.
 fn carried_octets(command: &Command) -> Option<&Bytes> {
     match command {
@@ -149,19 +160,21 @@ struct Pending<'m> {
     memory: &'m Memory,
     rows: BTreeMap<Key, Option<Row>>,
     dropped: Vec<u64>,
+    unconfirmed: Unconfirmed,
 }
 
 impl<'m> Pending<'m> {
-    const fn new(memory: &'m Memory) -> Self {
+    const fn new(memory: &'m Memory, unconfirmed: Unconfirmed) -> Self {
         Self {
             memory,
             rows: BTreeMap::new(),
             dropped: Vec::new(),
+            unconfirmed,
         }
     }
 
-    fn into_rows(self) -> (BTreeMap<Key, Option<Row>>, Vec<u64>) {
-        (self.rows, self.dropped)
+    fn into_rows(self) -> (Written, Unconfirmed) {
+        ((self.rows, self.dropped), self.unconfirmed)
     }
 
     fn add(&mut self, changes: Vec<Change>) {
@@ -177,6 +190,11 @@ impl<'m> Pending<'m> {
                 Change::Known { id, before, after } => self.add_known(id, before, after),
                 Change::Staged { id, after } => {
                     self.rows.insert(Key::Staged(id), after.map(Row::Staged));
+                }
+                Change::Unconfirmed { id, after } => {
+                    self.unconfirmed.change(id, after);
+                    let row = after.map(Row::Unconfirmed);
+                    self.rows.insert(Key::Unconfirmed(id), row);
                 }
                 Change::DropPiece(index) => self.dropped.push(index),
                 Change::Destination { domain, after } => {
@@ -213,10 +231,10 @@ impl<'m> Pending<'m> {
     }
 
     fn add_known(&mut self, id: MessageId, before: Option<Known>, after: Option<Known>) {
-        if let Some(Known::Departed(at)) = before {
+        if let Some(at) = before.and_then(|known| known.gone_since()) {
             self.rows.insert(Key::Departed(at, id), None);
         }
-        if let Some(Known::Departed(at)) = after {
+        if let Some(at) = after.and_then(|known| known.gone_since()) {
             self.rows.insert(Key::Departed(at, id), Some(Row::Present));
         }
         self.rows.insert(Key::Known(id), after.map(Row::Known));
@@ -300,5 +318,9 @@ impl View for Pending<'_> {
             _ => None,
         });
         Ok(departed.take(limit).collect())
+    }
+
+    fn unconfirmed(&self) -> &Unconfirmed {
+        &self.unconfirmed
     }
 }

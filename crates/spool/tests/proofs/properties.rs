@@ -57,7 +57,7 @@ fn check_life(
 ) {
     match (before, after) {
         (before, after) if before == after => {}
-        (None, Some(Known::Queued(_))) => {
+        (None, Some(Known::Queued(_) | Known::Repeat { .. })) => {
             assert!(matches!(command, Command::Accept(accept) if accept.id == id));
         }
         (Some(Known::Queued(_)), Some(Known::Departed(at))) => {
@@ -65,11 +65,11 @@ fn check_life(
             let said = &said[&id];
             assert!((0..recipients).all(|number| said.is_delivered(id, number)));
         }
-        (Some(Known::Departed(left_at)), None) => {
+        (Some(Known::Departed(gone_at) | Known::Repeat { at: gone_at, .. }), None) => {
             let Command::Sweep { at } = command else {
                 panic!("{id} forgotten by {command:?}");
             };
-            assert!(at.since(left_at) > DEPARTED_AGE_MAX);
+            assert!(at.since(gone_at) > DEPARTED_AGE_MAX);
         }
         (before, after) => panic!("{id} went from {before:?} to {after:?} by {command:?}"),
     }
@@ -137,8 +137,12 @@ proptest! {
                 check_life(*id, before, after, &command, &said, recipients);
             }
             if let Command::Accept(accept) = &command {
-                let is_known = after.contains_key(&accept.id);
-                prop_assert_eq!(is_known, outcome == Outcome::Accepted);
+                let expected = match after.get(&accept.id) {
+                    Some(Known::Repeat { first, .. }) => Outcome::Repeated(*first),
+                    Some(Known::Queued(_) | Known::Departed(_)) => Outcome::Accepted,
+                    None => Outcome::StageGone,
+                };
+                prop_assert_eq!(outcome, expected);
                 if !before.contains_key(&accept.id) {
                     said.insert(accept.id, Said::default());
                 }

@@ -1,7 +1,7 @@
 //! Random commands.
 
 use proptest::{collection::vec, prelude::*, sample::select};
-use spool::{Command, Reachability, Report, Timestamp, Verdict};
+use spool::{Command, MessageId, Reachability, Report, Timestamp, Verdict};
 
 use crate::letters::{DOMAINS, Letter, deferred, delivered, found, rejected};
 
@@ -12,8 +12,17 @@ const LETTERS: u32 = 6;
 /// Clocks run over so many milliseconds: several times what anything is remembered.
 const CLOCK_SPAN_MS: u64 = 4 * 3_600_000;
 
+/// Any letter, or the same sent again.
 fn letter() -> impl Strategy<Value = Letter> {
-    (0..LETTERS).prop_map(Letter)
+    (0..LETTERS, any::<bool>()).prop_map(|(number, again)| match Letter(number) {
+        letter if again => letter.again(),
+        letter => letter,
+    })
+}
+
+/// Whose 250 some node says was read, rightly or not.
+fn confirmed() -> impl Strategy<Value = Vec<MessageId>> {
+    vec(letter().prop_map(Letter::id), 0..3)
 }
 
 fn moment() -> impl Strategy<Value = Timestamp> {
@@ -68,7 +77,12 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
             let most = letter.pieces().max(1);
             letter.stage(number % (most + 1), at)
         }),
-        8 => (letter(), moment()).prop_map(|(letter, at)| letter.accept(at)),
+        8 => (letter(), moment(), confirmed()).prop_map(|(letter, at, mut confirmed)| {
+            // Nobody has read the 250 of a message that is not sent yet.
+            confirmed.retain(|id| *id != letter.id());
+            letter.accept_after(at, confirmed)
+        }),
+        2 => confirmed().prop_map(|ids| Command::Confirm { ids }),
         2 => letter().prop_map(Letter::discard),
         8 => report(),
         2 => (letter(), moment()).prop_map(|(letter, at)| letter.delivered(at)),
@@ -87,8 +101,9 @@ pub(crate) fn any_commands() -> impl Strategy<Value = Vec<Command>> {
 /// given up, nobody reports on what was not accepted, and nothing lasts long enough to be swept.
 /// The letters are mixed as they come.
 pub(crate) fn orderly_commands() -> impl Strategy<Value = Vec<Command>> {
-    let lives = (0..LETTERS).map(|number| life(Letter(number)));
-    let turns = vec(0..LETTERS as usize, 0..100);
+    let letters = (0..LETTERS).map(Letter);
+    let lives = letters.flat_map(|letter| [life(letter), life(letter.again())]);
+    let turns = vec(0..2 * LETTERS as usize, 0..100);
     (lives.collect::<Vec<_>>(), turns).prop_map(|(lives, turns)| {
         let mut lives: Vec<_> = lives.into_iter().map(Vec::into_iter).collect();
         let mut commands: Vec<Command> = turns
@@ -102,13 +117,14 @@ pub(crate) fn orderly_commands() -> impl Strategy<Value = Vec<Command>> {
 
 fn life(letter: Letter) -> impl Strategy<Value = Vec<Command>> {
     let reports = vec((moment(), verdicts()), 0..6);
-    (any::<bool>(), moment(), reports).prop_map(move |(gives_up, at, reports)| {
+    (any::<[bool; 2]>(), moment(), reports).prop_map(move |([gives_up, reads], at, reports)| {
         let pieces = (0..letter.pieces()).map(|number| letter.stage(number, at));
         let mut commands: Vec<Command> = pieces.collect();
         if gives_up {
             commands.push(letter.discard());
         } else {
             commands.push(letter.accept(at));
+            commands.extend(reads.then(|| letter.confirm()));
             let reports = reports.into_iter();
             commands.extend(reports.map(|(at, verdicts)| letter.report(at, verdicts)));
         }
@@ -118,7 +134,7 @@ fn life(letter: Letter) -> impl Strategy<Value = Vec<Command>> {
 
 /// Where repeats of a script's commands go: each command's copies, so many entries later.
 pub(crate) fn repeats() -> impl Strategy<Value = Vec<Vec<usize>>> {
-    vec(vec(0..40_usize, 0..3), 150)
+    vec(vec(0..40_usize, 0..3), 200)
 }
 
 /// A script with repeats in it. The first of each command keeps its order.

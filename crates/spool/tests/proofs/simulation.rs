@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A proposal reaches the log not at all, once or twice, at once or minutes later; its answer may
-//! be lost. One seed decides everything.
+//! be lost. A sender that has not read 250 sends its letter again; that it has read it gets known
+//! late, or never. One seed decides everything.
 
 mod leader;
 mod network;
@@ -16,7 +17,7 @@ mod session;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use spool::{Command, Message, Outcome, Timestamp};
+use spool::{Command, Message, MessageId, Outcome, Timestamp};
 
 use crate::{dice::Dice, letters::Letter};
 use leader::{Leader, Primary};
@@ -29,6 +30,9 @@ const SESSIONS: usize = 4;
 
 /// What an audit finds does not heal by itself, so it need not be looked for all the time.
 const ROUNDS_BETWEEN_AUDITS: u64 = 15;
+
+/// A sender gives up after so many tries.
+const SENDINGS_MAX: u32 = 5;
 
 /// A round of the simulation is at most this long.
 const ROUND_MS_MAX: u64 = 8_000;
@@ -62,6 +66,12 @@ struct World {
     /// Letters that were in the spool and have left it.
     gone: BTreeSet<Letter>,
     letters: u32,
+    /// Letters that are sent again, and what the acceptance of each tells in passing.
+    returning: Vec<(Letter, Vec<MessageId>)>,
+    /// Letters whose 250 was read, which no node has told the others yet.
+    confirmed: Vec<MessageId>,
+    /// Repeats that were recognised before everything grew old.
+    recognised: usize,
 }
 
 impl World {
@@ -77,6 +87,9 @@ impl World {
             spooled: BTreeSet::new(),
             gone: BTreeSet::new(),
             letters: 0,
+            returning: Vec::new(),
+            confirmed: Vec::new(),
+            recognised: 0,
         };
         world.fill_sessions();
         world
@@ -86,9 +99,44 @@ impl World {
         while self.sessions.len() < SESSIONS {
             // The clocks of the nodes differ by up to a minute.
             let skew_ms = self.dice.below(60_000);
-            self.sessions
-                .push(Session::new(Letter(self.letters), skew_ms));
-            self.letters += 1;
+            let returning = match self.dice.percent(50) {
+                true => self.dice.take(&mut self.returning),
+                false => None,
+            };
+            let (letter, mut confirmed) = returning.unwrap_or_else(|| {
+                self.letters += 1;
+                (Letter(self.letters), Vec::new())
+            });
+            if self.dice.percent(50) {
+                confirmed.append(&mut self.confirmed);
+            }
+            self.sessions.push(Session::new(letter, confirmed, skew_ms));
+        }
+    }
+
+    /// A sender hears what became of its letter, or nothing.
+    fn hear(&mut self, letter: Letter, step: Step) {
+        let told = match step {
+            Step::Accepted(told) => {
+                self.told.accepted.push(told);
+                self.dice.percent(80).then_some(told)
+            }
+            Step::Goes | Step::Refused | Step::Crashed => {
+                self.told.refused.push(letter);
+                None
+            }
+        };
+        let mut confirmed = Vec::new();
+        if let Some(told) = told {
+            self.confirmed.push(told.id());
+            // It has read 250, so if it sends the same once more it means another message.
+            if !self.dice.percent(10) {
+                return;
+            }
+            confirmed.push(told.id());
+        }
+        if letter.sendings() < SENDINGS_MAX {
+            self.returning.push((letter.again(), confirmed));
         }
     }
 
@@ -99,9 +147,13 @@ impl World {
         for mut session in std::mem::take(&mut self.sessions) {
             match session.step(&mut self.dice, self.now, &mut self.network) {
                 Step::Goes => self.sessions.push(session),
-                Step::Accepted => self.told.accepted.push(session.letter()),
-                Step::Refused | Step::Crashed => self.told.refused.push(session.letter()),
+                step => self.hear(session.letter(), step),
             }
+        }
+        if self.dice.percent(30) {
+            let ids = std::mem::take(&mut self.confirmed);
+            let confirm = Command::Confirm { ids };
+            self.network.propose(&mut self.dice, self.now, &confirm);
         }
         self.fill_sessions();
         self.lead();
@@ -142,6 +194,7 @@ impl World {
         }
         self.network.heal(&mut self.dice, self.now);
         self.check();
+        self.recognised = self.network.recognised();
         self.leaders = vec![Leader::default()];
         for _ in 0..DELIVERY_ROUNDS_MAX {
             if self.network.spool().messages().all(is_settled) {
@@ -160,6 +213,7 @@ impl World {
 
     /// What was answered 250 is in the spool exactly once until all have it, and never again.
     fn check(&mut self) {
+        self.network.check_repeats();
         let mut copies: BTreeMap<Letter, u32> = BTreeMap::new();
         for message in self.network.spool().messages() {
             *copies.entry(Letter::of(message.id)).or_default() += 1;
@@ -245,18 +299,20 @@ fn simulate(seed: u64) -> World {
 
 #[test]
 fn what_was_answered_250_arrives_and_what_was_not_is_swept() {
-    let (mut accepted, mut refused, mut repeated) = (0, 0, 0);
+    let (mut accepted, mut refused, mut repeated, mut recognised) = (0, 0, 0, 0);
     for seed in 0..SEEDS {
         let world = std::panic::catch_unwind(|| simulate(seed));
         let world = world.unwrap_or_else(|_| panic!("seed {seed} breaks a promise (see above)"));
         accepted += world.told.accepted.len();
         refused += world.told.refused.len();
         repeated += world.network.repeated();
+        recognised += world.recognised;
     }
     // A simulation in which nothing happens proves nothing.
     assert!(accepted > 5 * SEEDS as usize, "{accepted} accepted");
     assert!(refused > SEEDS as usize, "{refused} refused");
     assert!(repeated > 5 * SEEDS as usize, "{repeated} repeated");
+    assert!(recognised > SEEDS as usize, "{recognised} recognised");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The session's questions, put to policy and spool.
 
 use smtp::{EnhancedCode, Envelope, ForwardPath, Reply, ReversePath, server::Question};
-use spool::{Accept, Client, Intake, MessageId, Refusal};
+use spool::{Accept, Client, Fingerprint, Intake, MessageId, Refusal};
 use tokio::time::Instant;
 use tracing::{debug, info};
 
@@ -68,20 +68,27 @@ impl<I: Intake> Connection<I> {
         // The reply leaves only after this returned: once a client has read 250 the message is
         // ours (RFC 5321 section 6.1). A crash one line earlier merely makes it send again.
         match self.store(envelope).await {
-            Ok(()) => {
+            Ok(told) => {
                 self.arrival.accepted();
-                self.shared.metrics.accepted(octets, end_of_data.elapsed());
-                info!(
-                    target: "mail",
-                    message = %id,
-                    peer = %self.peer,
-                    from = %self.sender,
-                    recipients,
-                    bytes = octets,
-                    tls = self.tls.as_deref().unwrap_or("none"),
-                    "received"
-                );
-                let text = format!("Ok: queued as {id}");
+                self.receipts.tell(told);
+                if told == id {
+                    self.shared.metrics.accepted(octets, end_of_data.elapsed());
+                    info!(
+                        target: "mail",
+                        message = %id,
+                        peer = %self.peer,
+                        from = %self.sender,
+                        recipients,
+                        bytes = octets,
+                        tls = self.tls.as_deref().unwrap_or("none"),
+                        "received"
+                    );
+                } else {
+                    self.shared.metrics.repeated(end_of_data.elapsed());
+                    let (peer, from) = (self.peer, &self.sender);
+                    info!(target: "mail", message = %told, repeat = %id, %peer, %from, "repeat recognised");
+                }
+                let text = format!("Ok: queued as {told}");
                 Reply::new(250, EnhancedCode::new(2, 0, 0), text)
             }
             Err(cause) => {
@@ -94,7 +101,7 @@ impl<I: Intake> Connection<I> {
         }
     }
 
-    async fn store(&mut self, envelope: Envelope) -> Result<(), Refusal> {
+    async fn store(&mut self, envelope: Envelope) -> Result<MessageId, Refusal> {
         self.arrival.stage_pieces(self.shared.clock).await;
         let arrived = self.arrival.finish()?;
         let received_at = self.shared.clock.now();
@@ -114,6 +121,13 @@ impl<I: Intake> Connection<I> {
             .map(|helo| helo.name.clone())
             .unwrap_or_default();
         let domains = core::mem::take(&mut self.domains);
+        let fingerprint = Fingerprint::of(
+            &envelope.reverse_path,
+            &envelope.forward_paths,
+            envelope.body_type,
+            arrived.size,
+            &arrived.digest,
+        );
         let accept = Accept {
             id: self.arrival.id(),
             received_at,
@@ -130,6 +144,8 @@ impl<I: Intake> Connection<I> {
                 helo,
                 tls: self.tls.clone(),
             },
+            fingerprint: Some(fingerprint),
+            confirmed: self.receipts.take_read(),
         };
         self.shared.intake.accept(accept).await
     }

@@ -22,6 +22,9 @@ pub(super) struct Memory {
     pub(super) pieces: Mutex<HashMap<MessageId, Vec<Bytes>>>,
     pub(super) accepted: Mutex<Vec<(Accept, Vec<u8>)>>,
     pub(super) discarded: Mutex<Vec<MessageId>>,
+    /// Every message is this one again.
+    pub(super) repeat_of: Option<MessageId>,
+    pub(super) confirmed: Mutex<Vec<MessageId>>,
 }
 
 impl Memory {
@@ -75,7 +78,7 @@ impl Intake for Memory {
         Ok(())
     }
 
-    async fn accept(&self, accept: Accept) -> Result<(), Refusal> {
+    async fn accept(&self, accept: Accept) -> Result<MessageId, Refusal> {
         if let Some(hold) = &self.hold_accept {
             hold.notified().await;
         }
@@ -92,8 +95,13 @@ impl Intake for Memory {
         body.extend_from_slice(&accept.tail);
         assert_eq!(body.len() as u64, accept.size);
         assert_eq!(Sha256::digest(&body)[..], accept.digest.0);
+        let id = self.repeat_of.unwrap_or(accept.id);
         self.accepted.lock().unwrap().push((accept, body));
-        Ok(())
+        Ok(id)
+    }
+
+    fn confirm(&self, id: MessageId) {
+        self.confirmed.lock().unwrap().push(id);
     }
 
     fn discard(&self, id: MessageId) {

@@ -1,8 +1,8 @@
 //! What lies between a proposer and the log, and the log itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use spool::{Command, Timestamp};
+use spool::{Command, MessageId, Timestamp, view::Known};
 
 use super::Answer;
 use crate::{dice::Dice, letters::Letter, memory::Memory};
@@ -20,6 +20,10 @@ pub(super) struct Network {
     is_healed: bool,
     repeated: usize,
     acceptances: BTreeSet<Letter>,
+    /// Every letter that was in the spool at any time.
+    spooled: BTreeSet<Letter>,
+    /// How often the log says of a letter, or of the same one sent again, that its 250 was read.
+    confirmed: BTreeMap<u32, usize>,
 }
 
 impl Network {
@@ -34,6 +38,58 @@ impl Network {
 
     pub(super) fn has_logged_acceptance(&self, letter: Letter) -> bool {
         self.acceptances.contains(&letter)
+    }
+
+    /// How many acceptances were recognised as repeats of a letter that is spooled.
+    pub(super) fn recognised(&self) -> usize {
+        let ids = self.acceptances.iter().map(|letter| letter.id());
+        let known = ids.filter_map(|id| self.spool.known_of(id));
+        known
+            .filter(|known| matches!(known, Known::Repeat { .. }))
+            .count()
+    }
+
+    /// Panics when a letter is spooled once more although nobody had said that its 250 was read.
+    pub(super) fn check_repeats(&self) {
+        let mut copies: BTreeMap<u32, usize> = BTreeMap::new();
+        for letter in &self.spooled {
+            *copies.entry(letter.content()).or_default() += 1;
+        }
+        for (content, copies) in copies {
+            let confirmed = self.confirmed.get(&content).copied().unwrap_or_default();
+            assert!(
+                copies <= 1 + confirmed,
+                "{content} is spooled {copies} times, and was confirmed {confirmed} times"
+            );
+        }
+    }
+
+    fn apply(&mut self, batch: &[(u64, Command)]) -> Answer {
+        let answer = self.spool.apply_batch(batch).pop();
+        for (_, command) in batch {
+            match command {
+                Command::Accept(accept) => {
+                    self.note_confirmed(&accept.confirmed);
+                    let known = self.spool.known_of(accept.id);
+                    if matches!(known, Some(Known::Queued(_) | Known::Departed(_))) {
+                        self.spooled.insert(Letter::of(accept.id));
+                    }
+                    if let Some(Known::Repeat { first, .. }) = known {
+                        let is_spooled = self.spooled.contains(&Letter::of(first));
+                        assert!(is_spooled, "{first} was answered and never spooled");
+                    }
+                }
+                Command::Confirm { ids } => self.note_confirmed(ids),
+                _ => {}
+            }
+        }
+        answer
+    }
+
+    fn note_confirmed(&mut self, ids: &[MessageId]) {
+        for id in ids {
+            *self.confirmed.entry(Letter::of(*id).content()).or_default() += 1;
+        }
     }
 
     /// Tries to bring a command into the log. `None` tells nothing: it may be there, or get there
@@ -73,7 +129,7 @@ impl Network {
         }
         self.applied += 1;
         let entry = (self.applied, command.clone());
-        self.spool.apply_batch(&[entry]).pop()
+        self.apply(&[entry])
     }
 
     /// What was under way arrives, in any order and often in one batch.
@@ -90,7 +146,7 @@ impl Network {
             self.applied += 1;
             batch.push((self.applied, command));
         }
-        self.spool.apply_batch(&batch);
+        self.apply(&batch);
     }
 
     /// Brings everything home, and loses and delays nothing from now on.

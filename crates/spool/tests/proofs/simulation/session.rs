@@ -1,6 +1,6 @@
 //! A sender's session at some node: it stages, accepts, and answers the sender.
 
-use spool::{Command, Outcome, Timestamp};
+use spool::{Command, MessageId, Outcome, Timestamp};
 
 use super::network::Network;
 use crate::{dice::Dice, letters::Letter};
@@ -12,8 +12,8 @@ const TRIES_MAX: u32 = 5;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Goes,
-    /// The sender has read 250.
-    Accepted,
+    /// The node says 250 and names this letter: the session's own, or the same one sent before.
+    Accepted(Letter),
     /// The sender has read 4xx.
     Refused,
     /// The node or the connection died; the sender has read nothing.
@@ -24,6 +24,8 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) struct Session {
     letter: Letter,
+    /// What the acceptance tells in passing.
+    confirmed: Vec<MessageId>,
     skew_ms: u64,
     /// The next piece to stage; the acceptance comes after the last.
     number: u32,
@@ -31,9 +33,10 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) const fn new(letter: Letter, skew_ms: u64) -> Self {
+    pub(super) const fn new(letter: Letter, confirmed: Vec<MessageId>, skew_ms: u64) -> Self {
         Self {
             letter,
+            confirmed,
             skew_ms,
             number: 0,
             tries: 0,
@@ -56,7 +59,11 @@ impl Session {
                 Step::Goes
             }
             None | Some(Outcome::StageGone) => self.give_up(dice, now, network),
-            Some(Outcome::Accepted) => Step::Accepted,
+            Some(Outcome::Accepted) => Step::Accepted(self.letter),
+            Some(Outcome::Repeated(first)) => {
+                assert!(!self.confirmed.contains(&first), "{first} was read");
+                Step::Accepted(Letter::of(first))
+            }
             Some(Outcome::Done) => {
                 self.number += 1;
                 self.tries = 0;
@@ -70,7 +77,7 @@ impl Session {
         if self.number < self.letter.pieces() {
             self.letter.stage(self.number, at)
         } else {
-            self.letter.accept(at)
+            self.letter.accept_after(at, self.confirmed.clone())
         }
     }
 
