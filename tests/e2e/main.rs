@@ -15,6 +15,7 @@ mod handover;
 mod lost_logs;
 mod operator;
 mod primaries;
+mod repeats;
 mod replication;
 mod scene;
 mod single;
