@@ -80,7 +80,8 @@ fn a_single_node_killed_ten_times_starts_each_time_and_loses_nothing() {
     });
     assert!(letters.len() > 50, "only {} letters", letters.len());
     let account = scene::drain(&cluster, &mut primary, &letters);
-    assert!(account.repeated.len() <= unknown, "{account}, {unknown}");
+    // Whatever was taken under an unknown outcome is recognised when it comes again.
+    assert!(account.repeated.is_empty(), "{account}, {unknown} unknown");
 }
 
 #[test]
@@ -101,7 +102,8 @@ fn a_node_of_three_killed_ten_times_loses_nothing() {
         }
     });
     let account = scene::drain(&cluster, &mut primary, &letters);
-    assert!(account.repeated.len() <= unknown, "{account}, {unknown}");
+    // Whatever was taken under an unknown outcome is recognised when it comes again.
+    assert!(account.repeated.is_empty(), "{account}, {unknown} unknown");
 }
 
 #[test]
@@ -127,7 +129,8 @@ fn all_nodes_killed_at_once_under_mail_lose_nothing() {
         }
     });
     let account = scene::drain(&cluster, &mut primary, &letters);
-    assert!(account.repeated.len() <= unknown, "{account}, {unknown}");
+    // Whatever was taken under an unknown outcome is recognised when it comes again.
+    assert!(account.repeated.is_empty(), "{account}, {unknown} unknown");
 }
 
 #[test]
