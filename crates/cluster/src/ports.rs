@@ -5,8 +5,8 @@ use std::{io, sync::Arc, time::Duration};
 use bytes::Bytes;
 use openraft::Instant as _;
 use spool::{
-    Accept, Command, Destination, Due, Intake, Message, MessageId, Outbox, Outcome, Policy,
-    Reachability, Refusal, Report, Stage, Standing, Status, Timestamp,
+    Accept, Claims, Command, Destination, Due, Intake, Message, MessageId, Outbox, Outcome, Place,
+    Policy, Reachability, Refusal, Report, Stage, Standing, Status, Timestamp,
     ports::{DeferredCursor, OutboxError},
 };
 
@@ -123,7 +123,7 @@ impl Outbox for Cluster {
         let messages = blocking(move || tables.waiting(&name, after, limit)).await?;
         Ok(messages
             .into_iter()
-            .map(|message| due(message, domain))
+            .map(|(message, place)| due(message, place, domain))
             .collect())
     }
 
@@ -139,8 +139,35 @@ impl Outbox for Cluster {
         let messages = blocking(move || tables.deferred(&name, after, until, limit)).await?;
         Ok(messages
             .into_iter()
-            .map(|(at, message)| (at, due(message, domain)))
+            .map(|(at, message, place)| (at, due(message, place, domain)))
             .collect())
+    }
+
+    async fn due(&self, domain: &str, sequences: &[u64]) -> Result<Vec<Due>, OutboxError> {
+        let (tables, name) = (Arc::clone(&self.0.tables), domain.to_owned());
+        let sequences = sequences.to_vec();
+        let read = move || {
+            let queued = sequences
+                .into_iter()
+                .map(|sequence| tables.queued(&name, sequence));
+            queued.filter_map(io::Result::transpose).collect()
+        };
+        let queued: Vec<(Message, Place)> = blocking(read).await?;
+        Ok(queued
+            .into_iter()
+            .map(|(message, place)| due(message, place, domain))
+            .collect())
+    }
+
+    async fn claim(&self, term: u64, domain: &str, sequences: &[u64]) -> Result<(), OutboxError> {
+        let claim = Command::Claim(claims(term, domain, sequences));
+        let claimed = self.0.proposer.propose_in_term(term, claim).await;
+        claimed.map_err(unrecorded)
+    }
+
+    async fn release(&self, term: u64, domain: &str, sequences: &[u64]) -> Result<(), OutboxError> {
+        self.record(Command::Release(claims(term, domain, sequences)))
+            .await
     }
 
     async fn piece(&self, id: MessageId, piece: u64) -> Result<Bytes, OutboxError> {
@@ -183,19 +210,29 @@ impl Cluster {
     /// What the forwarder found out is true whoever leads now, so it is recorded through any change
     /// of leader.
     async fn record(&self, command: Command) -> Result<(), OutboxError> {
-        match self.0.proposer.propose(command).await {
-            Ok(_) => Ok(()),
-            Err(Refusal::NoQuorum | Refusal::ShuttingDown | Refusal::Busy) => {
-                Err(OutboxError::NotLeading)
-            }
-            Err(refusal) => Err(OutboxError::Storage(refusal.to_string())),
-        }
+        let recorded = self.0.proposer.propose(command).await;
+        recorded.map(drop).map_err(unrecorded)
+    }
+}
+
+fn unrecorded(refusal: Refusal) -> OutboxError {
+    match refusal {
+        Refusal::NoQuorum | Refusal::ShuttingDown | Refusal::Busy => OutboxError::NotLeading,
+        refusal => OutboxError::Storage(refusal.to_string()),
+    }
+}
+
+fn claims(term: u64, domain: &str, sequences: &[u64]) -> Claims {
+    Claims {
+        term,
+        domain: domain.to_owned(),
+        sequences: sequences.to_vec(),
     }
 }
 
 /// Which recipients of a message are to be tried now, for one domain: those never tried, or, when
 /// there are none, those deferred.
-fn due(message: Message, domain: &str) -> Due {
+fn due(message: Message, place: Place, domain: &str) -> Due {
     let waits = message.standing(domain) == Some(Standing::Waiting);
     let recipients = (0_u32..)
         .zip(&message.recipients)
@@ -210,6 +247,7 @@ fn due(message: Message, domain: &str) -> Due {
     Due {
         message: Arc::new(message),
         recipients,
+        claimed_by: place.claimed_by,
     }
 }
 

@@ -2,11 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use openraft::errors::{ClientWriteError, RaftError};
+use openraft::{
+    errors::{ClientWriteError, RaftError},
+    impls::ProgressResponder,
+};
 use spool::{Command, Outcome, Refusal};
 use tokio::{
     sync::{Semaphore, oneshot, watch},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use crate::{
@@ -105,6 +108,47 @@ impl Proposer {
                 }
             }
         }
+    }
+
+    /// Returns once a majority has fsync'd the command and this node, as the leader of the term, has
+    /// applied it. It is never passed on, nor written in another term.
+    ///
+    /// # Errors
+    /// [`Refusal::NoQuorum`] when this node does not lead in the term, or no quorum was there in
+    /// time. The command may be in the log all the same.
+    pub(crate) async fn propose_in_term(&self, term: u64, command: Command) -> Result<(), Refusal> {
+        let written = timeout(self.commit_timeout, self.write_in_term(term, command)).await;
+        written.unwrap_or(Err(Refusal::NoQuorum))
+    }
+
+    async fn write_in_term(&self, term: u64, command: Command) -> Result<(), Refusal> {
+        let leads = || {
+            self.raft
+                .as_leader()
+                .is_ok_and(|leader| leader.term() == term)
+        };
+        while leads() {
+            let (responder, applied) = ProgressResponder::complete_only();
+            let sent = self
+                .raft
+                .write(Proposal(command.clone()))
+                .responder(responder)
+                .with_leader(term);
+            sent.await.map_err(|_| Refusal::StorageFailed)?;
+            match applied.await {
+                Ok(Ok(_)) => return Ok(()),
+                // Refused, as the quorum has been silent for a moment: it is not in the log.
+                Ok(Err(ClientWriteError::ForwardToLeader(_))) => {
+                    sleep(limits::PROPOSE_AGAIN_AFTER).await;
+                }
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "proposal discarded");
+                    return Err(Refusal::NoQuorum);
+                }
+                Err(_) => return Err(Refusal::ShuttingDown),
+            }
+        }
+        Err(Refusal::NoQuorum)
     }
 
     async fn write(&self, command: Command) -> Tried {

@@ -53,6 +53,8 @@ impl fmt::Display for Proposal {
             Command::Observe { domain, .. } => write!(f, "observe {domain}"),
             Command::Flush { domain, .. } => write!(f, "flush {domain:?}"),
             Command::Confirm { ids } => write!(f, "confirm {}", ids.len()),
+            Command::Claim(claims) => write!(f, "claim {}", claims.sequences.len()),
+            Command::Release(claims) => write!(f, "release {}", claims.sequences.len()),
             Command::Sweep { .. } => f.write_str("sweep"),
         }
     }

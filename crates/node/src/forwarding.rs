@@ -40,6 +40,7 @@ impl Forwarding {
             let forwarder = Forwarder::run(
                 Arc::clone(&self.cluster),
                 Config {
+                    term,
                     hostname: self.hostname.clone(),
                     timeouts: Timeouts::STANDARD,
                 },

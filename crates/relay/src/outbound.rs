@@ -10,6 +10,7 @@
 //!
 //! Only the outbox knows what is queued; all that is here is forgotten when leadership goes.
 
+mod claims;
 mod connection;
 mod delivery;
 mod destination;
@@ -33,7 +34,7 @@ use spool::ports::OutboxError;
 use spool::{Clock, Outbox, Reachability};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::outbound::destination::DestinationTask;
@@ -46,6 +47,8 @@ pub use metrics::Metrics;
 /// What the forwarder is told about its node.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The term in which this node leads: its claims are made in it.
+    pub term: u64,
     /// What EHLO says.
     pub hostname: String,
     /// How patient deliveries are; [`Timeouts::STANDARD`] but in tests.
@@ -60,6 +63,8 @@ struct Shared<O> {
     clock: Clock,
     metrics: Metrics,
     connectors: Connectors,
+    /// Until when what earlier leaders have claimed is left to them.
+    doubt_ends: Instant,
     /// No new message is started once this is cancelled.
     stop: CancellationToken,
 }
@@ -85,7 +90,8 @@ enum Action {
 
 impl<O: Outbox> Forwarder<O> {
     /// Runs until `stop` is cancelled or this node leads no longer. Deliveries under way are
-    /// ended and recorded first, where that is still possible.
+    /// ended and recorded first, where that is still possible, and what was only claimed is given
+    /// back, so that the next leader waits for nothing.
     ///
     /// # Errors
     /// Why the outbox does not take results any more. [`OutboxError::NotLeading`] is an ordinary
@@ -101,9 +107,10 @@ impl<O: Outbox> Forwarder<O> {
         let connectors = Connectors::new();
         let stop = stop.child_token();
         let mut reporter = JoinSet::new();
-        reporter.spawn(report(outbox.clone(), unreported));
+        reporter.spawn(report(outbox.clone(), config.term, unreported));
         let forwarder = Self {
             shared: Arc::new(Shared {
+                doubt_ends: Instant::now() + config.timeouts.in_doubt,
                 outbox,
                 config,
                 clock,
@@ -189,17 +196,18 @@ impl<O: Outbox> Forwarder<O> {
             .is_some_and(|policy| policy.domain(domain).is_some())
     }
 
-    /// Ends what is under way. After an error nothing can be recorded any more, so nothing more
-    /// should be delivered either.
+    /// Ends what is under way. A message whose final dot is out gets its verdict also when this node
+    /// leads no longer: the next leader waits for it. When nothing can be recorded any more, nothing
+    /// more should be delivered either.
     async fn end(
         mut self,
-        ended: Result<(), OutboxError>,
+        mut ended: Result<(), OutboxError>,
         mut reporter: JoinSet<Result<(), OutboxError>>,
     ) -> Result<(), OutboxError> {
         self.shared.stop.cancel();
-        if ended.is_ok() {
-            let all = async { while self.domains.join_next().await.is_some() {} };
-            if timeout(STOP_GRACE, all).await.is_err() {
+        if !self.results.is_closed() {
+            let joined = timeout(STOP_GRACE, self.join_domains(&mut ended)).await;
+            if joined.is_err() {
                 tracing::warn!("deliveries did not end in time and were broken off");
             }
         }
@@ -212,6 +220,16 @@ impl<O: Outbox> Forwarder<O> {
             Err(_) => {
                 tracing::warn!("the last results could not be recorded in time: possible repeats");
                 ended
+            }
+        }
+    }
+
+    async fn join_domains(&mut self, ended: &mut Result<(), OutboxError>) {
+        while let Some(joined) = self.domains.join_next().await {
+            match joined {
+                Ok((_, result)) if ended.is_ok() => *ended = result,
+                Ok(_) => {}
+                Err(error) => resume(error),
             }
         }
     }

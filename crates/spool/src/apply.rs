@@ -11,6 +11,7 @@
 //! Every node applies the same commands in the same order and must write the same bytes, so
 //! nothing here reads a clock, draws a random number, or depends on which node it runs.
 
+mod claims;
 mod ledger;
 mod repeats;
 mod report;
@@ -67,6 +68,8 @@ pub fn apply<V: View>(
         } => Ok(observe(view, domain, reachability, at)),
         Command::Flush { domain, at } => Ok(flush(view, domain, at)),
         Command::Confirm { ids } => Ok((Outcome::Done, repeats::confirm(view, &ids))),
+        Command::Claim(claim) => claims::claim(view, claim),
+        Command::Release(release) => claims::release(view, release),
         Command::Sweep { at } => sweep(view, at),
     }
 }

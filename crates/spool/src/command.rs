@@ -47,6 +47,10 @@ pub enum Command {
         /// The ids that the 250s told.
         ids: Vec<MessageId>,
     },
+    /// Tells which messages a leader is about to deliver.
+    Claim(Claims),
+    /// Gives up claims: nothing of those messages is or will be on its way from that leader.
+    Release(Claims),
     /// Drops what is too old to matter: abandoned stages, ids of messages long gone, messages that
     /// nobody will send again.
     Sweep {
@@ -99,9 +103,22 @@ pub struct Accept {
     pub confirmed: Vec<MessageId>,
 }
 
+/// Messages that the leader of a term claims, or claims no longer, for one domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claims {
+    /// The term.
+    pub term: u64,
+    /// The policy's domain: what a message has to deliver elsewhere is another matter.
+    pub domain: String,
+    /// The messages' places in the order of arrival.
+    pub sequences: Vec<u64>,
+}
+
 /// What became of deliveries, gathered into one command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
+    /// The term of the leader that has tried. What a later one has claimed meanwhile stays claimed.
+    pub term: u64,
     /// When the first of them ended.
     pub at: Timestamp,
     /// One for each try of a message.

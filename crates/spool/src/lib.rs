@@ -24,7 +24,7 @@ pub mod unconfirmed;
 pub mod view;
 
 pub use apply::apply;
-pub use command::{Accept, Attempt, Command, Outcome, Report, Stage, Verdict};
+pub use command::{Accept, Attempt, Claims, Command, Outcome, Report, Stage, Verdict};
 pub use destination::{Destination, Reachability, Totals};
 pub use fingerprint::Fingerprint;
 pub use id::MessageId;
@@ -34,4 +34,4 @@ pub use ports::{Due, Intake, Outbox};
 pub use refusal::Refusal;
 pub use time::{Clock, Timestamp};
 pub use unconfirmed::{Remembered, Unconfirmed};
-pub use view::{Change, View};
+pub use view::{Change, Place, View};

@@ -120,6 +120,18 @@ pub enum Standing {
     Rejected,
 }
 
+impl Standing {
+    /// When a message that stands there is due, 0 being now; `None` when nothing is to be delivered.
+    #[must_use]
+    pub const fn due(self) -> Option<Timestamp> {
+        match self {
+            Self::Waiting => Some(Timestamp(0)),
+            Self::Deferred(until) => Some(until),
+            Self::Rejected => None,
+        }
+    }
+}
+
 impl Message {
     /// Where the message stands for a domain; `None` when nothing is left to do or to show there.
     #[must_use]

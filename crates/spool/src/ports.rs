@@ -53,6 +53,8 @@ pub struct Due {
     pub message: Arc<Message>,
     /// Which of its recipients to try: indices into `message.recipients`.
     pub recipients: Vec<u32>,
+    /// The term whose leader has claimed it for this domain and has not told what became of it.
+    pub claimed_by: Option<u64>,
 }
 
 /// Where a walk over a domain's deferred messages stands: moment and place of the last one seen.
@@ -112,6 +114,37 @@ pub trait Outbox: Send + Sync + 'static {
         until: Timestamp,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<(DeferredCursor, Due)>, OutboxError>> + Send;
+
+    /// Messages of a domain by their sequences, as they are now, in order of arrival. What is not to
+    /// be delivered there any more is left out.
+    fn due(
+        &self,
+        domain: &str,
+        sequences: &[u64],
+    ) -> impl Future<Output = Result<Vec<Due>, OutboxError>> + Send;
+
+    /// Claims messages for the leader of a term, which is this node. Returns once a majority has
+    /// fsync'd it: no later leader will start them before it has heard of their outcome, or has
+    /// waited. Takes over what an earlier term has claimed. What has left is not claimed.
+    ///
+    /// # Errors
+    /// [`OutboxError::NotLeading`] when this node does not lead in that term, or could not get the
+    /// claim recorded. The claim is never passed on to another leader.
+    fn claim(
+        &self,
+        term: u64,
+        domain: &str,
+        sequences: &[u64],
+    ) -> impl Future<Output = Result<(), OutboxError>> + Send;
+
+    /// Gives up claims of a term: nothing of those messages is, or will be, on its way from here.
+    /// Whoever leads records it.
+    fn release(
+        &self,
+        term: u64,
+        domain: &str,
+        sequences: &[u64],
+    ) -> impl Future<Output = Result<(), OutboxError>> + Send;
 
     /// One piece of a message's body: `piece` is one of `message.body.pieces`.
     fn piece(

@@ -42,6 +42,15 @@ pub struct Staged {
     pub touched_at: Timestamp,
 }
 
+/// A message's place in the queue of one domain, while it is to be delivered there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// When it is due; 0 is now.
+    pub due: Timestamp,
+    /// The term whose leader has claimed it, and may be delivering it.
+    pub claimed_by: Option<u64>,
+}
+
 /// The spool as `apply` reads it: its state after every earlier command.
 pub trait View {
     /// Why a read can fail: the store's error.
@@ -57,6 +66,8 @@ pub trait View {
     fn known(&self, id: MessageId) -> Result<Option<Known>, Self::Error>;
     /// The message at a place in the order of arrival.
     fn message(&self, sequence: u64) -> Result<Option<Message>, Self::Error>;
+    /// The place of the message with this sequence in a domain's queue.
+    fn place(&self, domain: &str, sequence: u64) -> Result<Option<Place>, Self::Error>;
     /// The pieces staged under an id.
     fn staged(&self, id: MessageId) -> Result<Option<Staged>, Self::Error>;
     /// Stages last touched before a moment, at most `limit` of them.
@@ -82,12 +93,22 @@ pub enum Change {
         /// The policy file's text.
         policy: String,
     },
-    /// A message came, or its recipients moved on. Indices of the queue follow from the two.
+    /// A message came, or its recipients moved on. Its places in the queues follow from the two;
+    /// one that changes is claimed by nobody, and one that stays keeps its claim.
     Message {
         /// As it was; `None` when it is new.
         before: Option<Box<Message>>,
         /// As it is; `None` when it has left.
         after: Option<Box<Message>>,
+    },
+    /// A place in a domain's queue is claimed, or not any more.
+    Claimed {
+        /// The policy's domain.
+        domain: String,
+        /// The message's sequence.
+        sequence: u64,
+        /// As it is.
+        after: Place,
     },
     /// What is known under an id; `None` forgets it.
     Known {

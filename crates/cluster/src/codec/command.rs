@@ -3,7 +3,8 @@
 use api::spool::v1 as pb;
 use smtp::BodyType;
 use spool::{
-    Accept, Attempt, Command, MessageId, Outcome, Reachability, Report, Stage, Timestamp, Verdict,
+    Accept, Attempt, Claims, Command, MessageId, Outcome, Reachability, Report, Stage, Timestamp,
+    Verdict,
 };
 
 use super::{
@@ -33,6 +34,7 @@ pub(crate) fn command_to(command: Command) -> pb::Command {
             id: Some(id_to(id)),
         }),
         Command::Report(report) => Kind::Report(pb::Report {
+            term: report.term,
             at_ms: report.at.0,
             attempts: report.attempts.into_iter().map(attempt_to).collect(),
         }),
@@ -56,6 +58,8 @@ pub(crate) fn command_to(command: Command) -> pb::Command {
             at_ms: at.0,
         }),
         Command::Confirm { ids } => Kind::Confirm(pb::Confirm { ids: ids_to(ids) }),
+        Command::Claim(claims) => Kind::Claim(claims_to(claims)),
+        Command::Release(claims) => Kind::Release(claims_to(claims)),
         Command::Sweep { at } => Kind::Sweep(pb::Sweep { at_ms: at.0 }),
     };
     pb::Command { kind: Some(kind) }
@@ -79,6 +83,7 @@ pub(crate) fn command_from(command: pb::Command) -> Result<Command, CodecError> 
             id: id_from(discard.id)?,
         },
         Kind::Report(report) => Command::Report(Report {
+            term: report.term,
             at: Timestamp(report.at_ms),
             attempts: report
                 .attempts
@@ -98,6 +103,8 @@ pub(crate) fn command_from(command: pb::Command) -> Result<Command, CodecError> 
         Kind::Confirm(confirm) => Command::Confirm {
             ids: ids_from(confirm.ids)?,
         },
+        Kind::Claim(claims) => Command::Claim(claims_from(claims)),
+        Kind::Release(claims) => Command::Release(claims_from(claims)),
         Kind::Sweep(sweep) => Command::Sweep {
             at: Timestamp(sweep.at_ms),
         },
@@ -156,6 +163,22 @@ fn accept_from(accept: pb::Accept) -> Result<Accept, CodecError> {
             .transpose()?,
         confirmed: ids_from(accept.confirmed)?,
     })
+}
+
+fn claims_to(claims: Claims) -> pb::Claims {
+    pb::Claims {
+        term: claims.term,
+        domain: claims.domain,
+        sequences: claims.sequences,
+    }
+}
+
+fn claims_from(claims: pb::Claims) -> Claims {
+    Claims {
+        term: claims.term,
+        domain: claims.domain,
+        sequences: claims.sequences,
+    }
 }
 
 fn attempt_to(attempt: Attempt) -> pb::Attempt {

@@ -18,7 +18,8 @@ pub(crate) enum Table {
     Message = 2,
     /// Id: where the message is, or when it left.
     Known = 3,
-    /// Domain, sequence: when the message is due there; 0 is now. Only what is to be delivered.
+    /// Domain, sequence: when the message is due there; 0 is now. In front of it the term that has
+    /// claimed it, if any. Only what is to be delivered.
     Queue = 4,
     /// Domain, due moment, sequence: nothing. Only what is deferred.
     Deferred = 5,

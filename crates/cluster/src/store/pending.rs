@@ -9,7 +9,7 @@ use std::{
 
 use prost::Message as _;
 use spool::{
-    Change, Destination, Message, MessageId, Policy, Timestamp, Unconfirmed, View,
+    Change, Destination, Message, MessageId, Place, Policy, Timestamp, Unconfirmed, View,
     view::{Known, Staged},
 };
 
@@ -55,6 +55,15 @@ impl<'t> Pending<'t> {
             match change {
                 Change::Founded { cluster, policy } => self.add_founded(cluster, policy)?,
                 Change::Message { before, after } => self.add_message(before, after),
+                Change::Claimed {
+                    domain,
+                    sequence,
+                    after,
+                } => {
+                    let octets = tables::encode_place(after);
+                    self.rows
+                        .insert(self.keys.queue(&domain, sequence), Some(octets));
+                }
                 Change::Known { id, before, after } => self.add_known(id, before, after),
                 Change::Staged { id, after } => {
                     let octets = after.map(|after| codec::staged_to(after).encode_to_vec());
@@ -100,10 +109,10 @@ impl<'t> Pending<'t> {
         for domain in domains {
             let was = before
                 .as_ref()
-                .and_then(|message| tables::due(message.standing(domain)));
+                .and_then(|message| message.standing(domain)?.due());
             let is = after
                 .as_ref()
-                .and_then(|message| tables::due(message.standing(domain)));
+                .and_then(|message| message.standing(domain)?.due());
             if was == is {
                 continue;
             }
@@ -117,8 +126,13 @@ impl<'t> Pending<'t> {
                     Some(Vec::new()),
                 );
             }
-            let due = is.map(|due| due.0.to_be_bytes().to_vec());
-            self.rows.insert(self.keys.queue(domain, sequence), due);
+            let place = is.map(|due| {
+                tables::encode_place(Place {
+                    due,
+                    claimed_by: None,
+                })
+            });
+            self.rows.insert(self.keys.queue(domain, sequence), place);
         }
         let octets = after.map(|message| codec::message_to(*message).encode_to_vec());
         self.rows.insert(self.keys.message(sequence), octets);
@@ -212,6 +226,13 @@ impl View for Pending<'_> {
         match self.rows.get(&self.keys.message(sequence)) {
             Some(pending) => pending.clone().map(tables::decode_message).transpose(),
             None => self.tables.message(sequence),
+        }
+    }
+
+    fn place(&self, domain: &str, sequence: u64) -> io::Result<Option<Place>> {
+        match self.rows.get(&self.keys.queue(domain, sequence)) {
+            Some(pending) => pending.as_deref().map(tables::decode_place).transpose(),
+            None => self.tables.place(domain, sequence),
         }
     }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use spool::{
-    Destination, Message, MessageId, Policy, Standing, Timestamp, Unconfirmed,
+    Destination, Message, MessageId, Place, Policy, Standing, Timestamp, Unconfirmed,
     ports::DeferredCursor,
     view::{Known, Staged},
 };
@@ -210,25 +210,41 @@ impl Tables {
         rows.map(|row| decode_message(row?.1.into_vec())).collect()
     }
 
+    pub(crate) fn place(&self, domain: &str, sequence: u64) -> io::Result<Option<Place>> {
+        let octets = self.get(self.keys().queue(domain, sequence))?;
+        octets.map(|octets| decode_place(&octets)).transpose()
+    }
+
+    /// A message with its place in a domain's queue, if it is to be delivered there.
+    pub(crate) fn queued(
+        &self,
+        domain: &str,
+        sequence: u64,
+    ) -> io::Result<Option<(Message, Place)>> {
+        let place = self.place(domain, sequence)?;
+        Ok(self.message(sequence)?.zip(place))
+    }
+
     /// Messages of a domain that wait, behind a place in the order of arrival.
     pub(crate) fn waiting(
         &self,
         domain: &str,
         after: u64,
         limit: usize,
-    ) -> io::Result<Vec<Message>> {
+    ) -> io::Result<Vec<(Message, Place)>> {
         let from = self.keys().queue(domain, after.saturating_add(1));
         let mut messages = Vec::new();
         for row in self.scan(&from, &self.keys().of_domain(Table::Queue, domain)) {
-            let (key, due) = row?;
+            let (key, octets) = row?;
             if messages.len() >= limit {
                 break;
             }
-            if keys::last_u64(&due) == Some(0)
+            let place = decode_place(&octets)?;
+            if place.due == Timestamp(0)
                 && let Some(sequence) = keys::last_u64(&key)
                 && let Some(message) = self.message(sequence)?
             {
-                messages.push(message);
+                messages.push((message, place));
             }
         }
         Ok(messages)
@@ -241,7 +257,7 @@ impl Tables {
         after: Option<DeferredCursor>,
         until: Timestamp,
         limit: usize,
-    ) -> io::Result<Vec<(DeferredCursor, Message)>> {
+    ) -> io::Result<Vec<(DeferredCursor, Message, Place)>> {
         let prefix = self.keys().of_domain(Table::Deferred, domain);
         let from = after.map_or_else(
             || prefix.clone(),
@@ -260,8 +276,8 @@ impl Tables {
             if due > until || messages.len() >= limit {
                 break;
             }
-            if let Some(message) = self.message(sequence)? {
-                messages.push((DeferredCursor(due, sequence), message));
+            if let Some((message, place)) = self.queued(domain, sequence)? {
+                messages.push((DeferredCursor(due, sequence), message, place));
             }
         }
         Ok(messages)
@@ -330,13 +346,22 @@ impl Tables {
     }
 }
 
-/// When a message is due in a domain's queue, as it stands there; `None` when it does not.
-pub(super) const fn due(standing: Option<Standing>) -> Option<Timestamp> {
-    match standing {
-        Some(Standing::Waiting) => Some(Timestamp(0)),
-        Some(Standing::Deferred(until)) => Some(until),
-        Some(Standing::Rejected) | None => None,
-    }
+/// A place in a queue as it is stored: the moment, behind the term of a claim.
+pub(super) fn encode_place(place: Place) -> Vec<u8> {
+    let claimed_by = place.claimed_by.map(u64::to_be_bytes);
+    let mut octets = claimed_by.map_or_else(Vec::new, |term| term.to_vec());
+    octets.extend_from_slice(&place.due.0.to_be_bytes());
+    octets
+}
+
+pub(super) fn decode_place(octets: &[u8]) -> io::Result<Place> {
+    let (term, due) = octets
+        .split_last_chunk()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a place in a queue"))?;
+    Ok(Place {
+        due: Timestamp(u64::from_be_bytes(*due)),
+        claimed_by: term.try_into().ok().map(u64::from_be_bytes),
+    })
 }
 
 pub(super) fn parse_policy(text: &str) -> io::Result<Arc<Policy>> {

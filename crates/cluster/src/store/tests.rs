@@ -11,12 +11,15 @@ use openraft::{
 use prometheus_client::registry::Registry;
 use smtp::{BodyType, ForwardPath, Mailbox, ReversePath};
 use spool::{
-    Accept, Attempt, Client, Command, Digest, Fingerprint, MessageId, Outcome, Report, Stage,
-    Timestamp, Verdict,
+    Accept, Attempt, Claims, Client, Command, Digest, Fingerprint, MessageId, Outcome, Place,
+    Report, Stage, Timestamp, Verdict,
 };
 use tempfile::TempDir;
 
-use super::{LogStore, LogWriter, Machine, Tables, machine, open, snapshot};
+use super::{
+    LogStore, LogWriter, Machine, Tables, machine, open, snapshot,
+    tables::{decode_place, encode_place},
+};
 use crate::{
     metrics::Metrics,
     raft::{Entry, LogId, Payload, Proposal, Types},
@@ -153,13 +156,26 @@ fn accept(id: u128, staged: u32, size: u64, tail: &'static [u8]) -> Command {
     }))
 }
 
+fn claims(term: u64, sequences: &[u64]) -> Claims {
+    Claims {
+        term,
+        domain: "example.com".to_owned(),
+        sequences: sequences.to_vec(),
+    }
+}
+
 fn delivered(id: u128) -> Command {
-    let verdicts = vec![(0, Verdict::Delivered("250 ok".to_owned()))];
+    report(id, Verdict::Delivered("250 ok".to_owned()))
+}
+
+fn report(id: u128, verdict: Verdict) -> Command {
+    let verdicts = vec![(0, verdict)];
     let attempts = vec![Attempt {
         id: MessageId(id),
         verdicts,
     }];
     Command::Report(Report {
+        term: 1,
         at: Timestamp(3),
         attempts,
     })
@@ -269,6 +285,9 @@ async fn one_batch_and_many_come_to_the_same_state() {
             accept(9, 1, 10, b"last"),
             accept(8, 0, 5, b"other"),
             accept(8, 0, 5, b"other"),
+            Command::Claim(claims(1, &[2, 3, 4])),
+            Command::Claim(claims(2, &[3])),
+            Command::Release(claims(1, &[3])),
             delivered(9),
             accept(19, 0, 4, b"late"),
             Command::Confirm {
@@ -322,6 +341,7 @@ async fn messages_that_may_come_again_are_known_after_a_restart_and_from_a_snaps
         log,
         writer,
         dir,
+        ..
     } = opened;
     drop((snapshot.meta, tables, log, writer));
     for opened in [to, Opened::at(dir)] {
@@ -330,6 +350,55 @@ async fn messages_that_may_come_again_are_known_after_a_restart_and_from_a_snaps
         assert!(!is_repeat(&opened, 11, 18));
         assert!(is_repeat(&opened, 12, 28));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_stands_in_the_queue_until_its_message_moves() {
+    let mut opened = Opened::new();
+    opened
+        .commit(vec![
+            entry(1, accept(9, 0, 4, b"body")),
+            entry(2, accept(8, 0, 5, b"other")),
+            entry(3, Command::Claim(claims(7, &[1]))),
+        ])
+        .await;
+    let claimants = |tables: &Tables| -> Vec<_> {
+        let waiting = tables.waiting("example.com", 0, 10).unwrap();
+        let claimants = waiting.into_iter();
+        claimants
+            .map(|(message, place)| (message.sequence, place.claimed_by))
+            .collect()
+    };
+    assert_eq!(claimants(&opened.tables), [(1, Some(7)), (2, None)]);
+
+    let later = report(9, Verdict::Deferred("451 later".to_owned()));
+    opened.commit(vec![entry(4, later)]).await;
+    assert_eq!(claimants(&opened.tables), [(2, None)]);
+    let claim = Command::Claim(claims(7, &[1, 2]));
+    opened.commit(vec![entry(5, claim)]).await;
+    let deferred = opened
+        .tables
+        .deferred("example.com", None, Timestamp(u64::MAX), 10)
+        .unwrap();
+    let claimants: Vec<_> = deferred
+        .iter()
+        .map(|(_, _, place)| place.claimed_by)
+        .collect();
+    assert_eq!(claimants, [Some(7)]);
+}
+
+#[test]
+fn a_place_that_was_written_before_there_were_claims_is_unclaimed() {
+    let due = Timestamp(1234);
+    let place = decode_place(&due.0.to_be_bytes()).unwrap();
+    assert_eq!(
+        place,
+        Place {
+            due,
+            claimed_by: None
+        }
+    );
+    assert_eq!(encode_place(place), due.0.to_be_bytes());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -74,7 +74,7 @@ impl<O: Outbox> DestinationTask<O> {
     /// Runs until nothing is left to deliver.
     ///
     /// # Errors
-    /// This node leads no longer.
+    /// This node leads no longer; all of the forwarder stops then.
     pub(super) async fn run(mut self) -> Result<(), OutboxError> {
         let Some(domain) = self.domain() else {
             return Ok(());
@@ -83,6 +83,24 @@ impl<O: Outbox> DestinationTask<O> {
         // new one would read their messages again.
         let queue = Arc::new(Queue::new(domain.order));
         let mut supply = Supply::new(self.shared.clone(), self.name.clone(), queue.clone());
+        let ended = self.serve(&queue, &mut supply).await;
+        if ended.is_err() {
+            self.shared.stop.cancel();
+        }
+        // What has not started goes back at once. Workers end their messages by themselves once the
+        // forwarder stops; those of a domain that has left the policy do when nothing is left to
+        // start. What they put back follows.
+        supply.give_back().await;
+        while self.workers.join_next().await.is_some() {}
+        supply.give_back().await;
+        ended
+    }
+
+    async fn serve(
+        &mut self,
+        queue: &Arc<Queue>,
+        supply: &mut Supply<O>,
+    ) -> Result<(), OutboxError> {
         let recorded = self.shared.outbox.destination(&self.name).reachability;
         let mut down = matches!(recorded, Reachability::Down(_));
         // What an earlier leader knew may be old, so the first probe does not wait.
@@ -91,7 +109,7 @@ impl<O: Outbox> DestinationTask<O> {
             if down && !self.wait_until_up(wait).await? {
                 return Ok(());
             }
-            match self.drain(&queue, &mut supply).await? {
+            match self.drain(queue, supply).await? {
                 Drained::Done => return Ok(()),
                 Drained::Unreachable(words) => {
                     tracing::warn!(domain = %self.name, reason = %words, "primary is down");
@@ -197,16 +215,18 @@ impl<O: Outbox> DestinationTask<O> {
                 }
             }
         }
-        // Workers end their messages by themselves once the forwarder stops; those of a domain
-        // that has left the policy do when nothing more is read ahead.
-        while self.workers.join_next().await.is_some() {}
         Ok(Drained::Done)
     }
 
     /// Reads ahead. A store that fails to answer is asked again, until the node gives up on it.
     async fn refill(&self, supply: &mut Supply<O>) -> Result<(), OutboxError> {
         loop {
-            match supply.refill().await {
+            // A claim may take as long as the quorum does.
+            let refilled = tokio::select! {
+                refilled = supply.refill() => refilled,
+                () = self.shared.stop.cancelled() => return Ok(()),
+            };
+            match refilled {
                 Ok(()) => return Ok(()),
                 Err(OutboxError::NotLeading) => return Err(OutboxError::NotLeading),
                 Err(error) => {

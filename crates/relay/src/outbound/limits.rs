@@ -64,6 +64,26 @@ pub const WORDS_MAX: usize = 512;
 /// Changes of the outbox are looked at no more often than this: under load each look finds many.
 pub const CHANGES_MIN: Duration = Duration::from_millis(5);
 
+/// How long a new leader lets lie what an earlier one had claimed and neither reported nor released.
+///
+/// The count begins when the earlier one's lease has surely ended, so it sends no final dot any more
+/// but one that it checked just before, which is out after [`LEASE_MARGIN`]. What is left to wait for
+/// is the primary's reply, a second or two where it scans content; the earlier leader's learning who
+/// leads now, a few heartbeats; and one commit of its report. A leader that is dead tells nothing
+/// however long the wait, and the mail is late by it.
+pub const IN_DOUBT_WAIT: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether the earlier leader has told. Each look reads all that is in doubt.
+pub const IN_DOUBT_LOOK: Duration = Duration::from_millis(100);
+
+/// How long a leader that ends tries to give its claims back. Behind the next one's wait it would be
+/// of no use.
+pub const RELEASE_PATIENCE: Duration = IN_DOUBT_WAIT;
+
+/// Claims that are made or given back in one command. What is read ahead at once fits, and applying
+/// one is a matter of a millisecond.
+pub const CLAIMS_MAX: usize = 256;
+
 /// How long a domain waits after the outbox could not be read.
 pub const STORAGE_RETRY: Duration = Duration::from_secs(1);
 
@@ -87,6 +107,8 @@ pub struct Timeouts {
     pub final_dot: Duration,
     /// For the reply to QUIT.
     pub quit: Duration,
+    /// For an earlier leader to tell what became of what it had claimed.
+    pub in_doubt: Duration,
 }
 
 impl Timeouts {
@@ -102,5 +124,6 @@ impl Timeouts {
         block: Duration::from_secs(180),
         final_dot: Duration::from_secs(600),
         quit: Duration::from_secs(5),
+        in_doubt: IN_DOUBT_WAIT,
     };
 }

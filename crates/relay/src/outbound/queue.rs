@@ -144,6 +144,48 @@ impl Queue {
         self.pass_on(&state);
     }
 
+    /// Puts messages into the window that an earlier leader may be delivering.
+    pub(super) fn offer_in_doubt(&self, messages: impl IntoIterator<Item = Due>, source: Source) {
+        let mut state = self.state();
+        for due in messages {
+            state.window.offer_in_doubt(due, source);
+        }
+    }
+
+    pub(super) fn has_doubts(&self) -> bool {
+        self.state().window.has_doubts()
+    }
+
+    /// The messages in doubt, in order of arrival.
+    pub(super) fn in_doubt(&self) -> Vec<u64> {
+        self.state().window.in_doubt()
+    }
+
+    /// Ends the doubt about messages that are still to be delivered.
+    pub(super) fn clear(&self, messages: impl IntoIterator<Item = Due>) {
+        let mut state = self.state();
+        for due in messages {
+            state.window.clear(due);
+        }
+        self.pass_on(&state);
+    }
+
+    /// Ends the doubt about messages that have left or were deferred.
+    pub(super) fn forget(&self, sequences: impl IntoIterator<Item = u64>) {
+        let mut state = self.state();
+        for sequence in sequences {
+            state.window.forget(sequence);
+            // If it was deferred, its time may be near.
+            state.deferral_reported = true;
+        }
+        self.pass_on(&state);
+    }
+
+    /// Takes out all that has not started; returns what of it had been claimed.
+    pub(super) fn withdraw(&self) -> Vec<u64> {
+        self.state().window.withdraw()
+    }
+
     /// Puts a message back: nothing has become of it.
     pub(super) fn put_back(&self, due: &Due) {
         let mut state = self.state();

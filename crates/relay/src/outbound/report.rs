@@ -47,6 +47,7 @@ impl Settled {
 /// Why the spool does not take results any more. What it does not know is logged.
 pub(super) async fn report(
     outbox: Arc<impl Outbox>,
+    term: u64,
     mut results: mpsc::Receiver<Settled>,
 ) -> Result<(), OutboxError> {
     let mut gathered = Vec::with_capacity(REPORT_MAX);
@@ -71,7 +72,7 @@ pub(super) async fn report(
                 verdicts: settled.verdicts.clone(),
             })
             .collect();
-        if let Err(error) = outbox.report(Report { at, attempts }).await {
+        if let Err(error) = outbox.report(Report { term, at, attempts }).await {
             gathered.iter().for_each(Settled::log_possible_repeat);
             results.close();
             while let Some(settled) = results.recv().await {

@@ -13,7 +13,8 @@ use spool::ports::{DeferredCursor, OutboxError};
 use spool::{Due, Outbox, Timestamp};
 
 use crate::outbound::Shared;
-use crate::outbound::limits::READ_AHEAD_MAX;
+use crate::outbound::claims::Claims;
+use crate::outbound::limits::{IN_DOUBT_LOOK, READ_AHEAD_MAX};
 use crate::outbound::queue::Queue;
 use crate::outbound::window::{Room, Source};
 
@@ -33,6 +34,7 @@ pub(super) struct Supply<O> {
     shared: Arc<Shared<O>>,
     domain: String,
     queue: Arc<Queue>,
+    claims: Claims<O>,
     /// The last message that was read, in order of arrival. Nothing before it can begin to wait:
     /// places in the order are given out rising, and a deferred message stays deferred.
     cursor: u64,
@@ -53,6 +55,7 @@ pub(super) struct Supply<O> {
 impl<O: Outbox> Supply<O> {
     pub(super) fn new(shared: Arc<Shared<O>>, domain: String, queue: Arc<Queue>) -> Self {
         Self {
+            claims: Claims::new(shared.clone(), domain.clone(), queue.clone()),
             shared,
             domain,
             queue,
@@ -66,16 +69,26 @@ impl<O: Outbox> Supply<O> {
         }
     }
 
-    /// Reads what the window has room for.
+    /// Reads what the window has room for, and claims it.
     ///
     /// # Errors
-    /// The outbox could not be read; what was read before that is in the window.
+    /// The outbox could not be read or takes no claims; what was claimed before that is in the
+    /// window.
     pub(super) async fn refill(&mut self) -> Result<(), OutboxError> {
+        if self.claims.resolve_doubts().await? {
+            // The walk of a flush passes by what stands in the window.
+            self.flushed_at = Timestamp(0);
+        }
         self.refill_deferred().await?;
         self.refill_waiting().await?;
         let more_deferred = self.more_deferred || self.flush_walk.is_some();
         self.queue.set_more(self.more_waiting, more_deferred);
         Ok(())
+    }
+
+    /// Gives back what was claimed and has not started.
+    pub(super) async fn give_back(&mut self) {
+        self.claims.give_back().await;
     }
 
     /// Whether there is nothing to deliver, now or later.
@@ -93,13 +106,18 @@ impl<O: Outbox> Supply<O> {
                 == 0
     }
 
-    /// How long until the next deferred message is due.
+    /// How long until the next deferred message is due, or the next look at what is in doubt.
     pub(super) fn until_due(&self) -> Duration {
         // A due message that found no room comes in as soon as there is some.
-        self.next_due.map_or(DUE_SLEEP_MAX, |due| {
+        let until_due = self.next_due.map_or(DUE_SLEEP_MAX, |due| {
             due.since(self.shared.clock.now())
                 .clamp(Duration::from_millis(1), DUE_SLEEP_MAX)
-        })
+        });
+        if self.queue.has_doubts() {
+            until_due.min(IN_DOUBT_LOOK)
+        } else {
+            until_due
+        }
     }
 
     async fn refill_waiting(&mut self) -> Result<(), OutboxError> {
@@ -110,10 +128,9 @@ impl<O: Outbox> Supply<O> {
                 .waiting(&self.domain, self.cursor, READ_AHEAD_MAX)
                 .await?;
             let full = read.len() >= READ_AHEAD_MAX;
-            if let Some(last) = read.last() {
-                self.cursor = last.message.sequence;
-            }
-            self.queue.offer(read, Source::Waiting);
+            let last = read.last().map(|due| due.message.sequence);
+            self.claims.bring_in(read, Source::Waiting).await?;
+            self.cursor = last.unwrap_or(self.cursor);
             if !full {
                 self.more_waiting = false;
                 break;
@@ -171,7 +188,9 @@ impl<O: Outbox> Supply<O> {
         self.more_deferred = more_deferred.is_some();
         self.flush_walk = flush_walk;
         gathered.messages.sort_by_key(|due| due.message.sequence);
-        self.queue.offer(gathered.messages, Source::Deferred);
+        self.claims
+            .bring_in(gathered.messages, Source::Deferred)
+            .await?;
         self.walked_at = Some(now);
         let behind = Some(DeferredCursor(now, u64::MAX));
         let outbox = &self.shared.outbox;

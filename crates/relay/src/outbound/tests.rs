@@ -1,6 +1,7 @@
 //! The forwarder against primaries on loopback that misbehave on cue.
 
 mod breaks;
+mod claims;
 mod lease;
 mod order;
 mod outages;
@@ -80,8 +81,14 @@ impl Running {
     }
 
     fn start_with(outbox: &Arc<MapOutbox>, timeouts: Timeouts) -> Self {
+        Self::lead(outbox, outbox.term.load(Ordering::Relaxed), timeouts)
+    }
+
+    /// Starts a forwarder of a term, whether it leads or not.
+    fn lead(outbox: &Arc<MapOutbox>, term: u64, timeouts: Timeouts) -> Self {
         let stop = CancellationToken::new();
         let config = Config {
+            term,
             hostname: "node.test".into(),
             timeouts,
         };

@@ -10,11 +10,15 @@
 //! which they were offered, behind the one in flight. A message may start when it is the first of
 //! all its lanes. As every lane follows the same order, the earliest message that has not started
 //! waits for none but those in flight, and nothing can lock up.
+//!
+//! A message in doubt, which an earlier leader may be delivering, stands in its lanes like the others
+//! and does not start until it is known what has become of it. So does what is behind it.
 
+mod doubt;
 mod lane;
 mod room;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher as _, Hash as _, Hasher as _, RandomState};
 
 use smtp::ForwardPath;
@@ -41,7 +45,7 @@ pub enum Source {
 /// How far a message in the window has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// Behind others, in this many of its lanes.
+    /// Behind others, in this many of its lanes; being in doubt counts as one more.
     Blocked(usize),
     Startable,
     InFlight,
@@ -74,7 +78,11 @@ pub struct Window {
     /// that none waits for another's long row.
     startable: BTreeMap<u64, u64>,
     turns: u64,
-    /// All that is held.
+    /// What is in doubt, and how much that is. It takes no room from the others: there may be as
+    /// much of it as an earlier leader had in its window.
+    in_doubt: BTreeSet<u64>,
+    doubtful: Room,
+    /// All else that is held.
     held: Room,
     /// What of it is not settled, by source.
     waiting: Room,
@@ -95,6 +103,8 @@ impl Window {
             lanes: HashMap::new(),
             startable: BTreeMap::new(),
             turns: 0,
+            in_doubt: BTreeSet::new(),
+            doubtful: Room::default(),
             held: Room::default(),
             waiting: Room::default(),
             deferred: Room::default(),
@@ -105,7 +115,9 @@ impl Window {
     /// What may still be offered from a source.
     #[must_use]
     pub fn room(&self, source: Source) -> Room {
-        if !Room::ALL.without(self.held).is_left() {
+        let all_left =
+            Room::ALL.without(self.held).is_left() && Room::ALL.without(self.doubtful).is_left();
+        if !all_left {
             return Room::default();
         }
         Room::HALF.without(match source {
@@ -138,13 +150,22 @@ impl Window {
     /// Takes a message in, before all later ones for its recipients that have not started.
     /// Returns whether it was new.
     pub fn offer(&mut self, due: Due, source: Source) -> bool {
-        let sequence = due.message.sequence;
-        if !self.is_new(sequence) || due.recipients.is_empty() {
+        if !self.is_new(due.message.sequence) || due.recipients.is_empty() {
             return false;
         }
-        self.held = self.held.more(&due);
+        self.count_in(&due, source);
+        self.insert(due, source);
+        true
+    }
+
+    fn count_in(&mut self, due: &Due, source: Source) {
+        self.held = self.held.more(due);
         let unsettled = self.unsettled(source);
-        *unsettled = unsettled.more(&due);
+        *unsettled = unsettled.more(due);
+    }
+
+    fn insert(&mut self, due: Due, source: Source) {
+        let sequence = due.message.sequence;
         let entry = Entry {
             lanes: self.lanes_of(&due.message, &due.recipients),
             due,
@@ -156,7 +177,6 @@ impl Window {
         };
         self.entries.insert(sequence, entry);
         self.enter_lanes(sequence);
-        true
     }
 
     /// The next message to start; it is in flight from now on.

@@ -2,7 +2,8 @@
 
 use super::Ledger;
 use crate::{
-    Attempt, Change, Message, Outcome, Report, Status, Timestamp, Verdict, View, retry, view::Known,
+    Attempt, Change, Message, Outcome, Place, Report, Standing, Status, Timestamp, Verdict, View,
+    retry, view::Known,
 };
 
 /// The words of a primary are kept up to this length; RFC 5321 section 4.5.3.1.5 lets a reply
@@ -34,7 +35,9 @@ pub(super) fn report<V: View>(
         .into_iter()
         .filter(|(before, after)| before != after)
     {
+        let mut kept = kept_claims(view, &after, report.term)?;
         settle(before, after, report.at, &mut ledger, &mut changes);
+        changes.append(&mut kept);
     }
     ledger.write_to(&mut changes);
     Ok((Outcome::Done, changes))
@@ -95,6 +98,25 @@ fn is_news(
         }
         (status, _) => !status.is_final(),
     }
+}
+
+/// The claims that a report of this term does not end: a later leader may be delivering the message
+/// while its forerunner tells how it had fared.
+fn kept_claims<V: View>(view: &V, after: &Message, term: u64) -> Result<Vec<Change>, V::Error> {
+    let mut kept = Vec::new();
+    for domain in after.domains() {
+        if let Some(due) = after.standing(domain).and_then(Standing::due)
+            && let Some(place) = view.place(domain, after.sequence)?
+            && place.claimed_by.is_some_and(|by| by > term)
+        {
+            kept.push(Change::Claimed {
+                domain: domain.to_owned(),
+                sequence: after.sequence,
+                after: Place { due, ..place },
+            });
+        }
+    }
+    Ok(kept)
 }
 
 /// Decides whether a message stays: as long as one recipient is to be tried, or to be shown to the

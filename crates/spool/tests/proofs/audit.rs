@@ -33,16 +33,20 @@ impl Memory {
                     continue;
                 };
                 let place = Key::Queue(domain.to_owned(), message.sequence);
-                expected.insert(place, Row::Due(due));
+                expected.insert(place, due);
                 if due > Timestamp(0) {
                     let place = Key::Deferred(domain.to_owned(), due, message.sequence);
-                    expected.insert(place, Row::Present);
+                    expected.insert(place, due);
                 }
             }
         }
-        let indices = self.rows.iter();
-        let indices = indices.filter(|(key, _)| matches!(key, Key::Queue(..) | Key::Deferred(..)));
-        let indices: BTreeMap<Key, Row> = indices.map(|(k, r)| (k.clone(), r.clone())).collect();
+        // Who has claimed a place does not follow from the message.
+        let index = |(key, row): (&Key, &Row)| match (key, row) {
+            (Key::Queue(..), Row::Place(place)) => Some((key.clone(), place.due)),
+            (Key::Deferred(_, due, _), Row::Present) => Some((key.clone(), *due)),
+            _ => None,
+        };
+        let indices: BTreeMap<Key, Timestamp> = self.rows.iter().filter_map(index).collect();
         assert_eq!(indices, expected, "queue and deferred");
     }
 

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use spool::{
-    Command, Message, Outcome, Reachability, Standing, Status, Timestamp, Totals,
+    Command, Message, Outcome, Place, Reachability, Standing, Status, Timestamp, Totals,
     apply::{DEPARTED_AGE_MAX, STAGE_AGE_MAX, SWEEP_DEPARTED_MAX, SWEEP_STAGES_MAX},
     retry,
     view::Known,
@@ -186,7 +186,11 @@ fn a_message_in_two_domains_stands_in_both_queues_until_each_is_done() {
     for domain in ["b.example", "*.c.example"] {
         assert_eq!(replica.totals(domain).waiting, 1);
         let place = Key::Queue(domain.to_owned(), replica.applied);
-        assert_eq!(replica.memory.rows[&place], Row::Due(Timestamp(0)));
+        let waits = Place {
+            due: Timestamp(0),
+            claimed_by: None,
+        };
+        assert_eq!(replica.memory.rows[&place], Row::Place(waits));
     }
     replica.apply(WIDE.report(later(1), vec![(1, delivered())]));
     assert_eq!(replica.totals("*.c.example"), Totals::default());
@@ -265,7 +269,11 @@ fn two_attempts_of_one_message_in_one_report_both_count() {
             WIDE.attempt(vec![(1, deferred())]),
         ];
         let at = at.after(Duration::from_secs(round));
-        replica.apply(Command::Report(spool::Report { at, attempts }));
+        replica.apply(Command::Report(spool::Report {
+            term: 1,
+            at,
+            attempts,
+        }));
         assert_eq!(u64::from(replica.message(WIDE).attempts), 2 * round);
     }
 }

@@ -155,7 +155,11 @@ impl Letter {
     /// A report of this letter alone.
     pub(crate) fn report(self, at: Timestamp, verdicts: Vec<(u32, Verdict)>) -> Command {
         let attempts = vec![self.attempt(verdicts)];
-        Command::Report(Report { at, attempts })
+        Command::Report(Report {
+            term: 1,
+            at,
+            attempts,
+        })
     }
 
     /// A report that everyone has it.

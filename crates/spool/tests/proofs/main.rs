@@ -5,6 +5,7 @@
 
 mod audit;
 mod behaviours;
+mod claims;
 mod dice;
 mod letters;
 mod memory;

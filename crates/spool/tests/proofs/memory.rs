@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
 use spool::{
-    Change, Command, Destination, Message, MessageId, Outcome, Policy, Remembered, Standing,
+    Change, Command, Destination, Message, MessageId, Outcome, Place, Policy, Remembered, Standing,
     Timestamp, Unconfirmed, View,
     view::{Known, Staged},
 };
@@ -31,7 +31,7 @@ pub(crate) enum Row {
     Founded(u128, String),
     Message(Box<Message>),
     Known(Known),
-    Due(Timestamp),
+    Place(Place),
     Staged(Staged),
     Destination(Destination),
     Unconfirmed(Remembered),
@@ -113,6 +113,17 @@ impl Memory {
         })
     }
 
+    /// Who has claimed a message for a domain.
+    pub(crate) fn claimant_of(&self, id: MessageId, domain: &str) -> Option<u64> {
+        let Some(Known::Queued(sequence)) = self.known_of(id) else {
+            return None;
+        };
+        match self.rows.get(&Key::Queue(domain.to_owned(), sequence)) {
+            Some(Row::Place(place)) => place.claimed_by,
+            _ => None,
+        }
+    }
+
     pub(crate) fn destination_of(&self, domain: &str) -> Destination {
         match self.rows.get(&Key::Destination(domain.to_owned())) {
             Some(Row::Destination(destination)) => destination.clone(),
@@ -144,15 +155,6 @@ fn carried_octets(command: &Command) -> Option<&Bytes> {
 
 fn policy_of(text: &str) -> Arc<Policy> {
     Arc::new(Policy::parse(text).expect("the tests found spools with good policies"))
-}
-
-/// When a message is due in a domain's queue; `None` when it does not stand there.
-pub(crate) const fn due(standing: Option<Standing>) -> Option<Timestamp> {
-    match standing {
-        Some(Standing::Waiting) => Some(Timestamp(0)),
-        Some(Standing::Deferred(until)) => Some(until),
-        Some(Standing::Rejected) | None => None,
-    }
 }
 
 /// A batch in the making.
@@ -187,6 +189,14 @@ impl<'m> Pending<'m> {
                 Change::Message { before, after } => {
                     self.add_message(before.as_deref(), after.as_deref());
                 }
+                Change::Claimed {
+                    domain,
+                    sequence,
+                    after,
+                } => {
+                    let row = Some(Row::Place(after));
+                    self.rows.insert(Key::Queue(domain, sequence), row);
+                }
                 Change::Known { id, before, after } => self.add_known(id, before, after),
                 Change::Staged { id, after } => {
                     self.rows.insert(Key::Staged(id), after.map(Row::Staged));
@@ -211,7 +221,10 @@ impl<'m> Pending<'m> {
         };
         let sequence = present.sequence;
         for domain in present.domains() {
-            let stands = |message: Option<&Message>| due(message.and_then(|m| m.standing(domain)));
+            let stands = |message: Option<&Message>| {
+                let standing = message.and_then(|m| m.standing(domain));
+                standing.and_then(Standing::due)
+            };
             let (was, is) = (stands(before), stands(after));
             if was == is {
                 continue;
@@ -224,7 +237,13 @@ impl<'m> Pending<'m> {
                 self.rows.insert(deferred(until), Some(Row::Present));
             }
             let place = Key::Queue(domain.to_owned(), sequence);
-            self.rows.insert(place, is.map(Row::Due));
+            let unclaimed = |due| {
+                Row::Place(Place {
+                    due,
+                    claimed_by: None,
+                })
+            };
+            self.rows.insert(place, is.map(unclaimed));
         }
         let row = after.cloned().map(|after| Row::Message(Box::new(after)));
         self.rows.insert(Key::Message(sequence), row);
@@ -288,6 +307,13 @@ impl View for Pending<'_> {
     fn message(&self, sequence: u64) -> Result<Option<Message>, Infallible> {
         Ok(match self.row(&Key::Message(sequence)) {
             Some(Row::Message(message)) => Some(Message::clone(message)),
+            _ => None,
+        })
+    }
+
+    fn place(&self, domain: &str, sequence: u64) -> Result<Option<Place>, Infallible> {
+        Ok(match self.row(&Key::Queue(domain.to_owned(), sequence)) {
+            Some(Row::Place(place)) => Some(*place),
             _ => None,
         })
     }

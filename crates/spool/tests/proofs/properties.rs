@@ -113,6 +113,27 @@ fn belongs(command: &Command) -> bool {
     !matches!(command, Command::Stage(stage) if Letter::of(stage.id).pieces() == 0)
 }
 
+/// Who has claimed what.
+fn claimants(memory: &Memory) -> BTreeMap<&Key, u64> {
+    let claimed = memory.rows.iter().filter_map(|(key, row)| match row {
+        Row::Place(place) => Some((key, place.claimed_by?)),
+        _ => None,
+    });
+    claimed.collect()
+}
+
+/// Whether a command may change who has claimed a place.
+fn may_change_claim(command: &Command, before: Option<u64>, after: Option<u64>) -> bool {
+    match (command, before, after) {
+        (Command::Claim(claims), before, Some(after)) => {
+            after == claims.term && before.is_none_or(|before| before < after)
+        }
+        (Command::Release(claims), Some(before), None) => before == claims.term,
+        (Command::Report(_), Some(_), None) => true,
+        _ => false,
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 256,
@@ -145,6 +166,29 @@ proptest! {
                 prop_assert_eq!(outcome, expected);
                 if !before.contains_key(&accept.id) {
                     said.insert(accept.id, Said::default());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_claim_passes_only_to_a_later_term_and_outlives_the_reports_of_earlier_ones(
+        commands in any_commands(),
+    ) {
+        let mut replica = Replica::default();
+        for command in commands {
+            let earlier = replica.memory.clone();
+            replica.apply(command.clone());
+            let (before, after) = (claimants(&earlier), claimants(&replica.memory));
+            for key in before.keys().chain(after.keys()) {
+                let (was, is) = (before.get(key).copied(), after.get(key).copied());
+                prop_assert!(
+                    was == is || may_change_claim(&command, was, is),
+                    "{:?} went from {:?} to {:?} by {:?}", key, was, is, command
+                );
+                if let (Command::Report(report), Some(was), None) = (&command, was, is) {
+                    let stays = replica.memory.rows.contains_key(key);
+                    prop_assert!(!stays || was <= report.term);
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Random commands.
 
 use proptest::{collection::vec, prelude::*, sample::select};
-use spool::{Command, MessageId, Reachability, Report, Timestamp, Verdict};
+use spool::{Claims, Command, MessageId, Reachability, Report, Timestamp, Verdict};
 
 use crate::letters::{DOMAINS, Letter, deferred, delivered, found, rejected};
 
@@ -47,13 +47,27 @@ fn verdicts() -> impl Strategy<Value = Vec<(u32, Verdict)>> {
 
 fn report() -> impl Strategy<Value = Command> {
     let attempts = vec((letter(), verdicts()), 1..4);
-    (moment(), attempts).prop_map(|(at, attempts)| {
+    (term(), moment(), attempts).prop_map(|(term, at, attempts)| {
         let attempts = attempts.into_iter();
         let attempts = attempts.map(|(letter, verdicts)| letter.attempt(verdicts));
         Command::Report(Report {
+            term,
             at,
             attempts: attempts.collect(),
         })
+    })
+}
+
+fn term() -> impl Strategy<Value = u64> {
+    1..5_u64
+}
+
+/// Some places in the order of arrival, whether something stands there or not.
+fn claims() -> impl Strategy<Value = Claims> {
+    (term(), domain(), vec(1..60_u64, 1..20)).prop_map(|(term, domain, sequences)| Claims {
+        term,
+        domain,
+        sequences,
     })
 }
 
@@ -86,6 +100,8 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
         2 => letter().prop_map(Letter::discard),
         8 => report(),
         2 => (letter(), moment()).prop_map(|(letter, at)| letter.delivered(at)),
+        4 => claims().prop_map(Command::Claim),
+        1 => claims().prop_map(Command::Release),
         1 => observation(),
         1 => (proptest::option::of(domain()), moment())
             .prop_map(|(domain, at)| Command::Flush { domain, at }),

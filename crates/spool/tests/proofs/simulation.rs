@@ -81,7 +81,7 @@ impl World {
             now: Timestamp(1_800_000_000_000),
             network: Network::default(),
             sessions: Vec::new(),
-            leaders: vec![Leader::default()],
+            leaders: vec![Leader::first(Timestamp(0))],
             primary: Primary::default(),
             told: Told::default(),
             spooled: BTreeSet::new(),
@@ -164,10 +164,12 @@ impl World {
         self.check();
     }
 
-    /// The newest leader delivers; one that was replaced may not have noticed yet.
+    /// The newest leader delivers; one that was replaced still tells how it has fared.
     fn lead(&mut self) {
-        if self.dice.percent(8) {
-            self.leaders.push(Leader::default());
+        if self.dice.percent(8)
+            && let Some(newest) = self.leaders.last()
+        {
+            self.leaders.push(newest.successor(self.now));
         }
         if self.leaders.len() > 2 || self.dice.percent(30) {
             let newest = self.leaders.pop();
@@ -177,14 +179,18 @@ impl World {
     }
 
     fn deliver(&mut self) {
-        for leader in &mut self.leaders {
-            leader.act(
-                &mut self.dice,
-                self.now,
-                &mut self.network,
-                &mut self.primary,
-            );
+        let Some((newest, earlier)) = self.leaders.split_last_mut() else {
+            return;
+        };
+        for leader in earlier {
+            leader.step_down(&mut self.dice, self.now, &mut self.network);
         }
+        newest.lead(
+            &mut self.dice,
+            self.now,
+            &mut self.network,
+            &mut self.primary,
+        );
     }
 
     /// Nobody is late, lost or gone any more; senders stop, and all that is left is delivered.
@@ -195,7 +201,11 @@ impl World {
         self.network.heal(&mut self.dice, self.now);
         self.check();
         self.recognised = self.network.recognised();
-        self.leaders = vec![Leader::default()];
+        let last = self.leaders.pop();
+        self.leaders = last
+            .map(|last| last.successor(self.now))
+            .into_iter()
+            .collect();
         for _ in 0..DELIVERY_ROUNDS_MAX {
             if self.network.spool().messages().all(is_settled) {
                 break;
@@ -299,7 +309,8 @@ fn simulate(seed: u64) -> World {
 
 #[test]
 fn what_was_answered_250_arrives_and_what_was_not_is_swept() {
-    let (mut accepted, mut refused, mut repeated, mut recognised) = (0, 0, 0, 0);
+    let (mut accepted, mut refused, mut repeated) = (0, 0, 0);
+    let (mut recognised, mut redelivered) = (0, 0);
     for seed in 0..SEEDS {
         let world = std::panic::catch_unwind(|| simulate(seed));
         let world = world.unwrap_or_else(|_| panic!("seed {seed} breaks a promise (see above)"));
@@ -307,12 +318,17 @@ fn what_was_answered_250_arrives_and_what_was_not_is_swept() {
         refused += world.told.refused.len();
         repeated += world.network.repeated();
         recognised += world.recognised;
+        redelivered += world.primary.repeats();
     }
     // A simulation in which nothing happens proves nothing.
     assert!(accepted > 5 * SEEDS as usize, "{accepted} accepted");
     assert!(refused > SEEDS as usize, "{refused} refused");
     assert!(repeated > 5 * SEEDS as usize, "{repeated} repeated");
     assert!(recognised > SEEDS as usize, "{recognised} recognised");
+    assert!(
+        redelivered > SEEDS as usize / 10,
+        "{redelivered} redelivered"
+    );
 }
 
 #[test]

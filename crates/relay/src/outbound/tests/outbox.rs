@@ -11,8 +11,8 @@ use smtp::{BodyType, ForwardPath, Mailbox, ReversePath};
 use spool::policy::Domain;
 use spool::ports::{DeferredCursor, OutboxError};
 use spool::{
-    Body, Client, Destination, Digest, Due, Message, MessageId, Outbox, Policy, Reachability,
-    Recipient, Report, Standing, Status, Timestamp, Totals, Verdict,
+    Attempt, Body, Client, Destination, Digest, Due, Message, MessageId, Outbox, Policy,
+    Reachability, Recipient, Report, Standing, Status, Timestamp, Totals, Verdict,
 };
 use tokio::sync::watch;
 
@@ -26,6 +26,12 @@ pub(super) struct State {
     destination: Destination,
     pub(super) observations: Vec<Reachability>,
     pub(super) reports: Vec<Report>,
+    /// Who has claimed which message.
+    pub(super) claims: BTreeMap<u64, u64>,
+    /// How many commands it took.
+    pub(super) claim_commands: usize,
+    /// Attempts that were reported of messages which nobody had claimed.
+    pub(super) unclaimed_reports: usize,
 }
 
 #[derive(Debug)]
@@ -36,7 +42,10 @@ pub(super) struct MapOutbox {
     pub(super) retry: Duration,
     /// Milliseconds; 0 is no lease.
     pub(super) lease_ms: AtomicU64,
+    /// Whether anything can be recorded.
     pub(super) leads: AtomicBool,
+    /// The present leader's.
+    pub(super) term: AtomicU64,
 }
 
 impl MapOutbox {
@@ -50,6 +59,7 @@ impl MapOutbox {
             retry,
             lease_ms: AtomicU64::new(5000),
             leads: AtomicBool::new(true),
+            term: AtomicU64::new(1),
         })
     }
 
@@ -128,7 +138,50 @@ impl MapOutbox {
         self.state.lock().unwrap().messages.get(&sequence).cloned()
     }
 
-    fn due(message: &Message) -> Due {
+    /// Claims messages as the leader of a term would have.
+    pub(super) fn claim_for(&self, term: u64, sequences: &[u64]) {
+        let mut state = self.state.lock().unwrap();
+        for sequence in sequences {
+            let message = state.messages.get(sequence);
+            let queued = message.is_some_and(|message| message.standing(DOMAIN).is_some());
+            let claimed_by = state.claims.get(sequence);
+            if queued && claimed_by.is_none_or(|by| *by < term) {
+                state.claims.insert(*sequence, term);
+            }
+        }
+        drop(state);
+        self.changed();
+    }
+
+    /// Releases messages as the leader of a term would.
+    pub(super) fn release_for(&self, term: u64, sequences: &[u64]) {
+        let mut state = self.state.lock().unwrap();
+        for sequence in sequences {
+            if state.claims.get(sequence) == Some(&term) {
+                state.claims.remove(sequence);
+            }
+        }
+        drop(state);
+        self.changed();
+    }
+
+    /// Records that the primary has taken a message, as another leader would.
+    pub(super) fn report_for(&self, term: u64, sequence: u64, verdict: Verdict) {
+        let attempts = vec![Attempt {
+            id: MessageId(u128::from(sequence)),
+            verdicts: vec![(0, verdict)],
+        }];
+        let at = clock().now();
+        let report = Report { term, at, attempts };
+        self.state.lock().unwrap().apply(&report, self.retry);
+        self.changed();
+    }
+
+    pub(super) fn claims(&self) -> BTreeMap<u64, u64> {
+        self.state.lock().unwrap().claims.clone()
+    }
+
+    fn due(state: &State, message: &Message) -> Due {
         let pending = message.standing(DOMAIN) == Some(Standing::Waiting);
         let recipients = message
             .recipients
@@ -143,6 +196,7 @@ impl MapOutbox {
         Due {
             message: Arc::new(message.clone()),
             recipients,
+            claimed_by: state.claims.get(&message.sequence).copied(),
         }
     }
 }
@@ -193,6 +247,7 @@ impl State {
             let after = message.standing(DOMAIN);
             self.count(before, -1);
             self.count(after, 1);
+            self.unclaimed_reports += usize::from(self.claims.remove(&sequence).is_none());
             if after.is_none() {
                 self.messages.remove(&sequence);
                 self.departed.push(sequence);
@@ -227,7 +282,10 @@ impl Outbox for MapOutbox {
             .range(after + 1..)
             .map(|(_, message)| message);
         let waiting = behind.filter(|message| message.standing(DOMAIN) == Some(Standing::Waiting));
-        Ok(waiting.take(limit).map(Self::due).collect())
+        Ok(waiting
+            .take(limit)
+            .map(|message| Self::due(&state, message))
+            .collect())
     }
 
     async fn deferred(
@@ -243,13 +301,48 @@ impl Outbox for MapOutbox {
             if let Some(Standing::Deferred(at)) = message.standing(DOMAIN) {
                 let cursor = DeferredCursor(at, message.sequence);
                 if at <= until && after.is_none_or(|after| cursor > after) {
-                    found.push((cursor, Self::due(message)));
+                    found.push((cursor, Self::due(&state, message)));
                 }
             }
         }
         found.sort_by_key(|(cursor, _)| *cursor);
         found.truncate(limit);
         Ok(found)
+    }
+
+    async fn due(&self, _: &str, sequences: &[u64]) -> Result<Vec<Due>, OutboxError> {
+        let state = self.state.lock().unwrap();
+        let messages = sequences
+            .iter()
+            .filter_map(|sequence| state.messages.get(sequence));
+        let queued = messages.filter(|message| {
+            matches!(
+                message.standing(DOMAIN),
+                Some(Standing::Waiting | Standing::Deferred(_))
+            )
+        });
+        Ok(queued.map(|message| Self::due(&state, message)).collect())
+    }
+
+    async fn claim(&self, term: u64, _: &str, sequences: &[u64]) -> Result<(), OutboxError> {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        if !self.leads.load(Ordering::Relaxed) || self.term.load(Ordering::Relaxed) != term {
+            return Err(OutboxError::NotLeading);
+        }
+        if !sequences.is_empty() {
+            self.state.lock().unwrap().claim_commands += 1;
+        }
+        self.claim_for(term, sequences);
+        Ok(())
+    }
+
+    async fn release(&self, term: u64, _: &str, sequences: &[u64]) -> Result<(), OutboxError> {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        if !self.leads.load(Ordering::Relaxed) {
+            return Err(OutboxError::NotLeading);
+        }
+        self.release_for(term, sequences);
+        Ok(())
     }
 
     async fn piece(&self, id: MessageId, piece: u64) -> Result<Bytes, OutboxError> {

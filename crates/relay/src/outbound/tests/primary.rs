@@ -65,6 +65,8 @@ pub(super) struct Log {
     pub(super) open_max: usize,
     /// Recipients that were in two transactions at once.
     pub(super) overlaps: usize,
+    /// Final dots that were read.
+    pub(super) dots: usize,
 }
 
 pub(super) struct Primary {
@@ -120,6 +122,10 @@ impl Primary {
 
     pub(super) fn taken(&self) -> Vec<Taken> {
         self.log.lock().unwrap().taken.clone()
+    }
+
+    pub(super) fn dots(&self) -> usize {
+        self.log.lock().unwrap().dots
     }
 
     pub(super) fn sequences(&self) -> Vec<u64> {
@@ -286,6 +292,7 @@ impl Talk {
                 self.say(stream, Moment::Body, "").await?;
             }
         }
+        self.log.lock().unwrap().dots += 1;
         let usual = self.say(stream, Moment::Dot(body.clone()), "").await?;
         Some((usual, body))
     }

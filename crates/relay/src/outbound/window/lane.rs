@@ -26,6 +26,16 @@ impl Lane {
         self.in_flight = Some(sequence);
     }
 
+    /// A message that has not started goes.
+    pub(super) fn leave(&mut self, sequence: u64) {
+        self.waiting.remove(&sequence);
+    }
+
+    /// All that have not started go.
+    pub(super) fn clear(&mut self) {
+        self.waiting.clear();
+    }
+
     /// The message in flight leaves.
     pub(super) const fn end(&mut self) {
         self.in_flight = None;

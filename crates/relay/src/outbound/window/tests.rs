@@ -44,6 +44,7 @@ fn due(sequence: u64, to: &[&str]) -> Due {
     Due {
         message: Arc::new(message),
         recipients: (0..to.len() as u32).collect(),
+        claimed_by: None,
     }
 }
 
@@ -188,10 +189,80 @@ fn results_that_are_not_reported_count_too() {
     assert!(window.room(Source::Waiting).is_left());
 }
 
+#[test]
+fn a_message_in_doubt_holds_its_lanes_and_nobody_elses() {
+    let mut window = Window::new(Order::Recipient);
+    window.offer_in_doubt(due(1, &["a", "b"]), Source::Waiting);
+    offer(&mut window, 2, &["a"]);
+    offer(&mut window, 3, &["c"]);
+    offer(&mut window, 4, &["b"]);
+    assert_eq!(next(&mut window), Some(3));
+    assert_eq!(next(&mut window), None);
+    assert_eq!(window.in_doubt(), [1]);
+    window.clear(due(1, &["a", "b"]));
+    assert!(!window.has_doubts());
+    assert_eq!(next(&mut window), Some(1));
+    window.settle(1);
+    assert_eq!((next(&mut window), next(&mut window)), (Some(2), Some(4)));
+}
+
+#[test]
+fn a_message_in_doubt_that_has_left_frees_what_is_behind_it() {
+    let mut window = Window::new(Order::Recipient);
+    offer(&mut window, 1, &["a"]);
+    window.offer_in_doubt(due(2, &["a", "b"]), Source::Waiting);
+    window.offer_in_doubt(due(3, &["b"]), Source::Waiting);
+    offer(&mut window, 4, &["a"]);
+    window.forget(2);
+    assert!(window.is_new(2));
+    assert_eq!(next(&mut window), Some(1));
+    window.settle(1);
+    assert_eq!(next(&mut window), Some(4));
+    window.forget(3);
+    assert_eq!(next(&mut window), None);
+}
+
+#[test]
+fn what_is_in_doubt_takes_no_room_from_the_rest_and_has_its_own_bound() {
+    let mut window = Window::new(Order::Recipient);
+    for sequence in 0..WINDOW_MESSAGES_MAX as u64 {
+        assert!(window.room(Source::Waiting).is_left());
+        window.offer_in_doubt(due(sequence, &["a"]), Source::Waiting);
+    }
+    assert!(!window.room(Source::Waiting).is_left());
+    window.forget(0);
+    assert!(window.room(Source::Waiting).is_left());
+    for sequence in window.in_doubt() {
+        window.clear(due(sequence, &["a"]));
+    }
+    assert!(!window.room(Source::Waiting).is_left(), "it counts now");
+}
+
+#[test]
+fn what_is_withdrawn_never_starts_and_what_is_in_flight_goes_on() {
+    let mut window = Window::new(Order::Recipient);
+    for (sequence, to) in [(1, "a"), (2, "a"), (3, "b"), (4, "c")] {
+        offer(&mut window, sequence, &[to]);
+    }
+    window.offer_in_doubt(due(5, &["d"]), Source::Waiting);
+    assert_eq!((next(&mut window), next(&mut window)), (Some(1), Some(3)));
+    assert_eq!(window.withdraw(), [2, 4], "5 was not ours");
+    window.settle(1);
+    window.put_back(3);
+    assert_eq!(window.withdraw(), [3]);
+    assert_eq!(next(&mut window), None);
+    window.reported(1);
+    assert!(window.is_empty() && window.lanes.is_empty());
+}
+
 #[derive(Clone, Debug)]
 enum Act {
     /// A message with this number in the order of arrival, if it has not been offered.
     Offer(u64, Vec<usize>),
+    /// The same, in doubt.
+    Doubt(u64, Vec<usize>),
+    Clear(usize),
+    Forget(usize),
     Next,
     Settle(usize),
     PutBack(usize),
@@ -199,9 +270,12 @@ enum Act {
 }
 
 fn act() -> impl Strategy<Value = Act> {
-    let offer = (0u64..100, prop::collection::vec(0usize..6, 1..4));
+    let offer = || (0u64..100, prop::collection::vec(0usize..6, 1..4));
     prop_oneof![
-        3 => offer.prop_map(|(sequence, to)| Act::Offer(sequence, to)),
+        3 => offer().prop_map(|(sequence, to)| Act::Offer(sequence, to)),
+        1 => offer().prop_map(|(sequence, to)| Act::Doubt(sequence, to)),
+        1 => (0usize..9).prop_map(Act::Clear),
+        1 => (0usize..9).prop_map(Act::Forget),
         3 => Just(Act::Next),
         2 => (0usize..9).prop_map(Act::Settle),
         1 => (0usize..9).prop_map(Act::PutBack),
@@ -220,9 +294,31 @@ proptest! {
         let mut unstarted: Vec<u64> = Vec::new();
         let mut in_flight: Vec<u64> = Vec::new();
         let mut settled: Vec<u64> = Vec::new();
-        let drain = core::iter::repeat_n([Act::Next, Act::Settle(0)], 130).flatten();
+        let mut doubts: Vec<u64> = Vec::new();
+        let drain = core::iter::repeat_n([Act::Clear(0), Act::Next, Act::Settle(0)], 130).flatten();
         for act in acts.into_iter().chain(drain) {
             match act {
+                Act::Doubt(sequence, recipients) => {
+                    let names: Vec<&str> = recipients.iter().map(|r| NAMES[*r]).collect();
+                    let new = window.offer_in_doubt(due(sequence, &names), Source::Waiting);
+                    prop_assert_eq!(new, !to.contains_key(&sequence));
+                    if new {
+                        to.insert(sequence, recipients);
+                        unstarted.push(sequence);
+                        doubts.push(sequence);
+                    }
+                }
+                Act::Clear(at) if at < doubts.len() => {
+                    let sequence = doubts.remove(at);
+                    let names: Vec<&str> = to[&sequence].iter().map(|r| NAMES[*r]).collect();
+                    window.clear(due(sequence, &names));
+                }
+                Act::Forget(at) if at < doubts.len() => {
+                    let sequence = doubts.remove(at);
+                    window.forget(sequence);
+                    to.remove(&sequence);
+                    unstarted.retain(|other| *other != sequence);
+                }
                 Act::Offer(sequence, recipients) => {
                     let names: Vec<&str> = recipients.iter().map(|r| NAMES[*r]).collect();
                     let source = if sequence % 2 == 0 { Source::Waiting } else { Source::Deferred };
@@ -235,9 +331,11 @@ proptest! {
                 }
                 Act::Next => {
                     let Some(sequence) = next(&mut window) else {
-                        prop_assert!(!in_flight.is_empty() || unstarted.is_empty(), "locked up");
+                        let may_wait = !in_flight.is_empty() || !doubts.is_empty();
+                        prop_assert!(may_wait || unstarted.is_empty(), "locked up");
                         continue;
                     };
+                    prop_assert!(!doubts.contains(&sequence), "{sequence} is in doubt");
                     unstarted.retain(|other| *other != sequence);
                     let met = |other: &&u64| to[*other].iter().any(|r| to[&sequence].contains(r));
                     let at_once = in_flight.iter().find(met);
@@ -272,5 +370,6 @@ proptest! {
         prop_assert!(window.lanes.is_empty() && window.startable.is_empty());
         let none = Room::default();
         prop_assert_eq!((window.held, window.waiting, window.deferred), (none, none, none));
+        prop_assert_eq!(window.doubtful, none);
     }
 }
