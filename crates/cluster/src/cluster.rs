@@ -24,6 +24,7 @@ use crate::{
     disk::Disk,
     leadership::Signals,
     limits,
+    membership::Changer,
     peer::Peers,
     propose::Proposer,
     raft::{self, Raft},
@@ -44,6 +45,7 @@ pub(crate) struct Running {
     pub(crate) tables: Arc<Tables>,
     pub(crate) peers: Peers,
     pub(crate) proposer: Proposer,
+    pub(crate) changer: Changer,
     pub(crate) signals: Arc<Signals>,
     pub(crate) space: Arc<Space>,
     /// Messages whose stages are to be discarded, when there is time.
@@ -119,8 +121,6 @@ impl Space {
     }
 }
 
-/// How long leadership may take to pass to another node at shutdown.
-const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Leadership goes to a voter that has answered within this.
 const HAND_OVER_SILENCE_MAX: Duration = Duration::from_secs(1);
 /// How long each of the other steps of a shutdown may take.
@@ -218,17 +218,7 @@ impl Cluster {
             .filter(|(id, _)| **id != self.0.config.node_id && voters.contains(id) && answers(id))
             .max_by_key(|(_, matched)| **matched);
         let Some((to, _)) = best else { return };
-        tracing::info!(to, "handing leadership over");
-        if self.0.raft.trigger().transfer_leader(*to).await.is_err() {
-            return;
-        }
-        let node_id = self.0.config.node_id;
-        let mut leadership = self.leadership();
-        let passed = leadership.wait_for(|now| now.leader.is_some_and(|leader| leader != node_id));
-        if tokio::time::timeout(HAND_OVER_TIMEOUT, passed)
-            .await
-            .is_err()
-        {
+        if self.0.changer.give_leadership(*to).await.is_none() {
             tracing::warn!(
                 to,
                 "leadership was not taken over in time; the others will elect"

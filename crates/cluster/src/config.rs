@@ -35,6 +35,8 @@ pub enum Founding {
     Bootstrap,
     /// Of these nodes, the same list on each: id and `host:port`.
     Members(Vec<(u64, String)>),
+    /// It is there: its member at this `host:port` is asked to add this node.
+    Join(String),
 }
 
 /// PEM files for mutual TLS between peers.
@@ -58,11 +60,12 @@ pub enum FreeSpace {
 }
 
 impl Founding {
-    /// The ids of the nodes that found the cluster, in order.
+    /// The ids of the nodes that found the cluster, in order; none when it is there.
     pub(crate) fn ids(&self, own: u64) -> Vec<u64> {
         let mut ids = match self {
             Self::Bootstrap => vec![own],
             Self::Members(members) => members.iter().map(|(id, _)| *id).collect(),
+            Self::Join(_) => Vec::new(),
         };
         ids.sort_unstable();
         ids

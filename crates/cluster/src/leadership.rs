@@ -1,6 +1,9 @@
 //! Who leads and whether a quorum is there, watched all the time.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use openraft::{Instant as _, ServerState, async_runtime::watch::WatchReceiver as _};
 use tokio::{sync::watch, time::interval};
@@ -54,7 +57,7 @@ pub(crate) async fn watch_leadership(
     signals: Arc<Signals>,
     stop: CancellationToken,
 ) {
-    let mut tick = interval(std::time::Duration::from_millis(limits::HEARTBEAT_MS));
+    let mut tick = interval(Duration::from_millis(limits::HEARTBEAT_MS));
     loop {
         let raft_ended = tokio::select! {
             changed = sources.raft.changed() => changed.is_err(),
@@ -96,7 +99,9 @@ fn tell(sources: &Sources, signals: &Signals, state: &RaftMetrics) {
             "leadership"
         );
     }
-    let accepting = has_quorum(sources, state) && sources.tables.figures().policy.is_some();
+    let accepting = is_in_quorum(sources, state)
+        && sources.tables.figures().policy.is_some()
+        && signals.failed.borrow().is_none();
     let changed = signals.accepting.send_if_modified(|before| {
         let changed = *before != accepting;
         *before = accepting;
@@ -129,20 +134,27 @@ pub(crate) fn of(state: &RaftMetrics) -> Leadership {
     }
 }
 
-/// Whether there was a sign of the quorum lately: for a leader its followers' acknowledgements, for
-/// a follower its leader's appends. While a new leader is elected, the signs of the last one count,
-/// so that an election or a hand-over closes no port.
-fn has_quorum(sources: &Sources, state: &RaftMetrics) -> bool {
-    let heard = sources.heard.borrow().map(|heard| heard.elapsed());
-    let sign = if state.state != ServerState::Leader {
+/// How long ago there was a sign of the quorum; `None` when there never was. For a leader these are
+/// its followers' acknowledgements, for anyone else its leader's appends, as far as the leader had
+/// such a sign itself. While a new leader is elected, the signs of the last one count, so that an
+/// election or a hand-over closes no port.
+pub(crate) fn quorum_silence(heard: Option<Duration>, state: &RaftMetrics) -> Option<Duration> {
+    if state.state != ServerState::Leader {
         heard
     } else if is_sole_voter(state) {
-        return true;
+        Some(Duration::ZERO)
     } else {
         state
             .last_quorum_acked
             .map(|acked| acked.elapsed())
             .or(heard)
-    };
-    sign.is_some_and(|age| age < limits::QUORUM_SILENCE_MAX)
+    }
+}
+
+/// Whether this node sees a quorum and is part of it. A learner takes no mail: it may lack the
+/// policy that the others go by.
+fn is_in_quorum(sources: &Sources, state: &RaftMetrics) -> bool {
+    let heard = sources.heard.borrow().map(|heard| heard.elapsed());
+    quorum_silence(heard, state).is_some_and(|age| age < limits::QUORUM_SILENCE_MAX)
+        && state.membership_config.voter_ids().any(|id| id == state.id)
 }

@@ -21,6 +21,7 @@ mod founding;
 mod housekeeping;
 mod leadership;
 mod limits;
+mod membership;
 mod metrics;
 mod pass;
 mod peer;
@@ -36,6 +37,7 @@ mod voting;
 
 pub use cluster::Cluster;
 pub use config::{Config, Founding, FreeSpace, PeerTls};
+pub use membership::{Change, ChangeError, Changed};
 pub use metrics::Metrics;
 pub use queries::RequestError;
 pub use start::StartError;

@@ -95,3 +95,21 @@ pub(crate) const CONFIRMATIONS_MAX: usize = 4096;
 pub(crate) const CONFIRM_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Stages that wait to be discarded; what does not fit is swept later.
 pub(crate) const DISCARDS_MAX: usize = 1024;
+
+/// A member that lacks no more entries than this keeps up: under full load as many are on their
+/// way, and what is left to send when it becomes a voter or the leader holds nobody up for long.
+pub(crate) const KEEPS_UP_LAG_MAX: u64 = 1_000;
+/// How long a change of members may take, below the time that an operator's request may take. With
+/// a quorum it is a matter of some fsyncs and, for a leader that is removed, of an election.
+pub(crate) const CHANGE_TIMEOUT: Duration = Duration::from_secs(12);
+/// How long a change waits for the one before it. With a quorum that is a matter of some fsyncs.
+pub(crate) const CHANGING_PATIENCE: Duration = Duration::from_secs(2);
+/// How often the leader looks whether a learner has caught up.
+pub(crate) const FINISH_INTERVAL: Duration = Duration::from_millis(250);
+/// How often a node looks whether it belongs to the cluster.
+pub(crate) const BELONGING_INTERVAL: Duration = Duration::from_secs(1);
+/// A node that has heard nothing of a quorum for so long asks around whether it still belongs to
+/// the cluster: longer than a leader that is there is ever silent.
+pub(crate) const BELONGING_SILENCE: Duration = Duration::from_secs(1);
+/// How long leadership may take to pass to another node.
+pub(crate) const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(3);

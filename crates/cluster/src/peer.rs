@@ -1,6 +1,7 @@
 //! The talk between nodes: gRPC over mutual TLS.
 
 mod append;
+mod change;
 mod client;
 mod connect;
 mod contact;
@@ -9,8 +10,9 @@ mod server;
 mod service;
 mod snapshot;
 
+pub(crate) use change::ask_change;
 pub(crate) use client::Network;
-pub(crate) use connect::{PeerClient, Peers};
-pub(crate) use identity::Identity;
+pub(crate) use connect::{PeerClient, Peers, status_words};
+pub(crate) use identity::{Identity, Stranger, stranger};
 pub(crate) use server::{PeerServer, serve};
 pub(crate) use service::Served;

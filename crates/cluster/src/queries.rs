@@ -26,14 +26,18 @@ impl Cluster {
         let last_log_index = metrics.last_log_index.unwrap_or(0);
         let followers = self.followers(leadership.leader).await;
         let membership = &metrics.membership_config;
-        let voters: Vec<u64> = membership.voter_ids().collect();
+        // While voters change there are two sets of them; who is in one only is about to come or go.
+        let votes = |id: &u64| {
+            let mut sets = membership.get_joint_config().iter();
+            sets.all(|voters| voters.contains(id))
+        };
         let members = membership.nodes().map(|(id, member)| {
             let follower = followers.get(id);
             let leads = leadership.leader == Some(*id);
             MemberStatus {
                 id: *id,
                 address: member.address.clone(),
-                voter: voters.contains(id),
+                voter: votes(id),
                 lag: if leads {
                     Some(0)
                 } else {

@@ -1,6 +1,6 @@
 //! Starting a node.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use spool::{Clock, Policy};
 use tokio::{
@@ -10,13 +10,15 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Cluster, Config, Metrics,
+    Cluster, Config, Founding, Metrics,
     cluster::{Running, Space},
     confirmations::{self, Confirmations},
     founding,
     housekeeping::Housekeeper,
     leadership::{self, Signals, Sources},
-    limits, pass,
+    limits,
+    membership::{self, Changer},
+    pass,
     peer::{self, Identity, Network, PeerServer, Peers, Served},
     propose::Proposer,
     raft::{self, Raft},
@@ -54,20 +56,24 @@ impl Cluster {
         if let Some(text) = &config.policy {
             Policy::parse(text).map_err(failed("the policy is wrong"))?;
         }
-        founding::claim(&config)?;
+        let recorded = founding::claim(&config)?;
         let metrics = Arc::new(metrics);
         let tls = config.tls.as_ref();
         let port = PeerServer::bind(config.listen, tls)
             .await
             .map_err(failed(format!("[cluster] listen {}", config.listen)))?;
         let opened = open_store(&config, Arc::clone(&metrics)).await?;
+        let stored = opened.tables.membership().map_err(failed("the members"))?;
+        let retired = opened.tables.figures().retired.clone();
+        founding::check_members(&config, &recorded, &stored, &retired)?;
         let identity = Identity {
             node_id: config.node_id,
             tables: Arc::clone(&opened.tables),
         };
         let peers = Peers::new(identity, tls).map_err(failed("[cluster] certificates"))?;
-        founding::ask_around(&config, &peers).await?;
-        if opened.tables.figures().policy.is_none() && config.policy.is_none() {
+        founding::ask_members(&config, &peers, &stored).await?;
+        let founds = !matches!(config.founding, Founding::Join(_));
+        if founds && opened.tables.figures().policy.is_none() && config.policy.is_none() {
             return Err(StartError(
                 "[policy] initial is missing: a new cluster is founded with the policy it names"
                     .to_owned(),
@@ -104,13 +110,16 @@ async fn open_store(config: &Config, metrics: Arc<Metrics>) -> Result<Opened, St
 
 async fn start_raft(config: &Config, peers: &Peers, opened: &Opened) -> Result<Raft, StartError> {
     let timing = raft::config(config.log_keep).map_err(failed("the timing of consensus"))?;
-    let network = Network::new(peers.clone());
+    let state = Arc::new(OnceLock::new());
+    let network = Network::new(peers.clone(), Arc::clone(&state));
     let machine = Machine::new(Arc::clone(&opened.tables));
     let raft = Raft::new(config.node_id, timing, network, opened.log.clone(), machine)
         .await
         .map_err(failed("starting consensus on the stored log"))?;
     // Until this node may vote, it does not ask for votes either.
     raft.runtime_config().elect(false);
+    // Nobody else sets it, and until now nothing was sent that would miss it.
+    state.get_or_init(|| raft.metrics());
     Ok(raft)
 }
 
@@ -127,18 +136,27 @@ fn assemble(
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     let (heard, last_heard) = watch::channel(None);
+    let config = Arc::new(config);
+    let signals = Arc::new(Signals::new());
+    let tables = opened.tables;
+    let changer = Changer::new(
+        config.node_id,
+        raft.clone(),
+        Arc::clone(&tables),
+        peers.clone(),
+        signals.leadership.subscribe(),
+    );
     let voting = Voting::new();
     let served = Arc::new(Served::new(
         raft.clone(),
         peers.identity().clone(),
         voting.clone(),
+        changer.clone(),
+        &config.founding,
         heard,
         stop.clone(),
     ));
     tasks.spawn(serve_peers(port, served, stop.clone()));
-
-    let config = Arc::new(config);
-    let signals = Arc::new(Signals::new());
     let admission = Admission {
         config: Arc::clone(&config),
         raft: raft.clone(),
@@ -148,33 +166,25 @@ fn assemble(
         rebuilding: opened.rebuilding,
     };
     tasks.spawn(admit(admission, Arc::clone(&signals), stop.clone()));
-    let tables = opened.tables;
+    membership::start(
+        &mut tasks,
+        &changer,
+        &config,
+        last_heard.clone(),
+        &signals,
+        &stop,
+    );
+
     let sources = Sources {
         raft: raft.metrics(),
         heard: last_heard,
         tables: Arc::clone(&tables),
         metrics,
     };
-    tasks.spawn(leadership::watch_leadership(
-        sources,
-        Arc::clone(&signals),
-        stop.clone(),
-    ));
+    let watching = leadership::watch_leadership(sources, Arc::clone(&signals), stop.clone());
+    tasks.spawn(watching);
 
-    let (passes, passed) = mpsc::channel(limits::PASS_QUEUE_MAX);
-    tasks.spawn(pass::pass_on(
-        peers.clone(),
-        raft.metrics(),
-        passed,
-        stop.clone(),
-    ));
-    let proposer = Proposer::new(
-        config.node_id,
-        raft.clone(),
-        signals.leadership.subscribe(),
-        passes,
-        config.commit_timeout,
-    );
+    let proposer = start_passing(&mut tasks, &config, &raft, &peers, &signals, &stop);
     let (discards, discarded) = mpsc::channel(limits::DISCARDS_MAX);
     let housekeeper = Housekeeper {
         proposer: proposer.clone(),
@@ -201,6 +211,7 @@ fn assemble(
         tables,
         peers,
         proposer,
+        changer,
         signals,
         space,
         discards,
@@ -215,6 +226,31 @@ async fn admit(admission: Admission, signals: Arc<Signals>, stop: CancellationTo
     if let Err(error) = admission.run(stop).await {
         signals.failed.send_replace(Some(error.to_string()));
     }
+}
+
+/// Starts what passes commands to the leader, and makes what proposes them.
+fn start_passing(
+    tasks: &mut JoinSet<()>,
+    config: &Config,
+    raft: &Raft,
+    peers: &Peers,
+    signals: &Signals,
+    stop: &CancellationToken,
+) -> Proposer {
+    let (passes, passed) = mpsc::channel(limits::PASS_QUEUE_MAX);
+    tasks.spawn(pass::pass_on(
+        peers.clone(),
+        raft.metrics(),
+        passed,
+        stop.clone(),
+    ));
+    Proposer::new(
+        config.node_id,
+        raft.clone(),
+        signals.leadership.subscribe(),
+        passes,
+        config.commit_timeout,
+    )
 }
 
 async fn serve_peers(port: PeerServer, served: Arc<Served>, stop: CancellationToken) {

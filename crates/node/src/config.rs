@@ -25,6 +25,9 @@ use cluster::{Founding, FreeSpace};
 use ipnet::IpNet;
 use spool::{Policy, Timestamp};
 
+/// The port of the talk between nodes, where an address names none.
+pub(crate) const PEER_PORT_DEFAULT: u16 = 7400;
+
 /// Applied entries that stay in the log by default. Delivered bodies stay on the disk
 /// as long as their entries; a member that lags further gets a snapshot.
 pub(crate) const LOG_KEEP_DEFAULT: u64 = 16_384;

@@ -16,8 +16,9 @@ pub(crate) enum LogFormat {
 }
 
 /// Shown unless `RUST_LOG` names the target itself. What consensus does that an operator must know
-/// is told in our own words; openraft's are for its developers.
-const QUIETER: &str = "openraft=error";
+/// is told in our own words; openraft's are for its developers. It calls it an error when a change of
+/// members is asked of a node that does not lead any more; the one that does is asked then.
+const QUIETER: &str = "openraft=error,openraft::raft::api::management=off";
 
 /// Starts logging. Called once.
 pub(crate) fn start(format: LogFormat) {

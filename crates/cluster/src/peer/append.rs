@@ -1,5 +1,7 @@
 //! Append requests and their answers as they travel.
 
+use std::time::Duration;
+
 use api::peer::v1 as pb;
 use openraft::raft::{AppendEntriesRequest, StreamAppendError, StreamAppendResult};
 
@@ -9,13 +11,18 @@ use crate::{
     store::GROUP,
 };
 
-pub(super) fn request_to(request: AppendEntriesRequest<Types>) -> pb::AppendRequest {
+/// `quorum_silence`: how long ago this leader last had a sign of its quorum.
+pub(super) fn request_to(
+    request: AppendEntriesRequest<Types>,
+    quorum_silence: Duration,
+) -> pb::AppendRequest {
     pb::AppendRequest {
         group: GROUP,
         vote: Some(codec::vote_to(&request.vote)),
         prev_log_id: request.prev_log_id.map(codec::log_id_to),
         entries: request.entries.into_iter().map(codec::entry_to).collect(),
         leader_commit: request.leader_commit.map(codec::log_id_to),
+        quorum_silent_ms: u64::try_from(quorum_silence.as_millis()).unwrap_or(u64::MAX),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -12,6 +12,7 @@ use std::{
 use futures::{Stream, StreamExt as _, future::BoxFuture, stream::BoxStream};
 use openraft::{
     RaftNetworkFactory, RaftNetworkV2,
+    async_runtime::watch::WatchReceiver as _,
     errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable},
     network::RPCOption,
     raft::{
@@ -29,8 +30,8 @@ use super::{
 };
 use crate::{
     codec::{self, CodecError},
-    limits,
-    raft::{Member, Types, Vote},
+    leadership, limits,
+    raft::{Member, RaftMetricsWatch, Types, Vote},
     store::{GROUP, SnapshotData},
 };
 
@@ -38,17 +39,22 @@ type Snapshot = openraft::alias::SnapshotOf<Types, SnapshotData>;
 
 /// Makes a client for each peer and purpose, each with a connection of its own: heartbeats never
 /// wait behind bodies, nor either behind a snapshot.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Network {
     peers: Peers,
     contacts: Contacts,
+    state: RaftState,
 }
 
+/// What consensus says of itself; known as soon as it runs.
+pub(crate) type RaftState = Arc<OnceLock<RaftMetricsWatch>>;
+
 impl Network {
-    pub(crate) fn new(peers: Peers) -> Self {
+    pub(crate) fn new(peers: Peers, state: RaftState) -> Self {
         Self {
             peers,
             contacts: Contacts::default(),
+            state,
         }
     }
 }
@@ -59,24 +65,52 @@ impl RaftNetworkFactory<Types> for Network {
     async fn new_client(&mut self, target: u64, member: &Member) -> PeerLink {
         let client = self.peers.client(&member.address, Some(target));
         PeerLink {
+            target,
+            address: member.address.clone(),
             client: client.map_err(|error| error.to_string()),
             contact: self.contacts.with(target, &member.address),
+            network: self.clone(),
         }
     }
 }
 
 /// The way to one peer for one purpose.
 pub(crate) struct PeerLink {
+    target: u64,
+    address: String,
     /// Or why the member's address can not be used.
     client: Result<PeerClient, String>,
     contact: Contact,
+    network: Network,
 }
 
 impl PeerLink {
-    /// Shares the connection.
-    fn client(&self) -> Result<PeerClient, RPCError<Types>> {
+    /// Shares the connection, to where the member is by now: openraft keeps a link for as long as
+    /// the member stays, also when its address changes.
+    fn client(&mut self) -> Result<PeerClient, RPCError<Types>> {
+        let state = self.network.state.get();
+        let address = state.and_then(|state| {
+            let state = state.borrow_watched();
+            let member = state.membership_config.get_node(&self.target)?;
+            (member.address != self.address).then(|| member.address.clone())
+        });
+        if let Some(address) = address {
+            let client = self.network.peers.client(&address, Some(self.target));
+            self.client = client.map_err(|error| error.to_string());
+            self.contact = self.network.contacts.with(self.target, &address);
+            self.address = address;
+        }
         self.client.clone().map_err(unreachable)
     }
+}
+
+/// How long ago the leader that appends had a sign of its quorum.
+fn quorum_silence(state: &RaftState) -> Duration {
+    let silence = state
+        .get()
+        .and_then(|state| leadership::quorum_silence(None, &state.borrow_watched()));
+    // A leader that nobody has acknowledged yet was elected just now.
+    silence.unwrap_or_default()
 }
 
 /// A peer that can not be talked to now: openraft waits a little before it tries again.
@@ -158,9 +192,10 @@ impl RaftNetworkV2<Types> for PeerLink {
             let input = futures::stream::iter([first]).chain(input);
             let unanswered = Arc::new(AtomicU64::new(0));
             let sent = Arc::clone(&unanswered);
+            let state = Arc::clone(&self.network.state);
             let requests = input.map(move |request| {
                 sent.fetch_add(1, Ordering::Relaxed);
-                append::request_to(request)
+                append::request_to(request, quorum_silence(&state))
             });
             let answers = in_time(limits::PEER_REPLY_TIMEOUT, client.append(requests))
                 .await

@@ -1,6 +1,6 @@
 //! Connections to other nodes.
 
-use std::io;
+use std::{error::Error as _, io};
 
 use api::peer::v1::peer_client;
 use tonic::{
@@ -90,6 +90,19 @@ impl Peers {
             Some(tls) => endpoint.tls_config(tls.clone().domain_name(host_of(address))),
             None => Ok(endpoint),
         }
+    }
+}
+
+/// What a peer said, or what went wrong on the way to it.
+pub(crate) fn status_words(status: &tonic::Status) -> String {
+    let mut cause: Option<&dyn std::error::Error> = status.source();
+    while let Some(deeper) = cause.and_then(std::error::Error::source) {
+        cause = Some(deeper);
+    }
+    match cause {
+        Some(cause) => cause.to_string(),
+        None if status.message().is_empty() => status.code().description().to_owned(),
+        None => status.message().to_owned(),
     }
 }
 

@@ -12,6 +12,41 @@ use crate::store::Tables;
 const CLUSTER: &str = "layover-cluster";
 const FROM: &str = "layover-from";
 const TO: &str = "layover-to";
+/// In the metadata of a refusal: which kind of stranger the caller is.
+const REFUSAL: &str = "layover-refusal";
+
+/// Why a caller does not belong here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stranger {
+    /// It belongs to another cluster.
+    Foreign,
+    /// It was a member once.
+    Removed,
+}
+
+impl Stranger {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Foreign => "cluster",
+            Self::Removed => "removed",
+        }
+    }
+
+    fn refusal(self, why: String) -> Status {
+        let mut status = Status::failed_precondition(why);
+        let word = MetadataValue::from_static(self.word());
+        status.metadata_mut().insert(REFUSAL, word);
+        status
+    }
+}
+
+/// Whether a call was refused because this node does not belong where it called.
+pub(crate) fn stranger(status: &Status) -> Option<Stranger> {
+    let word = status.metadata().get(REFUSAL)?.to_str().ok()?;
+    [Stranger::Foreign, Stranger::Removed]
+        .into_iter()
+        .find(|kind| kind.word() == word)
+}
 
 /// This node, and the cluster it belongs to once that has a name.
 #[derive(Clone, Debug)]
@@ -38,8 +73,9 @@ impl Identity {
         }
     }
 
-    /// Refuses a call that is meant for another node or comes from another cluster. A node that
-    /// has no cluster yet is told its name by the log, so it listens to anyone who names it.
+    /// Refuses a call that is meant for another node, comes from another cluster, or from a node that
+    /// was removed. A node that has no cluster yet is told its name by the log, so it listens to
+    /// anyone who names it.
     pub(super) fn check(&self, metadata: &MetadataMap) -> Result<u64, Status> {
         let from: u64 = number(metadata.get(FROM))
             .ok_or_else(|| Status::invalid_argument("layover-from is missing"))?;
@@ -51,12 +87,19 @@ impl Identity {
         }
         let theirs = metadata.get(CLUSTER).and_then(|value| value.to_str().ok());
         let theirs = theirs.and_then(|text| u128::from_str_radix(text, 16).ok());
-        match (self.cluster(), theirs) {
+        let (ours, retired) = {
+            let figures = self.tables.figures();
+            (figures.cluster, figures.retired.contains(&from))
+        };
+        match (ours, theirs) {
             (Some(ours), Some(theirs)) if ours != theirs => {
-                Err(Status::failed_precondition(format!(
+                Err(Stranger::Foreign.refusal(format!(
                     "node {} belongs to cluster {ours:032x}, the caller to {theirs:032x}",
                     self.node_id
                 )))
+            }
+            _ if retired => {
+                Err(Stranger::Removed.refusal(format!("node {from} was removed from this cluster")))
             }
             _ => Ok(from),
         }

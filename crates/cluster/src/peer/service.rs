@@ -11,14 +11,19 @@ use openraft::{
     Instant as _,
     raft::{TransferLeaderRequest, VoteRequest},
 };
-use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::{
+    sync::{Mutex, Semaphore, watch},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Identity, append, snapshot};
+use super::{Identity, append, change, snapshot};
 use crate::{
     codec::{self, CodecError},
+    config::Founding,
     leadership, limits,
+    membership::{self, Change, Changer, Tried},
     raft::{Proposal, Raft, Types, Vote},
     store::GROUP,
     voting::{NoVote, Voting},
@@ -29,6 +34,9 @@ pub(crate) struct Served {
     raft: Raft,
     identity: Identity,
     voting: Voting,
+    changer: Changer,
+    /// Whether this node founds nothing, so that it waits to be added while its log is empty.
+    joins: bool,
     /// When a leader was last heard from since the start.
     heard: watch::Sender<Option<Instant>>,
     /// Octets that others have passed to this leader and that are not committed yet, in KiB.
@@ -43,6 +51,8 @@ impl Served {
         raft: Raft,
         identity: Identity,
         voting: Voting,
+        changer: Changer,
+        founding: &Founding,
         heard: watch::Sender<Option<Instant>>,
         stop: CancellationToken,
     ) -> Self {
@@ -51,6 +61,8 @@ impl Served {
             raft,
             identity,
             voting,
+            changer,
+            joins: matches!(founding, Founding::Join(_)),
             heard,
             passed,
             stop,
@@ -132,17 +144,24 @@ fn vote_response_to(response: &openraft::raft::VoteResponse<Types>) -> pb::VoteR
     }
 }
 
-/// The requests of a stream up to the first that makes no sense, each noted as a sign of life.
+/// The requests of a stream up to the first that makes no sense, each noted as a sign of the quorum
+/// as far as its sender had one.
 fn understood(
     requests: Streaming<pb::AppendRequest>,
     heard: watch::Sender<Option<Instant>>,
 ) -> impl Stream<Item = openraft::raft::AppendEntriesRequest<Types>> + Send + 'static {
     let requests = requests.map(move |request| {
         let request = request.ok().filter(|request| request.group == GROUP)?;
+        let silence = Duration::from_millis(request.quorum_silent_ms);
         let request = append::request_from(request)
             .inspect_err(|error| tracing::error!(%error, "an append makes no sense"))
             .ok()?;
-        heard.send_replace(Some(Instant::now()));
+        let sign = Instant::now().checked_sub(silence);
+        heard.send_if_modified(|last| {
+            let later = sign > *last;
+            *last = sign.max(*last);
+            later
+        });
         Some(request)
     });
     requests
@@ -276,6 +295,7 @@ impl Peer for Served {
             .leading
             .then_some(metrics.last_applied)
             .flatten();
+        let waits = self.joins && membership::is_blank(&metrics);
         let matched = metrics.replication.unwrap_or_default();
         let acknowledged = matched.get(&from).copied().flatten();
         Ok(Response::new(pb::HelloResponse {
@@ -284,7 +304,37 @@ impl Peer for Served {
             last_index: metrics.last_log_index,
             acknowledged_index: acknowledged.map(|log_id| log_id.index),
             committed_index: committed.map(|log_id| log_id.index),
+            waits,
         }))
+    }
+
+    async fn change(
+        &self,
+        request: Request<pb::ChangeRequest>,
+    ) -> Result<Response<pb::ChangeResponse>, Status> {
+        let from = self.check(&request)?;
+        let request = request.into_inner();
+        right_group(request.group)?;
+        let passed_on = request.passed_on;
+        let asked = change::request_from(request).map_err(garbled)?;
+        if let Change::Add {
+            id, blank: true, ..
+        }
+        | Change::Move { id, .. } = &asked
+            && !passed_on
+            && *id != from
+        {
+            return Err(Status::invalid_argument(
+                "a node can only ask this for itself",
+            ));
+        }
+        let tried = if passed_on {
+            let here = timeout(limits::CHANGE_TIMEOUT, self.changer.change_here(&asked));
+            here.await.unwrap_or(Tried::Again)
+        } else {
+            self.changer.change(&asked).await
+        };
+        Ok(Response::new(change::answer_to(tried)))
     }
 
     async fn followers(

@@ -33,6 +33,8 @@ pub(crate) enum Table {
     Membership = 9,
     /// Id: what a repeat of the message is known by, while its 250 is not known to have been read.
     Unconfirmed = 10,
+    /// Id of a node that was a member once: nothing. Its id is never used again.
+    Retired = 13,
 }
 
 /// Key of a log entry, and of the piece it carried.
@@ -144,6 +146,12 @@ impl SpoolKeys {
         let mut key = self.of_domain(Table::Deferred, domain);
         key.extend_from_slice(&until.0.to_be_bytes());
         key.extend_from_slice(&sequence.to_be_bytes());
+        key
+    }
+
+    pub(crate) fn retired(self, node_id: u64) -> Vec<u8> {
+        let mut key = self.table(Table::Retired);
+        key.extend_from_slice(&node_id.to_be_bytes());
         key
     }
 

@@ -40,13 +40,12 @@ pub(super) fn apply_entries(tables: &Tables, entries: Vec<Entry>) -> io::Result<
     let mut applied = Vec::with_capacity(entries.len());
     let mut pending = Pending::new(tables);
     let mut last: Option<LogId> = None;
-    let mut membership: Option<StoredMembership> = None;
     for entry in entries {
         let index = entry.log_id.index;
         let outcome = match entry.payload {
             Payload::Blank => None,
             Payload::Membership(config) => {
-                membership = Some(StoredMembership::new(Some(entry.log_id), config));
+                pending.add_membership(StoredMembership::new(Some(entry.log_id), config))?;
                 None
             }
             Payload::Normal(Proposal(command)) => {
@@ -55,7 +54,7 @@ pub(super) fn apply_entries(tables: &Tables, entries: Vec<Entry>) -> io::Result<
                     && !pending.is_empty()
                     && let Some(last) = last
                 {
-                    pending.commit(last, membership.as_ref())?;
+                    pending.commit(last)?;
                     pending = Pending::new(tables);
                 }
                 let (outcome, changes) = spool::apply(&pending, index, command)?;
@@ -67,7 +66,7 @@ pub(super) fn apply_entries(tables: &Tables, entries: Vec<Entry>) -> io::Result<
         last = Some(entry.log_id);
     }
     if let Some(last) = last {
-        pending.commit(last, membership.as_ref())?;
+        pending.commit(last)?;
     }
     Ok(applied)
 }

@@ -34,6 +34,8 @@ pub(super) struct Pending<'t> {
     /// Changed at once: a batch that can not be written stops the node, so it is never ahead of what
     /// the next batch finds.
     unconfirmed: MutexGuard<'t, Unconfirmed>,
+    membership: Option<StoredMembership>,
+    retired: Vec<u64>,
 }
 
 impl<'t> Pending<'t> {
@@ -46,6 +48,8 @@ impl<'t> Pending<'t> {
             destinations: BTreeMap::new(),
             founded: None,
             unconfirmed: tables.unconfirmed(),
+            membership: None,
+            retired: Vec::new(),
         }
     }
 
@@ -83,6 +87,23 @@ impl<'t> Pending<'t> {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Takes in who is a member from now on. Whoever is not any more is retired in the same batch, so
+    /// that no id is ever forgotten between its removal and the note of it.
+    pub(super) fn add_membership(&mut self, after: StoredMembership) -> io::Result<()> {
+        let before = match self.membership.take() {
+            Some(before) => before,
+            None => self.tables.membership()?,
+        };
+        for (id, _) in before.nodes() {
+            if after.get_node(id).is_none() {
+                self.rows.insert(self.keys.retired(*id), Some(Vec::new()));
+                self.retired.push(*id);
+            }
+        }
+        self.membership = Some(after);
         Ok(())
     }
 
@@ -152,11 +173,7 @@ impl<'t> Pending<'t> {
 
     /// Writes it all, together with how far the log is applied then. Not fsync'd: the log has what
     /// a power failure takes, and the next fsync of the log carries this with it.
-    pub(super) fn commit(
-        self,
-        applied: LogId,
-        membership: Option<&StoredMembership>,
-    ) -> io::Result<()> {
+    pub(super) fn commit(self, applied: LogId) -> io::Result<()> {
         let mut batch = self.tables.store().batch();
         for (key, value) in &self.rows {
             match value {
@@ -169,7 +186,7 @@ impl<'t> Pending<'t> {
         }
         let octets = codec::log_id_to(applied).encode_to_vec();
         batch.put(Column::Spool, self.keys.table(Table::Applied), octets);
-        if let Some(membership) = membership {
+        if let Some(membership) = &self.membership {
             let octets = codec::stored_membership_to(membership).encode_to_vec();
             batch.put(Column::Spool, self.keys.table(Table::Membership), octets);
         }
@@ -178,6 +195,7 @@ impl<'t> Pending<'t> {
             self.tables.publish(|figures| {
                 figures.destinations.extend(self.destinations);
                 figures.unconfirmed = self.unconfirmed.len();
+                figures.retired.extend(self.retired);
                 if let Some((cluster, policy)) = self.founded {
                     figures.cluster = Some(cluster);
                     figures.policy = Some(policy);
@@ -188,7 +206,7 @@ impl<'t> Pending<'t> {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.dropped.is_empty()
+        self.rows.is_empty() && self.dropped.is_empty() && self.membership.is_none()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The spool's tables as everyone reads them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard,
@@ -39,6 +39,8 @@ pub(crate) struct Figures {
     pub(crate) destinations: BTreeMap<String, Destination>,
     /// How many messages' 250s are not known to have been read.
     pub(crate) unconfirmed: usize,
+    /// Nodes that were members once and are not any more.
+    pub(crate) retired: BTreeSet<u64>,
 }
 
 /// The spool as it was after the last applied batch.
@@ -106,6 +108,10 @@ impl Tables {
             figures
                 .destinations
                 .insert(domain.into_owned(), codec::destination_from(destination));
+        }
+        let prefix = self.keys().table(Table::Retired);
+        for row in self.scan(&prefix, &prefix) {
+            figures.retired.extend(keys::last_u64(&row?.0));
         }
         Ok(figures)
     }

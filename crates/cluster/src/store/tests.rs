@@ -1,4 +1,7 @@
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use openraft::{
@@ -22,7 +25,7 @@ use super::{
 };
 use crate::{
     metrics::Metrics,
-    raft::{Entry, LogId, Payload, Proposal, Types},
+    raft::{Entry, LogId, Member, Membership, Payload, Proposal, Types},
     rebuilding::Rebuilding,
 };
 
@@ -444,6 +447,51 @@ async fn a_snapshot_brings_tables_and_bodies_and_drops_what_nothing_refers_to() 
         None,
     ];
     assert_eq!(pieces, expected.map(|piece| piece.map(<[u8]>::to_vec)));
+}
+
+fn members(index: u64, ids: &[u64]) -> Entry {
+    let member = |id: &u64| {
+        let address = format!("mx{id}:7400");
+        (*id, Member { address })
+    };
+    let nodes: BTreeMap<u64, Member> = ids.iter().map(member).collect();
+    let voters = BTreeSet::from([ids[0]]);
+    let membership = Membership::new(vec![voters], nodes).unwrap();
+    Entry::new(log_id(index), Payload::membership(membership))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_leaves_the_members_is_retired_for_ever() {
+    let mut opened = Opened::new();
+    // Two changes in one batch, and one in the next.
+    opened
+        .commit(vec![members(1, &[1, 2, 3]), members(2, &[1, 2, 4])])
+        .await;
+    opened
+        .commit(vec![Entry::new_blank(log_id(3)), members(4, &[2, 4])])
+        .await;
+    let expected = BTreeSet::from([1, 3]);
+    assert_eq!(opened.tables.figures().retired, expected);
+
+    let snapshot = snapshot::freeze(Arc::clone(&opened.tables)).await.unwrap();
+    let to = Opened::new();
+    let received = snapshot
+        .snapshot
+        .received(Arc::clone(&to.tables))
+        .await
+        .unwrap();
+    snapshot::install(&to.tables, &snapshot.meta, received).unwrap();
+    assert_eq!(to.tables.figures().retired, expected);
+
+    let Opened {
+        tables,
+        log,
+        writer,
+        dir,
+        ..
+    } = opened;
+    drop((tables, log, writer));
+    assert_eq!(Opened::at(dir).tables.figures().retired, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -239,15 +239,11 @@ fn admin_tls(table: &AdminTable) -> Result<Option<MutualTls>, Fault> {
 
 fn peers(table: &Spanned<ClusterTable>, id: &Spanned<u64>, now: Timestamp) -> Result<Peers, Fault> {
     let cluster = table.get_ref();
-    if let Some(join) = cluster
+    let listen = cluster.listen.get_ref().0;
+    let join = cluster
         .join
         .as_ref()
-        .filter(|join| !join.get_ref().is_empty())
-    {
-        let message = "join is not supported by this version; found the cluster with members";
-        return Err(Fault::at(join, message));
-    }
-    let listen = cluster.listen.get_ref().0;
+        .filter(|join| !join.get_ref().is_empty());
     let bootstrap = cluster
         .bootstrap
         .as_ref()
@@ -256,16 +252,22 @@ fn peers(table: &Spanned<ClusterTable>, id: &Spanned<u64>, now: Timestamp) -> Re
         .members
         .as_ref()
         .filter(|members| !members.get_ref().is_empty());
-    let (advertise, founding) = match (bootstrap, members) {
-        (Some(_), None) => (alone(cluster)?, Founding::Bootstrap),
-        (None, Some(members)) => together(cluster, members.get_ref(), id)?,
-        (Some(_), Some(members)) => {
+    let (advertise, founding) = match (bootstrap, members, join) {
+        (Some(_), None, None) => (alone(cluster)?, Founding::Bootstrap),
+        (None, Some(members), None) => together(cluster, members.get_ref(), id)?,
+        (None, None, Some(join)) => joining(cluster, join)?,
+        (Some(_), Some(members), _) => {
             let message = "bootstrap and members exclude each other; leave one of them out";
             return Err(Fault::at(members, message));
         }
-        (None, None) => {
-            let message = "[cluster] does not say how the cluster is founded; set bootstrap = true (this node \
-                           alone) or members = [{ id = 1, address = \"mx1.internal:7400\" }, ...] (the same on each)";
+        (_, _, Some(join)) => {
+            let message = "join excludes bootstrap and members, which found a new cluster; leave it or them out";
+            return Err(Fault::at(join, message));
+        }
+        (None, None, None) => {
+            let message = "[cluster] does not say how the node comes to a cluster; set bootstrap = true (a new one \
+                           of this node alone), members = [{ id = 1, address = \"mx1.internal:7400\" }, ...] (a new \
+                           one of these, the same list on each) or join = \"mx1.internal:7400\" (one that runs)";
             return Err(Fault::at(table, message));
         }
     };
@@ -291,6 +293,21 @@ fn alone(table: &ClusterTable) -> Result<Reach, Fault> {
         return Err(Fault::at(&table.listen, message));
     }
     Ok(Reach(listen.to_string()))
+}
+
+/// How this node is reached, and whom it asks to be added.
+fn joining(table: &ClusterTable, join: &Spanned<String>) -> Result<(Reach, Founding), Fault> {
+    let asked =
+        Reach::try_from(join.get_ref().clone()).map_err(|message| Fault::at(join, message))?;
+    let own = alone(table)?;
+    if asked == own {
+        let message = format!(
+            "join = \"{}\" is this node's own address; name a member of the cluster that is to be joined",
+            asked.0
+        );
+        return Err(Fault::at(join, message));
+    }
+    Ok((own, Founding::Join(asked.0)))
 }
 
 /// How this node is reached, out of the list that is the same on all.
@@ -363,6 +380,7 @@ fn peer_tls(
             && advertise.is_loopback()
             && match founding {
                 Founding::Bootstrap => true,
+                Founding::Join(asked) => Reach(asked.clone()).is_loopback(),
                 Founding::Members(members) => members
                     .iter()
                     .all(|(_, address)| Reach(address.clone()).is_loopback()),

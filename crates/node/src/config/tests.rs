@@ -29,6 +29,18 @@ fn trio(own: &str, cluster: &str) -> String {
     )
 }
 
+fn joining(through: &str) -> String {
+    ALONE.replace("bootstrap = true", &format!("join = \"{through}\""))
+}
+
+#[test]
+fn a_node_that_joins_names_whom_it_asks() {
+    let config = read(&joining("localhost")).unwrap();
+    let asked = "localhost:7400".to_owned();
+    assert_eq!(config.cluster.founding, Founding::Join(asked));
+    assert_eq!(config.cluster.advertise, "127.0.0.1:7400");
+}
+
 #[test]
 fn what_is_left_out_gets_the_documented_defaults() {
     let config = read(ALONE).unwrap();
@@ -184,7 +196,7 @@ fn a_mistake_is_one_line_with_its_place_and_the_remedy() {
         ),
         (
             alone("join = \"mx1:7400\""),
-            "6:8: join is not supported by this version; found",
+            "6:8: join excludes bootstrap and members, which found a new cluster",
         ),
         (
             alone("members = [{ id = 1, address = \"localhost\" }]"),
@@ -204,7 +216,15 @@ fn a_mistake_is_one_line_with_its_place_and_the_remedy() {
         ),
         (
             ALONE.replace("true", "false"),
-            "4:1: [cluster] does not say how the cluster is founded; set bootstrap",
+            "4:1: [cluster] does not say how the node comes to a cluster; set bootstrap",
+        ),
+        (
+            joining("127.0.0.1:7400"),
+            "5:8: join = \"127.0.0.1:7400\" is this node's own address; name a member",
+        ),
+        (
+            joining("mx1.internal:7400"),
+            "[cluster] has addresses beyond loopback and so needs tls_ca",
         ),
         (
             trio("3", ""),

@@ -9,6 +9,8 @@ use cluster::FreeSpace;
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use super::PEER_PORT_DEFAULT;
+
 /// `"50MiB"`: octets.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(try_from = "String")]
@@ -101,9 +103,6 @@ impl TryFrom<String> for Listen {
 pub(super) struct Reach(pub(super) String);
 
 impl Reach {
-    /// The port of the talk between nodes.
-    const DEFAULT_PORT: u16 = 7400;
-
     /// Whether no other machine is reached by it.
     pub(super) fn is_loopback(&self) -> bool {
         let host = self
@@ -122,7 +121,7 @@ impl TryFrom<String> for Reach {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        spool::policy::host_port(&text, Self::DEFAULT_PORT)
+        spool::policy::host_port(&text, PEER_PORT_DEFAULT)
             .map(Self)
             .map_err(|error| error.0)
     }
