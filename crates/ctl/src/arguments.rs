@@ -120,6 +120,24 @@ impl State {
 pub(crate) enum ClusterCommand {
     /// Every member: role, lag, when it last answered.
     Status,
+    /// Add a node that was started with `join`, and wait until it is a voter.
+    Add {
+        /// Its id, never used before.
+        #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+        id: u64,
+        /// Where the members reach it: HOST or HOST:PORT.
+        address: String,
+    },
+    /// Remove a member for ever; its id can not be used again.
+    Remove {
+        /// Its id.
+        id: u64,
+    },
+    /// Make a voter the leader.
+    TransferLeader {
+        /// Its id.
+        id: u64,
+    },
 }
 
 #[cfg(test)]
@@ -183,7 +201,10 @@ mod tests {
                 ErrorKind::ValueValidation,
             ),
             ("layover queue list --limit 0", ErrorKind::ValueValidation),
-            ("layover cluster add 4 x:1", ErrorKind::InvalidSubcommand),
+            ("layover cluster add 4", ErrorKind::MissingRequiredArgument),
+            ("layover cluster add 0 x:1", ErrorKind::ValueValidation),
+            ("layover cluster remove four", ErrorKind::ValueValidation),
+            ("layover cluster promote 4", ErrorKind::InvalidSubcommand),
             ("layover status --frob", ErrorKind::UnknownArgument),
         ] {
             let error = parsed(line).unwrap_err();

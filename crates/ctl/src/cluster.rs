@@ -1,24 +1,46 @@
-//! `layover cluster status`.
+//! `layover cluster …`.
+
+mod change;
 
 use api::admin::v1::{ClusterStatusRequest, ClusterStatusResponse};
 use comfy_table::Table;
 
 use crate::{
+    arguments::ClusterCommand,
     output::Output,
     servers::{Client, Servers},
     words,
 };
 
-/// Shows every member of the cluster.
-pub(crate) async fn show(servers: &Servers, output: &mut Output) -> anyhow::Result<()> {
-    let cluster = servers
+/// Does what is said about the cluster.
+pub(crate) async fn run(
+    servers: &Servers,
+    output: &mut Output,
+    command: ClusterCommand,
+) -> anyhow::Result<()> {
+    match command {
+        ClusterCommand::Status => show(servers, output).await,
+        ClusterCommand::Add { id, address } => change::add(servers, output, id, address).await,
+        ClusterCommand::Remove { id } => change::remove(servers, output, id).await,
+        ClusterCommand::TransferLeader { id } => change::transfer(servers, output, id).await,
+    }
+}
+
+/// Asks for the members.
+async fn fetch(servers: &Servers) -> anyhow::Result<ClusterStatusResponse> {
+    servers
         .ask(async |mut client: Client| {
             Ok(client
                 .cluster_status(ClusterStatusRequest {})
                 .await?
                 .into_inner())
         })
-        .await?;
+        .await
+}
+
+/// Shows every member of the cluster.
+async fn show(servers: &Servers, output: &mut Output) -> anyhow::Result<()> {
+    let cluster = fetch(servers).await?;
     if output.is_json() {
         return Ok(output.document(&cluster)?);
     }

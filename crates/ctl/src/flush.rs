@@ -78,16 +78,16 @@ async fn drain(servers: &Servers, output: &mut Output, names: &[String]) -> anyh
                 let rate = before.map(|(at, more)| rate(more, left, heard.duration_since(at)));
                 before = Some((heard, left));
                 if left == 0 {
-                    end_progress(output)?;
+                    output.end_progress()?;
                     return Ok(total(&status, names, |domain| domain.rejected));
                 }
-                show_progress(output, &progress(&status, names, left, rate))?;
+                output.progress(&progress(&status, names, left, rate))?;
             }
             Err(error) if heard.elapsed() > SILENCE_MAX => {
-                end_progress(output)?;
+                output.end_progress()?;
                 bail!(error);
             }
-            Err(error) => show_progress(output, &words::escaped(&format!("{error:#}")))?,
+            Err(error) => output.progress(&words::escaped(&format!("{error:#}")))?,
         }
         tokio::time::sleep(PROGRESS_INTERVAL).await;
     }
@@ -133,22 +133,6 @@ fn progress(status: &StatusResponse, names: &[String], left: u64, rate: Option<f
         ));
     }
     line
-}
-
-fn show_progress(output: &mut Output, line: &str) -> anyhow::Result<()> {
-    if output.is_json() {
-        // Standard output is kept for the document.
-        eprintln!("{line}");
-        return Ok(());
-    }
-    Ok(output.passing_line(line)?)
-}
-
-fn end_progress(output: &mut Output) -> anyhow::Result<()> {
-    if output.is_terminal() && !output.is_json() {
-        output.passing_line("")?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use std::{io, process::ExitCode};
 use anyhow::Context as _;
 use clap::Parser as _;
 
-use arguments::{Arguments, ClusterCommand, Command, QueueCommand};
+use arguments::{Arguments, Command, QueueCommand};
 use output::Output;
 use servers::Servers;
 
@@ -63,7 +63,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             Command::Flush { domain, wait } => {
                 flush::flush(&servers, &mut output, domain, wait).await
             }
-            Command::Cluster(ClusterCommand::Status) => cluster::show(&servers, &mut output).await,
+            Command::Cluster(command) => cluster::run(&servers, &mut output, command).await,
         }
     })
 }

@@ -28,11 +28,6 @@ impl Output {
         self.json
     }
 
-    /// Whether a person watches it, so that a line may be written over.
-    pub(crate) const fn is_terminal(&self) -> bool {
-        self.terminal
-    }
-
     /// Writes the one document of a command.
     pub(crate) fn document(&mut self, document: &impl Serialize) -> io::Result<()> {
         serde_json::to_writer_pretty(&mut self.out, document)?;
@@ -83,6 +78,23 @@ impl Output {
         // Back to the first column, and clear the line.
         write!(self.out, "\r\x1b[2K{line}")?;
         self.out.flush()
+    }
+
+    /// Shows how far something is. Standard output is kept for the document, if there is to be one.
+    pub(crate) fn progress(&mut self, line: &str) -> io::Result<()> {
+        if self.json {
+            eprintln!("{line}");
+            return Ok(());
+        }
+        self.passing_line(line)
+    }
+
+    /// Makes room for what comes after progress was shown.
+    pub(crate) fn end_progress(&mut self) -> io::Result<()> {
+        if self.terminal && !self.json {
+            self.passing_line("")?;
+        }
+        Ok(())
     }
 
     /// Writes text that the next write, or the next line, brings out.

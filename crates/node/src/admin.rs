@@ -2,17 +2,18 @@
 
 mod answer;
 mod filter;
+mod membership;
 mod trouble;
 
 use std::{fs, pin::Pin, time::Duration};
 
 use api::admin::v1::{
-    ClusterStatusRequest, ClusterStatusResponse, DomainStatus, FlushRequest, FlushResponse,
-    QueueEntry, QueueListRequest, QueueShowRequest, QueueShowResponse, StatusRequest,
-    StatusResponse,
+    ClusterAddRequest, ClusterChangeResponse, ClusterRemoveRequest, ClusterStatusRequest,
+    ClusterStatusResponse, DomainStatus, FlushRequest, FlushResponse, QueueEntry, QueueListRequest,
+    QueueShowRequest, QueueShowResponse, StatusRequest, StatusResponse, TransferLeaderRequest,
     admin_server::{Admin, AdminServer},
 };
-use cluster::{Cluster, RequestError};
+use cluster::{Change, Cluster, RequestError};
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use spool::{Clock, MessageId};
 use tokio::net::TcpListener;
@@ -212,6 +213,30 @@ impl Admin for AdminService {
         _request: Request<ClusterStatusRequest>,
     ) -> Result<Response<ClusterStatusResponse>, Status> {
         Ok(Response::new(answer::cluster(&self.cluster.status().await)))
+    }
+
+    async fn cluster_add(
+        &self,
+        request: Request<ClusterAddRequest>,
+    ) -> Result<Response<ClusterChangeResponse>, Status> {
+        let change = membership::addition(request.into_inner())?;
+        membership::change(&self.cluster, change).await
+    }
+
+    async fn cluster_remove(
+        &self,
+        request: Request<ClusterRemoveRequest>,
+    ) -> Result<Response<ClusterChangeResponse>, Status> {
+        let id = request.into_inner().id;
+        membership::change(&self.cluster, Change::Remove { id }).await
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: Request<TransferLeaderRequest>,
+    ) -> Result<Response<ClusterChangeResponse>, Status> {
+        let to = request.into_inner().id;
+        membership::change(&self.cluster, Change::Transfer { to }).await
     }
 }
 

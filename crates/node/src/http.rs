@@ -104,6 +104,11 @@ fn unready(cluster: &Cluster) -> Option<String> {
     if cluster.policy().is_none() {
         return Some("the cluster is not founded yet, or this node has not heard of it".to_owned());
     }
+    if !cluster.votes() {
+        return Some(
+            "this node is no voter of its cluster: it is being added, or was removed".to_owned(),
+        );
+    }
     if let Err(refusal) = cluster.ready() {
         return Some(refusal.to_string());
     }

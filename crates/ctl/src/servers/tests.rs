@@ -1,6 +1,7 @@
 use api::admin::v1::{
-    ClusterStatusRequest, ClusterStatusResponse, FlushRequest, FlushResponse, QueueEntry,
-    QueueListRequest, QueueShowRequest, QueueShowResponse, StatusRequest, StatusResponse,
+    ClusterAddRequest, ClusterChangeResponse, ClusterRemoveRequest, ClusterStatusRequest,
+    ClusterStatusResponse, FlushRequest, FlushResponse, QueueEntry, QueueListRequest,
+    QueueShowRequest, QueueShowResponse, StatusRequest, StatusResponse, TransferLeaderRequest,
     admin_server::{Admin, AdminServer},
 };
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -83,6 +84,27 @@ impl Admin for Node {
         &self,
         _: Request<ClusterStatusRequest>,
     ) -> Result<Response<ClusterStatusResponse>, Status> {
+        self.answer()
+    }
+
+    async fn cluster_add(
+        &self,
+        _: Request<ClusterAddRequest>,
+    ) -> Result<Response<ClusterChangeResponse>, Status> {
+        self.answer()
+    }
+
+    async fn cluster_remove(
+        &self,
+        _: Request<ClusterRemoveRequest>,
+    ) -> Result<Response<ClusterChangeResponse>, Status> {
+        self.answer()
+    }
+
+    async fn transfer_leader(
+        &self,
+        _: Request<TransferLeaderRequest>,
+    ) -> Result<Response<ClusterChangeResponse>, Status> {
         self.answer()
     }
 }
