@@ -120,7 +120,11 @@ fn data_of_another_cluster_does_no_harm_when_nobody_is_there_to_tell() {
         taken.as_ref().map_or(true, |reply| !reply.is_positive()),
         "{taken:?}"
     );
-    cluster.nodes[1].kill();
+    // It finds out where it is, and ends.
+    let (status, log) = cluster.nodes[1].wait_exit();
+    assert_eq!(status.code(), Some(1), "{log}");
+    let last = log.lines().last().unwrap_or_default();
+    assert!(last.contains("belongs to cluster"), "{last}");
     scene::drain(&cluster, &mut primary, &letters);
 }
 

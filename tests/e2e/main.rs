@@ -14,6 +14,7 @@ mod formats;
 mod founding;
 mod handover;
 mod lost_logs;
+mod membership;
 mod operator;
 mod primaries;
 mod repeats;

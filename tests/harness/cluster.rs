@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use crate::{
     Authority, Courier, Ctl, Daemon,
-    settings::{Place, Ports, Settings},
+    settings::{Founding, Place, Ports, Settings},
     wait,
 };
 
@@ -39,35 +39,74 @@ impl Cluster {
     /// When the temporary directory is not writable.
     #[must_use]
     pub fn prepare_at(ports: Vec<(u64, Ports)>, settings: &Settings) -> Self {
+        let mut cluster = Self::empty();
+        let members: Vec<(u64, SocketAddr)> = ports
+            .iter()
+            .map(|(id, ports)| (*id, ports.cluster.address()))
+            .collect();
+        for (id, ports) in ports {
+            cluster.prepare_node(id, ports, Founding::Members(&members), settings);
+        }
+        cluster
+    }
+
+    /// Starts one node that founds a cluster alone, and waits until it takes mail.
+    #[must_use]
+    pub fn bootstrap(settings: &Settings) -> Self {
+        let mut cluster = Self::empty();
+        cluster.prepare_node(1, Ports::free(), Founding::Bootstrap, settings);
+        for node in &mut cluster.nodes {
+            node.spawn();
+            node.wait_ready();
+        }
+        cluster
+    }
+
+    /// Writes the files of one more node, which is to ask another one to be added; starts nothing.
+    /// Returns the node's place.
+    pub fn prepare_joining(&mut self, asked: SocketAddr, settings: &Settings) -> usize {
+        let place = self.nodes.len();
+        let id = self.nodes.last().map_or(1, |last| last.id + 1);
+        self.prepare_node(id, Ports::free(), Founding::Join(asked), settings);
+        place
+    }
+
+    /// Starts one more node, which asks the node at place `asked` to be added, and waits until it
+    /// takes mail: then it is a voter. Returns the node's place.
+    pub fn join(&mut self, asked: usize, settings: &Settings) -> usize {
+        let asked = self.nodes[asked].ports.cluster.address();
+        let place = self.prepare_joining(asked, settings);
+        self.nodes[place].spawn();
+        self.nodes[place].wait_ready();
+        place
+    }
+
+    fn empty() -> Self {
         let directory = tempfile::Builder::new()
             .prefix("layover-")
             .tempdir()
             .expect("the temporary directory is writable");
         let authority = Authority::new(&directory.path().join("ca"));
-        let members: Vec<(u64, SocketAddr)> = ports
-            .iter()
-            .map(|(id, ports)| (*id, ports.cluster.address()))
-            .collect();
-        let nodes = ports
-            .into_iter()
-            .map(|(id, ports)| {
-                let home = directory.path().join(format!("mx{id}"));
-                let text = settings.node_file(&Place {
-                    id,
-                    directory: &home,
-                    ports: &ports,
-                    members: &members,
-                    authority: &authority,
-                });
-                Daemon::prepare(id, &home, ports, &authority, &text, settings)
-            })
-            .collect();
         Self {
-            nodes,
+            nodes: Vec::new(),
             authority,
             directory,
         }
     }
+
+    fn prepare_node(&mut self, id: u64, ports: Ports, founding: Founding<'_>, settings: &Settings) {
+        let home = self.directory.path().join(format!("mx{id}"));
+        let text = settings.node_file(&Place {
+            id,
+            directory: &home,
+            ports: &ports,
+            founding,
+            authority: &self.authority,
+        });
+        let node = Daemon::prepare(id, &home, ports, &self.authority, &text, settings);
+        self.nodes.push(node);
+    }
+
     /// Starts `size` nodes and waits until all take mail.
     #[must_use]
     pub fn start(size: u64, settings: &Settings) -> Self {

@@ -67,7 +67,6 @@ impl Settings {
             id,
             directory,
             ports,
-            members,
             ..
         } = place;
         let smtp_pair = directory.join("smtp");
@@ -93,7 +92,7 @@ impl Settings {
                     "commit_timeout = \"10s\"".to_owned(),
                 ],
             ),
-            ("cluster", place.cluster_lines(members)),
+            ("cluster", place.cluster_lines()),
             (
                 "admin",
                 vec![format!("listen = \"{}\"", ports.admin.address())],
@@ -156,21 +155,44 @@ pub(crate) struct Place<'a> {
     pub(crate) id: u64,
     pub(crate) directory: &'a Path,
     pub(crate) ports: &'a Ports,
-    pub(crate) members: &'a [(u64, SocketAddr)],
+    pub(crate) founding: Founding<'a>,
     pub(crate) authority: &'a Authority,
 }
 
+/// How a node comes to its cluster at its first start.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Founding<'a> {
+    /// It founds one alone.
+    Bootstrap,
+    /// It founds one with these.
+    Members(&'a [(u64, SocketAddr)]),
+    /// It asks the node at this address to be added.
+    Join(SocketAddr),
+}
+
+impl Founding<'_> {
+    fn line(self) -> String {
+        match self {
+            Self::Bootstrap => "bootstrap = true".to_owned(),
+            Self::Join(asked) => format!("join = \"{asked}\""),
+            Self::Members(members) => {
+                let list: Vec<String> = members
+                    .iter()
+                    .map(|(id, address)| format!("{{ id = {id}, address = \"{address}\" }}"))
+                    .collect();
+                format!("members = [{}]", list.join(", "))
+            }
+        }
+    }
+}
+
 impl Place<'_> {
-    fn cluster_lines(&self, members: &[(u64, SocketAddr)]) -> Vec<String> {
+    fn cluster_lines(&self) -> Vec<String> {
         let pair = self.directory.join("peer");
-        let list: Vec<String> = members
-            .iter()
-            .map(|(id, address)| format!("{{ id = {id}, address = \"{address}\" }}"))
-            .collect();
         vec![
             format!("listen = \"{}\"", self.ports.cluster.address()),
             format!("advertise = \"{}\"", self.ports.cluster.address()),
-            format!("members = [{}]", list.join(", ")),
+            self.founding.line(),
             format!("tls_ca = {:?}", self.authority.ca()),
             format!("tls_cert = {:?}", pair.with_extension("pem")),
             format!("tls_key = {:?}", pair.with_extension("key")),
