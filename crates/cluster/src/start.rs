@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock};
 
-use spool::{Clock, Policy};
+use spool::{Clock, MessageId, Policy};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -185,16 +185,9 @@ fn assemble(
     tasks.spawn(watching);
 
     let proposer = start_passing(&mut tasks, &config, &raft, &peers, &signals, &stop);
-    let (discards, discarded) = mpsc::channel(limits::DISCARDS_MAX);
-    let housekeeper = Housekeeper {
-        proposer: proposer.clone(),
-        leadership: signals.leadership.subscribe(),
-        tables: Arc::clone(&tables),
-        clock,
-        policy: config.policy.clone(),
-        discards: discarded,
-    };
-    tasks.spawn(housekeeper.run(stop.clone()));
+    let discards = start_housekeeping(
+        &mut tasks, &config, &proposer, &signals, &tables, clock, &stop,
+    );
     let confirmations = Arc::new(Confirmations::default());
     tasks.spawn(confirmations::tell(
         Arc::clone(&confirmations),
@@ -220,6 +213,29 @@ fn assemble(
         tasks: Mutex::new(tasks),
         log_writer: Mutex::new(Some(opened.log_writer)),
     }
+}
+
+/// Starts what the leader does on the side; returns where stages to be discarded are put.
+fn start_housekeeping(
+    tasks: &mut JoinSet<()>,
+    config: &Config,
+    proposer: &Proposer,
+    signals: &Signals,
+    tables: &Arc<Tables>,
+    clock: Clock,
+    stop: &CancellationToken,
+) -> mpsc::Sender<MessageId> {
+    let (discards, discarded) = mpsc::channel(limits::DISCARDS_MAX);
+    let housekeeper = Housekeeper {
+        proposer: proposer.clone(),
+        leadership: signals.leadership.subscribe(),
+        tables: Arc::clone(tables),
+        clock,
+        policy: config.policy.clone(),
+        discards: discarded,
+    };
+    tasks.spawn(housekeeper.run(stop.clone()));
+    discards
 }
 
 async fn admit(admission: Admission, signals: Arc<Signals>, stop: CancellationToken) {
