@@ -21,9 +21,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Reflection on the admin port shows what is served there, not the talk between peers.
     let mut served = descriptors.clone();
-    served
-        .file
-        .retain(|file| file.package().starts_with("layover.admin."));
+    served.file.retain(|file| {
+        ["layover.admin.", "layover.copy."]
+            .iter()
+            .any(|served| file.package().starts_with(served))
+    });
     let out_dir = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
     fs::write(
         out_dir.join("admin_descriptors.bin"),

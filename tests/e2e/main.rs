@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
 
+mod backup;
 mod claims;
 mod clients;
 mod crashes;
@@ -19,7 +20,9 @@ mod operator;
 mod primaries;
 mod repeats;
 mod replication;
+mod rescue;
 mod scene;
 mod single;
 mod snapshots;
 mod startup;
+mod transfers;

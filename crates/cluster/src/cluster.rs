@@ -29,7 +29,7 @@ use crate::{
     propose::Proposer,
     raft::{self, Raft},
     status::Leadership,
-    store::{LogWriter, Store, Tables},
+    store::{LogSize, LogWriter, Store, Tables},
 };
 
 /// A running node's share of the spool. Cheap to clone; every clone is the same node.
@@ -43,6 +43,7 @@ pub(crate) struct Running {
     pub(crate) raft: Raft,
     pub(crate) store: Arc<Store>,
     pub(crate) tables: Arc<Tables>,
+    pub(crate) log_size: LogSize,
     pub(crate) peers: Peers,
     pub(crate) proposer: Proposer,
     pub(crate) changer: Changer,

@@ -4,6 +4,7 @@
 
 mod command;
 mod consensus;
+mod copy;
 mod message;
 
 pub(crate) use command::{command_from, command_to, outcome_from, outcome_to};
@@ -11,6 +12,7 @@ pub(crate) use consensus::{
     entry_from, entry_to, log_id_from, log_id_to, stored_membership_from, stored_membership_to,
     vote_from, vote_to,
 };
+pub(crate) use copy::{listed_from, listed_to, part_from, part_to};
 pub(crate) use message::{
     destination_from, destination_to, id_from, id_to, known_from, known_to, message_from,
     message_to, staged_from, staged_to, unconfirmed_from, unconfirmed_to,

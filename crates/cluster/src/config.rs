@@ -26,6 +26,9 @@ pub struct Config {
     /// How many applied entries stay in the log, for followers that lag; one that lags further gets
     /// a snapshot.
     pub log_keep: u64,
+    /// How many octets the log may hold at most, pieces of bodies included. Older entries go, however
+    /// few there are.
+    pub log_keep_bytes: u64,
 }
 
 /// How a cluster comes to be. Matters only while the data directory is empty.

@@ -14,11 +14,15 @@ use crate::{
     membership::{self, Complaint},
     peer::Peers,
     raft::{Member, Raft, StoredMembership},
+    rebuilding,
     start::StartError,
+    store,
 };
 
 /// The file in a data directory that says whose it is. Written once, before anything else.
 const NODE_FILE: &str = "NODE";
+/// The file that takes its place when it is rewritten.
+const NODE_DRAFT: &str = "NODE.new";
 
 /// The file in a data directory that says that its node was removed, and who said so.
 const REMOVED_FILE: &str = "REMOVED";
@@ -46,7 +50,7 @@ pub(crate) fn claim(config: &Config) -> Result<Recorded, StartError> {
         Err(error) => return Err(failed(error)),
     }
     let file = dir.join(NODE_FILE);
-    let (whose, founding) = (whose(config), founding(config));
+    let (whose, founding) = (whose(config.node_id), founding(config));
     let text = match fs::read_to_string(&file) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -67,8 +71,29 @@ pub(crate) fn claim(config: &Config) -> Result<Recorded, StartError> {
     }
 }
 
-fn whose(config: &Config) -> String {
-    format!("{FORMAT}\nnode {}\n", config.node_id)
+fn whose(node_id: u64) -> String {
+    format!("{FORMAT}\nnode {node_id}\n")
+}
+
+/// Whether a data directory is some node's.
+pub(crate) fn is_claimed(data_dir: &Path) -> bool {
+    data_dir.join(NODE_FILE).exists()
+}
+
+/// Makes a data directory that of a node which has founded its cluster alone, whosever it was. What
+/// it had promised to the members of another cluster binds it no more.
+pub(crate) fn claim_alone(data_dir: &Path, node_id: u64) -> io::Result<()> {
+    for promise in [store::MARK_FILE, rebuilding::FILE, REMOVED_FILE, NODE_DRAFT] {
+        match fs::remove_file(data_dir.join(promise)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    let draft = data_dir.join(NODE_DRAFT);
+    let text = format!("{}{}\n", whose(node_id), founded_by(&[node_id]));
+    disk::create_synced(&draft, &text)?;
+    fs::rename(&draft, data_dir.join(NODE_FILE))?;
+    disk::sync_directory(data_dir)
 }
 
 fn founding(config: &Config) -> String {
@@ -76,6 +101,10 @@ fn founding(config: &Config) -> String {
     if ids.is_empty() {
         return "joined".to_owned();
     }
+    founded_by(&ids)
+}
+
+fn founded_by(ids: &[u64]) -> String {
     let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
     format!("founded by {}", ids.join(" "))
 }
@@ -213,6 +242,7 @@ mod tests {
             commit_timeout: Duration::from_secs(1),
             min_free_space: FreeSpace::Bytes(0),
             log_keep: 100,
+            log_keep_bytes: 1 << 30,
         }
     }
 

@@ -12,6 +12,7 @@
 //!
 //! This room knows nothing of SMTP dialogues, DNS, or the configuration file.
 
+mod backup;
 mod cluster;
 mod codec;
 mod config;
@@ -23,6 +24,7 @@ mod leadership;
 mod limits;
 mod membership;
 mod metrics;
+pub mod offline;
 mod pass;
 mod peer;
 mod ports;
@@ -33,8 +35,10 @@ mod rebuilding;
 mod start;
 mod status;
 mod store;
+mod upkeep;
 mod voting;
 
+pub use backup::{BACKUP_VERSION, Backup, Snapshot};
 pub use cluster::Cluster;
 pub use config::{Config, Founding, FreeSpace, PeerTls};
 pub use membership::{Change, ChangeError, Changed};

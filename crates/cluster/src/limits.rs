@@ -43,12 +43,24 @@ pub(crate) const PEER_REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 /// A follower that acknowledges nothing for so long while entries are on their way is treated as
 /// gone, and its stream opened anew.
 pub(crate) const APPEND_REPLY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a whole snapshot may take to send and install.
-pub(crate) const SNAPSHOT_TIMEOUT_MS: u64 = 3_600_000;
-/// A snapshot's receiver gives up when no record comes for so long.
+/// How long a whole snapshot may take, as openraft is told. What counts is that the receiver goes on
+/// answering, see [`SNAPSHOT_SILENCE_MAX`]: a large spool over a slow line takes hours.
+pub(crate) const SNAPSHOT_TIMEOUT_MS: u64 = 7 * 24 * 3_600_000;
+/// Either side of a snapshot gives up when nothing comes from the other for so long.
 pub(crate) const SNAPSHOT_SILENCE_MAX: Duration = Duration::from_secs(30);
-/// Octets of records in one message of a snapshot.
+/// While a snapshot's receiver reads, writes or waits for more, it says so this often.
+pub(crate) const SNAPSHOT_PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
+/// Octets in one message of a snapshot.
 pub(crate) const SNAPSHOT_CHUNK_BYTES: usize = 1 << 20;
+/// A copy of the database that was sent is kept so long, so that a transfer that broke off (the
+/// receiver was restarted) goes on with the same files.
+pub(crate) const SNAPSHOT_KEEP: Duration = Duration::from_secs(5 * 60);
+/// The log is not purged while a snapshot is sent, nor for so long after: a transfer that broke off
+/// is taken up again sooner, and the receiver then needs what came meanwhile.
+pub(crate) const SNAPSHOT_LOG_HOLD: Duration = Duration::from_secs(30);
+/// What a transfer that broke off has left is kept so long. A node that has not got the rest by then
+/// has caught up otherwise, or will have to begin anew.
+pub(crate) const INCOMING_KEEP: Duration = Duration::from_secs(6 * 3600);
 
 /// Octets of bodies that this node has proposed and that are not committed yet. Senders wait when
 /// it is reached.
@@ -69,6 +81,12 @@ pub(crate) const PROPOSE_AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// Octets of log entries kept in memory, so that replication and apply do not read them back from
 /// the disk.
 pub(crate) const LOG_CACHE_BYTES_MAX: usize = 4 << 20;
+/// Entries that stay in the log when an operator asks for a snapshot, for followers that lag by what
+/// is on its way.
+pub(crate) const SNAPSHOT_LOG_ENTRIES_MIN: u64 = 1000;
+/// Octets that stay in the log while the disk is too full to take mail: enough for a follower that
+/// was restarted, and no more, because what has been delivered stays on the disk with the log.
+pub(crate) const LOG_BYTES_WHEN_FULL: u64 = 64 << 20;
 /// Jobs that wait for the log's writer.
 pub(crate) const LOG_JOBS_MAX: usize = 4096;
 /// Octets that go into one fsync.
@@ -78,6 +96,8 @@ pub(crate) const APPLY_ENTRIES_MAX: usize = 1024;
 
 /// How often abandoned stages and old ids are swept.
 pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+/// How often a node looks after what it keeps on the disk.
+pub(crate) const UPKEEP_INTERVAL: Duration = Duration::from_secs(2);
 /// How often the free disk space is looked at.
 pub(crate) const DISK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a request of an operator may take.

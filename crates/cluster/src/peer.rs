@@ -6,6 +6,7 @@ mod client;
 mod connect;
 mod contact;
 mod identity;
+mod receive;
 mod server;
 mod service;
 mod snapshot;

@@ -19,6 +19,12 @@ pub enum RequestError {
 }
 
 impl Cluster {
+    /// This node's id.
+    #[must_use]
+    pub fn node_id(&self) -> u64 {
+        self.0.config.node_id
+    }
+
     /// The cluster as this node sees it; on a follower, lag and silence come from the leader.
     pub async fn status(&self) -> ClusterStatus {
         let metrics = raft::metrics(&self.0.raft);
@@ -160,7 +166,13 @@ impl Cluster {
     /// Octets on the disk, by what they are for.
     #[must_use]
     pub fn storage_bytes(&self) -> Vec<(&'static str, u64)> {
-        self.0.store.bytes_by_kind()
+        self.0.store.now().bytes_by_kind()
+    }
+
+    /// Octets of the entries in this node's log, with the pieces of bodies that they carried.
+    #[must_use]
+    pub fn log_bytes(&self) -> u64 {
+        self.0.log_size.bytes()
     }
 
     async fn read<T: Send + 'static>(

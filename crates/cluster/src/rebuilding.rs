@@ -11,7 +11,7 @@ use std::{
 use crate::disk;
 
 /// The file; it says why.
-const FILE: &str = "REBUILDING";
+pub(crate) const FILE: &str = "REBUILDING";
 
 /// The reason of a node that has no log: it is new, or its disk was emptied.
 pub(crate) const EMPTY: &str = "its data directory was empty";

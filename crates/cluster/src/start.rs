@@ -1,6 +1,9 @@
 //! Starting a node.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::{
+    sync::{Arc, Mutex, OnceLock},
+    time::Instant,
+};
 
 use spool::{Clock, MessageId, Policy};
 use tokio::{
@@ -23,7 +26,8 @@ use crate::{
     propose::Proposer,
     raft::{self, Raft},
     rebuilding::Rebuilding,
-    store::{self, LogStore, LogWriter, Machine, Store, Tables},
+    store::{Checkpoints, LogStore, LogWriter, Machine, Store, Tables},
+    upkeep::Upkeep,
     voting::{Admission, Voting},
 };
 
@@ -42,6 +46,7 @@ fn failed<E: std::fmt::Display>(what: impl std::fmt::Display) -> impl FnOnce(E) 
 struct Opened {
     store: Arc<Store>,
     tables: Arc<Tables>,
+    checkpoints: Arc<Checkpoints>,
     log: LogStore,
     rebuilding: Rebuilding,
     log_writer: LogWriter,
@@ -87,16 +92,17 @@ impl Cluster {
 
 /// Reading a long write-ahead log back takes a while, so it is done off the runtime's threads.
 async fn open_store(config: &Config, metrics: Arc<Metrics>) -> Result<Opened, StartError> {
-    let data_dir = config.data_dir.clone();
-    let path = data_dir.join("db");
+    let path = config.data_dir.clone();
     let what = format!("opening the store in {}", path.display());
     let open = move || {
-        let store = Arc::new(store::open(&path, metrics)?);
+        let store = Arc::new(Store::open(&path, metrics)?);
         let tables = Arc::new(Tables::open(Arc::clone(&store))?);
-        let opened = LogStore::open(Arc::clone(&store), &data_dir)?;
+        let opened = LogStore::open(Arc::clone(&store))?;
+        let checkpoints = Arc::new(Checkpoints::of(Arc::clone(&tables)));
         Ok::<_, std::io::Error>(Opened {
             store,
             tables,
+            checkpoints,
             log: opened.log,
             rebuilding: opened.rebuilding,
             log_writer: opened.writer,
@@ -112,7 +118,12 @@ async fn start_raft(config: &Config, peers: &Peers, opened: &Opened) -> Result<R
     let timing = raft::config(config.log_keep).map_err(failed("the timing of consensus"))?;
     let state = Arc::new(OnceLock::new());
     let network = Network::new(peers.clone(), Arc::clone(&state));
-    let machine = Machine::new(Arc::clone(&opened.tables));
+    let machine = Machine::new(
+        Arc::clone(&opened.tables),
+        opened.log.clone(),
+        Arc::clone(&opened.checkpoints),
+        config.log_keep_bytes,
+    );
     let raft = Raft::new(config.node_id, timing, network, opened.log.clone(), machine)
         .await
         .map_err(failed("starting consensus on the stored log"))?;
@@ -124,6 +135,10 @@ async fn start_raft(config: &Config, peers: &Peers, opened: &Opened) -> Result<R
 }
 
 /// Starts everything that runs beside consensus.
+#[expect(
+    clippy::too_many_lines,
+    reason = "a list of what runs, without a branch: parts of it would share nearly every line's names"
+)]
 fn assemble(
     config: Config,
     clock: Clock,
@@ -157,6 +172,7 @@ fn assemble(
         stop.clone(),
     ));
     tasks.spawn(serve_peers(port, served, stop.clone()));
+    let log_size = opened.log.size();
     let admission = Admission {
         config: Arc::clone(&config),
         raft: raft.clone(),
@@ -175,33 +191,30 @@ fn assemble(
         &stop,
     );
 
-    let sources = Sources {
-        raft: raft.metrics(),
-        heard: last_heard,
-        tables: Arc::clone(&tables),
-        metrics,
-    };
-    let watching = leadership::watch_leadership(sources, Arc::clone(&signals), stop.clone());
-    tasks.spawn(watching);
-
+    start_watching(
+        &mut tasks, &raft, last_heard, &tables, metrics, &signals, &stop,
+    );
     let proposer = start_passing(&mut tasks, &config, &raft, &peers, &signals, &stop);
     let discards = start_housekeeping(
         &mut tasks, &config, &proposer, &signals, &tables, clock, &stop,
     );
-    let confirmations = Arc::new(Confirmations::default());
-    tasks.spawn(confirmations::tell(
-        Arc::clone(&confirmations),
-        proposer.clone(),
-        stop.clone(),
-    ));
-    let space = Arc::new(Space::new(config.data_dir.clone(), config.min_free_space));
-    tasks.spawn(Space::watch(Arc::clone(&space), stop.clone()));
+    let confirmations = start_confirming(&mut tasks, &proposer, &stop);
+    let upkeep = Upkeep {
+        raft: raft.clone(),
+        store: Arc::clone(&opened.store),
+        log_size: log_size.clone(),
+        checkpoints: opened.checkpoints,
+        space: Arc::new(Space::new(config.data_dir.clone(), config.min_free_space)),
+        log_bytes_max: config.log_keep_bytes,
+    };
+    let space = start_upkeep(&mut tasks, upkeep, &stop);
     Running {
         config,
         clock,
         raft,
         store: opened.store,
         tables,
+        log_size,
         peers,
         proposer,
         changer,
@@ -236,6 +249,49 @@ fn start_housekeeping(
     };
     tasks.spawn(housekeeper.run(stop.clone()));
     discards
+}
+
+/// Starts what looks after the disk.
+fn start_upkeep(tasks: &mut JoinSet<()>, upkeep: Upkeep, stop: &CancellationToken) -> Arc<Space> {
+    let space = Arc::clone(&upkeep.space);
+    tasks.spawn(Space::watch(Arc::clone(&space), stop.clone()));
+    tasks.spawn(upkeep.run(stop.clone()));
+    space
+}
+
+/// Starts what tells the other nodes which 250s were read here.
+fn start_confirming(
+    tasks: &mut JoinSet<()>,
+    proposer: &Proposer,
+    stop: &CancellationToken,
+) -> Arc<Confirmations> {
+    let confirmations = Arc::new(Confirmations::default());
+    tasks.spawn(confirmations::tell(
+        Arc::clone(&confirmations),
+        proposer.clone(),
+        stop.clone(),
+    ));
+    confirmations
+}
+
+/// Starts what watches who leads and whether a quorum is there.
+fn start_watching(
+    tasks: &mut JoinSet<()>,
+    raft: &Raft,
+    heard: watch::Receiver<Option<Instant>>,
+    tables: &Arc<Tables>,
+    metrics: Arc<Metrics>,
+    signals: &Arc<Signals>,
+    stop: &CancellationToken,
+) {
+    let sources = Sources {
+        raft: raft.metrics(),
+        heard,
+        tables: Arc::clone(tables),
+        metrics,
+    };
+    let watching = leadership::watch_leadership(sources, Arc::clone(signals), stop.clone());
+    tasks.spawn(watching);
 }
 
 async fn admit(admission: Admission, signals: Arc<Signals>, stop: CancellationToken) {

@@ -1,34 +1,51 @@
-//! What a node keeps on its disk: one RocksDB for the log, the bodies and the spool.
+//! What a node keeps on its disk: a RocksDB for the log, the bodies and the spool.
 //!
 //! ```text
 //!   column  key                          value
 //!   ──────  ───────────────────────────  ─────────────────────────────────────────────
 //!   log     group, index                 the entry without its piece of a body
 //!   piece   group, index                 the piece of a body that this entry carried
-//!   raft    group, name                  vote, committed, purged, incarnation, dropped pieces
+//!   raft    group, name                  vote, committed, purged, dropped pieces
 //!   spool   group, incarnation, table    what `apply` made of the log, with the last applied id
 //! ```
 //!
 //! There is one write-ahead log below all four, so what is fsync'd for the log carries every
 //! earlier write with it.
 
+mod anew;
 mod cache;
+mod directory;
+mod extent;
+mod files;
+mod incoming;
 mod keys;
 mod log;
 mod machine;
 mod mark;
 mod open;
+mod outgoing;
 mod pending;
+mod present;
+mod received;
 mod snapshot;
 mod tables;
+mod tail;
 mod writer;
 
+pub(crate) use anew::found_anew;
+pub(crate) use directory::{DataDir, remove};
+pub(crate) use files::{Held, HeldFiles, Listed, Part};
+pub(crate) use incoming::Incoming;
 pub(crate) use keys::GROUP;
-pub(crate) use log::LogStore;
+pub(crate) use log::{LogSize, LogStore};
 pub(crate) use machine::Machine;
-pub(crate) use open::{Store, open};
-pub(crate) use snapshot::{Receiving, SnapshotData};
+pub(crate) use mark::FILE as MARK_FILE;
+pub(crate) use outgoing::{Checkpoint, Checkpoints, Outgoing};
+pub(crate) use present::Store;
+pub(crate) use received::Received;
+pub(crate) use snapshot::SnapshotData;
 pub(crate) use tables::Tables;
+pub(crate) use tail::Tail;
 pub(crate) use writer::LogWriter;
 
 #[cfg(test)]

@@ -59,6 +59,12 @@ pub(crate) enum Command {
     /// The nodes and their Raft.
     #[command(subcommand)]
     Cluster(ClusterCommand),
+    /// A consistent copy of the spool, for `layoverd restore --from DIR`.
+    Backup {
+        /// A new or empty directory of this machine.
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -138,6 +144,8 @@ pub(crate) enum ClusterCommand {
         /// Its id.
         id: u64,
     },
+    /// Lets everything go out of the answering node's log that is applied.
+    Snapshot,
 }
 
 #[cfg(test)]
@@ -206,6 +214,7 @@ mod tests {
             ("layover cluster remove four", ErrorKind::ValueValidation),
             ("layover cluster promote 4", ErrorKind::InvalidSubcommand),
             ("layover status --frob", ErrorKind::UnknownArgument),
+            ("layover backup", ErrorKind::MissingRequiredArgument),
         ] {
             let error = parsed(line).unwrap_err();
             assert_eq!(error.kind(), kind, "{line}");

@@ -2,7 +2,7 @@
 
 mod change;
 
-use api::admin::v1::{ClusterStatusRequest, ClusterStatusResponse};
+use api::admin::v1::{ClusterSnapshotRequest, ClusterStatusRequest, ClusterStatusResponse};
 use comfy_table::Table;
 
 use crate::{
@@ -23,6 +23,7 @@ pub(crate) async fn run(
         ClusterCommand::Add { id, address } => change::add(servers, output, id, address).await,
         ClusterCommand::Remove { id } => change::remove(servers, output, id).await,
         ClusterCommand::TransferLeader { id } => change::transfer(servers, output, id).await,
+        ClusterCommand::Snapshot => snapshot(servers, output).await,
     }
 }
 
@@ -66,6 +67,27 @@ async fn show(servers: &Servers, output: &mut Output) -> anyhow::Result<()> {
     ))?;
     output.line("")?;
     output.table(members(&cluster))?;
+    Ok(())
+}
+
+/// Shortens the log of the node that answers.
+async fn snapshot(servers: &Servers, output: &mut Output) -> anyhow::Result<()> {
+    let snapshot = servers
+        .ask(async |mut client: Client| {
+            let asked = client.cluster_snapshot(ClusterSnapshotRequest {}).await;
+            Ok(asked?.into_inner())
+        })
+        .await?;
+    if output.is_json() {
+        return Ok(output.document(&snapshot)?);
+    }
+    output.line(&format!(
+        "node {}: the snapshot holds everything up to log index {}; the log goes back to index {}, {}",
+        snapshot.node_id,
+        snapshot.snapshot_index,
+        snapshot.purged_index.saturating_add(1),
+        words::size(snapshot.log_bytes)
+    ))?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@
 //! It links neither the storage nor the consensus: all it knows is `proto/layover/admin/v1`.
 
 mod arguments;
+mod backup;
 mod cluster;
 mod flush;
 mod output;
@@ -64,6 +65,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
                 flush::flush(&servers, &mut output, domain, wait).await
             }
             Command::Cluster(command) => cluster::run(&servers, &mut output, command).await,
+            Command::Backup { directory } => backup::backup(&servers, &mut output, directory).await,
         }
     })
 }

@@ -28,6 +28,11 @@ impl Output {
         self.json
     }
 
+    /// Whether a person watches it, so that a line may be written over.
+    pub(crate) const fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
     /// Writes the one document of a command.
     pub(crate) fn document(&mut self, document: &impl Serialize) -> io::Result<()> {
         serde_json::to_writer_pretty(&mut self.out, document)?;

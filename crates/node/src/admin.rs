@@ -1,6 +1,7 @@
 //! The admin service: what operators ask over gRPC, answered from this node's copy of the spool.
 
 mod answer;
+mod backup;
 mod filter;
 mod membership;
 mod trouble;
@@ -8,11 +9,13 @@ mod trouble;
 use std::{fs, pin::Pin, time::Duration};
 
 use api::admin::v1::{
-    ClusterAddRequest, ClusterChangeResponse, ClusterRemoveRequest, ClusterStatusRequest,
-    ClusterStatusResponse, DomainStatus, FlushRequest, FlushResponse, QueueEntry, QueueListRequest,
-    QueueShowRequest, QueueShowResponse, StatusRequest, StatusResponse, TransferLeaderRequest,
+    BackupRequest, ClusterAddRequest, ClusterChangeResponse, ClusterRemoveRequest,
+    ClusterSnapshotRequest, ClusterSnapshotResponse, ClusterStatusRequest, ClusterStatusResponse,
+    DomainStatus, FlushRequest, FlushResponse, QueueEntry, QueueListRequest, QueueShowRequest,
+    QueueShowResponse, StatusRequest, StatusResponse, TransferLeaderRequest,
     admin_server::{Admin, AdminServer},
 };
+use api::copy::v1::BackupChunk;
 use cluster::{Change, Cluster, RequestError};
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use spool::{Clock, MessageId};
@@ -100,6 +103,8 @@ fn refused(error: RequestError) -> Status {
 }
 
 type Entries = Pin<Box<dyn Stream<Item = Result<QueueEntry, Status>> + Send>>;
+
+type Chunks = Pin<Box<dyn Stream<Item = Result<BackupChunk, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl Admin for AdminService {
@@ -237,6 +242,26 @@ impl Admin for AdminService {
     ) -> Result<Response<ClusterChangeResponse>, Status> {
         let to = request.into_inner().id;
         membership::change(&self.cluster, Change::Transfer { to }).await
+    }
+
+    async fn cluster_snapshot(
+        &self,
+        _request: Request<ClusterSnapshotRequest>,
+    ) -> Result<Response<ClusterSnapshotResponse>, Status> {
+        let snapshot = self.cluster.snapshot().await.map_err(refused)?;
+        Ok(Response::new(ClusterSnapshotResponse {
+            node_id: self.cluster.node_id(),
+            snapshot_index: snapshot.index,
+            purged_index: snapshot.purged_index,
+            log_bytes: snapshot.log_bytes,
+        }))
+    }
+
+    type BackupStream = Chunks;
+
+    async fn backup(&self, _request: Request<BackupRequest>) -> Result<Response<Chunks>, Status> {
+        let backup = self.cluster.backup().await.map_err(refused)?;
+        Ok(Response::new(Box::pin(backup::chunks(backup))))
     }
 }
 

@@ -32,6 +32,10 @@ pub(crate) const PEER_PORT_DEFAULT: u16 = 7400;
 /// as long as their entries; a member that lags further gets a snapshot.
 pub(crate) const LOG_KEEP_DEFAULT: u64 = 16_384;
 
+/// Octets that the log holds by default: some minutes of mail on a busy day, and little on any disk
+/// that a spool should be on.
+pub(crate) const LOG_KEEP_BYTES_DEFAULT: u64 = 1 << 30;
+
 /// A node's configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
@@ -81,6 +85,8 @@ pub(crate) struct Peers {
     pub(crate) tls: Option<MutualTls>,
     /// Applied entries that stay in the log for members that lag.
     pub(crate) log_keep: u64,
+    /// Octets that the log holds at most.
+    pub(crate) log_keep_bytes: u64,
 }
 
 /// PEM files for TLS with certificates on both sides.

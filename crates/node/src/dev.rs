@@ -15,7 +15,7 @@ use spool::Policy;
 use tempfile::TempDir;
 
 use crate::{
-    config::{Config, Http, LOG_KEEP_DEFAULT, Peers, Smtp},
+    config::{Config, Http, LOG_KEEP_BYTES_DEFAULT, LOG_KEEP_DEFAULT, Peers, Smtp},
     logging::{self, LogFormat},
     run::{self, Ports},
 };
@@ -127,6 +127,7 @@ fn config(flags: &Flags, data_dir: PathBuf, certificates: &Path) -> anyhow::Resu
             founding: Founding::Bootstrap,
             tls: None,
             log_keep: LOG_KEEP_DEFAULT,
+            log_keep_bytes: LOG_KEEP_BYTES_DEFAULT,
         },
         admin_listen: flags.admin_listen,
         admin_tls: None,

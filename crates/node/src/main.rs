@@ -19,6 +19,7 @@ mod forwarding;
 mod http;
 mod logging;
 mod metrics;
+mod offline;
 mod part;
 mod run;
 mod signals;
@@ -54,6 +55,23 @@ enum Command {
     Check,
     /// Runs a throw-away single node without any file.
     Dev(dev::Flags),
+    /// Makes the node's empty data directory a new cluster of this node alone, out of a backup.
+    Restore {
+        /// What `layover backup` has written.
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+    },
+    /// Shows what a node that has survived its cluster holds, and founds a new one from it.
+    Recover(offline::Recover),
+    /// Writes every message of a data directory as a file, without any quorum.
+    Export {
+        /// The data directory of a node that does not run.
+        #[arg(long, value_name = "DIR")]
+        data_dir: PathBuf,
+        /// A new or empty directory.
+        #[arg(value_name = "DIR")]
+        to: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -63,11 +81,14 @@ fn main() -> ExitCode {
         (None, Some(file)) => serve(&file, format),
         (Some(Command::Check), Some(file)) => check(&file),
         (Some(Command::Dev(flags)), None) => dev::serve(flags, format),
-        (Some(Command::Dev(_)), Some(_)) => usage(
+        (Some(Command::Restore { from }), Some(file)) => offline::restore(&file, &from),
+        (Some(Command::Recover(options)), Some(file)) => offline::recover(&file, &options),
+        (Some(Command::Export { data_dir, to }), None) => offline::export(&data_dir, &to),
+        (Some(Command::Dev(_) | Command::Export { .. }), Some(_)) => usage(
             ErrorKind::ArgumentConflict,
-            "dev takes no --config: it runs without any file",
+            "this command takes no --config: it needs no such file",
         ),
-        (None | Some(Command::Check), None) => usage(
+        (_, None) => usage(
             ErrorKind::MissingRequiredArgument,
             "--config FILE is missing",
         ),

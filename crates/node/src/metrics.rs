@@ -61,6 +61,12 @@ impl Metrics {
         let status = self.cluster.status().await;
         register_raft(&mut registry, &status);
         register_storage(&mut registry, &self.cluster.storage_bytes());
+        gauge(
+            &mut registry,
+            "raft_log_bytes",
+            "Octets of this node's log, with what its entries carried of bodies",
+            self.cluster.log_bytes(),
+        );
         let destinations = self.cluster.destinations();
         let mut oldest = Vec::with_capacity(destinations.len());
         for (domain, _) in &destinations {

@@ -241,6 +241,7 @@ async fn start_cluster(
         commit_timeout: config.smtp.commit_timeout,
         min_free_space: config.min_free_space,
         log_keep: config.cluster.log_keep,
+        log_keep_bytes: config.cluster.log_keep_bytes,
     };
     let metrics = cluster::Metrics::register(registry);
     Ok(Cluster::start(cluster, clock::SYSTEM, metrics).await?)

@@ -108,6 +108,7 @@ pub(crate) fn entry_to(entry: Entry) -> pb::Entry {
         log_id,
         payload,
         carries_piece: false,
+        piece_bytes: 0,
     }
 }
 

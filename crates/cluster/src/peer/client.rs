@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    io,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -242,14 +243,13 @@ impl RaftNetworkV2<Types> for PeerLink {
         cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
-        let mut client = self.client()?;
-        let chunks =
-            snapshot::chunks(&vote, snapshot).map_err(|error| NetworkError::new(&error))?;
-        let whole = Duration::from_millis(limits::SNAPSHOT_TIMEOUT_MS);
+        let SnapshotData::Outgoing(outgoing) = snapshot.snapshot else {
+            let error = io::Error::other("a snapshot that was just received can not be sent");
+            return Err(NetworkError::new(&error).into());
+        };
         tokio::select! {
-            response = in_time(whole, client.install_snapshot(chunks)) => {
-                let vote = codec::vote_from(response?.vote).map_err(garbled)?;
-                Ok(SnapshotResponse::new(vote))
+            sent = snapshot::send(self.client()?, &vote, outgoing) => {
+                Ok(SnapshotResponse::new(sent.map_err(unreachable)?))
             }
             closed = cancel => Err(StreamingError::Closed(closed)),
         }

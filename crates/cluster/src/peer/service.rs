@@ -12,19 +12,19 @@ use openraft::{
     raft::{TransferLeaderRequest, VoteRequest},
 };
 use tokio::{
-    sync::{Mutex, Semaphore, watch},
+    sync::{Semaphore, watch},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Identity, append, change, snapshot};
+use super::{Identity, append, change, receive};
 use crate::{
     codec::{self, CodecError},
     config::Founding,
     leadership, limits,
     membership::{self, Change, Changer, Tried},
-    raft::{Proposal, Raft, Types, Vote},
+    raft::{Proposal, Raft, Types},
     store::GROUP,
     voting::{NoVote, Voting},
 };
@@ -42,8 +42,6 @@ pub(crate) struct Served {
     /// Octets that others have passed to this leader and that are not committed yet, in KiB.
     passed: Arc<Semaphore>,
     stop: CancellationToken,
-    /// One snapshot is received at a time: they share their place on the disk.
-    receiving: Mutex<()>,
 }
 
 impl Served {
@@ -66,7 +64,6 @@ impl Served {
             heard,
             passed,
             stop,
-            receiving: Mutex::new(()),
         }
     }
 
@@ -213,27 +210,16 @@ impl Peer for Served {
         Ok(Response::new(vote_response_to(&response)))
     }
 
+    type InstallSnapshotStream = BoxStream<'static, Result<pb::SnapshotAnswer, Status>>;
+
     async fn install_snapshot(
         &self,
         request: Request<Streaming<pb::SnapshotChunk>>,
-    ) -> Result<Response<pb::SnapshotResponse>, Status> {
+    ) -> Result<Response<Self::InstallSnapshotStream>, Status> {
         let from = self.check(&request)?;
-        let Ok(_alone) = self.receiving.try_lock() else {
-            return Err(Status::unavailable("another snapshot is being received"));
-        };
-        tracing::info!(from, "receiving a snapshot");
-        let tables = Arc::clone(&self.identity.tables);
-        let (vote, snapshot): (Vote, _) = snapshot::receive(tables, request.into_inner())
-            .await
-            .map_err(|error| Status::aborted(error.to_string()))?;
-        tracing::info!(from, last_log_id = ?snapshot.meta.last_log_id, "installing a snapshot");
-        let response = self
-            .raft
-            .install_full_snapshot(vote, snapshot)
-            .await
-            .map_err(stopped)?;
-        let vote = Some(codec::vote_to(&response.vote));
-        Ok(Response::new(pb::SnapshotResponse { vote }))
+        let store = Arc::clone(self.identity.tables.store());
+        let answers = receive::receive(self.raft.clone(), store, from, request.into_inner());
+        Ok(Response::new(answers.boxed()))
     }
 
     async fn transfer_leader(

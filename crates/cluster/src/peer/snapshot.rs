@@ -1,93 +1,132 @@
-//! Snapshots as they travel.
+//! Snapshots as they travel: the sender's side, and how their parts are written.
 
 use std::{io, sync::Arc};
 
-use api::peer::v1::{SnapshotChunk, SnapshotHeader, snapshot_chunk::Kind};
-use futures::{Stream, StreamExt as _};
-use openraft::Snapshot;
-use tokio::time::timeout;
+use api::peer::v1::{
+    self as pb, SnapshotAnswer, SnapshotChunk, SnapshotHeader, snapshot_answer::Kind as Answer,
+    snapshot_chunk::Kind,
+};
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _, stream};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{error::Elapsed, timeout},
+};
+use tonic::Status;
 
+use super::connect::PeerClient;
 use crate::{
     codec,
     limits::SNAPSHOT_SILENCE_MAX,
-    raft::{SnapshotMeta, Types, Vote},
-    store::{GROUP, Receiving, SnapshotData, Tables},
+    raft::Vote,
+    store::{Checkpoint, GROUP, Held, HeldFiles, Outgoing, Part},
 };
 
-type WholeSnapshot = openraft::alias::SnapshotOf<Types, SnapshotData>;
+/// How the files are to be understood: those of a RocksDB with our columns and keys.
+pub(super) const VERSION: u32 = 1;
 
-/// A snapshot's chunks, the header first. A failure to read it ends the stream without the chunk
-/// that closes it, which the receiver notices.
-pub(super) fn chunks(
+/// Sends a snapshot, what the receiver does not hold of it; returns the receiver's vote.
+pub(super) async fn send(
+    mut client: PeerClient,
     vote: &Vote,
-    snapshot: WholeSnapshot,
-) -> io::Result<impl Stream<Item = SnapshotChunk> + Send + 'static> {
-    let SnapshotData::Outgoing(outgoing) = snapshot.snapshot else {
-        return Err(io::Error::other(
-            "a snapshot that was just received can not be sent",
-        ));
-    };
+    outgoing: Outgoing,
+) -> Result<Vote, Status> {
+    let checkpoint = tokio::task::spawn_blocking(|| outgoing.checkpoint())
+        .await
+        .map_err(broken)?
+        .map_err(broken)?;
     let header = SnapshotChunk {
         kind: Some(Kind::Header(SnapshotHeader {
             group: GROUP,
             vote: Some(codec::vote_to(vote)),
-            last_log_id: snapshot.meta.last_log_id.map(codec::log_id_to),
-            last_membership: Some(codec::stored_membership_to(&snapshot.meta.last_membership)),
+            version: VERSION,
+            files: checkpoint
+                .files()
+                .iter()
+                .cloned()
+                .map(codec::listed_to)
+                .collect(),
         })),
     };
-    let records = tokio_stream::wrappers::ReceiverStream::new(outgoing.chunks());
-    let records = records
-        .inspect(|chunk| {
-            if let Err(error) = chunk {
-                tracing::error!(%error, "reading a snapshot failed");
-            }
-        })
-        .take_while(|chunk| std::future::ready(chunk.is_ok()))
-        .filter_map(|chunk| std::future::ready(chunk.ok()));
-    Ok(futures::stream::iter([header]).chain(records))
-}
-
-/// Receives a whole snapshot, beside the present tables.
-pub(super) async fn receive(
-    tables: Arc<Tables>,
-    mut chunks: tonic::Streaming<SnapshotChunk>,
-) -> io::Result<(Vote, WholeSnapshot)> {
-    let Some(Kind::Header(header)) = next(&mut chunks).await? else {
-        return Err(io::Error::other("a snapshot must begin with its header"));
-    };
-    let vote = codec::vote_from(header.vote)?;
-    let membership = codec::required(header.last_membership, "membership of a snapshot")?;
-    let meta = SnapshotMeta {
-        last_log_id: header.last_log_id.map(codec::log_id_from),
-        last_membership: codec::stored_membership_from(membership)?,
-    };
-    let mut receiving = Receiving::begin(tables)?;
+    let (held, told) = oneshot::channel();
+    let chunks = stream::iter([header]).chain(rest(checkpoint, told));
+    let mut held = Some(held);
+    let opened = timeout(SNAPSHOT_SILENCE_MAX, client.install_snapshot(chunks)).await;
+    let mut answers = opened.map_err(silent)??.into_inner();
     loop {
-        match next(&mut chunks).await? {
-            Some(Kind::Records(records)) => {
-                let write = move || receiving.add(records).map(|()| receiving);
-                receiving = tokio::task::spawn_blocking(write)
-                    .await
-                    .map_err(io::Error::other)??;
+        let answer = timeout(SNAPSHOT_SILENCE_MAX, answers.message()).await;
+        let answer: Option<SnapshotAnswer> = answer.map_err(silent)??;
+        match answer.and_then(|answer| answer.kind) {
+            Some(Answer::Held(files)) => {
+                if let Some(held) = held.take() {
+                    drop(held.send(held_from(files)));
+                }
             }
-            Some(Kind::End(end)) => {
-                let received = receiving.finish(&end)?;
-                let snapshot = SnapshotData::Received(received);
-                return Ok((vote, Snapshot { meta, snapshot }));
+            Some(Answer::Progress(_)) => {}
+            Some(Answer::Installed(response)) => {
+                return codec::vote_from(response.vote).map_err(broken);
             }
-            Some(Kind::Header(_)) => {
-                return Err(io::Error::other("a second header in a snapshot"));
-            }
-            None => return Err(io::Error::other("the snapshot broke off")),
+            None => return Err(broken("the receiver of the snapshot said nothing")),
         }
     }
 }
 
-async fn next(chunks: &mut tonic::Streaming<SnapshotChunk>) -> io::Result<Option<Kind>> {
-    let chunk = timeout(SNAPSHOT_SILENCE_MAX, chunks.message())
-        .await
-        .map_err(|_| io::Error::other("the sender of the snapshot fell silent"))?;
-    Ok(chunk
-        .map_err(io::Error::other)?
-        .and_then(|chunk| chunk.kind))
+/// What follows the header, once it is known what the receiver holds. A failure to read ends the
+/// stream without what closes it, which the receiver notices.
+fn rest(
+    checkpoint: Arc<Checkpoint>,
+    told: oneshot::Receiver<HeldFiles>,
+) -> impl Stream<Item = SnapshotChunk> + Send + 'static {
+    let parts = async move {
+        let parts = checkpoint.parts(told.await.ok()?);
+        let parts = parts.inspect_err(|error| tracing::error!(%error, "sending a snapshot failed"));
+        Some(stream::unfold(parts.ok()?, next_chunk))
+    };
+    stream::once(parts).filter_map(std::future::ready).flatten()
+}
+
+type Parts = mpsc::Receiver<io::Result<Part>>;
+
+async fn next_chunk(mut parts: Parts) -> Option<(SnapshotChunk, Parts)> {
+    match parts.recv().await? {
+        Ok(part) => {
+            let kind = Some(Kind::Part(codec::part_to(part)));
+            Some((SnapshotChunk { kind }, parts))
+        }
+        Err(error) => {
+            tracing::error!(%error, "reading a snapshot failed");
+            None
+        }
+    }
+}
+
+fn silent(_elapsed: Elapsed) -> Status {
+    Status::deadline_exceeded(format!(
+        "the other end of the snapshot said nothing for {SNAPSHOT_SILENCE_MAX:?}"
+    ))
+}
+
+fn broken(error: impl ToString) -> Status {
+    Status::aborted(error.to_string())
+}
+
+pub(super) fn held_to(held: HeldFiles) -> pb::SnapshotHeld {
+    let files = held.into_iter().map(|(name, held)| pb::HeldFile {
+        name,
+        size: held.size,
+        digest: Bytes::copy_from_slice(&held.digest),
+    });
+    pb::SnapshotHeld {
+        files: files.collect(),
+    }
+}
+
+/// A file whose digest makes no sense is none that is held.
+fn held_from(held: pb::SnapshotHeld) -> HeldFiles {
+    let files = held.files.into_iter().filter_map(|file| {
+        let digest = file.digest.as_ref().try_into().ok()?;
+        let size = file.size;
+        Some((file.name, Held { size, digest }))
+    });
+    files.collect()
 }

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What an entry costs in memory besides the piece it carries: envelope and bookkeeping.
-const ENTRY_OVERHEAD: usize = 512;
+pub(super) const ENTRY_OVERHEAD: usize = 512;
 
 /// A gapless run of entries that ends with the last one of the log.
 #[derive(Debug, Default)]

@@ -73,10 +73,16 @@ pub(crate) fn dropped_index(key: &[u8]) -> Option<u64> {
     index.try_into().ok().map(u64::from_be_bytes)
 }
 
-/// Writes keys of the spool's tables, all of one incarnation.
-///
-/// An incarnation is one life of the tables: a snapshot is written under the next one, beside the
-/// present, and takes its place by changing one number.
+/// Name of the number under which the tables of a database stand.
+pub(crate) const INCARNATION: &str = "incarnation";
+
+/// What all keys of Raft's own values begin with.
+pub(crate) fn all_raft() -> Vec<u8> {
+    raft("")
+}
+
+/// Writes keys of the spool's tables. A database has them under one number, its incarnation, for all
+/// its life.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SpoolKeys(pub(crate) u32);
 

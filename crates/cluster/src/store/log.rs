@@ -4,7 +4,6 @@ use std::{
     fmt::Debug,
     io,
     ops::{Bound, RangeBounds},
-    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -18,10 +17,13 @@ use openraft::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    cache::LogCache,
+    cache::{self, LogCache},
+    extent::Extent,
     keys,
     mark::{Acknowledged, Mark},
-    open::{Column, Store},
+    open::{Column, Database},
+    present::Store,
+    received::Received,
     writer::{self, Job, LogWriter},
 };
 use crate::{
@@ -48,6 +50,27 @@ struct Ends {
     first: u64,
     purged: Option<LogId>,
     last: Option<LogId>,
+    extent: Extent,
+}
+
+/// How much room the log takes. Whoever holds this does not keep the log's writer waiting.
+#[derive(Clone, Debug)]
+pub(crate) struct LogSize(Arc<Mutex<Ends>>);
+
+impl LogSize {
+    fn ends(&self) -> MutexGuard<'_, Ends> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Octets of the entries in the log, with the pieces they carried.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.ends().extent.bytes()
+    }
+
+    /// The index up to which the log must be purged so that it has no more than `bytes_max` octets.
+    pub(crate) fn excess(&self, bytes_max: u64) -> Option<u64> {
+        self.ends().extent.excess(bytes_max)
+    }
 }
 
 /// A log that was opened.
@@ -59,31 +82,24 @@ pub(crate) struct OpenedLog {
 }
 
 impl LogStore {
-    /// Reads where the log stands and starts its writer. `data_dir` is where the mark lies.
-    pub(crate) fn open(store: Arc<Store>, data_dir: &Path) -> io::Result<OpenedLog> {
-        let vote = store.get(Column::Raft, keys::raft(writer::VOTE))?;
-        let vote = vote
-            .map(|octets| codec::vote_from(Some(codec::decode(octets.as_slice(), "vote")?)))
-            .transpose()?;
-        let purged = read_log_id(&store, writer::PURGED)?;
-        let first = store
-            .range(Column::Log, &keys::entry(0), keys::entry(u64::MAX).to_vec())
-            .next()
-            .transpose()?
-            .and_then(|(key, _)| keys::entry_index(&key));
-        let last = store.last(Column::Log, &keys::entry(0), keys::entry(u64::MAX).to_vec())?;
-        let last = match last {
-            Some((_, octets)) => Some(read_entry_head(&octets)?),
-            None => purged,
-        };
+    /// Reads where the log stands and starts its writer.
+    pub(crate) fn open(store: Arc<Store>) -> io::Result<OpenedLog> {
+        let database = store.now();
+        let vote = vote(&database)?;
+        let purged = read_log_id(&database, writer::PURGED)?;
+        let (first, extent) = measure(&database)?;
+        let last = last(&database)?.or(purged);
         let ends = Arc::new(Mutex::new(Ends {
             vote,
             first: first.unwrap_or(u64::MAX),
             purged,
             last,
+            extent,
         }));
         let cache = Arc::new(Mutex::new(LogCache::default()));
         let found = Acknowledged { vote, last };
+        // The mark lies beside the databases, whichever is the present one.
+        let data_dir = store.directory().path();
         let mut mark = Mark::open(data_dir)?;
         let empty = last.is_none().then(|| EMPTY.to_owned());
         let rebuilding = Rebuilding::open(data_dir, lost(mark.now(), found).or(empty))?;
@@ -107,6 +123,39 @@ impl LogStore {
     /// Index of the last entry; `None` when nothing was ever written.
     pub(crate) fn last_index(&self) -> Option<u64> {
         self.ends().last.map(|last| last.index)
+    }
+
+    /// The last entry that is not in the log any more.
+    pub(super) fn purged(&self) -> Option<LogId> {
+        self.ends().purged
+    }
+
+    /// Puts a received database in the place of the present one; returns that. This node's own votes
+    /// and its log behind the snapshot go with it.
+    pub(super) async fn install(&self, received: Received) -> io::Result<Arc<Database>> {
+        let last = received.last();
+        let (done, installed) = oneshot::channel();
+        self.give(Job::Install { received, done }).await?;
+        let former = installed.await.map_err(|_| writer_gone())??;
+        self.note_purged(last);
+        Ok(former)
+    }
+
+    /// Measures the log, without keeping it open.
+    pub(crate) fn size(&self) -> LogSize {
+        LogSize(Arc::clone(&self.ends))
+    }
+
+    fn note_purged(&self, upto: LogId) {
+        self.cache().purge(upto.index);
+        let mut ends = self.ends();
+        ends.purged = ends.purged.max(Some(upto));
+        ends.first = match ends.last {
+            Some(last) if last.index > upto.index => ends.first.max(upto.index + 1),
+            _ => u64::MAX,
+        };
+        ends.last = ends.last.max(Some(upto));
+        ends.extent.purge(upto.index);
     }
 
     fn ends(&self) -> MutexGuard<'_, Ends> {
@@ -139,8 +188,8 @@ impl LogStore {
         if let Some(entries) = self.cache().range(start, end, bytes_max) {
             return Ok(entries);
         }
-        let store = Arc::clone(&self.store);
-        let read = move || read_entries(&store, start, end, bytes_max);
+        let database = self.store.now();
+        let read = move || read_entries(&database, start, end, bytes_max);
         tokio::task::spawn_blocking(read)
             .await
             .map_err(io::Error::other)?
@@ -171,7 +220,39 @@ fn lost(acknowledged: Acknowledged, found: Acknowledged) -> Option<String> {
     })
 }
 
-fn read_log_id(store: &Store, name: &str) -> io::Result<Option<LogId>> {
+/// Index of the first entry in the log, and how much room all of them take.
+fn measure(database: &Database) -> io::Result<(Option<u64>, Extent)> {
+    let mut first = None;
+    let mut extent = Extent::default();
+    for row in database.range(Column::Log, &keys::entry(0), keys::entry(u64::MAX).to_vec()) {
+        let (key, octets) = row?;
+        let Some(index) = keys::entry_index(&key) else {
+            continue;
+        };
+        first = first.or(Some(index));
+        let stored: api::peer::v1::Entry = codec::decode(&*octets, "log entry")?;
+        let bytes = cache::ENTRY_OVERHEAD as u64 + u64::from(stored.piece_bytes);
+        extent.push(index, bytes);
+    }
+    Ok((first, extent))
+}
+
+/// The last entry that is in the log.
+pub(super) fn last(database: &Database) -> io::Result<Option<LogId>> {
+    let last = database.last(Column::Log, &keys::entry(0), keys::entry(u64::MAX).to_vec())?;
+    last.map(|(_, octets)| read_entry_head(&octets)).transpose()
+}
+
+pub(super) fn vote(database: &Database) -> io::Result<Option<Vote>> {
+    let vote = database.get(Column::Raft, keys::raft(writer::VOTE))?;
+    let vote = vote.map(|octets| codec::decode(octets.as_slice(), "vote"));
+    Ok(vote
+        .transpose()?
+        .map(|vote| codec::vote_from(Some(vote)))
+        .transpose()?)
+}
+
+fn read_log_id(store: &Database, name: &str) -> io::Result<Option<LogId>> {
     let octets = store.get(Column::Raft, keys::raft(name))?;
     let log_id = octets
         .map(|octets| codec::decode(octets.as_slice(), "log id"))
@@ -184,7 +265,12 @@ fn read_entry_head(octets: &[u8]) -> io::Result<LogId> {
     Ok(codec::log_id_from(codec::required(entry.log_id, "log id")?))
 }
 
-fn read_entries(store: &Store, start: u64, end: u64, bytes_max: usize) -> io::Result<Vec<Entry>> {
+pub(super) fn read_entries(
+    store: &Database,
+    start: u64,
+    end: u64,
+    bytes_max: usize,
+) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     let mut bytes = 0;
     let rows = store.range(Column::Log, &keys::entry(start), keys::entry(end).to_vec());
@@ -206,7 +292,7 @@ fn read_entries(store: &Store, start: u64, end: u64, bytes_max: usize) -> io::Re
             }
         }
         let entry = codec::entry_from(stored)?;
-        bytes += super::cache::cost(&entry);
+        bytes += cache::cost(&entry);
         if bytes > bytes_max && !entries.is_empty() {
             break;
         }
@@ -313,7 +399,7 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
-        read_log_id(&self.store, writer::COMMITTED)
+        read_log_id(&self.store.now(), writer::COMMITTED)
     }
 
     async fn append<I>(&mut self, entries: I, flushed: IOFlushed<Types>) -> io::Result<()>
@@ -329,6 +415,10 @@ impl RaftLogStorage<Types> for LogStore {
             let mut ends = self.ends();
             ends.first = ends.first.min(first.log_id.index);
             ends.last = Some(last.log_id);
+            for entry in &entries {
+                let bytes = cache::cost(entry) as u64;
+                ends.extent.push(entry.log_id.index, bytes);
+            }
         }
         self.give(Job::Append {
             entries,
@@ -346,6 +436,7 @@ impl RaftLogStorage<Types> for LogStore {
         self.cache().truncate_after(last.map(|last| last.index));
         let mut ends = self.ends();
         ends.last = ends.last.min(last).or(ends.purged);
+        ends.extent.truncate_after(last.map(|last| last.index));
         if last.is_none_or(|last| last.index < ends.first) {
             ends.first = u64::MAX;
         }
@@ -353,16 +444,7 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn purge(&mut self, upto: LogId) -> io::Result<()> {
-        self.cache().purge(upto.index);
-        {
-            let mut ends = self.ends();
-            ends.purged = ends.purged.max(Some(upto));
-            ends.first = match ends.last {
-                Some(last) if last.index > upto.index => ends.first.max(upto.index + 1),
-                _ => u64::MAX,
-            };
-            ends.last = ends.last.max(Some(upto));
-        }
+        self.note_purged(upto);
         self.give_and_wait(|done| Job::Purge { upto, done }).await
     }
 }

@@ -11,12 +11,14 @@ use openraft::{
 use spool::Command;
 
 use super::{
+    log::LogStore,
+    outgoing::Checkpoints,
     pending::Pending,
     snapshot::{self, SnapshotData},
     tables::Tables,
 };
 use crate::{
-    limits::APPLY_ENTRIES_MAX,
+    limits::{APPLY_ENTRIES_MAX, SNAPSHOT_LOG_HOLD},
     raft::{Applied, Entry, LogId, Payload, Proposal, SnapshotMeta, StoredMembership, Types},
 };
 
@@ -24,13 +26,27 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Machine {
     tables: Arc<Tables>,
+    log: LogStore,
+    checkpoints: Arc<Checkpoints>,
+    /// Octets that the log may hold at most.
+    log_bytes_max: u64,
 }
 
 type Snapshot = openraft::alias::SnapshotOf<Types, SnapshotData>;
 
 impl Machine {
-    pub(crate) const fn new(tables: Arc<Tables>) -> Self {
-        Self { tables }
+    pub(crate) const fn new(
+        tables: Arc<Tables>,
+        log: LogStore,
+        checkpoints: Arc<Checkpoints>,
+        log_bytes_max: u64,
+    ) -> Self {
+        Self {
+            tables,
+            log,
+            checkpoints,
+            log_bytes_max,
+        }
     }
 }
 
@@ -103,25 +119,28 @@ impl RaftStateMachine<Types> for Machine {
         Ok(())
     }
 
+    /// While a snapshot is on its way to a follower, the log that follows it stays as long as there
+    /// is room: openraft purges only what a newer snapshot covers.
+    async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<Self> {
+        let has_room = self.log.size().bytes() < self.log_bytes_max;
+        let hold = !force && has_room && self.checkpoints.is_sending(SNAPSHOT_LOG_HOLD);
+        (!hold).then(|| self.clone())
+    }
+
     async fn get_snapshot_builder(&mut self) -> Self {
         self.clone()
     }
 
     async fn install_snapshot(
         &mut self,
-        meta: &SnapshotMeta,
+        _meta: &SnapshotMeta,
         snapshot: SnapshotData,
     ) -> io::Result<()> {
-        let received = snapshot.received(Arc::clone(&self.tables)).await?;
-        let tables = Arc::clone(&self.tables);
-        let meta = meta.clone();
-        tokio::task::spawn_blocking(move || snapshot::install(&tables, &meta, received))
-            .await
-            .map_err(io::Error::other)?
+        snapshot::install(&self.tables, &self.log, snapshot).await
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
-        let snapshot = snapshot::freeze(Arc::clone(&self.tables)).await?;
+        let snapshot = snapshot::to_send(self.checkpoints.kept_or_new(self.log.purged())?);
         Ok(snapshot.meta.last_log_id.is_some().then_some(snapshot))
     }
 }
@@ -129,9 +148,9 @@ impl RaftStateMachine<Types> for Machine {
 impl RaftSnapshotBuilder<Types> for Machine {
     type SnapshotData = SnapshotData;
 
-    /// The tables on the disk are the snapshot, so that building one costs nothing; what is sent to
-    /// a follower is read from them as they stand when it is asked for.
+    /// The tables on the disk are the snapshot, so that building one costs nothing; a copy of them
+    /// is made when it is sent to a follower.
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
-        snapshot::freeze(Arc::clone(&self.tables)).await
+        Ok(snapshot::to_send(self.checkpoints.new_copy()?))
     }
 }

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The file in the data directory.
-const FILE: &str = "ACKNOWLEDGED";
+pub(crate) const FILE: &str = "ACKNOWLEDGED";
 
 /// The mark lies within one sector, so that it is written whole or not at all.
 const LENGTH: usize = 128;

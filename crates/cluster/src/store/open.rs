@@ -5,8 +5,13 @@ use std::{io, path::Path, sync::Arc, time::Instant};
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
     DBRecoveryMode, Direction, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
+    checkpoint::Checkpoint,
 };
 
+use super::{
+    directory::Remains,
+    keys::{self, SpoolKeys},
+};
 use crate::metrics::Metrics;
 
 /// The columns (RocksDB: column families).
@@ -56,15 +61,18 @@ const DELETIONS_WINDOW: usize = 4096;
 /// See [`DELETIONS_WINDOW`].
 const DELETIONS_TRIGGER: usize = 2048;
 
-/// The open database.
-pub(crate) struct Store {
+/// An open database.
+pub(crate) struct Database {
+    // In this order: closed first, then removed if it is to be.
     db: DB,
+    remains: Remains,
+    keys: SpoolKeys,
     metrics: Arc<Metrics>,
 }
 
-impl std::fmt::Debug for Store {
+impl std::fmt::Debug for Database {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store")
+        f.debug_struct("Database")
             .field("path", &self.db.path())
             .finish_non_exhaustive()
     }
@@ -74,12 +82,30 @@ impl std::fmt::Debug for Store {
 ///
 /// # Errors
 /// What RocksDB says: no permission, a damaged file, another process that has it open.
-pub(crate) fn open(path: &Path, metrics: Arc<Metrics>) -> io::Result<Store> {
+pub(crate) fn open(path: &Path, metrics: Arc<Metrics>) -> io::Result<Database> {
+    let db = DB::open_cf_descriptors(&database_options(), path, descriptors()).map_err(failed)?;
+    let mut database = Database::new(db, metrics);
+    database.keys = SpoolKeys(database.incarnation()?);
+    database.drop_other_incarnations()?;
+    Ok(database)
+}
+
+/// Opens the database to be read only, which leaves its files as they are.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn open_to_read(path: &Path, metrics: Arc<Metrics>) -> io::Result<Database> {
+    let options = database_options();
+    let db = DB::open_cf_descriptors_read_only(&options, path, descriptors(), false);
+    let mut database = Database::new(db.map_err(failed)?, metrics);
+    database.keys = SpoolKeys(database.incarnation()?);
+    Ok(database)
+}
+
+fn descriptors() -> [ColumnFamilyDescriptor; 4] {
     let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
-    let columns = Column::ALL
-        .map(|column| ColumnFamilyDescriptor::new(column.name(), column_options(column, &cache)));
-    let db = DB::open_cf_descriptors(&database_options(), path, columns).map_err(failed)?;
-    Ok(Store { db, metrics })
+    Column::ALL
+        .map(|column| ColumnFamilyDescriptor::new(column.name(), column_options(column, &cache)))
 }
 
 fn database_options() -> Options {
@@ -132,17 +158,17 @@ pub(crate) type Row = (Box<[u8]>, Box<[u8]>);
 
 /// Writes that happen together or not at all.
 pub(crate) struct Batch<'s> {
-    store: &'s Store,
+    database: &'s Database,
     writes: WriteBatch,
 }
 
 impl Batch<'_> {
     pub(crate) fn put(&mut self, column: Column, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
-        self.writes.put_cf(self.store.column(column), key, value);
+        self.writes.put_cf(self.database.column(column), key, value);
     }
 
     pub(crate) fn delete(&mut self, column: Column, key: impl AsRef<[u8]>) {
-        self.writes.delete_cf(self.store.column(column), key);
+        self.writes.delete_cf(self.database.column(column), key);
     }
 
     /// Deletes the keys from `from` up to `to`, without `to`.
@@ -152,15 +178,20 @@ impl Batch<'_> {
         from: impl AsRef<[u8]>,
         to: impl AsRef<[u8]>,
     ) {
-        let column = self.store.column(column);
+        let column = self.database.column(column);
         self.writes
             .delete_range_cf(column, from.as_ref(), to.as_ref());
+    }
+
+    /// Octets gathered so far.
+    pub(crate) fn bytes(&self) -> usize {
+        self.writes.size_in_bytes()
     }
 
     /// Writes without waiting for the disk: survives the end of the process, and a power failure
     /// only once something later was written with [`Batch::write_synced`].
     pub(crate) fn write(self) -> io::Result<()> {
-        self.store.db.write(self.writes).map_err(failed)
+        self.database.db.write(self.writes).map_err(failed)
     }
 
     /// Writes and fsyncs: returns once this and everything before it survive a power failure.
@@ -168,11 +199,11 @@ impl Batch<'_> {
         let mut options = WriteOptions::default();
         options.set_sync(true);
         let began = Instant::now();
-        self.store
+        self.database
             .db
             .write_opt(self.writes, &options)
             .map_err(failed)?;
-        self.store
+        self.database
             .metrics
             .storage_fsync_seconds
             .observe(began.elapsed().as_secs_f64());
@@ -180,7 +211,61 @@ impl Batch<'_> {
     }
 }
 
-impl Store {
+impl Database {
+    fn new(db: DB, metrics: Arc<Metrics>) -> Self {
+        let remains = Remains::of(db.path());
+        Self {
+            db,
+            remains,
+            keys: SpoolKeys(0),
+            metrics,
+        }
+    }
+
+    /// Under which number the tables stand. Layover raised it with each snapshot before snapshots
+    /// were databases of their own; it stays what it is for the life of a database.
+    fn incarnation(&self) -> io::Result<u32> {
+        let octets = self.get(Column::Raft, keys::raft(keys::INCARNATION))?;
+        let number = octets.and_then(|octets| octets.try_into().ok());
+        Ok(number.map_or(0, u32::from_be_bytes))
+    }
+
+    /// Removes what a snapshot left that broke off in those days.
+    fn drop_other_incarnations(&self) -> io::Result<()> {
+        let present = self.keys.incarnation();
+        let mut batch = self.batch();
+        batch.delete_range(Column::Spool, SpoolKeys(0).incarnation(), &present);
+        batch.delete_range(
+            Column::Spool,
+            keys::end_of(present),
+            SpoolKeys(u32::MAX).incarnation(),
+        );
+        batch.write()
+    }
+
+    /// Writes the keys of this database's tables.
+    pub(crate) const fn keys(&self) -> SpoolKeys {
+        self.keys
+    }
+
+    /// Where its files lie.
+    pub(crate) fn path(&self) -> &Path {
+        self.db.path()
+    }
+
+    /// What becomes of its files once it is closed.
+    pub(crate) const fn remains(&self) -> &Remains {
+        &self.remains
+    }
+
+    /// Makes a copy of everything that is written now in a new directory, by hard links where the
+    /// file system is the same. What is still in memory is written to files first, so that the
+    /// write-ahead log in the copy is short.
+    pub(crate) fn checkpoint(&self, directory: &Path) -> io::Result<()> {
+        let checkpoint = Checkpoint::new(&self.db).map_err(failed)?;
+        checkpoint.create_checkpoint(directory).map_err(failed)
+    }
+
     fn column(&self, column: Column) -> &ColumnFamily {
         self.db
             .cf_handle(column.name())
@@ -189,7 +274,7 @@ impl Store {
 
     pub(crate) fn batch(&self) -> Batch<'_> {
         Batch {
-            store: self,
+            database: self,
             writes: WriteBatch::default(),
         }
     }
@@ -222,14 +307,6 @@ impl Store {
         rows.next().transpose().map_err(failed)
     }
 
-    /// The database as it is now, whatever is written later.
-    pub(crate) fn frozen(&self) -> Frozen<'_> {
-        Frozen {
-            store: self,
-            snapshot: self.db.snapshot(),
-        }
-    }
-
     /// Octets on the disk by column, without what is still in memory.
     pub(crate) fn bytes_by_kind(&self) -> Vec<(&'static str, u64)> {
         let bytes = |column: Column| {
@@ -246,32 +323,6 @@ impl Store {
 
     pub(crate) const fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
-    }
-}
-
-/// The database as it was at one moment.
-pub(crate) struct Frozen<'s> {
-    store: &'s Store,
-    snapshot: rocksdb::Snapshot<'s>,
-}
-
-impl Frozen<'_> {
-    pub(crate) fn get(&self, column: Column, key: impl AsRef<[u8]>) -> io::Result<Option<Vec<u8>>> {
-        self.snapshot
-            .get_cf(self.store.column(column), key)
-            .map_err(failed)
-    }
-
-    pub(crate) fn range(
-        &self,
-        column: Column,
-        from: &[u8],
-        to: Vec<u8>,
-    ) -> impl Iterator<Item = io::Result<Row>> + use<'_> {
-        let mode = IteratorMode::From(from, Direction::Forward);
-        let column = self.store.column(column);
-        let rows = self.snapshot.iterator_cf_opt(column, below(to), mode);
-        rows.map(|row| row.map_err(failed))
     }
 }
 

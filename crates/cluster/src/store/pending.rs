@@ -42,7 +42,7 @@ impl<'t> Pending<'t> {
     pub(super) fn new(tables: &'t Tables) -> Self {
         Self {
             tables,
-            keys: tables.keys(),
+            keys: tables.now().keys(),
             rows: HashMap::new(),
             dropped: Vec::new(),
             destinations: BTreeMap::new(),
@@ -174,7 +174,8 @@ impl<'t> Pending<'t> {
     /// Writes it all, together with how far the log is applied then. Not fsync'd: the log has what
     /// a power failure takes, and the next fsync of the log carries this with it.
     pub(super) fn commit(self, applied: LogId) -> io::Result<()> {
-        let mut batch = self.tables.store().batch();
+        let database = self.tables.now();
+        let mut batch = database.batch();
         for (key, value) in &self.rows {
             match value {
                 Some(value) => batch.put(Column::Spool, key, value),

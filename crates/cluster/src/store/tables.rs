@@ -3,30 +3,25 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
 };
 
 use spool::{
-    Destination, Message, MessageId, Place, Policy, Standing, Timestamp, Unconfirmed,
+    Destination, Message, MessageId, Place, Policy, Timestamp, Unconfirmed,
     ports::DeferredCursor,
     view::{Known, Staged},
 };
 use tokio::sync::watch;
 
 use super::{
-    keys::{self, SpoolKeys, Table},
-    open::{Column, Row, Store},
+    keys::{self, Table},
+    open::{Column, Database, Row},
+    present::Store,
 };
 use crate::{
     codec,
     raft::{LogId, StoredMembership},
 };
-
-/// Name of the value that says which incarnation of the tables is the present one.
-pub(super) const INCARNATION: &str = "incarnation";
 
 /// The few things that everyone asks for all the time.
 #[derive(Clone, Debug, Default)]
@@ -47,7 +42,6 @@ pub(crate) struct Figures {
 #[derive(Debug)]
 pub(crate) struct Tables {
     store: Arc<Store>,
-    incarnation: AtomicU32,
     figures: RwLock<Figures>,
     /// All rows of the table of this name, which `apply` looks through for every message.
     unconfirmed: Mutex<Unconfirmed>,
@@ -55,11 +49,9 @@ pub(crate) struct Tables {
 }
 
 impl Tables {
-    /// Opens the present incarnation and removes what is left of any other.
     pub(crate) fn open(store: Arc<Store>) -> io::Result<Self> {
         let tables = Self {
             store,
-            incarnation: AtomicU32::new(0),
             figures: RwLock::default(),
             unconfirmed: Mutex::default(),
             changes: watch::Sender::new(1),
@@ -68,65 +60,16 @@ impl Tables {
         Ok(tables)
     }
 
-    /// Reads everything anew: at the start, and after a snapshot took the tables' place.
+    /// Reads the figures anew: at the start, and after a snapshot took the database's place.
     pub(super) fn reload(&self) -> io::Result<()> {
-        let incarnation = self.store.get(Column::Raft, keys::raft(INCARNATION))?;
-        let incarnation = incarnation
-            .and_then(|octets| octets.try_into().ok())
-            .map_or(0, u32::from_be_bytes);
-        let mut batch = self.store.batch();
-        let present = SpoolKeys(incarnation).incarnation();
-        batch.delete_range(Column::Spool, SpoolKeys(0).incarnation(), &present);
-        batch.delete_range(
-            Column::Spool,
-            keys::end_of(present),
-            SpoolKeys(u32::MAX).incarnation(),
-        );
-        batch.write()?;
-        self.incarnation.store(incarnation, Ordering::Release);
-        let unconfirmed = self.read_unconfirmed()?;
-        let mut figures = self.read_figures()?;
+        let now = self.now();
+        let unconfirmed = read_unconfirmed(&now)?;
+        let mut figures = read_figures(&now)?;
         figures.unconfirmed = unconfirmed.len();
         *self.unconfirmed() = unconfirmed;
         *self.figures.write().unwrap_or_else(PoisonError::into_inner) = figures;
         self.announce();
         Ok(())
-    }
-
-    fn read_figures(&self) -> io::Result<Figures> {
-        let mut figures = Figures::default();
-        if let Some(octets) = self.get(self.keys().table(Table::Founded))? {
-            let founded: api::spool::v1::Founded = codec::decode(octets.as_slice(), "founding")?;
-            figures.cluster = Some(codec::id_from(founded.cluster)?.0);
-            figures.policy = Some(parse_policy(&founded.policy)?);
-        }
-        let prefix = self.keys().table(Table::Destination);
-        for row in self.scan(&prefix, &prefix) {
-            let (key, octets) = row?;
-            let domain = String::from_utf8_lossy(key.get(prefix.len()..).unwrap_or_default());
-            let destination = codec::decode(&*octets, "domain's figures")?;
-            figures
-                .destinations
-                .insert(domain.into_owned(), codec::destination_from(destination));
-        }
-        let prefix = self.keys().table(Table::Retired);
-        for row in self.scan(&prefix, &prefix) {
-            figures.retired.extend(keys::last_u64(&row?.0));
-        }
-        Ok(figures)
-    }
-
-    fn read_unconfirmed(&self) -> io::Result<Unconfirmed> {
-        let mut unconfirmed = Unconfirmed::default();
-        let prefix = self.keys().table(Table::Unconfirmed);
-        for row in self.scan(&prefix, &prefix) {
-            let (key, octets) = row?;
-            let stored = codec::decode(&*octets, "unconfirmed message")?;
-            if let Some(id) = keys::last_id(&key) {
-                unconfirmed.change(id, Some(codec::unconfirmed_from(&stored)?));
-            }
-        }
-        Ok(unconfirmed)
     }
 
     /// The messages whose 250 is not known to have been read. Whoever applies entries holds it for
@@ -137,12 +80,13 @@ impl Tables {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) const fn store(&self) -> &Arc<Store> {
+    pub(crate) const fn store(&self) -> &Arc<Store> {
         &self.store
     }
 
-    pub(super) fn keys(&self) -> SpoolKeys {
-        SpoolKeys(self.incarnation.load(Ordering::Acquire))
+    /// The database to read from, and to hold while reading.
+    pub(super) fn now(&self) -> Arc<Database> {
+        self.store.now()
     }
 
     pub(crate) fn figures(&self) -> RwLockReadGuard<'_, Figures> {
@@ -164,61 +108,42 @@ impl Tables {
         self.changes.subscribe()
     }
 
-    pub(super) fn get(&self, key: impl AsRef<[u8]>) -> io::Result<Option<Vec<u8>>> {
-        self.store.get(Column::Spool, key)
-    }
-
-    /// Rows from `from` on whose keys begin with `prefix`.
-    fn scan(&self, from: &[u8], prefix: &[u8]) -> impl Iterator<Item = io::Result<Row>> + use<'_> {
-        self.store
-            .range(Column::Spool, from, keys::end_of(prefix.to_vec()))
-    }
-
     pub(crate) fn applied(&self) -> io::Result<Option<LogId>> {
-        let octets = self.get(self.keys().table(Table::Applied))?;
-        let log_id = octets
-            .map(|octets| codec::decode(octets.as_slice(), "log id"))
-            .transpose()?;
-        Ok(log_id.map(codec::log_id_from))
+        applied(&self.now())
     }
 
     pub(crate) fn membership(&self) -> io::Result<StoredMembership> {
-        match self.get(self.keys().table(Table::Membership))? {
-            None => Ok(StoredMembership::default()),
-            Some(octets) => {
-                let stored = codec::decode(octets.as_slice(), "membership")?;
-                Ok(codec::stored_membership_from(stored)?)
-            }
-        }
+        membership(&self.now())
     }
 
     pub(crate) fn known(&self, id: MessageId) -> io::Result<Option<Known>> {
-        let octets = self.get(self.keys().known(id))?;
+        let now = self.now();
+        let octets = now.get(Column::Spool, now.keys().known(id))?;
         octets.map(|octets| decode_known(&octets)).transpose()
     }
 
     pub(crate) fn message(&self, sequence: u64) -> io::Result<Option<Message>> {
-        let octets = self.get(self.keys().message(sequence))?;
-        octets.map(decode_message).transpose()
+        message(&self.now(), sequence)
     }
 
     pub(super) fn staged(&self, id: MessageId) -> io::Result<Option<Staged>> {
-        let octets = self.get(self.keys().staged(id))?;
+        let now = self.now();
+        let octets = now.get(Column::Spool, now.keys().staged(id))?;
         octets.map(|octets| decode_staged(&octets)).transpose()
     }
 
     /// Messages behind a place in the order of arrival.
     pub(crate) fn messages(&self, after: u64, limit: usize) -> io::Result<Vec<Message>> {
-        let from = self.keys().message(after.saturating_add(1));
-        let rows = self
-            .scan(&from, &self.keys().table(Table::Message))
-            .take(limit);
-        rows.map(|row| decode_message(row?.1.into_vec())).collect()
+        let now = self.now();
+        let from = now.keys().message(after.saturating_add(1));
+        let rows = scan(&now, &from, &now.keys().table(Table::Message));
+        rows.take(limit)
+            .map(|row| decode_message(row?.1.into_vec()))
+            .collect()
     }
 
     pub(crate) fn place(&self, domain: &str, sequence: u64) -> io::Result<Option<Place>> {
-        let octets = self.get(self.keys().queue(domain, sequence))?;
-        octets.map(|octets| decode_place(&octets)).transpose()
+        place(&self.now(), domain, sequence)
     }
 
     /// A message with its place in a domain's queue, if it is to be delivered there.
@@ -227,8 +152,7 @@ impl Tables {
         domain: &str,
         sequence: u64,
     ) -> io::Result<Option<(Message, Place)>> {
-        let place = self.place(domain, sequence)?;
-        Ok(self.message(sequence)?.zip(place))
+        queued(&self.now(), domain, sequence)
     }
 
     /// Messages of a domain that wait, behind a place in the order of arrival.
@@ -238,9 +162,10 @@ impl Tables {
         after: u64,
         limit: usize,
     ) -> io::Result<Vec<(Message, Place)>> {
-        let from = self.keys().queue(domain, after.saturating_add(1));
+        let now = self.now();
+        let from = now.keys().queue(domain, after.saturating_add(1));
         let mut messages = Vec::new();
-        for row in self.scan(&from, &self.keys().of_domain(Table::Queue, domain)) {
+        for row in scan(&now, &from, &now.keys().of_domain(Table::Queue, domain)) {
             let (key, octets) = row?;
             if messages.len() >= limit {
                 break;
@@ -248,7 +173,7 @@ impl Tables {
             let place = decode_place(&octets)?;
             if place.due == Timestamp(0)
                 && let Some(sequence) = keys::last_u64(&key)
-                && let Some(message) = self.message(sequence)?
+                && let Some(message) = message(&now, sequence)?
             {
                 messages.push((message, place));
             }
@@ -264,15 +189,16 @@ impl Tables {
         until: Timestamp,
         limit: usize,
     ) -> io::Result<Vec<(DeferredCursor, Message, Place)>> {
-        let prefix = self.keys().of_domain(Table::Deferred, domain);
+        let now = self.now();
+        let prefix = now.keys().of_domain(Table::Deferred, domain);
         let from = after.map_or_else(
             || prefix.clone(),
             |DeferredCursor(at, sequence)| {
-                self.keys().deferred(domain, at, sequence.saturating_add(1))
+                now.keys().deferred(domain, at, sequence.saturating_add(1))
             },
         );
         let mut messages = Vec::new();
-        for row in self.scan(&from, &prefix) {
+        for row in scan(&now, &from, &prefix) {
             let (key, _) = row?;
             let moment = key.get(prefix.len()..).and_then(|rest| rest.first_chunk());
             let (Some(moment), Some(sequence)) = (moment, keys::last_u64(&key)) else {
@@ -282,7 +208,7 @@ impl Tables {
             if due > until || messages.len() >= limit {
                 break;
             }
-            if let Some((message, place)) = self.queued(domain, sequence)? {
+            if let Some((message, place)) = queued(&now, domain, sequence)? {
                 messages.push((DeferredCursor(due, sequence), message, place));
             }
         }
@@ -291,18 +217,20 @@ impl Tables {
 
     /// The first message of a domain that is still to be delivered.
     pub(crate) fn oldest(&self, domain: &str) -> io::Result<Option<Message>> {
-        let prefix = self.keys().of_domain(Table::Queue, domain);
-        let first = self.scan(&prefix, &prefix).next().transpose()?;
+        let now = self.now();
+        let prefix = now.keys().of_domain(Table::Queue, domain);
+        let first = scan(&now, &prefix, &prefix).next().transpose()?;
         match first.and_then(|(key, _)| keys::last_u64(&key)) {
-            Some(sequence) => self.message(sequence),
+            Some(sequence) => message(&now, sequence),
             None => Ok(None),
         }
     }
 
     pub(super) fn stages_before(&self, at: Timestamp, limit: usize) -> io::Result<Vec<MessageId>> {
-        let prefix = self.keys().table(Table::Staged);
+        let now = self.now();
+        let prefix = now.keys().table(Table::Staged);
         let mut ids = Vec::new();
-        for row in self.scan(&prefix, &prefix) {
+        for row in scan(&now, &prefix, &prefix) {
             let (key, octets) = row?;
             if decode_staged(&octets)?.touched_at < at
                 && let Some(id) = keys::last_id(&key)
@@ -321,10 +249,11 @@ impl Tables {
         at: Timestamp,
         limit: usize,
     ) -> io::Result<Vec<(Timestamp, MessageId)>> {
-        let prefix = self.keys().table(Table::Departed);
-        let end = self.keys().departed(at, MessageId(0));
+        let now = self.now();
+        let prefix = now.keys().table(Table::Departed);
+        let end = now.keys().departed(at, MessageId(0));
         let mut departed = Vec::new();
-        for row in self.store.range(Column::Spool, &prefix, end).take(limit) {
+        for row in now.range(Column::Spool, &prefix, end).take(limit) {
             let (key, _) = row?;
             let moment = key.get(prefix.len()..).and_then(|rest| rest.first_chunk());
             if let (Some(moment), Some(id)) = (moment, keys::last_id(&key)) {
@@ -334,11 +263,12 @@ impl Tables {
         Ok(departed)
     }
 
-    /// Every row of the present incarnation, without what is the incarnation's own.
+    /// Every row of the tables, without what their keys have in common.
     #[cfg(test)]
     pub(super) fn dump(&self) -> Vec<Row> {
-        let prefix = self.keys().incarnation();
-        let rows = self.scan(&prefix, &prefix);
+        let now = self.now();
+        let prefix = now.keys().incarnation();
+        let rows = scan(&now, &prefix, &prefix);
         rows.map(|row| {
             row.map(|(key, value)| (key[prefix.len()..].into(), value))
                 .unwrap()
@@ -348,7 +278,7 @@ impl Tables {
 
     /// The octets that a log entry carried.
     pub(crate) fn piece(&self, index: u64) -> io::Result<Option<Vec<u8>>> {
-        self.store.get(Column::Piece, keys::entry(index))
+        self.now().get(Column::Piece, keys::entry(index))
     }
 }
 
@@ -368,6 +298,90 @@ pub(super) fn decode_place(octets: &[u8]) -> io::Result<Place> {
         due: Timestamp(u64::from_be_bytes(*due)),
         claimed_by: term.try_into().ok().map(u64::from_be_bytes),
     })
+}
+
+/// Rows from `from` on whose keys begin with `prefix`.
+fn scan<'d>(
+    database: &'d Database,
+    from: &[u8],
+    prefix: &[u8],
+) -> impl Iterator<Item = io::Result<Row>> + use<'d> {
+    database.range(Column::Spool, from, keys::end_of(prefix.to_vec()))
+}
+
+fn message(database: &Database, sequence: u64) -> io::Result<Option<Message>> {
+    let octets = database.get(Column::Spool, database.keys().message(sequence))?;
+    octets.map(decode_message).transpose()
+}
+
+fn place(database: &Database, domain: &str, sequence: u64) -> io::Result<Option<Place>> {
+    let octets = database.get(Column::Spool, database.keys().queue(domain, sequence))?;
+    octets.map(|octets| decode_place(&octets)).transpose()
+}
+
+fn queued(
+    database: &Database,
+    domain: &str,
+    sequence: u64,
+) -> io::Result<Option<(Message, Place)>> {
+    let place = place(database, domain, sequence)?;
+    Ok(message(database, sequence)?.zip(place))
+}
+
+/// How far a database's tables are applied.
+pub(super) fn applied(database: &Database) -> io::Result<Option<LogId>> {
+    let octets = database.get(Column::Spool, database.keys().table(Table::Applied))?;
+    let log_id = octets
+        .map(|octets| codec::decode(octets.as_slice(), "log id"))
+        .transpose()?;
+    Ok(log_id.map(codec::log_id_from))
+}
+
+/// Who a database's tables say that the members are.
+pub(super) fn membership(database: &Database) -> io::Result<StoredMembership> {
+    match database.get(Column::Spool, database.keys().table(Table::Membership))? {
+        None => Ok(StoredMembership::default()),
+        Some(octets) => {
+            let stored = codec::decode(octets.as_slice(), "membership")?;
+            Ok(codec::stored_membership_from(stored)?)
+        }
+    }
+}
+
+fn read_figures(database: &Database) -> io::Result<Figures> {
+    let mut figures = Figures::default();
+    if let Some(octets) = database.get(Column::Spool, database.keys().table(Table::Founded))? {
+        let founded: api::spool::v1::Founded = codec::decode(octets.as_slice(), "founding")?;
+        figures.cluster = Some(codec::id_from(founded.cluster)?.0);
+        figures.policy = Some(parse_policy(&founded.policy)?);
+    }
+    let prefix = database.keys().table(Table::Destination);
+    for row in scan(database, &prefix, &prefix) {
+        let (key, octets) = row?;
+        let domain = String::from_utf8_lossy(key.get(prefix.len()..).unwrap_or_default());
+        let destination = codec::decode(&*octets, "domain's figures")?;
+        figures
+            .destinations
+            .insert(domain.into_owned(), codec::destination_from(destination));
+    }
+    let prefix = database.keys().table(Table::Retired);
+    for row in scan(database, &prefix, &prefix) {
+        figures.retired.extend(keys::last_u64(&row?.0));
+    }
+    Ok(figures)
+}
+
+fn read_unconfirmed(database: &Database) -> io::Result<Unconfirmed> {
+    let mut unconfirmed = Unconfirmed::default();
+    let prefix = database.keys().table(Table::Unconfirmed);
+    for row in scan(database, &prefix, &prefix) {
+        let (key, octets) = row?;
+        let stored = codec::decode(&*octets, "unconfirmed message")?;
+        if let Some(id) = keys::last_id(&key) {
+            unconfirmed.change(id, Some(codec::unconfirmed_from(&stored)?));
+        }
+    }
+    Ok(unconfirmed)
 }
 
 pub(super) fn parse_policy(text: &str) -> io::Result<Arc<Policy>> {

@@ -1,3 +1,5 @@
+mod snapshots;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -20,7 +22,7 @@ use spool::{
 use tempfile::TempDir;
 
 use super::{
-    LogStore, LogWriter, Machine, Tables, machine, open, snapshot,
+    Checkpoints, LogStore, LogWriter, Machine, Store, Tables, machine,
     tables::{decode_place, encode_place},
 };
 use crate::{
@@ -37,8 +39,9 @@ impl StoreBuilder<Types, LogStore, Machine, (LogWriter, TempDir)> for Builder {
         &self,
     ) -> Result<((LogWriter, TempDir), LogStore, Machine), StorageError<Types>> {
         let opened = Opened::new();
+        let machine = opened.machine();
         let guard = (opened.writer, opened.dir);
-        Ok((guard, opened.log, Machine::new(opened.tables)))
+        Ok((guard, opened.log, machine))
     }
 }
 
@@ -67,9 +70,9 @@ impl Opened {
 
     fn at(dir: TempDir) -> Self {
         let metrics = Arc::new(Metrics::register(&mut Registry::default()));
-        let store = Arc::new(open(dir.path(), metrics).unwrap());
+        let store = Arc::new(Store::open(dir.path(), metrics).unwrap());
         let tables = Arc::new(Tables::open(Arc::clone(&store)).unwrap());
-        let opened = LogStore::open(store, dir.path()).unwrap();
+        let opened = LogStore::open(store).unwrap();
         Self {
             tables,
             log: opened.log,
@@ -79,12 +82,23 @@ impl Opened {
         }
     }
 
+    fn machine(&self) -> Machine {
+        let checkpoints = Checkpoints::of(Arc::clone(&self.tables));
+        Machine::new(
+            Arc::clone(&self.tables),
+            self.log.clone(),
+            Arc::new(checkpoints),
+            u64::MAX,
+        )
+    }
+
     /// Ends everything that has the files open.
     fn closed(self) -> TempDir {
         drop((self.tables, self.log, self.writer));
         self.dir
     }
 
+    /// Closes everything and opens it again, as a restart does.
     fn reopened(self) -> Self {
         Self::at(self.closed())
     }
@@ -218,7 +232,7 @@ async fn a_log_that_lost_its_end_is_noticed_and_one_that_was_cut_off_by_raft_is_
 
     let dir = opened.closed();
     let wal = |dir: &TempDir| {
-        let files = std::fs::read_dir(dir.path()).unwrap().flatten();
+        let files = std::fs::read_dir(dir.path().join("db")).unwrap().flatten();
         let mut wals = files
             .map(|file| file.path())
             .filter(|path| path.extension().is_some_and(|extension| extension == "log"));
@@ -336,18 +350,8 @@ async fn messages_that_may_come_again_are_known_after_a_restart_and_from_a_snaps
     opened.commit(vec![entry(9, confirm(8))]).await;
     assert_eq!(opened.tables.figures().unconfirmed, 7);
 
-    let snapshot = snapshot::freeze(Arc::clone(&opened.tables)).await.unwrap();
-    let received = snapshot.snapshot.received(Arc::clone(&to.tables)).await;
-    snapshot::install(&to.tables, &snapshot.meta, received.unwrap()).unwrap();
-    let Opened {
-        tables,
-        log,
-        writer,
-        dir,
-        ..
-    } = opened;
-    drop((snapshot.meta, tables, log, writer));
-    for opened in [to, Opened::at(dir)] {
+    snapshots::install(&to, snapshots::snapshot_of(&opened).await).await;
+    for opened in [to, opened.reopened()] {
         assert_eq!(opened.tables.figures().unconfirmed, 7);
         assert!(is_repeat(&opened, 10, 17));
         assert!(!is_repeat(&opened, 11, 18));
@@ -404,51 +408,6 @@ fn a_place_that_was_written_before_there_were_claims_is_unclaimed() {
     assert_eq!(encode_place(place), due.0.to_be_bytes());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_snapshot_brings_tables_and_bodies_and_drops_what_nothing_refers_to() {
-    let (mut from, mut to) = (Opened::new(), Opened::new());
-    from.commit(vec![
-        entry(1, stage(9, 0, b"first ")),
-        entry(2, accept(9, 1, 10, b"last")),
-        entry(3, accept(8, 0, 5, b"other")),
-        entry(4, delivered(8)),
-        entry(5, stage(6, 0, b"under way")),
-    ])
-    .await;
-    to.commit(vec![entry(1, accept(5, 0, 5, b"stale"))]).await;
-
-    let snapshot = snapshot::freeze(Arc::clone(&from.tables)).await.unwrap();
-    // What is written after the view was taken is not in it.
-    from.commit(vec![entry(6, accept(4, 0, 3, b"new"))]).await;
-    let received = snapshot
-        .snapshot
-        .received(Arc::clone(&to.tables))
-        .await
-        .unwrap();
-    assert_eq!(
-        to.messages().len(),
-        1,
-        "nothing changes before it is installed"
-    );
-    snapshot::install(&to.tables, &snapshot.meta, received).unwrap();
-
-    assert_eq!(to.tables.applied().unwrap(), Some(log_id(5)));
-    let ids: Vec<u128> = to.messages().iter().map(|message| message.id.0).collect();
-    assert_eq!(ids, [9]);
-    let pieces: Vec<_> = (1..=6)
-        .map(|index| to.tables.piece(index).unwrap())
-        .collect();
-    let expected: [Option<&[u8]>; 6] = [
-        Some(b"first "),
-        Some(b"last"),
-        None,
-        None,
-        Some(b"under way"),
-        None,
-    ];
-    assert_eq!(pieces, expected.map(|piece| piece.map(<[u8]>::to_vec)));
-}
-
 fn members(index: u64, ids: &[u64]) -> Entry {
     let member = |id: &u64| {
         let address = format!("mx{id}:7400");
@@ -473,49 +432,8 @@ async fn whoever_leaves_the_members_is_retired_for_ever() {
     let expected = BTreeSet::from([1, 3]);
     assert_eq!(opened.tables.figures().retired, expected);
 
-    let snapshot = snapshot::freeze(Arc::clone(&opened.tables)).await.unwrap();
     let to = Opened::new();
-    let received = snapshot
-        .snapshot
-        .received(Arc::clone(&to.tables))
-        .await
-        .unwrap();
-    snapshot::install(&to.tables, &snapshot.meta, received).unwrap();
+    snapshots::install(&to, snapshots::snapshot_of(&opened).await).await;
     assert_eq!(to.tables.figures().retired, expected);
-
-    let Opened {
-        tables,
-        log,
-        writer,
-        dir,
-        ..
-    } = opened;
-    drop((tables, log, writer));
-    assert_eq!(Opened::at(dir).tables.figures().retired, expected);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_snapshot_that_lost_a_record_is_not_installed() {
-    let (mut from, to) = (Opened::new(), Opened::new());
-    from.commit(vec![entry(1, accept(9, 0, 4, b"body"))]).await;
-    let snapshot = snapshot::freeze(Arc::clone(&from.tables)).await.unwrap();
-    let snapshot::SnapshotData::Outgoing(outgoing) = snapshot.snapshot else {
-        panic!("a frozen view is to be sent");
-    };
-    let mut chunks = outgoing.chunks();
-    let mut receiving = snapshot::Receiving::begin(Arc::clone(&to.tables)).unwrap();
-    let mut end = None;
-    while let Some(chunk) = chunks.recv().await {
-        use api::peer::v1::snapshot_chunk::Kind;
-        match chunk.unwrap().kind.unwrap() {
-            Kind::Records(mut records) => {
-                drop(records.records.pop());
-                receiving.add(records).unwrap();
-            }
-            Kind::End(last) => end = Some(last),
-            Kind::Header(_) => panic!("the header is the sender's"),
-        }
-    }
-    let refused = receiving.finish(&end.unwrap()).unwrap_err();
-    assert!(refused.to_string().contains("do not add up"), "{refused}");
+    assert_eq!(opened.reopened().tables.figures().retired, expected);
 }

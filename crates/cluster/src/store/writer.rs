@@ -15,7 +15,9 @@ use super::{
     cache::{LogCache, cost},
     keys,
     mark::{Acknowledged, Mark},
-    open::{Batch, Column, Store},
+    open::{Batch, Column, Database},
+    present::Store,
+    received::{self, Received},
 };
 use crate::{
     codec,
@@ -47,6 +49,11 @@ pub(super) enum Job {
     Purge {
         upto: LogId,
         done: oneshot::Sender<io::Result<()>>,
+    },
+    /// Puts a received database in the place of the present one; answers with the former.
+    Install {
+        received: Received,
+        done: oneshot::Sender<io::Result<Arc<Database>>>,
     },
 }
 
@@ -84,15 +91,27 @@ pub(super) fn write_jobs(
     mut jobs: mpsc::Receiver<Job>,
 ) {
     while let Some(first) = jobs.blocking_recv() {
-        let mut gathered = vec![first];
-        let mut bytes = gathered.iter().map(Job::cost).sum::<usize>();
-        while bytes < LOG_BATCH_BYTES_MAX
-            && let Ok(job) = jobs.try_recv()
-        {
+        let mut gathered = Vec::new();
+        let mut bytes = 0;
+        let mut next = Some(first);
+        let mut installed = None;
+        while let Some(job) = next.take() {
             bytes += job.cost();
-            gathered.push(job);
+            match job {
+                Job::Install { received, done } => installed = Some((received, done)),
+                job => gathered.push(job),
+            }
+            // What comes behind an installed snapshot belongs into its database.
+            if bytes < LOG_BATCH_BYTES_MAX && installed.is_none() {
+                next = jobs.try_recv().ok();
+            }
         }
-        if let Err(error) = write(store, cache, &mut mark, gathered) {
+        let written = write(&store.now(), cache, &mut mark, gathered);
+        let written = written.and_then(|()| match installed {
+            Some((received, done)) => install(store, &mut mark, received, done),
+            None => Ok(()),
+        });
+        if let Err(error) = written {
             tracing::error!(%error, "writing the log failed; this node writes nothing any more");
             refuse_all(&mut jobs, &error);
             return;
@@ -100,12 +119,39 @@ pub(super) fn write_jobs(
     }
 }
 
-fn write(
+/// Runs between two writes of the log, so that no vote and no entry falls between the databases.
+fn install(
     store: &Store,
+    mark: &mut Mark,
+    received: Received,
+    done: oneshot::Sender<io::Result<Arc<Database>>>,
+) -> io::Result<()> {
+    let last = received.last();
+    let database = received.into_database();
+    let switched = received::carry_over(&store.now(), &database, last)
+        .and_then(|()| store.switch_to(database));
+    let switched = switched.and_then(|former| {
+        let before = mark.now();
+        mark.write(Acknowledged {
+            last: before.last.max(Some(last)),
+            ..before
+        })?;
+        Ok(former)
+    });
+    let result = switched.as_ref().map(|_| ()).map_err(copy_of);
+    drop(done.send(switched));
+    result
+}
+
+fn write(
+    store: &Database,
     cache: &std::sync::Mutex<LogCache>,
     mark: &mut Mark,
     jobs: Vec<Job>,
 ) -> io::Result<()> {
+    if jobs.is_empty() {
+        return Ok(());
+    }
     let sync = jobs.iter().any(Job::wants_sync);
     let before = mark.now();
     let (kept, after) = jobs.iter().fold((before, before), promised);
@@ -131,11 +177,8 @@ fn write(
                 Ok(())
             }
             Job::SaveVote { vote, done } => {
-                batch.put(
-                    Column::Raft,
-                    keys::raft(VOTE),
-                    codec::vote_to(&vote).encode_to_vec(),
-                );
+                let vote = codec::vote_to(&vote).encode_to_vec();
+                batch.put(Column::Raft, keys::raft(VOTE), vote);
                 waiting.push(Waiting::Done(done));
                 Ok(())
             }
@@ -154,6 +197,8 @@ fn write(
                 waiting.push(Waiting::Done(done));
                 purge(store, &mut batch, upto)
             }
+            // Comes behind a batch, never into one.
+            Job::Install { .. } => Ok(()),
         };
         prepared = prepared.and(put);
     }
@@ -193,7 +238,7 @@ fn promised(
             after.last = *last;
         }
         Job::Purge { upto, .. } => after.last = after.last.max(Some(*upto)),
-        Job::SaveCommitted(_) => {}
+        Job::SaveCommitted(_) | Job::Install { .. } => {}
     }
     (kept, after)
 }
@@ -203,6 +248,7 @@ fn put_entry(batch: &mut Batch<'_>, entry: Entry) {
     let mut stored = codec::entry_to(entry);
     let piece = take_piece(&mut stored);
     stored.carries_piece = !piece.is_empty();
+    stored.piece_bytes = u32::try_from(piece.len()).unwrap_or(u32::MAX);
     if stored.carries_piece {
         batch.put(Column::Piece, key, &piece);
     }
@@ -227,7 +273,7 @@ pub(super) const fn piece_of(entry: &mut api::peer::v1::Entry) -> Option<&mut By
     }
 }
 
-fn put_log_id(batch: &mut Batch<'_>, name: &str, log_id: LogId) {
+pub(super) fn put_log_id(batch: &mut Batch<'_>, name: &str, log_id: LogId) {
     batch.put(
         Column::Raft,
         keys::raft(name),
@@ -237,7 +283,7 @@ fn put_log_id(batch: &mut Batch<'_>, name: &str, log_id: LogId) {
 
 /// Forgets entries, and the pieces they carried as far as the spool has dropped them. As long as an
 /// entry is in the log its piece stays, so that a follower which lags gets whole entries.
-fn purge(store: &Store, batch: &mut Batch<'_>, upto: LogId) -> io::Result<()> {
+fn purge(store: &Database, batch: &mut Batch<'_>, upto: LogId) -> io::Result<()> {
     put_log_id(batch, PURGED, upto);
     batch.delete_range(Column::Log, keys::entry(0), keys::entry(upto.index + 1));
     let dropped = store.range(
@@ -255,7 +301,7 @@ fn purge(store: &Store, batch: &mut Batch<'_>, upto: LogId) -> io::Result<()> {
     Ok(())
 }
 
-fn tell(store: &Store, waiting: Vec<Waiting>, written: &io::Result<()>) {
+fn tell(store: &Database, waiting: Vec<Waiting>, written: &io::Result<()>) {
     for waiting in waiting {
         match waiting {
             Waiting::Append { flushed, since } => {
@@ -271,20 +317,22 @@ fn tell(store: &Store, waiting: Vec<Waiting>, written: &io::Result<()>) {
 }
 
 fn again(result: &io::Result<()>) -> io::Result<()> {
-    result
-        .as_ref()
-        .map(|&()| ())
-        .map_err(|error| io::Error::new(error.kind(), error.to_string()))
+    result.as_ref().map(|&()| ()).map_err(copy_of)
+}
+
+fn copy_of(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), error.to_string())
 }
 
 fn refuse_all(jobs: &mut mpsc::Receiver<Job>, error: &io::Error) {
-    let refusal = || Err(io::Error::new(error.kind(), error.to_string()));
+    let refusal = || Err(copy_of(error));
     while let Some(job) = jobs.blocking_recv() {
         match job {
             Job::Append { flushed, .. } => flushed.io_completed(refusal()),
             Job::SaveVote { done, .. }
             | Job::TruncateAfter { done, .. }
             | Job::Purge { done, .. } => drop(done.send(refusal())),
+            Job::Install { done, .. } => drop(done.send(Err(copy_of(error)))),
             Job::SaveCommitted(_) => {}
         }
     }

@@ -7,7 +7,7 @@ use spool::Timestamp;
 use toml::Spanned;
 
 use super::{
-    Config, Http, LOG_KEEP_DEFAULT, MutualTls, Peers, Smtp, certificates,
+    Config, Http, LOG_KEEP_BYTES_DEFAULT, LOG_KEEP_DEFAULT, MutualTls, Peers, Smtp, certificates,
     file::{AdminTable, ClusterTable, Fault, File, MemberTable, NodeTable, PemFile, SmtpTable},
     values::{Network, Reach, Size, Span},
 };
@@ -28,6 +28,8 @@ const COMMIT_TIMEOUT_MAX: Duration = Duration::from_secs(5 * 60);
 /// Fewer would send a snapshot after every hiccup, more would fill the disk with what was delivered
 /// long ago.
 const LOG_KEEP: RangeInclusive<u64> = 100..=10_000_000;
+/// From what a restarted follower lacks, to more than any disk should spend on it.
+const LOG_KEEP_BYTES: RangeInclusive<u64> = 16 << 20..=1 << 40;
 
 /// Shorter than this no election ends.
 const COMMIT_TIMEOUT_MIN: Duration = Duration::from_secs(1);
@@ -278,6 +280,7 @@ fn peers(table: &Spanned<ClusterTable>, id: &Spanned<u64>, now: Timestamp) -> Re
         founding,
         tls,
         log_keep: log_keep(cluster.log_keep.as_ref())?,
+        log_keep_bytes: log_keep_size(cluster.log_keep_size.as_ref())?,
     })
 }
 
@@ -366,6 +369,17 @@ fn log_keep(value: Option<&Spanned<u64>>) -> Result<u64, Fault> {
     }
     let (min, max) = (LOG_KEEP.start(), LOG_KEEP.end());
     let message = format!("log_keep = {entries} is out of range; {min} to {max} are possible");
+    Err(Fault::at(value, message))
+}
+
+fn log_keep_size(value: Option<&Spanned<Size>>) -> Result<u64, Fault> {
+    let Some(value) = value else {
+        return Ok(LOG_KEEP_BYTES_DEFAULT);
+    };
+    if LOG_KEEP_BYTES.contains(&value.get_ref().0) {
+        return Ok(value.get_ref().0);
+    }
+    let message = "log_keep_size is out of range; \"16MiB\" to \"1TiB\" are possible";
     Err(Fault::at(value, message))
 }
 

@@ -115,6 +115,7 @@ pub(super) struct ClusterTable {
     pub(super) members: Option<Spanned<Vec<MemberTable>>>,
     pub(super) join: Option<Spanned<String>>,
     pub(super) log_keep: Option<Spanned<u64>>,
+    pub(super) log_keep_size: Option<Spanned<Size>>,
     pub(super) tls_ca: PemFile,
     pub(super) tls_cert: PemFile,
     pub(super) tls_key: PemFile,

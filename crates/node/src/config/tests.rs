@@ -66,6 +66,7 @@ fn what_is_left_out_gets_the_documented_defaults() {
     assert_eq!(config.cluster.founding, Founding::Bootstrap);
     assert_eq!(config.cluster.advertise, "127.0.0.1:7400");
     assert_eq!(config.cluster.log_keep, 16_384);
+    assert_eq!(config.cluster.log_keep_bytes, 1 << 30);
     assert_eq!(config.admin_listen, "127.0.0.1:7401".parse().unwrap());
     assert_eq!(config.http.listen, "127.0.0.1:7402".parse().unwrap());
     assert_eq!(config.http.trusted, config.http.metrics_trusted);
@@ -193,6 +194,10 @@ fn a_mistake_is_one_line_with_its_place_and_the_remedy() {
         (
             alone("log_keep = 5"),
             "6:12: log_keep = 5 is out of range; 100 to 10000000 are possible",
+        ),
+        (
+            alone("log_keep_size = \"1MiB\""),
+            "6:17: log_keep_size is out of range; \"16MiB\" to \"1TiB\" are possible",
         ),
         (
             alone("join = \"mx1:7400\""),

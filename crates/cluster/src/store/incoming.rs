@@ -1,0 +1,233 @@
+//! A snapshot that is received: another node's database, gathered file by file beside the present
+//! one.
+//!
+//! What a transfer that broke off has left is kept and offered to the next one. A first transfer is
+//! offered the files of the present database: after an earlier snapshot most of them are the
+//! sender's own.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Write as _},
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::OwnedMutexGuard;
+
+use super::{
+    files::{self, Held, HeldFiles, Listed, Part},
+    present::Store,
+    received::Received,
+};
+use crate::disk::{self, Disk};
+
+/// Names of a database's files are short.
+const NAME_BYTES_MAX: usize = 64;
+
+/// Gathers the files of one snapshot. Blocks: not for the runtime's threads.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    store: Arc<Store>,
+    directory: PathBuf,
+    /// Size of each file that is still to come.
+    missing: BTreeMap<String, u64>,
+    open: Option<Open>,
+    /// Octets that need not be sent.
+    kept: u64,
+    /// Octets that were sent.
+    received: u64,
+    _alone: OwnedMutexGuard<()>,
+}
+
+/// The file whose octets are arriving.
+#[derive(Debug)]
+struct Open {
+    name: String,
+    file: File,
+    written: u64,
+    sum: Sha256,
+}
+
+fn refused(why: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why.into())
+}
+
+impl Incoming {
+    /// Makes ready for the listed files; returns what is there of them already.
+    ///
+    /// # Errors
+    /// The list is no database's, another snapshot is being received, or the disk has no room for
+    /// what is missing.
+    pub(crate) fn begin(store: Arc<Store>, list: Vec<Listed>) -> io::Result<(Self, HeldFiles)> {
+        let alone = store.receive_alone().ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::WouldBlock,
+                "another snapshot is being received",
+            )
+        })?;
+        let directory = store.directory().incoming();
+        let mut missing = BTreeMap::new();
+        for Listed { name, size } in list {
+            if !is_plain(&name) || missing.insert(name.clone(), size).is_some() {
+                return Err(refused(format!("a snapshot has no file named {name:?}")));
+            }
+        }
+        if !directory.exists() {
+            // By hard links, which are cut before anything else is written under their names.
+            store.now().checkpoint(&directory)?;
+        }
+        let held = hold(&directory, &missing)?;
+        let size: u64 = missing.values().sum();
+        let to_come = size.saturating_sub(held.values().map(|held| held.size).sum());
+        let free = Disk::of(store.directory().path())?.free;
+        if to_come > free {
+            return Err(io::Error::new(
+                io::ErrorKind::StorageFull,
+                format!("the snapshot needs {to_come} octets more and {free} are free on the disk"),
+            ));
+        }
+        let incoming = Self {
+            store,
+            directory,
+            missing,
+            open: None,
+            kept: 0,
+            received: 0,
+            _alone: alone,
+        };
+        Ok((incoming, held))
+    }
+
+    /// Octets that this transfer found here and did not ask for again.
+    pub(crate) const fn kept(&self) -> u64 {
+        self.kept
+    }
+
+    /// Octets that this transfer has brought.
+    pub(crate) const fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Takes the next part.
+    ///
+    /// # Errors
+    /// It does not belong to the list, or the octets are not those that were sent. The file they
+    /// were for is removed then.
+    pub(crate) fn take(&mut self, part: Part) -> io::Result<()> {
+        match part {
+            Part::File { name, from } => self.begin_file(name, from),
+            Part::Octets(octets) => {
+                let open = self
+                    .open
+                    .as_mut()
+                    .ok_or_else(|| refused("octets of no file"))?;
+                open.file.write_all(&octets)?;
+                open.sum.update(&octets);
+                open.written += octets.len() as u64;
+                self.received += octets.len() as u64;
+                Ok(())
+            }
+            Part::FileEnd(sum) => self.end_file(sum),
+            Part::End => Ok(()),
+        }
+    }
+
+    fn begin_file(&mut self, name: String, from: u64) -> io::Result<()> {
+        if self.open.is_some() || !self.missing.contains_key(&name) {
+            return Err(refused(format!("{name:?} comes out of turn")));
+        }
+        let path = self.directory.join(&name);
+        let mut sum = Sha256::new();
+        let file = if from == 0 {
+            remove_file(&path)?;
+            File::create_new(&path)?
+        } else {
+            let mut file = File::options().read(true).append(true).open(&path)?;
+            if files::digest(&mut file, u64::MAX, &mut sum)? != from {
+                return Err(refused(format!("of {name} there is another part")));
+            }
+            file
+        };
+        self.kept += from;
+        self.open = Some(Open {
+            name,
+            file,
+            written: from,
+            sum,
+        });
+        Ok(())
+    }
+
+    fn end_file(&mut self, sum: [u8; 32]) -> io::Result<()> {
+        let open = self
+            .open
+            .take()
+            .ok_or_else(|| refused("the end of no file"))?;
+        let size = self.missing.get(&open.name).copied();
+        if size != Some(open.written) || *open.sum.finalize() != sum {
+            remove_file(&self.directory.join(&open.name))?;
+            return Err(refused(format!(
+                "{} of the snapshot is not what was sent",
+                open.name
+            )));
+        }
+        open.file.sync_all()?;
+        self.missing.remove(&open.name);
+        Ok(())
+    }
+
+    /// Checks that everything has arrived, and opens it as a database of this node, beside the
+    /// present one.
+    ///
+    /// # Errors
+    /// Something is missing, or it is no sound database.
+    pub(crate) fn finish(self) -> io::Result<Received> {
+        if let Some((name, _)) = self.missing.first_key_value() {
+            return Err(refused(format!("{name} of the snapshot did not come")));
+        }
+        disk::sync_directory(&self.directory)?;
+        let path = self.store.directory().new_database();
+        fs::rename(&self.directory, &path)?;
+        disk::sync_directory(self.store.directory().path())?;
+        Received::open(&path, Arc::clone(self.store.metrics()))
+    }
+}
+
+/// Whether it may be a file's name in a database, and leads nowhere else.
+fn is_plain(name: &str) -> bool {
+    let plain = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'.' || octet == b'-';
+    !name.is_empty()
+        && name.len() <= NAME_BYTES_MAX
+        && !name.starts_with('.')
+        && name.bytes().all(plain)
+}
+
+fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Reads what is there of the wanted files, and removes what is not wanted.
+fn hold(directory: &Path, wanted: &BTreeMap<String, u64>) -> io::Result<HeldFiles> {
+    let mut held = HeldFiles::new();
+    for Listed { name, size } in files::list(directory)? {
+        let path = directory.join(&name);
+        let wanted = wanted.get(&name).copied().unwrap_or(0);
+        // What is also a file of the present database must never be appended to.
+        let is_shared = path.metadata()?.nlink() > 1;
+        if size > wanted || (is_shared && size < wanted) {
+            fs::remove_file(path)?;
+            continue;
+        }
+        let mut sum = Sha256::new();
+        files::digest(&mut File::open(path)?, size, &mut sum)?;
+        let digest = sum.finalize().into();
+        held.insert(name, Held { size, digest });
+    }
+    Ok(held)
+}

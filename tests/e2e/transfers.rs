@@ -1,0 +1,173 @@
+//! Snapshots of spools that take a while to send.
+
+use std::{
+    fs,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+use harness::{Cluster, Courier, Daemon, Letter, Primary, Settings, process, wait_until};
+
+use crate::scene;
+
+/// A body of two pieces.
+const BODY: usize = 700_000;
+
+/// Letters in the spool: about 200 MiB.
+const LETTERS: usize = 300;
+
+/// A transfer is interrupted when so much has arrived.
+const PARTIAL_BYTES: u64 = 40 << 20;
+
+/// What sending a snapshot may cost the leader in memory: a few chunks on their way through the
+/// file, the channel and the connection, and the buffers that the flush before the copy fills.
+const RISE_BYTES_MAX: u64 = 64 << 20;
+
+fn outage() -> (Primary, Cluster) {
+    let primary = Primary::down_at_first();
+    let settings = Settings::for_primary(primary.address())
+        .with("cluster", "log_keep = 100")
+        .with("cluster", "log_keep_size = \"16MiB\"");
+    let cluster = Cluster::start(3, &settings);
+    (primary, cluster)
+}
+
+fn large(serials: std::ops::Range<usize>) -> Vec<Letter> {
+    let to = |serial| format!("user{}@example.com", serial % 5);
+    serials
+        .map(|serial| Letter::new(serial, &to(serial), BODY))
+        .collect()
+}
+
+/// Octets of a snapshot that have arrived and are not installed.
+fn incoming_bytes(node: &Daemon) -> u64 {
+    let entries = fs::read_dir(node.data_dir().join("incoming"));
+    let files = entries.into_iter().flatten().flatten();
+    files
+        .filter_map(|file| Some(file.metadata().ok()?.len()))
+        .sum()
+}
+
+/// What each transfer that came to its end did not have to fetch.
+fn kept(node: &Daemon) -> Vec<u64> {
+    let log = node.log_text();
+    let arrived = log
+        .lines()
+        .filter(|line| line.contains("a snapshot has arrived"));
+    arrived
+        .filter_map(|line| {
+            let (_, rest) = line.split_once("kept=")?;
+            rest.split_whitespace().next()?.parse().ok()
+        })
+        .collect()
+}
+
+/// A cluster with a large spool, of which one node knows nothing.
+fn with_a_node_away() -> (Primary, Cluster, usize, Vec<Letter>) {
+    let (primary, mut cluster) = outage();
+    let away = cluster.follower();
+    cluster.nodes[away].kill();
+    let letters = large(0..LETTERS);
+    scene::send_all(&cluster, &letters);
+    (primary, cluster, away, letters)
+}
+
+fn wait_partial(node: &Daemon) {
+    wait_until(
+        scene::CATCH_UP,
+        "a part of the snapshot has arrived",
+        || incoming_bytes(node) >= PARTIAL_BYTES,
+    );
+}
+
+#[test]
+fn a_transfer_goes_on_where_it_was_when_the_receiver_was_killed() {
+    let (mut primary, mut cluster, away, letters) = with_a_node_away();
+    for _ in 0..2 {
+        cluster.nodes[away].spawn();
+        wait_partial(&cluster.nodes[away]);
+        cluster.nodes[away].kill();
+    }
+    cluster.nodes[away].spawn();
+    cluster.nodes[away].wait_ready();
+    cluster.wait_queued(LETTERS as u64, scene::CATCH_UP);
+    let kept = kept(&cluster.nodes[away]);
+    assert!(
+        kept.iter().any(|&kept| kept >= PARTIAL_BYTES / 2),
+        "{kept:?}"
+    );
+    scene::drain(&cluster, &mut primary, &letters);
+}
+
+#[test]
+fn a_transfer_whose_sender_is_killed_is_taken_over_by_the_next_leader() {
+    let (mut primary, mut cluster, away, letters) = with_a_node_away();
+    let sender = cluster.leader();
+    cluster.nodes[away].spawn();
+    wait_partial(&cluster.nodes[away]);
+    cluster.nodes[sender].kill();
+    // The other node has the log and is elected with the vote of the one that is behind.
+    cluster.nodes[away].wait_ready();
+    cluster.wait_queued(LETTERS as u64, scene::CATCH_UP);
+    cluster.nodes[sender].spawn();
+    cluster.nodes[sender].wait_ready();
+    scene::drain(&cluster, &mut primary, &letters);
+}
+
+#[test]
+fn a_node_catches_up_with_a_large_spool_under_mail_and_the_leader_stays_small() {
+    let (mut primary, mut cluster, away, mut letters) = with_a_node_away();
+    let leader = cluster.leader();
+    let pid = cluster.nodes[leader].pid();
+    let before = process::resident_bytes_max(pid).unwrap();
+    let hosts = cluster.hosts();
+    let stop = &AtomicBool::new(false);
+    let taken = thread::scope(|scope| {
+        let sender = scope.spawn(move || {
+            let mut courier = Courier::new(&hosts);
+            let mut taken = Vec::new();
+            while !stop.load(Ordering::Relaxed) {
+                let serial = LETTERS + taken.len();
+                let to = format!("user{}@example.com", serial % 5);
+                let letter = Letter::new(serial, &to, 20_000);
+                courier.send(&letter, scene::TAKEN).expect("it is taken");
+                taken.push(letter);
+            }
+            taken
+        });
+        cluster.nodes[away].spawn();
+        cluster.nodes[away].wait_ready();
+        let log = || cluster.nodes[away].log_text();
+        let installed = || log().contains("the snapshot is installed");
+        wait_until(Duration::from_secs(60), "it is installed", installed);
+        stop.store(true, Ordering::Relaxed);
+        sender.join().unwrap()
+    });
+    letters.extend(taken);
+    cluster.wait_queued(letters.len() as u64, scene::CATCH_UP);
+    let rise = process::resident_bytes_max(pid).unwrap() - before;
+    assert!(rise < RISE_BYTES_MAX, "the leader grew by {rise} octets");
+    // No copy of the database is left over but the one that may be sent again.
+    let names = fs::read_dir(cluster.nodes[away].data_dir()).unwrap();
+    let databases = names.flatten().filter(|entry| {
+        let name = entry.file_name();
+        name.to_string_lossy().starts_with("db")
+    });
+    assert_eq!(databases.count(), 1);
+    scene::drain(&cluster, &mut primary, &letters);
+}
+
+#[test]
+fn the_log_keeps_no_more_than_it_may_however_large_its_entries_are() {
+    let (mut primary, cluster) = outage();
+    let letters = large(0..80);
+    scene::send_all(&cluster, &letters);
+    wait_until(scene::CATCH_UP, "every node has shortened its log", || {
+        cluster.nodes.iter().all(|node| {
+            let bytes = node.metric("layover_raft_log_bytes", &[]);
+            bytes.is_some_and(|bytes| bytes > 0.0 && bytes < 18.0 * 1_048_576.0)
+        })
+    });
+    scene::drain(&cluster, &mut primary, &letters);
+}
