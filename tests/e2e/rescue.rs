@@ -56,30 +56,36 @@ fn with_one_survivor(count: usize) -> (Primary, Cluster, usize, Vec<Letter>) {
     scene::send_all(&cluster, &letters[..count]);
     cluster.wait_queued(count as u64, scene::CATCH_UP);
     let survivor = cluster.leader();
-    let others = || (0..3).filter(|&place| place != survivor);
     let last = log_index(&cluster.nodes[survivor]);
-    others().for_each(|place| cluster.nodes[place].pause());
-    let mut sender = Sender::connect(cluster.nodes[survivor].smtp()).unwrap();
-    let unanswered = &letters[count];
-    for line in [
-        format!("MAIL FROM:<{}>", unanswered.from),
-        format!("RCPT TO:<{}>", unanswered.to[0]),
-        "DATA".to_owned(),
-    ] {
-        sender.command(&line).unwrap();
+    let mut sender = begin(&cluster.nodes[survivor], &letters[count]);
+    let others: Vec<usize> = (0..3).filter(|&place| place != survivor).collect();
+    for &place in &others {
+        cluster.nodes[place].pause();
     }
-    sender
-        .write(&harness::sender::stuffed(&unanswered.body))
-        .unwrap();
+    // For a moment the leader does not know yet that it is alone.
+    sender.write(b".\r\n").unwrap();
     wait_until(scene::TAKEN, "the entry is in the leader's log", || {
         log_index(&cluster.nodes[survivor]) > last
     });
     cluster.nodes[survivor].kill();
-    others().for_each(|place| cluster.nodes[place].resume());
-    for place in (0..3).filter(|&place| place != survivor) {
+    for place in others {
         cluster.nodes[place].kill();
     }
     (primary, cluster, survivor, letters)
+}
+
+/// Sends a letter up to its final dot.
+fn begin(node: &Daemon, letter: &Letter) -> Sender {
+    let mut sender = Sender::connect(node.smtp()).unwrap();
+    for line in [
+        format!("MAIL FROM:<{}>", letter.from),
+        format!("RCPT TO:<{}>", letter.to[0]),
+        "DATA".to_owned(),
+    ] {
+        sender.command(&line).unwrap();
+    }
+    sender.write(&letter.body).unwrap();
+    sender
 }
 
 fn log_index(node: &Daemon) -> f64 {

@@ -58,10 +58,9 @@ impl Belonging {
             return Some(self.removed(why));
         }
         let metrics = raft::metrics(&self.raft);
-        if is_blank(&metrics) {
-            let Founding::Join(through) = &self.config.founding else {
-                return None;
-            };
+        if let Founding::Join(through) = &self.config.founding
+            && is_blank(&metrics)
+        {
             return self.join(through.clone()).await;
         }
         let listed = metrics.membership_config.get_node(&own);

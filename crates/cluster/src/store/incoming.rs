@@ -199,10 +199,8 @@ impl Incoming {
 /// Whether it may be a file's name in a database, and leads nowhere else.
 fn is_plain(name: &str) -> bool {
     let plain = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'.' || octet == b'-';
-    !name.is_empty()
-        && name.len() <= NAME_BYTES_MAX
-        && !name.starts_with('.')
-        && name.bytes().all(plain)
+    let length = 1..=NAME_BYTES_MAX;
+    length.contains(&name.len()) && !name.starts_with('.') && name.bytes().all(plain)
 }
 
 fn remove_file(path: &Path) -> io::Result<()> {

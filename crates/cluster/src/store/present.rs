@@ -99,9 +99,9 @@ impl Store {
     /// Puts another database, whose writes are fsync'd, in the place of the present one, for good.
     /// Returns the former, whose files go when nobody holds it any more.
     pub(crate) fn switch_to(&self, database: Arc<Database>) -> io::Result<Arc<Database>> {
-        // A crash in here leaves one of the two named, and both whole.
-        self.directory.point_to(database.path())?;
+        // A crash or a failure in here leaves one of the two named, and both whole.
         database.remains().give_up(false);
+        self.directory.point_to(database.path())?;
         let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
         let former = std::mem::replace(&mut *now, database);
         drop(now);

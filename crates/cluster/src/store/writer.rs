@@ -106,7 +106,11 @@ pub(super) fn write_jobs(
                 next = jobs.try_recv().ok();
             }
         }
-        let written = write(&store.now(), cache, &mut mark, gathered);
+        let written = if gathered.is_empty() {
+            Ok(())
+        } else {
+            write(&store.now(), cache, &mut mark, gathered)
+        };
         let written = written.and_then(|()| match installed {
             Some((received, done)) => install(store, &mut mark, received, done),
             None => Ok(()),
@@ -149,9 +153,6 @@ fn write(
     mark: &mut Mark,
     jobs: Vec<Job>,
 ) -> io::Result<()> {
-    if jobs.is_empty() {
-        return Ok(());
-    }
     let sync = jobs.iter().any(Job::wants_sync);
     let before = mark.now();
     let (kept, after) = jobs.iter().fold((before, before), promised);

@@ -39,7 +39,8 @@ pub(crate) fn recover(file: &Path, options: &Recover) -> anyhow::Result<ExitCode
     };
     let offline = offline.with_context(place)?;
     let holding = offline.holding().with_context(place)?;
-    print!("{}", described(&holding, SystemTime::now()));
+    let now = SystemTime::UNIX_EPOCH + Duration::from_millis(clock::SYSTEM.now().0);
+    print!("{}", described(&holding, now));
     if !options.force_new_cluster {
         println!("Nothing was changed. --force-new-cluster founds a new cluster from this.");
         return Ok(ExitCode::SUCCESS);

@@ -1,6 +1,6 @@
 //! Snapshots from one store to another.
 
-use std::{fs, io, path::PathBuf};
+use std::{fs, io, path::Path};
 
 use openraft::storage::RaftStateMachine as _;
 
@@ -72,11 +72,13 @@ fn begin(to: &Opened, checkpoint: &Checkpoint) -> (Incoming, HeldFiles) {
     Incoming::begin(store, checkpoint.files().to_vec()).unwrap()
 }
 
+/// The databases and parts of databases in the data directory.
 fn databases(opened: &Opened) -> Vec<String> {
     let entries = fs::read_dir(opened.dir.path()).unwrap();
     let mut names: Vec<String> = entries
-        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
-        .filter(|name| !["LOCK", "DATABASE"].contains(&name.as_str()))
+        .map(Result::unwrap)
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
     names.sort();
     names
@@ -331,7 +333,7 @@ async fn a_crash_before_the_switch_leaves_the_former_database() {
     assert_eq!(databases(&to), ["db"]);
 }
 
-fn copy_all(from: &PathBuf, to: &PathBuf) {
+fn copy_all(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
