@@ -93,7 +93,7 @@ fn a_message_whose_250_was_lost_is_not_spooled_twice_and_any_other_is() {
     let cut = send_blindly(hosts[0], &first);
     cluster.wait_queued(3, scene::TAKEN);
     cut.hang_up();
-    let mut changed = vec![first.clone(), first.clone(), first.clone()];
+    let mut changed = [first.clone(), first.clone(), first.clone()];
     changed[0].to = vec!["b@example.com".to_owned()];
     changed[1].to.push("b@example.com".to_owned());
     let last = changed[2].body.len() - 3;
