@@ -1,6 +1,11 @@
 //! A private authority and the certificates it signs, as files.
 
-use std::{fs, path::Path, path::PathBuf, sync::Arc};
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -60,7 +65,13 @@ impl Authority {
     /// Signs a certificate for `name`, for localhost and for 127.0.0.1, good for both ends.
     #[must_use]
     pub fn sign(&self, name: &str) -> Pair {
-        let (certificate, key) = self.signed(name);
+        self.sign_at(name, Ipv4Addr::LOCALHOST.into())
+    }
+
+    /// The same for a host that has an address of its own.
+    #[must_use]
+    pub fn sign_at(&self, name: &str, address: IpAddr) -> Pair {
+        let (certificate, key) = self.signed(name, address);
         let pair = Pair {
             cert: self.directory.join(format!("{name}.pem")),
             key: self.directory.join(format!("{name}.key")),
@@ -70,12 +81,15 @@ impl Authority {
         pair
     }
 
-    fn signed(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
-        let names = vec![
+    fn signed(&self, name: &str, address: IpAddr) -> (rcgen::Certificate, KeyPair) {
+        let mut names = vec![
             name.to_owned(),
             "localhost".to_owned(),
             "127.0.0.1".to_owned(),
         ];
+        if address != IpAddr::V4(Ipv4Addr::LOCALHOST) {
+            names.push(address.to_string());
+        }
         let mut params = CertificateParams::new(names).expect("the names are valid");
         params.distinguished_name.push(DnType::CommonName, name);
         params.use_authority_key_identifier_extension = true;
@@ -110,7 +124,7 @@ impl Authority {
     /// What a stand-in server needs to be trusted by name.
     #[must_use]
     pub fn server(&self, name: &str) -> Arc<ServerConfig> {
-        let (certificate, key) = self.signed(name);
+        let (certificate, key) = self.signed(name, Ipv4Addr::LOCALHOST.into());
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         Arc::new(
             ServerConfig::builder_with_provider(provider())

@@ -9,12 +9,13 @@ use std::{
 
 use serde_json::Value;
 
-use crate::binaries;
+use crate::{binaries, process};
 
 /// `layover`, bound to some nodes.
 #[derive(Clone, Debug)]
 pub struct Ctl {
     servers: Vec<SocketAddr>,
+    within: Vec<String>,
 }
 
 /// What a run of a program left.
@@ -34,7 +35,15 @@ impl Ctl {
     pub fn new(servers: &[SocketAddr]) -> Self {
         Self {
             servers: servers.to_vec(),
+            within: Vec::new(),
         }
+    }
+
+    /// Runs it by a program that puts it where its servers are; see `Daemon::live_within`.
+    #[must_use]
+    pub(crate) fn within(mut self, launcher: &[String]) -> Self {
+        launcher.clone_into(&mut self.within);
+        self
     }
 
     /// Runs a command as a person would.
@@ -43,7 +52,7 @@ impl Ctl {
     /// When the program is not there.
     #[must_use]
     pub fn run(&self, arguments: &[&str]) -> Outcome {
-        let mut command = Command::new(binaries::layover());
+        let mut command = process::launch(&self.within, &binaries::layover());
         for server in &self.servers {
             command.arg("--server").arg(server.to_string());
         }
@@ -78,12 +87,19 @@ pub fn layoverd(arguments: &[&OsStr]) -> Outcome {
 /// # Panics
 /// When it can not be started.
 pub fn outcome(command: &mut Command) -> Outcome {
-    let output: io::Result<Output> = command.stdin(Stdio::null()).output();
     let program = command.get_program().to_owned();
-    let output = output.unwrap_or_else(|error| panic!("starting {}: {error}", program.display()));
-    Outcome {
+    tried(command).unwrap_or_else(|error| panic!("starting {}: {error}", program.display()))
+}
+
+/// The same for a program that may not be there.
+///
+/// # Errors
+/// When it can not be started.
+pub fn tried(command: &mut Command) -> io::Result<Outcome> {
+    let output: Output = command.stdin(Stdio::null()).output()?;
+    Ok(Outcome {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8_lossy(&output.stdout).into_owned(),
         err: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    })
 }

@@ -4,7 +4,7 @@ use std::{
     fs::{self, File, OpenOptions},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -40,6 +40,8 @@ pub struct Daemon {
     child: Option<Child>,
     allowed_errors: Vec<String>,
     log: String,
+    within: Vec<String>,
+    environment: Vec<(String, PathBuf)>,
 }
 
 impl Daemon {
@@ -54,7 +56,8 @@ impl Daemon {
     ) -> Self {
         fs::create_dir_all(directory).expect("the node's directory can be made");
         for name in ["smtp", "peer"] {
-            let pair = authority.sign(&format!("mx{id}-{name}.example.net"));
+            let address = ports.cluster.address().ip();
+            let pair = authority.sign_at(&format!("mx{id}-{name}.example.net"), address);
             for (from, extension) in [(&pair.cert, "pem"), (&pair.key, "key")] {
                 fs::copy(from, directory.join(name).with_extension(extension))
                     .expect("certificates can be copied");
@@ -73,7 +76,25 @@ impl Daemon {
             child: None,
             allowed_errors: settings.allowed_errors.clone(),
             log: settings.log.clone(),
+            within: Vec::new(),
+            environment: Vec::new(),
         }
+    }
+
+    /// Starts it, and the command line bound to it, by a program that puts them where they belong,
+    /// as `nsenter --net=FILE` does; it must become what it starts.
+    pub fn live_within(&mut self, launcher: &[String]) {
+        launcher.clone_into(&mut self.within);
+    }
+
+    /// Sets an environment variable of the process from its next start on.
+    pub fn set_environment(&mut self, name: &str, value: &Path) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Expects log lines at level ERROR that contain `phrase` from now on.
+    pub fn allow_error(&mut self, phrase: &str) {
+        self.allowed_errors.push(phrase.to_owned());
     }
 
     /// Starts the process; does not wait for it.
@@ -83,10 +104,11 @@ impl Daemon {
     pub fn spawn(&mut self) {
         assert!(self.child.is_none(), "node {} runs already", self.id);
         let program = binaries::layoverd();
-        let child = Command::new(&program)
+        let child = process::launch(&self.within, &program)
             .arg("--config")
             .arg(self.config())
             .env("RUST_LOG", &self.log)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(self.log_file())
@@ -176,6 +198,11 @@ impl Daemon {
         self.child.is_some()
     }
 
+    /// How the process has ended by itself, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.as_mut()?.try_wait().ok().flatten()
+    }
+
     /// Whether the process was started and has ended by itself, or does so within a moment.
     pub fn has_ended(&mut self) -> bool {
         let child = self.child.as_mut();
@@ -221,7 +248,7 @@ impl Daemon {
     /// The command line, bound to this node.
     #[must_use]
     pub fn ctl(&self) -> Ctl {
-        Ctl::new(&[self.ports.admin.address()])
+        Ctl::new(&[self.ports.admin.address()]).within(&self.within)
     }
 
     /// The process id.
@@ -257,6 +284,12 @@ impl Daemon {
         fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
+    /// Lines of the log that say that a person must look, and that nobody expected.
+    #[must_use]
+    pub fn alarming(&self) -> Vec<String> {
+        logs::alarming(&self.log_path(), &self.allowed_errors)
+    }
+
     /// Lets it run on after the harness is gone; returns the process id.
     pub fn leave_running(&mut self) -> Option<u32> {
         self.child.take().map(|child| child.id())
@@ -278,7 +311,7 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         self.kill();
-        let alarming = logs::alarming(&self.log_path(), &self.allowed_errors);
+        let alarming = self.alarming();
         if thread::panicking() {
             eprintln!(
                 "--- node {} ---\n{}",

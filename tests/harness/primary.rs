@@ -152,6 +152,12 @@ impl Primary {
         lock(&self.shared.received).clone()
     }
 
+    /// The same, and they are forgotten here.
+    #[must_use]
+    pub fn take_received(&self) -> Vec<Received> {
+        std::mem::take(&mut lock(&self.shared.received))
+    }
+
     /// How many messages arrived so far.
     #[must_use]
     pub fn count(&self) -> usize {

@@ -1,11 +1,21 @@
-//! What a process costs, from `/proc`.
+//! How a process is started and signalled, and what it costs, from `/proc`.
 
-use std::{collections::BTreeSet, fs, time::Duration};
+use std::{collections::BTreeSet, fs, path::Path, process::Command, time::Duration};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Clock ticks a second in `/proc/PID/stat`: 100 on every Linux that is not built specially.
 const TICKS_PER_SECOND: u64 = 100;
+
+/// The start of a program, by way of another one when there is a `launcher`.
+pub(crate) fn launch(launcher: &[String], program: &Path) -> Command {
+    let Some((first, further)) = launcher.split_first() else {
+        return Command::new(program);
+    };
+    let mut command = Command::new(first);
+    command.args(further).arg(program);
+    command
+}
 
 /// Sends a signal to one process; one that is gone already is left in peace.
 pub fn signal(pid: u32, signal: Signal) {

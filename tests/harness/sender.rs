@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Longer than any node's `commit_timeout` in tests, so that its 451 is read and not guessed.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What a server answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +68,15 @@ impl Sender {
     /// # Errors
     /// When nobody listens, or the greeting is not 220.
     pub fn connect(address: SocketAddr) -> io::Result<Self> {
-        let mut sender = Self::dial(address)?;
+        Self::connect_for(address, PATIENCE)
+    }
+
+    /// The same for a client that waits so long for each reply and no longer.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub fn connect_for(address: SocketAddr, patience: Duration) -> io::Result<Self> {
+        let mut sender = Self::dial_for(address, patience)?;
         let greeting = sender.read_reply()?;
         if greeting.code != 220 {
             return Err(io::Error::other(format!("greeted with {greeting}")));
@@ -90,10 +98,14 @@ impl Sender {
     /// # Errors
     /// When nobody listens.
     pub fn dial(address: SocketAddr) -> io::Result<Self> {
+        Self::dial_for(address, PATIENCE)
+    }
+
+    fn dial_for(address: SocketAddr, patience: Duration) -> io::Result<Self> {
         let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
         Ok(Self {
             lines: Lines::new(Wire::Plain(stream)),
             extensions: Vec::new(),

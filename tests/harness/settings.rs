@@ -1,6 +1,10 @@
 //! The configuration of a node under test, and the policy of its cluster.
 
-use std::{fmt::Write, net::SocketAddr, path::Path};
+use std::{
+    fmt::Write,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::Path,
+};
 
 use crate::{Authority, Port};
 
@@ -137,6 +141,18 @@ pub struct Ports {
 }
 
 impl Ports {
+    /// Those of a host whose ports are all its own. The operator's port is for that host alone.
+    #[must_use]
+    pub fn of_host(address: IpAddr) -> Self {
+        let port = |address: IpAddr, number| Port::given(SocketAddr::new(address, number));
+        Self {
+            smtp: port(address, 2525),
+            cluster: port(address, 7400),
+            admin: port(Ipv4Addr::LOCALHOST.into(), 7401),
+            http: port(address, 7402),
+        }
+    }
+
     /// Four free ones.
     #[must_use]
     pub fn free() -> Self {

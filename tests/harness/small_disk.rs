@@ -1,19 +1,12 @@
 //! A disk of a few megabytes, to be filled up.
 
 use std::{
-    fs::{self, File},
-    io::{self, Write as _},
+    fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
-use rustix::fs::statvfs;
-
-/// What the file that fills a disk up is called.
-const FILLER: &str = "filler";
-
-/// How much is written at a time.
-static BLOCK: [u8; 64 << 10] = [0; 64 << 10];
+use crate::filler;
 
 /// A tmpfs, taken down when dropped.
 #[derive(Debug)]
@@ -48,8 +41,7 @@ impl SmallDisk {
     /// When the disk can not be asked.
     #[must_use]
     pub fn free(&self) -> u64 {
-        let disk = statvfs(&self.at).expect("the disk is mounted");
-        disk.f_bavail * disk.f_frsize
+        filler::free(&self.at)
     }
 
     /// Fills it up with a file until only `left` octets are free, or as few as there are.
@@ -57,14 +49,7 @@ impl SmallDisk {
     /// # Panics
     /// When writing fails for another reason than a full disk.
     pub fn fill(&self, left: u64) {
-        let mut filler = File::create(self.at.join(FILLER)).expect("the disk takes a file");
-        while self.free() > left {
-            match filler.write_all(&BLOCK) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::StorageFull => return,
-                Err(error) => panic!("filling the disk: {error}"),
-            }
-        }
+        filler::fill(&self.at, left);
     }
 
     /// Takes the file away again.
@@ -72,7 +57,7 @@ impl SmallDisk {
     /// # Panics
     /// When there is none.
     pub fn clear(&self) {
-        fs::remove_file(self.at.join(FILLER)).expect("the disk was filled");
+        filler::clear(&self.at);
     }
 }
 
