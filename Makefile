@@ -11,7 +11,7 @@ BUILD := $(CARGO) build --release --locked --workspace
 PROGRAMS = "$$($(CARGO) metadata --format-version 1 --no-deps --offline \
 	| sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/release"
 
-.PHONY: all build demo test fixture bench lint deny docs setup help
+.PHONY: all build demo test fixture faults bench lint deny docs setup help
 
 all: build
 
@@ -19,6 +19,8 @@ help:
 	@echo "make demo         three nodes, a primary that is down, a killed leader: nothing is lost"
 	@echo "make demo KEEP=1  the same, and the cluster stays up to be tried by hand"
 	@echo "make test         the whole test suite"
+	@echo "make faults       everything that happens to machines, while mail flows (as root); SEED=n, MINUTES=m,"
+	@echo "                  NODES=n, or FAULTS='--only power-cut-all': see docs/reliability.md"
 	@echo "make bench        accept rate, latency, drain and CPU beside Postfix"
 	@echo "make lint         formatting, clippy, licences and sources of dependencies, documentation"
 	@echo "make build        the programs, in the release directory of cargo's target directory"
@@ -34,12 +36,18 @@ demo: build
 	@$(PROGRAMS)/demo $(if $(filter-out 0,$(KEEP)),--keep)
 
 test:
-	@$(SETUP) build test
+	@$(SETUP) build test faults
 	$(BUILD)
 	$(CARGO) nextest run --release --locked --workspace
 
 fixture: build
 	@$(PROGRAMS)/fixture $(FORMAT)
+
+faults:
+	@$(SETUP) build faults
+	$(BUILD)
+	@$(PROGRAMS)/faults $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
+		$(if $(NODES),--nodes $(NODES)) $(FAULTS)
 
 bench:
 	@$(SETUP) build bench

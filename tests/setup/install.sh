@@ -1,9 +1,8 @@
 #!/bin/sh
-# Installs what is missing for: build (libclang), test (cargo-nextest, swaks, Python,
-# strace), bench
-# (Postfix), lint (cargo-deny). Packages come by apt where this user may install them; otherwise one
-# line says what to install. What is there already is left alone, and then nothing is asked of the
-# network.
+# Installs what is missing for: build (libclang), test (cargo-nextest, swaks, Python, strace), faults
+# (nft, ip and tc, strace, mkfs.ext4), bench (Postfix), lint (cargo-deny). Packages come by apt where
+# this user may install them; otherwise one line says what to install. What is there already is left
+# alone, and then nothing is asked of the network.
 set -eu
 
 packages=""
@@ -59,6 +58,15 @@ for purpose in "$@"; do
         command -v swaks >/dev/null 2>&1 || wanted swaks
         command -v python3 >/dev/null 2>&1 || wanted python3
         command -v strace >/dev/null 2>&1 || wanted strace
+        ;;
+    faults)
+        # What stands in sbin is not in every user's PATH.
+        has_file /usr/sbin/nft /sbin/nft || wanted nftables
+        has_file /usr/sbin/tc /sbin/tc || wanted iproute2
+        has_file /usr/sbin/mkfs.ext4 /sbin/mkfs.ext4 || wanted e2fsprogs
+        command -v strace >/dev/null 2>&1 || wanted strace
+        command -v perl >/dev/null 2>&1 || wanted perl-base
+        command -v nsenter >/dev/null 2>&1 || wanted util-linux
         ;;
     bench)
         [ -x /usr/sbin/smtp-source ] || wanted postfix

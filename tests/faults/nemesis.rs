@@ -1,0 +1,224 @@
+//! Plays a schedule: does harm, and undoes it.
+//!
+//! `nodes`, `network` and `primary` say what each fault is; what it takes to undo it is an [`Undo`].
+
+mod network;
+mod nodes;
+mod primary;
+
+use std::{fmt::Write as _, path::PathBuf, thread, time::Instant};
+
+use harness::wait;
+
+use crate::{
+    fault::{Fault, Lane, Whom},
+    ledger::Event,
+    network::Deafness,
+    schedule::Schedule,
+    tracer::Tracer,
+    world::{READY, World},
+};
+
+/// How a fault is undone.
+#[derive(Debug)]
+enum Undo {
+    /// Nodes are started.
+    Start(Vec<usize>),
+    /// A stopped process goes on.
+    Resume(usize),
+    /// A disk gets room; its node is started if it has ended.
+    Clear(usize),
+    /// Writes do as they say again. With `true` the node must have ended by itself.
+    Detach(usize, Tracer, bool),
+    /// A file gets its old octets back; with `true` the node must have refused to start.
+    Mend(usize, PathBuf, Vec<u8>, bool),
+    /// A clock is put right.
+    SetClock(usize),
+    /// Everyone hears everyone.
+    Connect,
+    /// A link is as it was.
+    Quicken(usize),
+    /// A link is as it was.
+    Undelay(usize),
+    /// The primary is there, and behaves.
+    PrimaryUp,
+}
+
+/// A fault under way.
+#[derive(Debug)]
+struct Open {
+    lane: Lane,
+    end_ms: u64,
+    event: usize,
+    undo: Undo,
+}
+
+/// Who plays a schedule.
+#[derive(Debug)]
+pub(crate) struct Nemesis<'a> {
+    world: &'a mut World,
+    deaf: Vec<Deafness>,
+    lost: u64,
+    /// A node that is paused: asking it anything takes long.
+    asleep: Option<usize>,
+    led_last: usize,
+    /// What a node did that it must not do, noticed while playing.
+    problems: Vec<String>,
+}
+
+impl<'a> Nemesis<'a> {
+    /// For one world.
+    pub(crate) fn new(world: &'a mut World) -> Self {
+        Self {
+            world,
+            deaf: Vec::new(),
+            lost: 0,
+            asleep: None,
+            led_last: 0,
+            problems: Vec::new(),
+        }
+    }
+
+    /// Plays all of it, leaves everything mended and all nodes ready, and returns what was wrong
+    /// with them meanwhile.
+    pub(crate) fn play(mut self, schedule: &Schedule) -> Vec<String> {
+        let began_ms = self.world.ledger.now_ms();
+        let mut open: Vec<Open> = Vec::new();
+        for item in &schedule.0 {
+            let at_ms = began_ms + item.at_ms;
+            self.undo_until(&mut open, at_ms);
+            self.wait_for(at_ms);
+            // What had to be undone may have taken longer than was planned.
+            let lane = item.fault.kind.lane();
+            while let Some(place) = open.iter().position(|o| o.lane == lane) {
+                self.undo(open.remove(place));
+            }
+            if let Some(opened) = self.begin(item.fault, item.lasts_ms) {
+                open.push(opened);
+            }
+        }
+        self.undo_until(&mut open, u64::MAX);
+        self.await_all_ready();
+        self.problems
+    }
+
+    fn undo_until(&mut self, open: &mut Vec<Open>, at_ms: u64) {
+        while let Some(place) = first_to_end(open).filter(|&place| ends(open, place) <= at_ms) {
+            self.wait_for(ends(open, place));
+            self.undo(open.remove(place));
+        }
+    }
+
+    /// Nothing is waited for here but the time: this is the schedule's own pace.
+    fn wait_for(&self, ms: u64) {
+        let due = self.world.ledger.instant(ms);
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+    }
+
+    fn begin(&mut self, fault: Fault, lasts_ms: u64) -> Option<Open> {
+        let leader = self.leader();
+        let node = self.resolve(fault.whom, leader);
+        let whole = self.deaf.is_empty()
+            && self.lost == 0
+            && self.asleep.is_none()
+            && self
+                .world
+                .cluster
+                .nodes
+                .iter()
+                .all(harness::Daemon::is_ready);
+        let from_ms = self.world.ledger.now_ms();
+        let event = Event {
+            kind: fault.kind,
+            deposes: whole && leader == Some(node) && fault.kind.deposes(),
+            from_ms,
+            until_ms: u64::MAX,
+        };
+        let mut words = fault.to_string();
+        if fault.kind.hits_one() {
+            write!(words, ": node {}", node + 1).expect("strings grow");
+        }
+        write!(words, ", for {lasts_ms} ms").expect("strings grow");
+        let event = self.world.ledger.begin(event, &words);
+        let undo = match fault.kind.lane() {
+            Lane::Nodes => self.harm_node(fault.kind, node),
+            Lane::Network => self.harm_network(fault.kind, node),
+            Lane::Primary => self.harm_primary(fault.kind),
+        };
+        match undo {
+            Ok(undo) => Some(Open {
+                lane: fault.kind.lane(),
+                end_ms: from_ms + lasts_ms,
+                event,
+                undo,
+            }),
+            Err(why) => {
+                self.problems
+                    .push(format!("{fault} could not be played: {why}"));
+                self.world.ledger.end(event);
+                None
+            }
+        }
+    }
+
+    /// Who that is now; while nobody leads, the last who did counts.
+    fn resolve(&mut self, whom: Whom, leader: Option<usize>) -> usize {
+        self.led_last = leader.unwrap_or(self.led_last);
+        let leader = self.led_last;
+        match whom {
+            Whom::Leader => leader,
+            Whom::Follower => (leader + 1) % self.world.cluster.nodes.len(),
+        }
+    }
+
+    fn leader(&self) -> Option<usize> {
+        let nodes = self.world.cluster.nodes.iter().enumerate();
+        let mut awake = nodes.filter(|(place, _)| Some(*place) != self.asleep);
+        awake
+            .find(|(_, node)| node.is_leader())
+            .map(|(place, _)| place)
+    }
+
+    fn undo(&mut self, open: Open) {
+        match open.undo {
+            Undo::Connect | Undo::Quicken(_) | Undo::Undelay(_) => self.mend_network(&open.undo),
+            Undo::PrimaryUp => self.mend_primary(),
+            undo => self.mend_node(undo),
+        }
+        self.world.ledger.end(open.event);
+    }
+
+    fn await_all_ready(&mut self) {
+        for node in &mut self.world.cluster.nodes {
+            if node.ended().is_some() {
+                self.problems
+                    .push(format!("node {} has ended by itself", node.id));
+                node.kill();
+                node.spawn();
+            }
+        }
+        let nodes = &self.world.cluster.nodes;
+        let ready = wait::within(READY, || {
+            nodes.iter().all(harness::Daemon::is_ready).then_some(())
+        });
+        if ready.is_none() {
+            let waiting: Vec<u64> = nodes
+                .iter()
+                .filter(|n| !n.is_ready())
+                .map(|n| n.id)
+                .collect();
+            self.problems.push(format!(
+                "nodes {waiting:?} are not ready {READY:?} after all was mended"
+            ));
+        }
+    }
+}
+
+fn first_to_end(open: &[Open]) -> Option<usize> {
+    let places = open.iter().enumerate();
+    places.min_by_key(|(_, o)| o.end_ms).map(|(place, _)| place)
+}
+
+fn ends(open: &[Open], place: usize) -> u64 {
+    open.get(place).map_or(u64::MAX, |o| o.end_ms)
+}

@@ -1,0 +1,269 @@
+//! What happens to processes and their disks.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use harness::{Daemon, LoopDisk, wait};
+
+use super::{Nemesis, Undo};
+use crate::{
+    fault::Kind,
+    shim,
+    tracer::{Harm, Tracer},
+};
+
+/// A node whose disk fails ends within this time: its next write is due at once, or at the latest
+/// when the next message comes.
+const ENDS: Duration = Duration::from_secs(20);
+
+/// What is left free on a full disk: less than the next blob of a message.
+const LEFT_FREE: u64 = 4 << 10;
+
+/// How much longer each fsync of a slow disk lasts; more than two heartbeats.
+const SLOW_MS: u64 = 350;
+
+/// How far a clock jumps: longer than any time-out, and than ids are remembered.
+const JUMP_S: i64 = 2 * 3600;
+
+/// What nodes say at level ERROR when their disk fails, as they should.
+const STORAGE_FAILED: [&str; 4] = [
+    "No space left",
+    "Input/output error",
+    "writing the log failed",
+    "storage or consensus failed",
+];
+
+impl Nemesis<'_> {
+    pub(super) fn harm_node(&mut self, kind: Kind, place: usize) -> Result<Undo, String> {
+        let everyone: Vec<usize> = (0..self.world.cluster.nodes.len()).collect();
+        match kind {
+            Kind::Kill => self.kill(&[place]),
+            Kind::KillAll => return Ok(self.kill_all(everyone)),
+            Kind::PowerCut => self.cut_power(&[place]),
+            Kind::PowerCutAll => {
+                self.cut_power(&everyone);
+                return Ok(Undo::Start(everyone));
+            }
+            Kind::Stop => self.stop(place),
+            Kind::Pause => {
+                self.node(place).pause();
+                self.asleep = Some(place);
+                return Ok(Undo::Resume(place));
+            }
+            Kind::FullDisk => {
+                self.expect_errors(place);
+                self.disk(place)?.fill(LEFT_FREE);
+                return Ok(Undo::Clear(place));
+            }
+            Kind::FailingFsync => {
+                self.expect_errors(place);
+                let tracer = Tracer::attach(self.node(place).pid(), Harm::Fail)?;
+                return Ok(Undo::Detach(place, tracer, true));
+            }
+            Kind::SlowFsync => {
+                let tracer = Tracer::attach(self.node(place).pid(), Harm::Delay(SLOW_MS))?;
+                return Ok(Undo::Detach(place, tracer, false));
+            }
+            Kind::Clock => {
+                let ahead = if place.is_multiple_of(2) {
+                    JUMP_S
+                } else {
+                    -JUMP_S
+                };
+                shim::set_clock(self.node(place), ahead);
+                return Ok(Undo::SetClock(place));
+            }
+            Kind::DamagedManifest => return self.damage(place, "MANIFEST-", true),
+            Kind::DamagedLog => return self.damage(place, ".log", false),
+            Kind::DamagedTable => return self.damage(place, ".sst", false),
+            Kind::OldDisk | Kind::WipedDisk => self.replace_disk(kind, place)?,
+            other => return Err(format!("{} happens to no node", other.name())),
+        }
+        Ok(Undo::Start(vec![place]))
+    }
+
+    fn kill_all(&mut self, everyone: Vec<usize>) -> Undo {
+        // None is to notice that the others are gone.
+        everyone.iter().for_each(|&place| self.node(place).pause());
+        self.kill(&everyone);
+        Undo::Start(everyone)
+    }
+
+    fn kill(&mut self, places: &[usize]) {
+        for &place in places {
+            self.node_mut(place).kill();
+        }
+    }
+
+    fn stop(&mut self, place: usize) {
+        let node = self.node_mut(place);
+        let (id, status) = (node.id, node.terminate());
+        if !status.success() {
+            self.problems
+                .push(format!("node {id}, told to stop, ended with {status}"));
+        }
+    }
+
+    /// Stopped first, so that no answer leaves that rests on what the cut takes away.
+    fn cut_power(&mut self, places: &[usize]) {
+        places.iter().for_each(|&place| self.node(place).pause());
+        let disks = &self.world.disks;
+        let cut: Vec<&LoopDisk> = places
+            .iter()
+            .filter_map(|&place| disks.get(place))
+            .collect();
+        LoopDisk::cut_power(&cut);
+        self.kill(places);
+        places
+            .iter()
+            .filter_map(|&place| self.world.disks.get(place))
+            .for_each(LoopDisk::power_on);
+    }
+
+    fn replace_disk(&mut self, kind: Kind, place: usize) -> Result<(), String> {
+        self.kill(&[place]);
+        if kind == Kind::WipedDisk {
+            self.disk(place)?.wipe();
+            return Ok(());
+        }
+        let copy = self.disk(place)?.copy();
+        self.start(place);
+        let node = self.node(place);
+        let applied = |node: &Daemon| node.metric("layover_raft_last_applied_index", &[]);
+        let before = wait::within(ENDS, || applied(node)).unwrap_or(0.0);
+        // It acknowledges some more, and these it will have forgotten.
+        wait::within(ENDS, || applied(node).filter(|&now| now > before + 20.0));
+        self.kill(&[place]);
+        self.disk(place)?.put_back(&copy);
+        Ok(())
+    }
+
+    /// Changes one octet in the middle of the newest file of a kind, and starts the node on it.
+    fn damage(&mut self, place: usize, kind: &str, refuses: bool) -> Result<Undo, String> {
+        self.kill(&[place]);
+        let database = self.node(place).data_dir().join("db");
+        let Some(file) = newest(&database, kind) else {
+            self.start(place);
+            return Err(format!("no {kind} in {}", database.display()));
+        };
+        let whole = fs::read(&file).map_err(|error| error.to_string())?;
+        let mut harmed = whole.clone();
+        let middle = harmed.len() / 2;
+        if let Some(octet) = harmed.get_mut(middle) {
+            *octet ^= 0x40;
+        }
+        fs::write(&file, harmed).map_err(|error| error.to_string())?;
+        self.start(place);
+        Ok(Undo::Mend(place, file, whole, refuses))
+    }
+
+    pub(super) fn mend_node(&mut self, undo: Undo) {
+        match undo {
+            Undo::Start(places) => places.into_iter().for_each(|place| self.start(place)),
+            Undo::Resume(place) => {
+                self.node(place).resume();
+                self.asleep = None;
+            }
+            Undo::SetClock(place) => shim::set_clock(self.node(place), 0),
+            Undo::Clear(place) => {
+                if let Some(disk) = self.world.disks.get(place) {
+                    disk.clear();
+                }
+                // It may be on its way out.
+                let _ended = self.node_mut(place).has_ended();
+                self.start_if_ended(place);
+            }
+            Undo::Detach(place, tracer, must_end) => {
+                if must_end {
+                    // A node that hears nobody has nothing to write.
+                    self.mend_network(&Undo::Connect);
+                    self.await_end(place, "although no fsync succeeded");
+                }
+                drop(tracer);
+                self.start_if_ended(place);
+            }
+            Undo::Mend(place, file, whole, refuses) => {
+                if refuses {
+                    self.await_end(place, "on a damaged database");
+                    self.node_mut(place).kill();
+                    fs::write(file, whole).expect("the disk can be written");
+                }
+                self.start_if_ended(place);
+            }
+            _ => {}
+        }
+    }
+
+    /// Waits until a node has ended by itself; that it runs on is a problem.
+    fn await_end(&mut self, place: usize, although: &str) {
+        let node = self.node_mut(place);
+        let id = node.id;
+        match wait::within(ENDS, || node.ended()) {
+            Some(status) if status.code() == Some(1) => {}
+            Some(status) => self
+                .problems
+                .push(format!("node {id} ended with {status}, {although}")),
+            None => self.problems.push(format!("node {id} runs on, {although}")),
+        }
+    }
+
+    fn start_if_ended(&mut self, place: usize) {
+        let node = self.node_mut(place);
+        if node.is_running() && node.ended().is_some() {
+            node.kill();
+        }
+        self.start(place);
+    }
+
+    fn start(&mut self, place: usize) {
+        let node = self.node_mut(place);
+        if !node.is_running() {
+            node.spawn();
+        }
+    }
+
+    fn expect_errors(&mut self, place: usize) {
+        let node = self.node_mut(place);
+        STORAGE_FAILED
+            .iter()
+            .for_each(|phrase| node.allow_error(phrase));
+    }
+
+    fn node(&self, place: usize) -> &Daemon {
+        self.world
+            .cluster
+            .nodes
+            .get(place)
+            .expect("a node of this cluster")
+    }
+
+    fn node_mut(&mut self, place: usize) -> &mut Daemon {
+        self.world
+            .cluster
+            .nodes
+            .get_mut(place)
+            .expect("a node of this cluster")
+    }
+
+    fn disk(&self, place: usize) -> Result<&LoopDisk, String> {
+        self.world
+            .disks
+            .get(place)
+            .ok_or_else(|| "no disk of its own".to_owned())
+    }
+}
+
+/// The newest file whose name begins or ends with `kind`.
+fn newest(directory: &Path, kind: &str) -> Option<PathBuf> {
+    let entries = fs::read_dir(directory).ok()?;
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    paths
+        .filter(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with(kind) || name.ends_with(kind)
+        })
+        .max()
+}
