@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 
+use tokio::sync::watch;
+
 use crate::{
     limits::LOG_CACHE_BYTES_MAX,
     raft::{Entry, Payload, carried_piece},
@@ -12,15 +14,34 @@ use crate::{
 pub(super) const ENTRY_OVERHEAD: usize = 512;
 
 /// A gapless run of entries that ends with the last one of the log.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct LogCache {
     entries: VecDeque<Entry>,
     bytes: usize,
-    /// Entries up to this index are on the disk and may leave.
-    flushed: u64,
+    /// Entries up to this index are on the disk and may leave; `None` once writing has failed.
+    flushed: watch::Sender<Option<u64>>,
 }
 
 impl LogCache {
+    /// Empty; up to `flushed` the log is on the disk.
+    pub(super) fn new(flushed: u64) -> Self {
+        Self {
+            entries: VecDeque::new(),
+            bytes: 0,
+            flushed: watch::Sender::new(Some(flushed)),
+        }
+    }
+
+    /// Up to which index the log is on the disk, from now on; `None` once writing has failed.
+    pub(super) fn watch_flushed(&self) -> watch::Receiver<Option<u64>> {
+        self.flushed.subscribe()
+    }
+
+    /// Notes that nothing will be written any more.
+    pub(super) fn failed(&self) {
+        self.flushed.send_replace(None);
+    }
+
     /// Adds the entry that follows the last one.
     pub(super) fn push(&mut self, entry: Entry) {
         if self
@@ -37,12 +58,14 @@ impl LogCache {
 
     /// Notes that everything up to `index` is on the disk.
     pub(super) fn flushed(&mut self, index: u64) {
-        self.flushed = self.flushed.max(index);
+        self.flushed
+            .send_modify(|flushed| *flushed = flushed.map(|flushed| flushed.max(index)));
+        let flushed = self.flushed.borrow().unwrap_or(0);
         while self.bytes > LOG_CACHE_BYTES_MAX
             && self
                 .entries
                 .front()
-                .is_some_and(|first| first.log_id.index <= self.flushed)
+                .is_some_and(|first| first.log_id.index <= flushed)
         {
             self.drop_first();
         }
@@ -56,7 +79,9 @@ impl LogCache {
                 self.bytes -= cost(&last);
             }
         }
-        self.flushed = self.flushed.min(index.unwrap_or(0));
+        let last = index.unwrap_or(0);
+        self.flushed
+            .send_modify(|flushed| *flushed = flushed.map(|flushed| flushed.min(last)));
     }
 
     /// Drops everything up to `index`.
@@ -123,7 +148,7 @@ mod tests {
 
     #[test]
     fn gives_runs_that_it_holds_and_nothing_else() {
-        let mut cache = LogCache::default();
+        let mut cache = LogCache::new(0);
         (5..10).for_each(|index| cache.push(blank(index)));
         assert_eq!(indices(cache.range(5, 8, usize::MAX)), Some(vec![5, 6, 7]));
         assert_eq!(indices(cache.range(8, 20, usize::MAX)), Some(vec![8, 9]));
@@ -134,7 +159,7 @@ mod tests {
 
     #[test]
     fn truncated_entries_are_replaced_by_what_follows() {
-        let mut cache = LogCache::default();
+        let mut cache = LogCache::new(0);
         (1..6).for_each(|index| cache.push(blank(index)));
         cache.truncate_after(Some(3));
         cache.push(blank(4));
@@ -148,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_jump_in_the_indices_forgets_what_came_before() {
-        let mut cache = LogCache::default();
+        let mut cache = LogCache::new(0);
         cache.push(blank(1));
         cache.push(blank(100));
         assert_eq!(indices(cache.range(100, 101, usize::MAX)), Some(vec![100]));
@@ -157,12 +182,26 @@ mod tests {
 
     #[test]
     fn only_what_is_on_the_disk_leaves() {
-        let mut cache = LogCache::default();
+        let mut cache = LogCache::new(0);
         let many = u64::try_from(LOG_CACHE_BYTES_MAX / ENTRY_OVERHEAD).unwrap() + 10;
         (1..=many).for_each(|index| cache.push(blank(index)));
         assert!(cache.range(1, 2, usize::MAX).is_some());
         cache.flushed(5);
         assert!(cache.range(5, 6, usize::MAX).is_none());
         assert!(cache.range(6, 7, usize::MAX).is_some());
+    }
+
+    #[test]
+    fn what_was_cut_off_and_written_anew_is_flushed_anew() {
+        let mut cache = LogCache::new(7);
+        let flushed = cache.watch_flushed();
+        assert_eq!(*flushed.borrow(), Some(7));
+        cache.truncate_after(Some(3));
+        assert_eq!(*flushed.borrow(), Some(3));
+        cache.flushed(4);
+        assert_eq!(*flushed.borrow(), Some(4));
+        cache.failed();
+        cache.flushed(5);
+        assert_eq!(*flushed.borrow(), None);
     }
 }

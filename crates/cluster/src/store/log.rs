@@ -96,7 +96,8 @@ impl LogStore {
             last,
             extent,
         }));
-        let cache = Arc::new(Mutex::new(LogCache::default()));
+        let flushed = last.map_or(0, |last| last.index);
+        let cache = Arc::new(Mutex::new(LogCache::new(flushed)));
         let found = Acknowledged { vote, last };
         // The mark lies beside the databases, whichever is the present one.
         let data_dir = store.directory().path();
@@ -177,6 +178,14 @@ impl LogStore {
         let (done, written) = oneshot::channel();
         self.give(job(done)).await?;
         written.await.map_err(|_| writer_gone())?
+    }
+
+    /// Waits until the entry `index` is on this node's disk.
+    async fn flushed(&self, index: u64) -> io::Result<()> {
+        let mut flushed = self.cache().watch_flushed();
+        let reached = flushed.wait_for(|flushed| flushed.is_none_or(|flushed| flushed >= index));
+        let reached = reached.await.map_err(|_| writer_gone())?;
+        reached.map(|_| ()).ok_or_else(writer_gone)
     }
 
     /// Entries from `start` up to `end` until their octets exceed `bytes_max`, at least one if
@@ -328,6 +337,10 @@ impl RaftLogReader<Types> for LogStore {
     }
 
     /// In runs of bounded size, as they are consumed: a long range never stands in memory whole.
+    ///
+    /// These are the entries to apply, and a leader may have to apply what only its followers have
+    /// on their disks. Were that done, its tables would speak of bodies that are not there yet, and
+    /// after a crash never come: an applied entry is not sent to it again.
     async fn entries_stream<RB>(
         &mut self,
         range: RB,
@@ -341,8 +354,11 @@ impl RaftLogReader<Types> for LogStore {
             let log = log.clone();
             async move {
                 let run = log.read(start, end, APPEND_BYTES_MAX).await?;
-                let next = run.last().map(|last| last.log_id.index + 1);
-                Ok::<_, io::Error>(next.map(|next| (run, next)))
+                let Some(last) = run.last().map(|last| last.log_id.index) else {
+                    return Ok::<_, io::Error>(None);
+                };
+                log.flushed(last).await?;
+                Ok(Some((run, last + 1)))
             }
         });
         Box::pin(futures::TryStreamExt::try_flatten(

@@ -117,6 +117,9 @@ pub(super) fn write_jobs(
         });
         if let Err(error) = written {
             tracing::error!(%error, "writing the log failed; this node writes nothing any more");
+            if let Ok(cache) = cache.lock() {
+                cache.failed();
+            }
             refuse_all(&mut jobs, &error);
             return;
         }
