@@ -53,15 +53,16 @@ fn drain(world: &World) -> Option<String> {
     ))
 }
 
-/// Log lines that no fault explains.
-pub(crate) fn alarms(world: &World) -> Vec<String> {
+/// Log lines that no fault explains, each told once.
+pub(crate) fn alarms(world: &mut World) -> Vec<String> {
     let of = |node: &Daemon| {
         let lines = node.alarming().into_iter();
-        lines
-            .map(|line| format!("node {} logged: {line}", node.id))
-            .collect::<Vec<_>>()
+        let named = lines.map(|line| format!("node {} logged: {line}", node.id));
+        named.collect::<Vec<_>>()
     };
-    world.cluster.nodes.iter().flat_map(of).collect()
+    let mut alarms: Vec<String> = world.cluster.nodes.iter().flat_map(of).collect();
+    alarms.retain(|alarm| world.alarms_told.insert(alarm.clone()));
+    alarms
 }
 
 /// What a round left, to be judged.

@@ -18,7 +18,10 @@ use std::{
     process,
 };
 
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use rustix::{
+    process::Signal,
+    thread::{LinkNameSpaceType, move_into_link_name_space},
+};
 
 use crate::shell;
 
@@ -188,7 +191,7 @@ fn connect(host: u8, switch: &str) -> Result<(), String> {
     .map(drop)
 }
 
-/// Removes the namespaces of processes that are gone.
+/// Removes what runs that were killed have left: their nodes and namespaces.
 fn sweep() {
     let Ok(names) = fs::read_dir(NAMES) else {
         return;
@@ -199,6 +202,12 @@ fn sweep() {
             .strip_prefix(PREFIX)
             .and_then(|rest| rest.split('-').next());
         if maker.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            // Its nodes outlive a run that was killed.
+            let nodes = shell::run(&["ip", "netns", "pids", &name]).unwrap_or_default();
+            nodes
+                .lines()
+                .filter_map(|pid| pid.trim().parse().ok())
+                .for_each(|pid| harness::process::signal(pid, Signal::KILL));
             drop(shell::run(&["ip", "netns", "del", &name]));
         }
     }

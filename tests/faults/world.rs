@@ -1,6 +1,7 @@
 //! A cluster, its network, its disks and its primary.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -42,6 +43,8 @@ pub(crate) struct World {
     pub(crate) ledger: Arc<Ledger>,
     /// Where schedule, ledger and verdict are written.
     pub(crate) papers: PathBuf,
+    /// Log lines that were complained about.
+    pub(crate) alarms_told: BTreeSet<String>,
     /// What this machine can not do, and why.
     pub(crate) lacks: Vec<(Need, String)>,
 }
@@ -82,6 +85,7 @@ impl World {
             disks,
             ledger: Arc::new(Ledger::open(&papers.join("ledger"))),
             papers: papers.to_owned(),
+            alarms_told: BTreeSet::new(),
             lacks,
         };
         if wish.fsync_lies {

@@ -222,14 +222,15 @@ fn queue_id(body: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(rest.get(..end)?).into_owned())
 }
 
-/// For each leader that was deposed while all else was well: the longest time without a 250.
+/// For each leader that was deposed while all else was well, which includes that all nodes were
+/// ready: the longest time without a 250.
 fn gaps(evidence: &Evidence) -> Vec<u64> {
     let alone = |event: &&Event| {
         let others = evidence.events.iter().filter(|other| other.hits_cluster());
         let mut others = others.filter(|other| other.from_ms != event.from_ms);
         !others.any(|other| {
-            let began = other.from_ms < event.from_ms + AFTERMATH_MS;
-            began && event.from_ms < other.until_ms.saturating_add(FELT_WITHIN_MS)
+            let began = other.from_ms < event.from_ms + FELT_WITHIN_MS;
+            began && event.from_ms < other.until_ms
         })
     };
     let deposed = evidence

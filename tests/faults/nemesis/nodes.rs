@@ -25,15 +25,22 @@ const LEFT_FREE: u64 = 4 << 10;
 /// How much longer each fsync of a slow disk lasts; more than two heartbeats.
 const SLOW_MS: u64 = 350;
 
+/// An octet behind the header of a MANIFEST's first record. A record whose length is damaged is
+/// taken by RocksDB for one that was never finished, when it then ends behind the file.
+const IN_FIRST_RECORD: usize = 10;
+
 /// How far a clock jumps: longer than any time-out, and than ids are remembered.
 const JUMP_S: i64 = 2 * 3600;
 
 /// What nodes say at level ERROR when their disk fails, as they should.
-const STORAGE_FAILED: [&str; 4] = [
+const STORAGE_FAILED: [&str; 6] = [
     "No space left",
     "Input/output error",
     "writing the log failed",
     "storage or consensus failed",
+    "storage has failed",
+    // openraft's own parts, which find that its core has ended.
+    "to RaftCore",
 ];
 
 impl Nemesis<'_> {
@@ -141,7 +148,7 @@ impl Nemesis<'_> {
         Ok(())
     }
 
-    /// Changes one octet in the middle of the newest file of a kind, and starts the node on it.
+    /// Changes one octet of the newest file of a kind, and starts the node on it.
     fn damage(&mut self, place: usize, kind: &str, refuses: bool) -> Result<Undo, String> {
         self.kill(&[place]);
         let database = self.node(place).data_dir().join("db");
@@ -151,8 +158,12 @@ impl Nemesis<'_> {
         };
         let whole = fs::read(&file).map_err(|error| error.to_string())?;
         let mut harmed = whole.clone();
-        let middle = harmed.len() / 2;
-        if let Some(octet) = harmed.get_mut(middle) {
+        let at = if refuses {
+            IN_FIRST_RECORD
+        } else {
+            harmed.len() / 2
+        };
+        if let Some(octet) = harmed.get_mut(at) {
             *octet ^= 0x40;
         }
         fs::write(&file, harmed).map_err(|error| error.to_string())?;
