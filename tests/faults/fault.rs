@@ -106,7 +106,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// What is played without being asked for.
-    pub(crate) const MIX: [Self; 21] = [
+    pub(crate) const MIX: [Self; 23] = [
         Self::Kill,
         Self::KillAll,
         Self::Pause,
@@ -128,28 +128,19 @@ impl Kind {
         Self::PrimaryDown,
         Self::PrimaryReboots,
         Self::PrimaryDropsAfterDot,
+        Self::DamagedLog,
+        Self::WipedDisk,
     ];
 
-    /// What is played only with `--with NAME`, and why: the daemon does not notice yet that its log
-    /// is shorter than what it had acknowledged, and does not rebuild itself from its peers. Each of
-    /// these takes an acknowledged entry from a disk, so that with one further fault a majority may
-    /// lack it: Raft's own assumption is broken, not only the node.
-    pub(crate) const ON_REQUEST: [(Self, &'static str); 4] = [
-        (
-            Self::DamagedLog,
-            "a log that RocksDB cuts at the damage is taken for whole",
-        ),
+    /// What is played only with `--with NAME`, and what a node can not do about it yet.
+    pub(crate) const ON_REQUEST: [(Self, &'static str); 2] = [
         (
             Self::DamagedTable,
             "a damaged table ends the node whenever it is read, and nothing rebuilds it",
         ),
         (
             Self::OldDisk,
-            "a disk that was rolled back is taken for what it was",
-        ),
-        (
-            Self::WipedDisk,
-            "an empty disk under an old id is taken for a new node's",
+            "when the leader has changed since, nobody knows what this disk had",
         ),
     ];
 
@@ -229,6 +220,15 @@ impl Kind {
     pub(crate) const fn hits_one(self) -> bool {
         !matches!(self, Self::KillAll | Self::PowerCutAll | Self::Loss)
             && !matches!(self.lane(), Lane::Primary)
+    }
+
+    /// Whether it takes from a disk what its node had acknowledged. When that happens to two nodes
+    /// before the first is rebuilt, a message may be on no disk at all, and nothing can help.
+    pub(crate) const fn takes_acknowledged(self) -> bool {
+        matches!(
+            self,
+            Self::DamagedLog | Self::DamagedTable | Self::OldDisk | Self::WipedDisk
+        )
     }
 
     /// Whether a leader that it hits has to be replaced.

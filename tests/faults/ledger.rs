@@ -230,6 +230,12 @@ impl Ledger {
         pages.events.len() - 1
     }
 
+    /// Notes something that explains what follows.
+    pub(crate) fn remark(&self, words: &str) {
+        let now_ms = self.now_ms();
+        self.pages().write(now_ms, words);
+    }
+
     /// Notes that a fault was undone.
     pub(crate) fn end(&self, number: usize) {
         let mut pages = self.pages();

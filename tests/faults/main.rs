@@ -28,7 +28,6 @@ mod shell;
 mod shim;
 #[cfg(test)]
 mod tests;
-mod tracer;
 mod world;
 
 use std::{env, path::PathBuf, process::ExitCode, time::Instant};

@@ -8,14 +8,13 @@ mod primary;
 
 use std::{fmt::Write as _, path::PathBuf, thread, time::Instant};
 
-use harness::wait;
+use harness::{FailingSyncs, wait};
 
 use crate::{
     fault::{Fault, Lane, Whom},
     ledger::Event,
     network::Deafness,
     schedule::Schedule,
-    tracer::Tracer,
     world::{READY, World},
 };
 
@@ -29,7 +28,7 @@ enum Undo {
     /// A disk gets room; its node is started if it has ended.
     Clear(usize),
     /// Writes do as they say again. With `true` the node must have ended by itself.
-    Detach(usize, Tracer, bool),
+    Detach(usize, FailingSyncs, bool),
     /// A file gets its old octets back; with `true` the node must have refused to start.
     Mend(usize, PathBuf, Vec<u8>, bool),
     /// A clock is put right.

@@ -6,14 +6,10 @@ use std::{
     time::Duration,
 };
 
-use harness::{Daemon, LoopDisk, wait};
+use harness::{Daemon, FailingSyncs, LoopDisk, failing_syncs::Harm, wait};
 
 use super::{Nemesis, Undo};
-use crate::{
-    fault::Kind,
-    shim,
-    tracer::{Harm, Tracer},
-};
+use crate::{fault::Kind, shim};
 
 /// A node whose disk fails ends within this time: its next write is due at once, or at the latest
 /// when the next message comes.
@@ -28,6 +24,9 @@ const SLOW_MS: u64 = 350;
 /// An octet behind the header of a MANIFEST's first record. A record whose length is damaged is
 /// taken by RocksDB for one that was never finished, when it then ends behind the file.
 const IN_FIRST_RECORD: usize = 10;
+
+/// The file in a data directory that says that the node lacks something it had acknowledged.
+const REBUILDING: &str = "REBUILDING";
 
 /// How far a clock jumps: longer than any time-out, and than ids are remembered.
 const JUMP_S: i64 = 2 * 3600;
@@ -46,6 +45,12 @@ const STORAGE_FAILED: [&str; 6] = [
 impl Nemesis<'_> {
     pub(super) fn harm_node(&mut self, kind: Kind, place: usize) -> Result<Undo, String> {
         let everyone: Vec<usize> = (0..self.world.cluster.nodes.len()).collect();
+        if kind.takes_acknowledged() && !self.all_have_everything() {
+            self.world
+                .ledger
+                .remark("left out: not every node has everything");
+            return Ok(Undo::Start(Vec::new()));
+        }
         match kind {
             Kind::Kill => self.kill(&[place]),
             Kind::KillAll => return Ok(self.kill_all(everyone)),
@@ -67,12 +72,12 @@ impl Nemesis<'_> {
             }
             Kind::FailingFsync => {
                 self.expect_errors(place);
-                let tracer = Tracer::attach(self.node(place).pid(), Harm::Fail)?;
-                return Ok(Undo::Detach(place, tracer, true));
+                let syncs = FailingSyncs::harm(self.node(place).pid(), Harm::Fail)?;
+                return Ok(Undo::Detach(place, syncs, true));
             }
             Kind::SlowFsync => {
-                let tracer = Tracer::attach(self.node(place).pid(), Harm::Delay(SLOW_MS))?;
-                return Ok(Undo::Detach(place, tracer, false));
+                let syncs = FailingSyncs::harm(self.node(place).pid(), Harm::Delay(SLOW_MS))?;
+                return Ok(Undo::Detach(place, syncs, false));
             }
             Kind::Clock => {
                 let ahead = if place.is_multiple_of(2) {
@@ -90,6 +95,13 @@ impl Nemesis<'_> {
             other => return Err(format!("{} happens to no node", other.name())),
         }
         Ok(Undo::Start(vec![place]))
+    }
+
+    fn all_have_everything(&self) -> bool {
+        let nodes = &self.world.cluster.nodes;
+        let has_everything =
+            |node: &Daemon| node.is_ready() && !node.data_dir().join(REBUILDING).exists();
+        nodes.iter().all(has_everything)
     }
 
     fn kill_all(&mut self, everyone: Vec<usize>) -> Undo {
@@ -148,11 +160,11 @@ impl Nemesis<'_> {
         Ok(())
     }
 
-    /// Changes one octet of the newest file of a kind, and starts the node on it.
+    /// Changes one octet of a file of a kind, the largest one, and starts the node on it.
     fn damage(&mut self, place: usize, kind: &str, refuses: bool) -> Result<Undo, String> {
         self.kill(&[place]);
         let database = self.node(place).data_dir().join("db");
-        let Some(file) = newest(&database, kind) else {
+        let Some(file) = largest(&database, kind) else {
             self.start(place);
             return Err(format!("no {kind} in {}", database.display()));
         };
@@ -187,13 +199,13 @@ impl Nemesis<'_> {
                 let _ended = self.node_mut(place).has_ended();
                 self.start_if_ended(place);
             }
-            Undo::Detach(place, tracer, must_end) => {
+            Undo::Detach(place, syncs, must_end) => {
                 if must_end {
                     // A node that hears nobody has nothing to write.
                     self.mend_network(&Undo::Connect);
                     self.await_end(place, "although no fsync succeeded");
                 }
-                drop(tracer);
+                drop(syncs);
                 self.start_if_ended(place);
             }
             Undo::Mend(place, file, whole, refuses) => {
@@ -267,8 +279,9 @@ impl Nemesis<'_> {
     }
 }
 
-/// The newest file whose name begins or ends with `kind`.
-fn newest(directory: &Path, kind: &str) -> Option<PathBuf> {
+/// The largest file whose name begins or ends with `kind`: a file that was just begun has nothing in
+/// it to be damaged.
+fn largest(directory: &Path, kind: &str) -> Option<PathBuf> {
     let entries = fs::read_dir(directory).ok()?;
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
     paths
@@ -276,5 +289,5 @@ fn newest(directory: &Path, kind: &str) -> Option<PathBuf> {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             name.starts_with(kind) || name.ends_with(kind)
         })
-        .max()
+        .max_by_key(|path| fs::metadata(path).map_or(0, |file| file.len()))
 }
