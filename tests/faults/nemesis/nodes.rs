@@ -211,6 +211,9 @@ impl Nemesis<'_> {
             Undo::Mend(place, file, whole, refuses) => {
                 if refuses {
                     self.await_end(place, "on a damaged database");
+                }
+                // One that runs is rebuilt; one that refused has written nothing since.
+                if self.node_mut(place).ended().is_some() {
                     self.node_mut(place).kill();
                     fs::write(file, whole).expect("the disk can be written");
                 }
