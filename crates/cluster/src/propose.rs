@@ -110,8 +110,8 @@ impl Proposer {
         }
     }
 
-    /// Returns once a majority has fsync'd the command and this node, as the leader of the term, has
-    /// applied it. It is never passed on, nor written in another term.
+    /// Returns once a majority has fsync'd the command and this node, as the leader of the term,
+    /// has applied it. It is never passed on, nor written in another term.
     ///
     /// # Errors
     /// [`Refusal::NoQuorum`] when this node does not lead in the term, or no quorum was there in

@@ -196,9 +196,9 @@ impl<O: Outbox> Forwarder<O> {
             .is_some_and(|policy| policy.domain(domain).is_some())
     }
 
-    /// Ends what is under way. A message whose final dot is out gets its verdict also when this node
-    /// leads no longer: the next leader waits for it. When nothing can be recorded any more, nothing
-    /// more should be delivered either.
+    /// Ends what is under way. A message whose final dot is out gets its verdict also when this
+    /// node leads no longer: the next leader waits for it. When nothing can be recorded any more,
+    /// nothing more should be delivered either.
     async fn end(
         mut self,
         mut ended: Result<(), OutboxError>,

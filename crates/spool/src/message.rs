@@ -121,7 +121,8 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// When a message that stands there is due, 0 being now; `None` when nothing is to be delivered.
+    /// When a message that stands there is due, 0 being now; `None` when nothing is to be
+    /// delivered.
     #[must_use]
     pub const fn due(self) -> Option<Timestamp> {
         match self {

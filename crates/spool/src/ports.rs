@@ -115,8 +115,8 @@ pub trait Outbox: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<(DeferredCursor, Due)>, OutboxError>> + Send;
 
-    /// Messages of a domain by their sequences, as they are now, in order of arrival. What is not to
-    /// be delivered there any more is left out.
+    /// Messages of a domain by their sequences, as they are now, in order of arrival. What is not
+    /// to be delivered there any more is left out.
     fn due(
         &self,
         domain: &str,

@@ -1,4 +1,5 @@
-//! Who delivers what: messages are claimed before they may start, and given back when they will not.
+//! Who delivers what: messages are claimed before they may start, and given back when they will
+//! not.
 //!
 //! ```text
 //!   read ─┬─ unclaimed ──── claim ──▶ window: may start
@@ -65,8 +66,9 @@ impl<O: Outbox> Claims<O> {
         Ok(())
     }
 
-    /// Ends the doubts that can be ended: those about messages of which the earlier leader has told,
-    /// and all once it has had its time. Returns whether any message has left the window for that.
+    /// Ends the doubts that can be ended: those about messages of which the earlier leader has
+    /// told, and all once it has had its time. Returns whether any message has left the window for
+    /// that.
     ///
     /// # Errors
     /// As [`Self::bring_in`], or the spool could not be read.

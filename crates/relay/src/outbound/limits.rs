@@ -64,20 +64,22 @@ pub const WORDS_MAX: usize = 512;
 /// Changes of the outbox are looked at no more often than this: under load each look finds many.
 pub const CHANGES_MIN: Duration = Duration::from_millis(5);
 
-/// How long a new leader lets lie what an earlier one had claimed and neither reported nor released.
+/// How long a new leader lets lie what an earlier one had claimed and neither reported nor
+/// released.
 ///
-/// The count begins when the earlier one's lease has surely ended, so it sends no final dot any more
-/// but one that it checked just before, which is out after [`LEASE_MARGIN`]. What is left to wait for
-/// is the primary's reply, a second or two where it scans content; the earlier leader's learning who
-/// leads now, a few heartbeats; and one commit of its report. A leader that is dead tells nothing
-/// however long the wait, and the mail is late by it.
+/// The count begins when the earlier one's lease has surely ended, so it sends no final dot any
+/// more but one that it checked just before, which is out after [`LEASE_MARGIN`]. What is left to
+/// wait for is the primary's reply, a second or two where it scans content; the earlier leader's
+/// learning who leads now, a few heartbeats; and one commit of its report. A leader that is dead
+/// tells nothing however long the wait, and the mail is late by it.
 pub const IN_DOUBT_WAIT: Duration = Duration::from_secs(5);
 
-/// How often it is looked whether the earlier leader has told. Each look reads all that is in doubt.
+/// How often it is looked whether the earlier leader has told. Each look reads all that is in
+/// doubt.
 pub const IN_DOUBT_LOOK: Duration = Duration::from_millis(100);
 
-/// How long a leader that ends tries to give its claims back. Behind the next one's wait it would be
-/// of no use.
+/// How long a leader that ends tries to give its claims back. Behind the next one's wait it would
+/// be of no use.
 pub const RELEASE_PATIENCE: Duration = IN_DOUBT_WAIT;
 
 /// Claims that are made or given back in one command. What is read ahead at once fits, and applying

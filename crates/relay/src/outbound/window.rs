@@ -11,8 +11,8 @@
 //! all its lanes. As every lane follows the same order, the earliest message that has not started
 //! waits for none but those in flight, and nothing can lock up.
 //!
-//! A message in doubt, which an earlier leader may be delivering, stands in its lanes like the others
-//! and does not start until it is known what has become of it. So does what is behind it.
+//! A message in doubt, which an earlier leader may be delivering, stands in its lanes like the
+//! others and does not start until it is known what has become of it. So does what is behind it.
 
 mod doubt;
 mod lane;

@@ -29,7 +29,8 @@ impl Window {
         self.in_doubt.iter().copied().collect()
     }
 
-    /// A message is in doubt no longer, and this is how it stands: it may start when its turn comes.
+    /// A message is in doubt no longer, and this is how it stands: it may start when its turn
+    /// comes.
     pub fn clear(&mut self, due: Due) {
         let sequence = due.message.sequence;
         if !self.in_doubt.remove(&sequence) {
@@ -68,8 +69,8 @@ impl Window {
         }
     }
 
-    /// Takes out all that has not started; nothing of it will. Returns what of it is not in doubt, in
-    /// order of arrival.
+    /// Takes out all that has not started; nothing of it will. Returns what of it is not in doubt,
+    /// in order of arrival.
     pub fn withdraw(&mut self) -> Vec<u64> {
         for lane in self.lanes.values_mut() {
             lane.clear();

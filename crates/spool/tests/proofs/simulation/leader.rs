@@ -106,8 +106,8 @@ impl Leader {
         self.elections.len() as u64
     }
 
-    /// Claims some of what is due, and delivers what it has claimed. Nothing is claimed or tried while
-    /// a report is unanswered, so that nothing is delivered twice by one leader.
+    /// Claims some of what is due, and delivers what it has claimed. Nothing is claimed or tried
+    /// while a report is unanswered, so that nothing is delivered twice by one leader.
     pub(super) fn lead(
         &mut self,
         dice: &mut Dice,
@@ -173,8 +173,9 @@ impl Leader {
         }
     }
 
-    /// Tries a few of the messages that it has claimed; returns what became of them. What an earlier
-    /// leader has delivered comes again only when nothing was heard of it for the whole wait.
+    /// Tries a few of the messages that it has claimed; returns what became of them. What an
+    /// earlier leader has delivered comes again only when nothing was heard of it for the whole
+    /// wait.
     fn deliver(
         &mut self,
         dice: &mut Dice,
