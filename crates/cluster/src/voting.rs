@@ -143,7 +143,8 @@ impl Admission {
         }
         if alone && self.rebuilding.is_loss() {
             return Err(StartError(format!(
-                "{}, and there is no other node that has the rest: put a backup in the place of {},                  or remove {} to go on with what is left",
+                "{}, and there is no other node that has the rest: put a backup in the place of {}, \
+                 or remove {} to go on with what is left",
                 self.rebuilding.reason().unwrap_or_default(),
                 self.config.data_dir.display(),
                 self.rebuilding.path().display(),
