@@ -1,6 +1,8 @@
 //! What a node needs to know to take part in a cluster.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use tls::MutualTls;
 
 /// What a node needs to know to take part.
 #[derive(Clone, Debug)]
@@ -18,7 +20,7 @@ pub struct Config {
     /// The policy file's text, proposed when the cluster is founded.
     pub policy: Option<String>,
     /// Certificates for the talk between peers; `None` only on loopback.
-    pub tls: Option<PeerTls>,
+    pub tls: Option<Arc<MutualTls>>,
     /// How long a message may wait for the quorum.
     pub commit_timeout: Duration,
     /// Mail is refused while less is free on the data directory's disk.
@@ -40,17 +42,6 @@ pub enum Founding {
     Members(Vec<(u64, String)>),
     /// It is there: its member at this `host:port` is asked to add this node.
     Join(String),
-}
-
-/// PEM files for mutual TLS between peers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PeerTls {
-    /// The private authority that signed every node's certificate.
-    pub ca: PathBuf,
-    /// This node's certificate chain.
-    pub cert: PathBuf,
-    /// Its key.
-    pub key: PathBuf,
 }
 
 /// How much of a disk must stay free.

@@ -40,7 +40,7 @@ mod voting;
 
 pub use backup::{BACKUP_VERSION, Backup, Snapshot};
 pub use cluster::Cluster;
-pub use config::{Config, Founding, FreeSpace, PeerTls};
+pub use config::{Config, Founding, FreeSpace};
 pub use membership::{Change, ChangeError, Changed};
 pub use metrics::Metrics;
 pub use queries::RequestError;

@@ -63,8 +63,8 @@ impl Cluster {
         }
         let recorded = founding::claim(&config)?;
         let metrics = Arc::new(metrics);
-        let tls = config.tls.as_ref();
-        let port = PeerServer::bind(config.listen, tls)
+        let tls = config.tls.clone();
+        let port = PeerServer::bind(config.listen, tls.clone())
             .await
             .map_err(failed(format!("[cluster] listen {}", config.listen)))?;
         let opened = open_store(&config, Arc::clone(&metrics)).await?;
@@ -75,7 +75,7 @@ impl Cluster {
             node_id: config.node_id,
             tables: Arc::clone(&opened.tables),
         };
-        let peers = Peers::new(identity, tls).map_err(failed("[cluster] certificates"))?;
+        let peers = Peers::new(identity, tls);
         founding::ask_members(&config, &peers, &stored).await?;
         let founds = !matches!(config.founding, Founding::Join(_));
         if founds && opened.tables.figures().policy.is_none() && config.policy.is_none() {
@@ -327,6 +327,6 @@ fn start_passing(
 
 async fn serve_peers(port: PeerServer, served: Arc<Served>, stop: CancellationToken) {
     if let Err(error) = peer::serve(port, served, stop).await {
-        tracing::error!(%error, "the port for peers has failed; check the [cluster] certificates");
+        tracing::error!(%error, "the port for peers has failed; restart the node");
     }
 }

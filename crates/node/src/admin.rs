@@ -6,7 +6,7 @@ mod filter;
 mod membership;
 mod trouble;
 
-use std::{fs, pin::Pin, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use api::admin::v1::{
     BackupRequest, ClusterAddRequest, ClusterChangeResponse, ClusterRemoveRequest,
@@ -19,15 +19,15 @@ use api::copy::v1::BackupChunk;
 use cluster::{Change, Cluster, RequestError};
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use spool::{Clock, MessageId};
+use tls::MutualTls;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{
     Request, Response, Status,
-    transport::{Certificate, Identity, Server, ServerTlsConfig, server::TcpIncoming},
+    transport::{Server, server::TcpIncoming},
 };
 use tracing::error;
 
-use crate::config::MutualTls;
 use filter::Filter;
 
 /// Messages read at once for a list. A page of envelopes stays well under a few MiB.
@@ -265,26 +265,10 @@ impl Admin for AdminService {
     }
 }
 
-/// A server that demands certificates where they are configured.
-pub(crate) fn server(tls: Option<&MutualTls>) -> anyhow::Result<Server> {
-    let server = Server::builder()
-        .timeout(ANSWER_TIMEOUT)
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE));
-    let Some(tls) = tls else { return Ok(server) };
-    let config = ServerTlsConfig::new()
-        .identity(Identity::from_pem(
-            fs::read(&tls.cert)?,
-            fs::read(&tls.key)?,
-        ))
-        .client_ca_root(Certificate::from_pem(fs::read(&tls.ca)?));
-    Ok(server.tls_config(config)?)
-}
-
-/// Answers until the token is cancelled.
+/// Answers until the token is cancelled. Demands certificates where they are configured.
 pub(crate) async fn serve(
-    mut server: Server,
     listener: TcpListener,
+    tls: Option<Arc<MutualTls>>,
     service: AdminService,
     stop: CancellationToken,
 ) {
@@ -295,13 +279,24 @@ pub(crate) async fn serve(
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .expect("the descriptors were made by the build");
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let served = server
+    let router = Server::builder()
+        .timeout(ANSWER_TIMEOUT)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
         .add_service(AdminServer::new(service))
         .add_service(health)
-        .add_service(reflection)
-        .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
-        .await;
+        .add_service(reflection);
+    let stop = stop.cancelled_owned();
+    let served = match tls {
+        Some(tls) => {
+            let incoming = tls::incoming(listener, tls);
+            router.serve_with_incoming_shutdown(incoming, stop).await
+        }
+        None => {
+            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+            router.serve_with_incoming_shutdown(incoming, stop).await
+        }
+    };
     if let Err(error) = served {
         error!(%error, "the admin service stopped");
     }

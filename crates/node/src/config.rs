@@ -24,6 +24,7 @@ use std::{
 use cluster::{Founding, FreeSpace};
 use ipnet::IpNet;
 use spool::{Policy, Timestamp};
+use tls::MutualFiles;
 
 /// The port of the talk between nodes, where an address names none.
 pub(crate) const PEER_PORT_DEFAULT: u16 = 7400;
@@ -54,7 +55,7 @@ pub(crate) struct Config {
     /// Where gRPC is served.
     pub(crate) admin_listen: SocketAddr,
     /// Certificates of the admin side; `None` only on loopback.
-    pub(crate) admin_tls: Option<MutualTls>,
+    pub(crate) admin_tls: Option<MutualFiles>,
     /// The HTTP side.
     pub(crate) http: Http,
     /// The policy file, read when the cluster is founded.
@@ -82,19 +83,11 @@ pub(crate) struct Peers {
     pub(crate) advertise: String,
     pub(crate) founding: Founding,
     /// `None` only where every address is loopback.
-    pub(crate) tls: Option<MutualTls>,
+    pub(crate) tls: Option<MutualFiles>,
     /// Applied entries that stay in the log for members that lag.
     pub(crate) log_keep: u64,
     /// Octets that the log holds at most.
     pub(crate) log_keep_bytes: u64,
-}
-
-/// PEM files for TLS with certificates on both sides.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct MutualTls {
-    pub(crate) ca: PathBuf,
-    pub(crate) cert: PathBuf,
-    pub(crate) key: PathBuf,
 }
 
 /// `[http]`.

@@ -21,6 +21,7 @@ mod logging;
 mod metrics;
 mod offline;
 mod part;
+mod renewal;
 mod run;
 mod signals;
 mod smtp;

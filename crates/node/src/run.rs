@@ -3,21 +3,22 @@
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use cluster::{Cluster, PeerTls};
+use cluster::Cluster;
 use prometheus_client::registry::Registry;
-use relay::tls::ServerTls;
-use tokio::net::TcpListener;
+use tls::MutualTls;
+use tokio::{net::TcpListener, sync::Notify};
 use tracing::{error, info, warn};
 
 use crate::{
     admin::{self, AdminService},
-    certificates::Expiries,
+    certificates::{Certificates, Expiries},
     clock,
-    config::{Config, MutualTls},
+    config::Config,
     forwarding::Forwarding,
     http,
     metrics::{self, Metrics},
     part::Part,
+    renewal::Renewal,
     signals::{Request, Signals},
     smtp::Smtp,
 };
@@ -106,8 +107,8 @@ fn notify(state: sd_notify::NotifyState<'_>) {
 struct Node {
     cluster: Cluster,
     ports: Ports,
-    expiries: Arc<Expiries>,
-    smtp_tls: Option<Arc<ServerTls>>,
+    /// Told when the certificates are to be read again at once.
+    reload: Arc<Notify>,
     /// Mail in and out. Ends first, at the token.
     mail: Part,
     /// Admin and HTTP. Ends last, at the token.
@@ -120,23 +121,22 @@ impl Node {
         // The ports first: what is taken by another program is found out before the spool opens.
         let admin_port = bind(config.admin_listen, "[admin]").await?;
         let http_port = bind(config.http.listen, "[http]").await?;
-        let smtp = Smtp::bind(config)?;
+        let certificates = Certificates::load(config, clock.now())?;
+        let smtp = Smtp::bind(config, certificates.smtp.clone())?;
         let ports = Ports {
             smtp: smtp.addresses(),
             admin: admin_port.local_addr()?,
             http: http_port.local_addr()?,
         };
-        let admin_server =
-            admin::server(config.admin_tls.as_ref()).context("[admin] certificates")?;
-        let smtp_tls = smtp.tls();
         let expiries = Arc::new(Expiries::default());
-        note_expiries(&expiries, config, smtp_tls.as_deref());
+        let renewal = Renewal::new(&certificates, Arc::clone(&expiries), clock);
 
         let mut registry = metrics::registry();
         let smtp_metrics = relay::inbound::Metrics::register(&mut registry);
         let forwarding_metrics = relay::outbound::Metrics::register(&mut registry);
-        let cluster = start_cluster(config, policy, &mut registry).await?;
-        let metrics = Metrics::new(registry, cluster.clone(), Arc::clone(&expiries), clock);
+        let peer_tls = certificates.cluster.clone();
+        let cluster = start_cluster(config, policy, peer_tls, &mut registry).await?;
+        let metrics = Metrics::new(registry, cluster.clone(), expiries, clock);
 
         let forwarding = Forwarding::new(
             cluster.clone(),
@@ -154,16 +154,17 @@ impl Node {
         let networks = config.http.clone();
         let mut answers = Part::default();
         answers.spawn("admin", |stop| {
-            admin::serve(admin_server, admin_port, service, stop)
+            admin::serve(admin_port, certificates.admin, service, stop)
         });
         answers.spawn("http", |stop| {
             http::serve(http_port, networks, cluster.clone(), metrics, stop)
         });
+        let reload = Arc::new(Notify::new());
+        answers.spawn("renewal", |stop| renewal.run(Arc::clone(&reload), stop));
         Ok(Self {
             cluster,
             ports,
-            expiries,
-            smtp_tls,
+            reload,
             mail,
             answers,
         })
@@ -178,24 +179,9 @@ impl Node {
                 reason = self.answers.broken() => return Some(reason),
                 request = signals.next() => match request {
                     Request::Stop => return None,
-                    Request::Reload => self.reload(),
+                    Request::Reload => self.reload.notify_one(),
                 },
             }
-        }
-    }
-
-    fn reload(&self) {
-        let Some(tls) = &self.smtp_tls else {
-            info!("nothing to reload: no certificate is configured");
-            return;
-        };
-        match tls.reload() {
-            Ok(()) => {
-                self.expiries
-                    .note("smtp", tls.not_after(), clock::SYSTEM.now());
-                info!("certificates reloaded");
-            }
-            Err(error) => error!(%error, "certificates not reloaded; the old ones stay in use"),
         }
     }
 
@@ -223,13 +209,9 @@ async fn bind(address: SocketAddr, table: &str) -> anyhow::Result<TcpListener> {
 async fn start_cluster(
     config: &Config,
     policy: Option<String>,
+    tls: Option<Arc<MutualTls>>,
     registry: &mut Registry,
 ) -> anyhow::Result<Cluster> {
-    let peer_tls = |tls: &MutualTls| PeerTls {
-        ca: tls.ca.clone(),
-        cert: tls.cert.clone(),
-        key: tls.key.clone(),
-    };
     let cluster = cluster::Config {
         node_id: config.node_id,
         data_dir: config.data_dir.clone(),
@@ -237,7 +219,7 @@ async fn start_cluster(
         advertise: config.cluster.advertise.clone(),
         founding: config.cluster.founding.clone(),
         policy,
-        tls: config.cluster.tls.as_ref().map(peer_tls),
+        tls,
         commit_timeout: config.smtp.commit_timeout,
         min_free_space: config.min_free_space,
         log_keep: config.cluster.log_keep,
@@ -245,22 +227,4 @@ async fn start_cluster(
     };
     let metrics = cluster::Metrics::register(registry);
     Ok(Cluster::start(cluster, clock::SYSTEM, metrics).await?)
-}
-
-/// Notes when each certificate ends. Those of peers and operators stay as they were loaded.
-fn note_expiries(expiries: &Expiries, config: &Config, smtp_tls: Option<&ServerTls>) {
-    let now = clock::SYSTEM.now();
-    if let Some(tls) = smtp_tls {
-        expiries.note("smtp", tls.not_after(), now);
-    }
-    for (usage, tls) in [
-        ("cluster", &config.cluster.tls),
-        ("admin", &config.admin_tls),
-    ] {
-        if let Some(tls) = tls
-            && let Ok(loaded) = ServerTls::load(&tls.cert, &tls.key)
-        {
-            expiries.note(usage, loaded.not_after(), now);
-        }
-    }
 }

@@ -17,7 +17,7 @@ pub(crate) struct Signals {
 pub(crate) enum Request {
     /// SIGTERM or SIGINT: end in good order.
     Stop,
-    /// SIGHUP: read the certificates again.
+    /// SIGHUP: read the certificates again at once.
     Reload,
 }
 

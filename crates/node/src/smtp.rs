@@ -3,11 +3,9 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use cluster::Cluster;
-use relay::{
-    inbound::{self, Listener, Metrics},
-    tls::ServerTls,
-};
+use relay::inbound::{self, Listener, Metrics};
 use spool::Clock;
+use tls::ServerTls;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -21,15 +19,11 @@ pub(crate) struct Smtp {
 }
 
 impl Smtp {
-    /// Loads the certificate and takes the ports, which stay closed until it runs.
-    pub(crate) fn bind(config: &Config) -> anyhow::Result<Self> {
-        let tls = match &config.smtp.tls {
-            Some((cert, key)) => Some(Arc::new(ServerTls::load(cert, key)?)),
-            None => {
-                warn!("no [smtp] tls_cert: STARTTLS is not offered");
-                None
-            }
-        };
+    /// Takes the ports, which stay closed until it runs.
+    pub(crate) fn bind(config: &Config, tls: Option<Arc<ServerTls>>) -> anyhow::Result<Self> {
+        if tls.is_none() {
+            warn!("no [smtp] tls_cert: STARTTLS is not offered");
+        }
         let listener = Listener::bind(inbound::Config {
             hostname: config.hostname.clone(),
             listen: config.smtp.listen.clone(),
@@ -45,11 +39,6 @@ impl Smtp {
     /// The addresses that were taken.
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         self.listener.addresses().to_vec()
-    }
-
-    /// What reads the certificate again.
-    pub(crate) fn tls(&self) -> Option<Arc<ServerTls>> {
-        self.tls.clone()
     }
 
     /// Takes mail while the node can, until the token is cancelled and all sessions have ended.

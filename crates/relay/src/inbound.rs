@@ -29,8 +29,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use smtp::server::Settings;
 use spool::{Clock, Intake};
-
-use crate::tls::ServerTls;
+use tls::ServerTls;
 
 pub use listener::Listener;
 pub use metrics::Metrics;

@@ -2,4 +2,3 @@
 
 pub mod inbound;
 pub mod outbound;
-pub mod tls;

@@ -1,16 +1,19 @@
 //! Connections to other nodes.
 
-use std::{error::Error as _, io};
+use std::{error::Error as _, io, sync::Arc};
 
 use api::peer::v1::peer_client;
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+use tls::MutualTls;
 use tonic::{
     Request,
     service::{Interceptor, interceptor::InterceptedService},
-    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity as TlsIdentity},
+    transport::{Channel, Endpoint, Uri},
 };
+use tower::ServiceExt as _;
 
 use super::identity::Identity;
-use crate::{config::PeerTls, limits};
+use crate::limits;
 
 /// How often an idle connection is asked for a sign of life, and how long that may take.
 const KEEPALIVE: std::time::Duration = std::time::Duration::from_secs(5);
@@ -19,7 +22,7 @@ const KEEPALIVE: std::time::Duration = std::time::Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub(crate) struct Peers {
     identity: Identity,
-    tls: Option<ClientTlsConfig>,
+    tls: Option<Arc<MutualTls>>,
 }
 
 /// Calls one peer.
@@ -40,20 +43,8 @@ impl Interceptor for Signed {
 }
 
 impl Peers {
-    /// Reads the certificates.
-    pub(crate) fn new(identity: Identity, tls: Option<&PeerTls>) -> io::Result<Self> {
-        let tls = match tls {
-            None => None,
-            Some(files) => {
-                let pem = |path: &std::path::Path| std::fs::read(path);
-                Some(
-                    ClientTlsConfig::new()
-                        .ca_certificate(Certificate::from_pem(pem(&files.ca)?))
-                        .identity(TlsIdentity::from_pem(pem(&files.cert)?, pem(&files.key)?)),
-                )
-            }
-        };
-        Ok(Self { identity, tls })
+    pub(crate) const fn new(identity: Identity, tls: Option<Arc<MutualTls>>) -> Self {
+        Self { identity, tls }
     }
 
     pub(crate) const fn identity(&self) -> &Identity {
@@ -63,10 +54,7 @@ impl Peers {
     /// A client of the node at an address. It connects when it is first used, and again whenever
     /// the connection is lost. `to` is the id that is expected there, if one is.
     pub(crate) fn client(&self, address: &str, to: Option<u64>) -> io::Result<PeerClient> {
-        let channel = self
-            .endpoint(address)
-            .map_err(io::Error::other)?
-            .connect_lazy();
+        let channel = self.channel(address).map_err(io::Error::other)?;
         let signed = Signed {
             identity: self.identity.clone(),
             to,
@@ -76,9 +64,10 @@ impl Peers {
             .max_encoding_message_size(limits::PEER_MESSAGE_BYTES_MAX))
     }
 
-    fn endpoint(&self, address: &str) -> Result<Endpoint, tonic::transport::Error> {
-        let scheme = if self.tls.is_some() { "https" } else { "http" };
-        let endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))?
+    fn channel(&self, address: &str) -> Result<Channel, tonic::transport::Error> {
+        // "http" also over TLS: with "https" tonic would want certificates of its own, which it
+        // could not exchange.
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))?
             .connect_timeout(limits::PEER_CONNECT_TIMEOUT)
             .http2_keep_alive_interval(KEEPALIVE)
             .keep_alive_timeout(KEEPALIVE)
@@ -86,10 +75,23 @@ impl Peers {
             .initial_stream_window_size(limits::PEER_STREAM_WINDOW)
             .initial_connection_window_size(limits::PEER_CONNECTION_WINDOW)
             .tcp_nodelay(true);
-        match &self.tls {
-            Some(tls) => endpoint.tls_config(tls.clone().domain_name(host_of(address))),
-            None => Ok(endpoint),
-        }
+        let Some(tls) = self.tls.clone() else {
+            return Ok(endpoint.connect_lazy());
+        };
+        let mut tcp = HttpConnector::new();
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(limits::PEER_CONNECT_TIMEOUT));
+        let host = tls::host_of(address).to_owned();
+        // The certificates are those of the moment, at every connection.
+        let connector = tower::service_fn(move |uri: Uri| {
+            let (tcp, tls, host) = (tcp.clone(), Arc::clone(&tls), host.clone());
+            async move {
+                let stream = tcp.oneshot(uri).await.map_err(io::Error::other)?;
+                let stream = tls.connect(&host, stream.into_inner()).await?;
+                Ok::<_, io::Error>(TokioIo::new(stream))
+            }
+        });
+        Ok(endpoint.connect_with_connector_lazy(connector))
     }
 }
 
@@ -104,11 +106,4 @@ pub(crate) fn status_words(status: &tonic::Status) -> String {
         None if status.message().is_empty() => status.code().description().to_owned(),
         None => status.message().to_owned(),
     }
-}
-
-/// The host of `host:port`, without the brackets of an IPv6 address: what the peer's certificate
-/// must name.
-fn host_of(address: &str) -> &str {
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    host.trim_start_matches('[').trim_end_matches(']')
 }

@@ -4,10 +4,12 @@ use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use cluster::Founding;
 use spool::Timestamp;
+use tls::MutualFiles;
 use toml::Spanned;
 
 use super::{
-    Config, Http, LOG_KEEP_BYTES_DEFAULT, LOG_KEEP_DEFAULT, MutualTls, Peers, Smtp, certificates,
+    Config, Http, LOG_KEEP_BYTES_DEFAULT, LOG_KEEP_DEFAULT, Peers, Smtp,
+    certificates::{self, PemFiles},
     file::{AdminTable, ClusterTable, Fault, File, MemberTable, NodeTable, PemFile, SmtpTable},
     values::{Network, Reach, Size, Span},
 };
@@ -39,7 +41,7 @@ pub(super) fn build(file: File, now: Timestamp) -> Result<Config, Fault> {
     let smtp = smtp(file.smtp)?;
     let node_id = *file.node.id.get_ref();
     let cluster = peers(&file.cluster, &file.node.id, now)?;
-    let admin_tls = admin_tls(&file.admin)?;
+    let admin_tls = admin_tls(&file.admin, now)?;
     let networks = |list: Vec<Network>| list.into_iter().map(|network| network.0).collect();
     Ok(Config {
         node_id,
@@ -186,47 +188,30 @@ fn smtp_tls(cert: PemFile, key: PemFile) -> Result<Option<(PathBuf, PathBuf)>, F
     }
 }
 
-struct PemFiles {
-    ca: Spanned<PathBuf>,
-    cert: Spanned<PathBuf>,
-    key: Spanned<PathBuf>,
-}
-
-impl PemFiles {
-    fn of(ca: &PemFile, cert: &PemFile, key: &PemFile) -> Result<Option<Self>, Fault> {
-        match (
-            written(ca.clone()),
-            written(cert.clone()),
-            written(key.clone()),
-        ) {
-            (None, None, None) => Ok(None),
-            (Some(ca), Some(cert), Some(key)) => Ok(Some(Self { ca, cert, key })),
-            (ca, cert, key) => {
-                let message =
-                    "tls_ca, tls_cert and tls_key belong together; give all three or none";
-                let one = ca.or(cert).or(key);
-                Err(one.map_or_else(
-                    || Fault {
-                        offset: 0,
-                        message: message.to_owned(),
-                    },
-                    |one| Fault::at(&one, message),
-                ))
-            }
-        }
-    }
-
-    fn into_mutual_tls(self) -> MutualTls {
-        MutualTls {
-            ca: self.ca.into_inner(),
-            cert: self.cert.into_inner(),
-            key: self.key.into_inner(),
+fn pem_files(ca: &PemFile, cert: &PemFile, key: &PemFile) -> Result<Option<PemFiles>, Fault> {
+    match (
+        written(ca.clone()),
+        written(cert.clone()),
+        written(key.clone()),
+    ) {
+        (None, None, None) => Ok(None),
+        (Some(ca), Some(cert), Some(key)) => Ok(Some(PemFiles { ca, cert, key })),
+        (ca, cert, key) => {
+            let message = "tls_ca, tls_cert and tls_key belong together; give all three or none";
+            let one = ca.or(cert).or(key);
+            Err(one.map_or_else(
+                || Fault {
+                    offset: 0,
+                    message: message.to_owned(),
+                },
+                |one| Fault::at(&one, message),
+            ))
         }
     }
 }
 
-fn admin_tls(table: &AdminTable) -> Result<Option<MutualTls>, Fault> {
-    let Some(files) = PemFiles::of(&table.tls_ca, &table.tls_cert, &table.tls_key)? else {
+fn admin_tls(table: &AdminTable, now: Timestamp) -> Result<Option<MutualFiles>, Fault> {
+    let Some(files) = pem_files(&table.tls_ca, &table.tls_cert, &table.tls_key)? else {
         if table.listen.get_ref().0.ip().is_loopback() {
             return Ok(None);
         }
@@ -234,9 +219,8 @@ fn admin_tls(table: &AdminTable) -> Result<Option<MutualTls>, Fault> {
                        give them, or listen on \"127.0.0.1:7401\"";
         return Err(Fault::at(&table.listen, message));
     };
-    certificates::check_ca(&files.ca)?;
-    certificates::check_pair(&files.cert, &files.key)?;
-    Ok(Some(files.into_mutual_tls()))
+    files.check_server(now)?;
+    Ok(Some(files.into_files()))
 }
 
 fn peers(table: &Spanned<ClusterTable>, id: &Spanned<u64>, now: Timestamp) -> Result<Peers, Fault> {
@@ -388,8 +372,8 @@ fn peer_tls(
     now: Timestamp,
     advertise: &Reach,
     founding: &Founding,
-) -> Result<Option<MutualTls>, Fault> {
-    let Some(files) = PemFiles::of(&table.tls_ca, &table.tls_cert, &table.tls_key)? else {
+) -> Result<Option<MutualFiles>, Fault> {
+    let Some(files) = pem_files(&table.tls_ca, &table.tls_cert, &table.tls_key)? else {
         let all_loopback = table.listen.get_ref().0.ip().is_loopback()
             && advertise.is_loopback()
             && match founding {
@@ -405,8 +389,6 @@ fn peer_tls(
         let message = "[cluster] has addresses beyond loopback and so needs tls_ca, tls_cert and tls_key; give them";
         return Err(Fault::at(&table.listen, message));
     };
-    certificates::check_ca(&files.ca)?;
-    certificates::check_pair(&files.cert, &files.key)?;
-    certificates::check_signed(&files.cert, &files.ca, now)?;
-    Ok(Some(files.into_mutual_tls()))
+    files.check_peer(tls::host_of(&advertise.0), now)?;
+    Ok(Some(files.into_files()))
 }

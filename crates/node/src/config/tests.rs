@@ -305,7 +305,9 @@ fn write_certificates(folder: &Path) {
     let issuer = rcgen::Issuer::from_params(&ca, &ca_key);
     for name in ["a", "b"] {
         let key = rcgen::KeyPair::generate().unwrap();
-        let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let params =
+            rcgen::CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])
+                .unwrap();
         let certificate = match name {
             "a" => params.signed_by(&key, &issuer),
             _ => params.self_signed(&key),

@@ -5,6 +5,7 @@ use std::{io, net::SocketAddr, sync::Arc};
 
 use socket2::SockRef;
 use spool::{Clock, Intake};
+use tls::ServerTls;
 use tokio::{
     net::TcpStream,
     sync::watch,
@@ -21,7 +22,6 @@ use super::{
     limits::{ACCEPT_RETRY, REOPEN_RETRY, STOP_GRACE},
     ports::Ports,
 };
-use crate::tls::ServerTls;
 
 /// The ports that mail comes in by. They are bound from the start, and closed until it runs.
 #[derive(Debug)]

@@ -24,8 +24,8 @@ use tokio::{
 };
 
 use super::{Config, Metrics, Serving, Shared, connection};
-use crate::tls::ServerTls;
 use memory::Memory;
+use tls::ServerTls;
 
 fn config() -> Config {
     Config {
