@@ -30,6 +30,9 @@ pub(crate) const APPEND_ENTRIES_MAX: u64 = 512;
 pub(crate) const APPEND_BYTES_MAX: usize = 1 << 20;
 /// A peer's message is refused above this: one request of entries with the largest piece.
 pub(crate) const PEER_MESSAGE_BYTES_MAX: usize = 8 << 20;
+/// Callers whose refusal is told to the log. Each has a certificate of the authority, so more than
+/// these is a mistake that has been seen by then.
+pub(crate) const REFUSED_CALLERS_MAX: usize = 64;
 /// HTTP/2 window of one stream between peers; the default 64 KiB would cap a link of 50 ms at
 /// about 1 MB/s.
 pub(crate) const PEER_STREAM_WINDOW: u32 = 4 << 20;

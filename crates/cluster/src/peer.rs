@@ -1,6 +1,7 @@
 //! The talk between nodes: gRPC over mutual TLS.
 
 mod append;
+mod callers;
 mod change;
 mod client;
 mod connect;
@@ -11,6 +12,7 @@ mod server;
 mod service;
 mod snapshot;
 
+pub(crate) use callers::Callers;
 pub(crate) use change::ask_change;
 pub(crate) use client::Network;
 pub(crate) use connect::{PeerClient, Peers, status_words};

@@ -73,6 +73,7 @@ impl Cluster {
         founding::check_members(&config, &recorded, &stored, &retired)?;
         let identity = Identity {
             node_id: config.node_id,
+            address: config.advertise.clone(),
             tables: Arc::clone(&opened.tables),
         };
         let peers = Peers::new(identity, tls);
@@ -163,11 +164,11 @@ fn assemble(
     );
     let voting = Voting::new();
     let served = Arc::new(Served::new(
+        &config,
         raft.clone(),
         peers.identity().clone(),
         voting.clone(),
         changer.clone(),
-        &config.founding,
         heard,
         stop.clone(),
     ));

@@ -220,6 +220,11 @@ impl Admission {
         let answer = timeout(limits::PEER_REPLY_TIMEOUT, hello)
             .await
             .ok()?
+            .inspect_err(|status| {
+                if status.code() == tonic::Code::PermissionDenied {
+                    self.peers.refused_by(id, address, status.message());
+                }
+            })
             .ok()?;
         Some(answer.into_inner())
     }

@@ -26,7 +26,7 @@ use tokio::time::timeout;
 use super::{
     append,
     connect::{PeerClient, Peers},
-    contact::{Contact, Contacts},
+    contact::Contact,
     snapshot,
 };
 use crate::{
@@ -43,7 +43,6 @@ type Snapshot = openraft::alias::SnapshotOf<Types, SnapshotData>;
 #[derive(Clone)]
 pub(crate) struct Network {
     peers: Peers,
-    contacts: Contacts,
     state: RaftState,
 }
 
@@ -51,12 +50,8 @@ pub(crate) struct Network {
 pub(crate) type RaftState = Arc<OnceLock<RaftMetricsWatch>>;
 
 impl Network {
-    pub(crate) fn new(peers: Peers, state: RaftState) -> Self {
-        Self {
-            peers,
-            contacts: Contacts::default(),
-            state,
-        }
+    pub(crate) const fn new(peers: Peers, state: RaftState) -> Self {
+        Self { peers, state }
     }
 }
 
@@ -69,7 +64,7 @@ impl RaftNetworkFactory<Types> for Network {
             target,
             address: member.address.clone(),
             client: client.map_err(|error| error.to_string()),
-            contact: self.contacts.with(target, &member.address),
+            contact: self.peers.contacts().with(target, &member.address),
             network: self.clone(),
         }
     }
@@ -98,10 +93,25 @@ impl PeerLink {
         if let Some(address) = address {
             let client = self.network.peers.client(&address, Some(self.target));
             self.client = client.map_err(|error| error.to_string());
-            self.contact = self.network.contacts.with(self.target, &address);
+            self.contact = self.network.peers.contacts().with(self.target, &address);
             self.address = address;
         }
         self.client.clone().map_err(unreachable)
+    }
+
+    /// Awaits a vote. That a member is down is no news here; that it turns this node away is.
+    async fn vote_of(
+        &self,
+        call: impl Future<Output = Result<tonic::Response<api::peer::v1::VoteResponse>, tonic::Status>>,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        let call = async {
+            call.await.inspect_err(|status| {
+                if status.code() == tonic::Code::PermissionDenied {
+                    self.contact.refused(status.message());
+                }
+            })
+        };
+        vote_response_from(in_time(limits::PEER_REPLY_TIMEOUT, call).await?).map_err(garbled)
     }
 }
 
@@ -222,8 +232,7 @@ impl RaftNetworkV2<Types> for PeerLink {
         _option: RPCOption,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
         let mut client = self.client()?;
-        let call = client.vote(vote_request_to(request));
-        vote_response_from(in_time(limits::PEER_REPLY_TIMEOUT, call).await?).map_err(garbled)
+        self.vote_of(client.vote(vote_request_to(request))).await
     }
 
     async fn pre_vote(
@@ -232,8 +241,8 @@ impl RaftNetworkV2<Types> for PeerLink {
         _option: RPCOption,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
         let mut client = self.client()?;
-        let call = client.pre_vote(vote_request_to(request));
-        vote_response_from(in_time(limits::PEER_REPLY_TIMEOUT, call).await?).map_err(garbled)
+        self.vote_of(client.pre_vote(vote_request_to(request)))
+            .await
     }
 
     async fn full_snapshot(

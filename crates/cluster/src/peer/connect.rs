@@ -12,7 +12,7 @@ use tonic::{
 };
 use tower::ServiceExt as _;
 
-use super::identity::Identity;
+use super::{contact::Contacts, identity::Identity};
 use crate::limits;
 
 /// How often an idle connection is asked for a sign of life, and how long that may take.
@@ -23,6 +23,7 @@ const KEEPALIVE: std::time::Duration = std::time::Duration::from_secs(5);
 pub(crate) struct Peers {
     identity: Identity,
     tls: Option<Arc<MutualTls>>,
+    contacts: Contacts,
 }
 
 /// Calls one peer.
@@ -43,8 +44,21 @@ impl Interceptor for Signed {
 }
 
 impl Peers {
-    pub(crate) const fn new(identity: Identity, tls: Option<Arc<MutualTls>>) -> Self {
-        Self { identity, tls }
+    pub(crate) fn new(identity: Identity, tls: Option<Arc<MutualTls>>) -> Self {
+        Self {
+            identity,
+            tls,
+            contacts: Contacts::default(),
+        }
+    }
+
+    pub(super) const fn contacts(&self) -> &Contacts {
+        &self.contacts
+    }
+
+    /// Tells the log, once, that a member turns this node away.
+    pub(crate) fn refused_by(&self, member: u64, address: &str, reason: &str) {
+        self.contacts.with(member, address).refused(reason);
     }
 
     pub(crate) const fn identity(&self) -> &Identity {

@@ -42,6 +42,18 @@ impl Contact {
         }
     }
 
+    /// It answers, and wants nothing from this node.
+    pub(super) fn refused(&self, reason: impl fmt::Display) {
+        if !self.lost.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                member = self.member,
+                address = %self.address,
+                %reason,
+                "member refuses this node"
+            );
+        }
+    }
+
     pub(super) fn failed(&self, reason: impl fmt::Display) {
         if !self.lost.swap(true, Ordering::Relaxed) {
             tracing::warn!(

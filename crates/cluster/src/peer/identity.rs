@@ -12,6 +12,7 @@ use crate::store::Tables;
 const CLUSTER: &str = "layover-cluster";
 const FROM: &str = "layover-from";
 const TO: &str = "layover-to";
+const ADDRESS: &str = "layover-address";
 /// In the metadata of a refusal: which kind of stranger the caller is.
 const REFUSAL: &str = "layover-refusal";
 
@@ -52,6 +53,8 @@ pub(crate) fn stranger(status: &Status) -> Option<Stranger> {
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     pub(crate) node_id: u64,
+    /// What the others are told to reach it by, `host:port`.
+    pub(crate) address: String,
     pub(crate) tables: Arc<Tables>,
 }
 
@@ -63,6 +66,9 @@ impl Identity {
     /// Writes who calls whom into a call.
     pub(super) fn sign(&self, metadata: &mut MetadataMap, to: Option<u64>) {
         metadata.insert(FROM, MetadataValue::from(self.node_id));
+        if let Ok(address) = MetadataValue::try_from(self.address.as_str()) {
+            metadata.insert(ADDRESS, address);
+        }
         if let Some(to) = to {
             metadata.insert(TO, MetadataValue::from(to));
         }
@@ -104,6 +110,11 @@ impl Identity {
             _ => Ok(from),
         }
     }
+}
+
+/// The address that a caller gives for itself. Nodes of version 0.1 give none.
+pub(super) fn address(metadata: &MetadataMap) -> Option<&str> {
+    metadata.get(ADDRESS)?.to_str().ok()
 }
 
 fn number(value: Option<&MetadataValue<Ascii>>) -> Option<u64> {

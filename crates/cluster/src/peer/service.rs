@@ -18,10 +18,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Identity, append, change, receive};
+use super::{Callers, Identity, append, change, identity, receive};
 use crate::{
     codec::{self, CodecError},
-    config::Founding,
+    config::{Config, Founding},
     leadership, limits,
     membership::{self, Change, Changer, Tried},
     raft::{Proposal, Raft, Types},
@@ -33,6 +33,8 @@ use crate::{
 pub(crate) struct Served {
     raft: Raft,
     identity: Identity,
+    /// Where nodes have certificates.
+    callers: Option<Callers>,
     voting: Voting,
     changer: Changer,
     /// Whether this node founds nothing, so that it waits to be added while its log is empty.
@@ -46,21 +48,22 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) fn new(
+        config: &Config,
         raft: Raft,
         identity: Identity,
         voting: Voting,
         changer: Changer,
-        founding: &Founding,
         heard: watch::Sender<Option<Instant>>,
         stop: CancellationToken,
     ) -> Self {
         let passed = Arc::new(Semaphore::new(limits::PROPOSED_BYTES_MAX / 1024));
         Self {
+            callers: Callers::of(config, raft.metrics()),
             raft,
             identity,
             voting,
             changer,
-            joins: matches!(founding, Founding::Join(_)),
+            joins: matches!(config.founding, Founding::Join(_)),
             heard,
             passed,
             stop,
@@ -68,7 +71,13 @@ impl Served {
     }
 
     fn check<T>(&self, request: &Request<T>) -> Result<u64, Status> {
-        self.identity.check(request.metadata())
+        let from = self.identity.check(request.metadata())?;
+        if let Some(callers) = &self.callers {
+            let certificates = request.peer_certs();
+            let certificates = certificates.as_ref().map_or(&[][..], |chain| chain);
+            callers.check(from, identity::address(request.metadata()), certificates)?;
+        }
+        Ok(from)
     }
 
     async fn propose_all(
