@@ -4,6 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::certs::Name;
+
 /// Asks and steers a Layover cluster. Any node answers any command.
 #[derive(Debug, Parser)]
 #[command(name = "layover", version, propagate_version = true)]
@@ -146,6 +148,21 @@ pub(crate) enum ClusterCommand {
     },
     /// Lets everything go out of the answering node's log that is applied.
     Snapshot,
+    /// Makes a private authority, and a certificate for each name. Needs no server.
+    Certs(Certs),
+}
+
+/// What certificates to make.
+#[derive(Debug, Args)]
+pub(crate) struct Certs {
+    /// Where the files are, or are to be.
+    pub(crate) dir: PathBuf,
+    /// How the other nodes reach a node, without a port: a host name or an IP address.
+    #[arg(value_name = "NAME", required = true)]
+    pub(crate) names: Vec<Name>,
+    /// Where a name has a certificate, make a new one for its key.
+    #[arg(long)]
+    pub(crate) renew: bool,
 }
 
 #[cfg(test)]
@@ -213,6 +230,14 @@ mod tests {
             ("layover cluster add 0 x:1", ErrorKind::ValueValidation),
             ("layover cluster remove four", ErrorKind::ValueValidation),
             ("layover cluster promote 4", ErrorKind::InvalidSubcommand),
+            (
+                "layover cluster certs dir",
+                ErrorKind::MissingRequiredArgument,
+            ),
+            (
+                "layover cluster certs dir mx1:7400",
+                ErrorKind::ValueValidation,
+            ),
             ("layover status --frob", ErrorKind::UnknownArgument),
             ("layover backup", ErrorKind::MissingRequiredArgument),
         ] {

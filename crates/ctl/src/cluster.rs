@@ -7,6 +7,7 @@ use comfy_table::Table;
 
 use crate::{
     arguments::ClusterCommand,
+    certs,
     output::Output,
     servers::{Client, Servers},
     words,
@@ -24,6 +25,8 @@ pub(crate) async fn run(
         ClusterCommand::Remove { id } => change::remove(servers, output, id).await,
         ClusterCommand::TransferLeader { id } => change::transfer(servers, output, id).await,
         ClusterCommand::Snapshot => snapshot(servers, output).await,
+        // Asks nobody.
+        ClusterCommand::Certs(certs) => certs::make(&certs, output),
     }
 }
 

@@ -4,10 +4,12 @@
 //!   arguments ──▶ servers (one after the other) ──▶ a command ──▶ text or JSON on standard output
 //! ```
 //!
-//! It links neither the storage nor the consensus: all it knows is `proto/layover/admin/v1`.
+//! It links neither the storage nor the consensus: all it knows is `proto/layover/admin/v1`, and how
+//! certificates are made.
 
 mod arguments;
 mod backup;
+mod certs;
 mod cluster;
 mod flush;
 mod output;
