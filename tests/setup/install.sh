@@ -56,6 +56,8 @@ for purpose in "$@"; do
         ;;
     test)
         command -v swaks >/dev/null 2>&1 || wanted swaks
+        # swaks only recommends what it needs for STARTTLS.
+        perl -MNet::SSLeay -e 1 >/dev/null 2>&1 || wanted libnet-ssleay-perl
         command -v python3 >/dev/null 2>&1 || wanted python3
         command -v strace >/dev/null 2>&1 || wanted strace
         ;;
