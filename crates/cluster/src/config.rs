@@ -68,7 +68,7 @@ impl Founding {
     /// How a founding node is reached, where the list says so.
     pub(crate) fn address_of(&self, id: u64) -> Option<&str> {
         match self {
-            Self::Bootstrap => None,
+            Self::Bootstrap | Self::Join(_) => None,
             Self::Members(members) => {
                 let found = members.iter().find(|(member, _)| *member == id);
                 found.map(|(_, address)| address.as_str())
