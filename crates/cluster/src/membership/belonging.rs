@@ -1,7 +1,7 @@
 //! A node's own place in the cluster: it joins, tells when its address has changed, and ends when
 //! it does not belong here any more.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use tokio::{
     sync::watch,
@@ -134,10 +134,9 @@ impl Belonging {
             id: self.config.node_id,
             address: self.config.advertise.clone(),
         };
-        let mut known: BTreeMap<u64, String> =
-            strangers::known_members(&self.config, &metrics.membership_config);
+        let mut known = strangers::known_members(&self.config, &metrics.membership_config);
         if metrics.current_leader == Some(metrics.id) {
-            known.insert(metrics.id, self.config.advertise.clone());
+            known.insert((metrics.id, self.config.advertise.clone()));
         }
         let mut last = "no other member is known".to_owned();
         for (id, address) in known {

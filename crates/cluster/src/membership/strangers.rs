@@ -1,6 +1,6 @@
 //! Whether this node belongs to the cluster: asked of those who should know.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use api::peer::v1::HelloRequest;
 use tokio::time::timeout;
@@ -23,19 +23,19 @@ pub(crate) enum Complaint {
     Disputed(String),
 }
 
-/// Everyone this node knows of: members by their membership, and those it was founded with.
+/// Everyone this node knows of, with every address: members by their membership, and those that the
+/// configuration names. The data of another cluster knows other addresses than the configuration.
 pub(crate) fn known_members(
     config: &Config,
     membership: &StoredMembership,
-) -> BTreeMap<u64, String> {
-    let mut known = BTreeMap::new();
+) -> BTreeSet<(u64, String)> {
+    let mut known = BTreeSet::new();
     if let Founding::Members(members) = &config.founding {
         known.extend(members.iter().cloned());
     }
-    for (id, member) in membership.nodes() {
-        known.insert(*id, member.address.clone());
-    }
-    known.remove(&config.node_id);
+    let members = membership.nodes();
+    known.extend(members.map(|(id, member)| (*id, member.address.clone())));
+    known.retain(|(id, _)| *id != config.node_id);
     known
 }
 
@@ -44,9 +44,9 @@ pub(crate) fn known_members(
 pub(crate) async fn ask_around(
     config: &Config,
     peers: &Peers,
-    known: BTreeMap<u64, String>,
+    known: BTreeSet<(u64, String)>,
 ) -> Option<Complaint> {
-    let asked = known.len();
+    let ids: BTreeSet<u64> = known.iter().map(|(id, _)| *id).collect();
     let answers = known.into_iter().map(|(id, address)| async move {
         let mut client = peers.client(&address, None).ok()?;
         let hello = client.hello(HelloRequest {});
@@ -74,7 +74,8 @@ pub(crate) async fn ask_around(
     }
     let (_, id, address, words) = complaints.first()?;
     // One node with foreign data must not keep the others from running.
-    if complaints.len() * 2 <= asked {
+    let complaining: BTreeSet<u64> = complaints.iter().map(|(_, id, ..)| *id).collect();
+    if complaining.len() * 2 <= ids.len() {
         return Some(Complaint::Disputed(format!(
             "node {id} at {address} is of another cluster: {words}"
         )));

@@ -75,6 +75,18 @@ impl Tail {
     pub(crate) fn each_message(
         self,
         tables: &Tables,
+        take: impl FnMut(Message) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let handed_over = self.hand_over(tables, take);
+        // What may come again is noted in memory at once. Were that left from a look, a message of
+        // the log would be taken for a repeat of itself once the log is applied.
+        tables.reload()?;
+        handed_over
+    }
+
+    fn hand_over(
+        self,
+        tables: &Tables,
         mut take: impl FnMut(Message) -> io::Result<()>,
     ) -> io::Result<()> {
         let mut pending = Pending::new(tables);
