@@ -151,7 +151,9 @@ impl Admission {
             )));
         }
         self.voting.enter(Stage::Asking);
-        let behind = if alone {
+        let behind = if joins(&self.config.founding, last_index, &self.rebuilding) {
+            Some(None)
+        } else if alone {
             None
         } else {
             self.ask_until_sure(last_index).await
@@ -292,6 +294,13 @@ fn note_failed(error: std::io::Error) -> StartError {
     StartError(format!("noting that this node is being rebuilt: {error}"))
 }
 
+/// Whether this node has yet to get what its cluster has: it asked to be added and has no log, or had
+/// none a moment ago. It may have been a voter before its disk was emptied.
+fn joins(founding: &Founding, last_index: Option<u64>, rebuilding: &Rebuilding) -> bool {
+    let has_all = last_index.is_some() && rebuilding.reason().is_none();
+    matches!(founding, Founding::Join(_)) && !has_all
+}
+
 /// Whether a node belongs to a cluster that has had a leader. The list of founding members alone is
 /// written by each of them, before anyone was elected.
 const fn is_founded(answer: &HelloResponse) -> bool {
@@ -343,6 +352,18 @@ mod tests {
             judge(&heard(true, Some(9)), true, true, None),
             Verdict::Behind(Some(9))
         );
+    }
+
+    #[test]
+    fn a_node_that_joins_is_behind_until_it_was_rebuilt_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (join, founds) = (Founding::Join("mx1:7400".to_owned()), Founding::Bootstrap);
+        let mut note = Rebuilding::open(dir.path(), Some("empty".to_owned())).unwrap();
+        assert!(joins(&join, None, &note));
+        assert!(joins(&join, Some(9), &note));
+        assert!(!joins(&founds, None, &note));
+        note.end().unwrap();
+        assert!(!joins(&join, Some(9), &note));
     }
 
     #[test]
