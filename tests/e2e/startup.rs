@@ -51,13 +51,14 @@ fn the_configuration_in_the_readme_passes_the_check() {
         .filter_map(|rest| rest.split("```").next());
     let (node, policy) = (blocks.next().unwrap(), blocks.next().unwrap());
     let home = cluster.nodes[0].config().with_file_name("");
+    let peer = cluster.authority.sign("mx1.internal");
     let mut text = node.to_owned();
     for (named, file) in [
         ("/etc/layover/tls/fullchain.pem", home.join("smtp.pem")),
         ("/etc/layover/tls/key.pem", home.join("smtp.key")),
         ("/etc/layover/cluster/ca.pem", cluster.authority.ca()),
-        ("/etc/layover/cluster/mx1.pem", home.join("peer.pem")),
-        ("/etc/layover/cluster/mx1.key", home.join("peer.key")),
+        ("/etc/layover/cluster/mx1.internal.pem", peer.cert),
+        ("/etc/layover/cluster/mx1.internal.key", peer.key),
         ("/etc/layover/policy.toml", home.join("policy.toml")),
     ] {
         assert!(text.contains(named), "{named} is not in the README");
