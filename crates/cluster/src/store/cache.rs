@@ -20,6 +20,8 @@ pub(super) struct LogCache {
     bytes: usize,
     /// Entries up to this index are on the disk and may leave; `None` once writing has failed.
     flushed: watch::Sender<Option<u64>>,
+    /// Why writing has failed.
+    failure: Option<String>,
 }
 
 impl LogCache {
@@ -29,6 +31,7 @@ impl LogCache {
             entries: VecDeque::new(),
             bytes: 0,
             flushed: watch::Sender::new(Some(flushed)),
+            failure: None,
         }
     }
 
@@ -37,9 +40,15 @@ impl LogCache {
         self.flushed.subscribe()
     }
 
-    /// Notes that nothing will be written any more.
-    pub(super) fn failed(&self) {
+    /// Notes that nothing will be written any more, and why.
+    pub(super) fn failed(&mut self, why: String) {
+        self.failure = Some(why);
         self.flushed.send_replace(None);
+    }
+
+    /// Why nothing is written any more.
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
     }
 
     /// Adds the entry that follows the last one.
@@ -200,8 +209,9 @@ mod tests {
         assert_eq!(*flushed.borrow(), Some(3));
         cache.flushed(4);
         assert_eq!(*flushed.borrow(), Some(4));
-        cache.failed();
+        cache.failed("the disk is full".to_owned());
         cache.flushed(5);
         assert_eq!(*flushed.borrow(), None);
+        assert_eq!(cache.failure(), Some("the disk is full"));
     }
 }

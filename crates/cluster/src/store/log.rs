@@ -184,8 +184,12 @@ impl LogStore {
     async fn flushed(&self, index: u64) -> io::Result<()> {
         let mut flushed = self.cache().watch_flushed();
         let reached = flushed.wait_for(|flushed| flushed.is_none_or(|flushed| flushed >= index));
-        let reached = reached.await.map_err(|_| writer_gone())?;
-        reached.map(|_| ()).ok_or_else(writer_gone)
+        if reached.await.map_err(|_| writer_gone())?.is_some() {
+            return Ok(());
+        }
+        // Whoever hears of it first must be able to tell the operator what failed.
+        let cache = self.cache();
+        Err(cache.failure().map_or_else(writer_gone, io::Error::other))
     }
 
     /// Entries from `start` up to `end` until their octets exceed `bytes_max`, at least one if

@@ -117,8 +117,8 @@ pub(super) fn write_jobs(
         });
         if let Err(error) = written {
             tracing::error!(%error, "writing the log failed; this node writes nothing any more");
-            if let Ok(cache) = cache.lock() {
-                cache.failed();
+            if let Ok(mut cache) = cache.lock() {
+                cache.failed(error.to_string());
             }
             refuse_all(&mut jobs, &error);
             return;
