@@ -333,12 +333,25 @@ async fn a_crash_before_the_switch_leaves_the_former_database() {
     assert_eq!(databases(&to), ["db"]);
 }
 
+/// Copies a database that is open. It takes files away in the background, so the copy is as it was at
+/// one moment only if the same files were there before and after.
 fn copy_all(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    let names = || -> BTreeSet<_> {
+        let entries = fs::read_dir(from).unwrap();
+        entries.map(|entry| entry.unwrap().file_name()).collect()
+    };
+    for _ in 0..100 {
+        let before = names();
+        drop(fs::remove_dir_all(to));
+        fs::create_dir(to).unwrap();
+        let copied = before
+            .iter()
+            .all(|name| fs::copy(from.join(name), to.join(name)).is_ok());
+        if copied && names() == before {
+            return;
+        }
     }
+    panic!("the files of {} never stood still", from.display());
 }
 
 #[tokio::test(flavor = "multi_thread")]
