@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use sha2::{Digest as _, Sha256};
 use spool::{Clock, Digest, Intake, MessageId, Refusal, Stage};
 
-use super::limits::PIECE_SIZE;
+use super::limits::{BODY_READ_SIZE, PIECE_SIZE};
 
 /// Gathers a body: a small one stays in memory until it is accepted, of a large one every full
 /// piece is staged, so that no session ever holds much more than a piece.
@@ -86,6 +86,16 @@ impl<I: Intake> Arrival<I> {
                     self.give_up();
                 }
             }
+        }
+        self.make_room();
+    }
+
+    /// A body that is not small gets a buffer for one piece at once. One that grew by doubling would
+    /// take twice as much, for as long as anyone holds the piece that was cut from it.
+    fn make_room(&mut self) {
+        if self.body.len() > BODY_READ_SIZE {
+            self.body
+                .reserve(PIECE_SIZE + BODY_READ_SIZE - self.body.len());
         }
     }
 
