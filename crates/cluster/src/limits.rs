@@ -68,6 +68,10 @@ pub(crate) const INCOMING_KEEP: Duration = Duration::from_secs(6 * 3600);
 /// Octets of bodies that this node has proposed and that are not committed yet. Senders wait when
 /// it is reached.
 pub(crate) const PROPOSED_BYTES_MAX: usize = 64 << 20;
+/// So long a sender waits for room among them. A client that has sent its final dot waits ten
+/// minutes for the reply (RFC 5321 section 4.5.3.2.6); a disk that can not write [`PROPOSED_BYTES_MAX`]
+/// in this time is a broken one.
+pub(crate) const ROOM_PATIENCE: Duration = Duration::from_secs(60);
 /// Commands in one request that passes them to the leader.
 pub(crate) const PASS_COMMANDS_MAX: usize = 512;
 /// Octets of commands in one request that passes them to the leader.

@@ -27,9 +27,6 @@ impl Intake for Cluster {
         if self.0.space.is_full() {
             return Err(Refusal::DiskFull);
         }
-        if !self.0.proposer.has_room() {
-            return Err(Refusal::Busy);
-        }
         Ok(())
     }
 

@@ -61,30 +61,25 @@ impl Proposer {
         }
     }
 
-    /// Whether the octets in flight leave room for more.
-    pub(crate) fn has_room(&self) -> bool {
-        self.budget.available_permits() > 0
-    }
-
     /// Returns once a majority has fsync'd the command and this cluster's leader has applied it.
+    /// While as much as may be is on its way already, it waits.
+    ///
+    /// # Errors
+    /// [`Refusal::NoQuorum`] when that took longer than `commit_timeout`, [`Refusal::Busy`] when there
+    /// was no room for long.
     pub(crate) async fn propose(&self, command: Command) -> Result<Outcome, Refusal> {
         let kib = carried_piece(&command)
             .map_or(0, bytes::Bytes::len)
             .div_ceil(1024)
             .max(1);
         let kib = u32::try_from(kib).map_err(|_| Refusal::Busy)?;
-        let budgeted = async {
-            let _room = self
-                .budget
-                .acquire_many(kib)
-                .await
-                .map_err(|_| Refusal::ShuttingDown)?;
-            self.propose_until_applied(command).await
-        };
-        match timeout(self.commit_timeout, budgeted).await {
-            Ok(result) => result,
-            Err(_) => Err(Refusal::NoQuorum),
-        }
+        let room = timeout(limits::ROOM_PATIENCE, self.budget.acquire_many(kib));
+        let _room = room
+            .await
+            .map_err(|_| Refusal::Busy)?
+            .map_err(|_| Refusal::ShuttingDown)?;
+        let applied = timeout(self.commit_timeout, self.propose_until_applied(command));
+        applied.await.unwrap_or(Err(Refusal::NoQuorum))
     }
 
     async fn propose_until_applied(&self, command: Command) -> Result<Outcome, Refusal> {

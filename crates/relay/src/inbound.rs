@@ -28,9 +28,11 @@ use core::time::Duration;
 use std::{net::SocketAddr, sync::Arc};
 
 use smtp::server::Settings;
-use spool::{Clock, Intake};
+use spool::{Clock, Intake, MessageId};
 use tls::ServerTls;
+use tokio::sync::Semaphore;
 
+use arrival::Arrival;
 pub use listener::Listener;
 pub use metrics::Metrics;
 pub use ports::BindError;
@@ -62,9 +64,37 @@ struct Shared<I> {
     clock: Clock,
     metrics: Metrics,
     tls: Option<Arc<ServerTls>>,
+    /// Buffers of a whole piece that no session has.
+    large_bodies: Arc<Semaphore>,
 }
 
 impl<I: Intake> Shared<I> {
+    fn new(
+        config: Config,
+        intake: Arc<I>,
+        clock: Clock,
+        metrics: Metrics,
+        tls: Option<Arc<ServerTls>>,
+    ) -> Self {
+        Self {
+            config,
+            intake,
+            clock,
+            metrics,
+            tls,
+            large_bodies: Arc::new(Semaphore::new(limits::LARGE_BODIES_MAX)),
+        }
+    }
+
+    /// Where the body of the message `id` is gathered.
+    fn arrival(&self, id: MessageId) -> Arrival<I> {
+        Arrival::new(
+            Arc::clone(&self.intake),
+            Arc::clone(&self.large_bodies),
+            id,
+        )
+    }
+
     fn settings(&self) -> Settings {
         Settings {
             hostname: self.config.hostname.clone(),

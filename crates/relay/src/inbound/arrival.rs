@@ -6,11 +6,14 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use sha2::{Digest as _, Sha256};
 use spool::{Clock, Digest, Intake, MessageId, Refusal, Stage};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::limits::{BODY_READ_SIZE, PIECE_SIZE};
 
 /// Gathers a body: a small one stays in memory until it is accepted, of a large one every full
-/// piece is staged, so that no session ever holds much more than a piece.
+/// piece is staged, so that no session ever holds much more than a piece. When many sessions hold
+/// as much, the others stage what they have; staging waits for room in the log, and so does the
+/// client, from whom nothing is read meanwhile.
 ///
 /// Dropped before it is accepted, it gives up what was staged.
 #[derive(Debug)]
@@ -19,6 +22,10 @@ pub(super) struct Arrival<I: Intake> {
     pub(super) body: BytesMut,
     id: MessageId,
     intake: Arc<I>,
+    /// Buffers of a whole piece that are free.
+    large_bodies: Arc<Semaphore>,
+    /// The one that this body has.
+    large: Option<OwnedSemaphorePermit>,
     hasher: Sha256,
     size: u64,
     staged: u32,
@@ -40,11 +47,13 @@ pub(super) struct Arrived {
 }
 
 impl<I: Intake> Arrival<I> {
-    pub(super) fn new(intake: Arc<I>, id: MessageId) -> Self {
+    pub(super) fn new(intake: Arc<I>, large_bodies: Arc<Semaphore>, id: MessageId) -> Self {
         Self {
             body: BytesMut::new(),
             id,
             intake,
+            large_bodies,
+            large: None,
             hasher: Sha256::new(),
             size: 0,
             staged: 0,
@@ -62,46 +71,61 @@ impl<I: Intake> Arrival<I> {
         self.size + self.body.len() as u64
     }
 
-    /// Stages every full piece. After a refusal, pieces are thrown away; the message's sender hears
-    /// of it when he has sent everything.
-    pub(super) async fn stage_pieces(&mut self, clock: Clock) {
-        while self.body.len() >= PIECE_SIZE {
-            let piece = self.body.split_to(PIECE_SIZE).freeze();
-            self.size += piece.len() as u64;
-            if self.refusal.is_some() {
-                continue;
-            }
-            self.hasher.update(&piece);
-            self.to_discard = true;
-            let stage = Stage {
-                id: self.id,
-                number: self.staged,
-                at: clock.now(),
-                piece,
-            };
-            match self.intake.stage(stage).await {
-                Ok(()) => self.staged += 1,
-                Err(refusal) => {
-                    self.refusal = Some(refusal);
-                    self.give_up();
-                }
-            }
+    /// Makes room for the next read.
+    pub(super) async fn make_room(&mut self, clock: Clock) {
+        self.stage_pieces(clock).await;
+        if self.body.len() <= BODY_READ_SIZE {
+            return;
         }
-        self.make_room();
-    }
-
-    /// A body that is not small gets a buffer for one piece at once. One that grew by doubling would
-    /// take twice as much, for as long as anyone holds the piece that was cut from it.
-    fn make_room(&mut self) {
-        if self.body.len() > BODY_READ_SIZE {
+        if self.large.is_none() {
+            self.large = Arc::clone(&self.large_bodies).try_acquire_owned().ok();
+        }
+        if self.large.is_none() {
+            self.stage(self.body.len(), clock).await;
+        } else {
+            // A buffer that grew by doubling would take twice as much, for as long as anyone holds
+            // the piece that is cut from it.
             self.body
                 .reserve(PIECE_SIZE + BODY_READ_SIZE - self.body.len());
+        }
+    }
+
+    /// Stages every full piece.
+    pub(super) async fn stage_pieces(&mut self, clock: Clock) {
+        while self.body.len() >= PIECE_SIZE {
+            self.stage(PIECE_SIZE, clock).await;
+        }
+    }
+
+    /// Stages so many octets. After a refusal they are thrown away; the message's sender hears of it
+    /// when he has sent everything.
+    async fn stage(&mut self, octets: usize, clock: Clock) {
+        let piece = self.body.split_to(octets).freeze();
+        self.size += piece.len() as u64;
+        if self.refusal.is_some() {
+            return;
+        }
+        self.hasher.update(&piece);
+        self.to_discard = true;
+        let stage = Stage {
+            id: self.id,
+            number: self.staged,
+            at: clock.now(),
+            piece,
+        };
+        match self.intake.stage(stage).await {
+            Ok(()) => self.staged += 1,
+            Err(refusal) => {
+                self.refusal = Some(refusal);
+                self.give_up();
+            }
         }
     }
 
     /// Throws away what has arrived.
     pub(super) fn give_up(&mut self) {
         self.body = BytesMut::new();
+        self.large = None;
         if mem::take(&mut self.to_discard) {
             self.intake.discard(self.id);
         }
@@ -125,8 +149,9 @@ impl<I: Intake> Arrival<I> {
     }
 
     /// The message is ours: nothing is to be discarded any more.
-    pub(super) const fn accepted(&mut self) {
+    pub(super) fn accepted(&mut self) {
         self.to_discard = false;
+        self.large = None;
     }
 }
 

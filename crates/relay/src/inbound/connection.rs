@@ -11,7 +11,7 @@ use spool::{Intake, MessageId};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     sync::watch,
-    time::{timeout, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tracing::{debug, info, trace};
@@ -91,7 +91,7 @@ impl<I: Intake> Connection<I> {
     ) -> Self {
         let mut session = Session::new(shared.settings());
         apply(&mut session, *serving.borrow_and_update());
-        let arrival = Arrival::new(Arc::clone(&shared.intake), MessageId(0));
+        let arrival = shared.arrival(MessageId(0));
         let pace = Pace::new(shared.config.command_timeout);
         Self {
             shared,
@@ -139,7 +139,11 @@ impl<I: Intake> Connection<I> {
                     self.read(stream).await?;
                 }
                 Output::Flush => self.flush(stream).await?,
-                Output::Body => self.arrival.stage_pieces(self.shared.clock).await,
+                Output::Body => {
+                    let began = Instant::now();
+                    self.arrival.make_room(self.shared.clock).await;
+                    self.pace.forgive(began.elapsed());
+                }
                 Output::Discard => self.refuse_body(),
                 Output::Ask(question) => {
                     if question_may_block(&question) {

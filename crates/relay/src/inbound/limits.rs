@@ -6,6 +6,11 @@ use core::time::Duration;
 /// a session may cost; the size of an entry of the log that does not hold up others behind it.
 pub const PIECE_SIZE: usize = 512 * 1024;
 
+/// Sessions at most that hold up to a piece of a body each; those beyond stage what they have at
+/// every read. Together with what is proposed and not committed yet, this is what bodies on their
+/// way in may cost a node: 72 MiB, whatever the number and the size of the messages.
+pub const LARGE_BODIES_MAX: usize = 128;
+
 /// Octets read at once from a client that sends commands, and often the whole of a small message.
 pub const READ_SIZE: usize = 16 * 1024;
 

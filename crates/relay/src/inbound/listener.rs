@@ -72,13 +72,7 @@ impl Listener {
         let Self { config, ports } = self;
         let (max, max_per_ip) = (config.max_connections, config.max_connections_per_ip);
         let admission = Admission::new(max, max_per_ip, metrics.open.clone());
-        let shared = Arc::new(Shared {
-            config,
-            intake,
-            clock,
-            metrics,
-            tls,
-        });
+        let shared = Arc::new(Shared::new(config, intake, clock, metrics, tls));
         let (serving, _) = watch::channel(Serving::Open);
         let sessions = JoinSet::new();
         let mut running = Running {

@@ -34,6 +34,11 @@ impl Pace {
         self.octets = self.octets.saturating_add(octets as u64);
     }
 
+    /// It was not its fault that nothing was read from it for so long.
+    pub(super) fn forgive(&mut self, span: Duration) {
+        self.since += span;
+    }
+
     /// By when it must have sent a whole command.
     pub(super) fn command_deadline(&self) -> Instant {
         self.since + self.timeout
@@ -64,5 +69,7 @@ mod tests {
         assert_eq!(pace.body_deadline(), start + minute + minute / 2);
         pace.restart();
         assert_eq!(pace.command_deadline(), start + minute / 2 + minute);
+        pace.forgive(minute);
+        assert_eq!(pace.command_deadline(), start + minute / 2 + 2 * minute);
     }
 }

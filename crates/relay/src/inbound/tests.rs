@@ -94,13 +94,7 @@ impl Piped {
         let (near, far) = tokio::io::duplex(1024 * 1024);
         let memory = Arc::new(memory);
         let intake = Arc::clone(&memory);
-        let shared = Shared {
-            config,
-            intake,
-            clock: clock(),
-            metrics: metrics(),
-            tls,
-        };
+        let shared = Shared::new(config, intake, clock(), metrics(), tls);
         let (serving, receiver) = watch::channel(Serving::Open);
         let peer = SocketAddr::from(([192, 0, 2, 1], 4711));
         let mut client = Client(BufReader::new(near));

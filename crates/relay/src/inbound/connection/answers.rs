@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use tracing::{debug, info};
 
 use super::Connection;
-use crate::inbound::{arrival::Arrival, limits::BODY_RESERVE_MAX, received::Received, refusal};
+use crate::inbound::{limits::BODY_RESERVE_MAX, received::Received, refusal};
 
 impl<I: Intake> Connection<I> {
     pub(super) async fn answer(&mut self, question: Question) {
@@ -35,7 +35,7 @@ impl<I: Intake> Connection<I> {
             return Err(refusal::reply(&cause, &self.shared.config.hostname));
         }
         let id = MessageId::new(self.shared.clock.now().0, rand::random());
-        self.arrival = Arrival::new(self.shared.intake.clone(), id);
+        self.arrival = self.shared.arrival(id);
         let declared = usize::try_from(declared_size.unwrap_or(0)).unwrap_or(usize::MAX);
         self.arrival.body.reserve(declared.min(BODY_RESERVE_MAX));
         self.domains.clear();

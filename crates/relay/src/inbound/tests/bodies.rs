@@ -1,9 +1,13 @@
 //! Bodies on their way into the spool.
 
-use spool::Refusal;
+use spool::{MessageId, Refusal};
+use tokio::sync::Semaphore;
 
 use super::*;
-use crate::inbound::limits::{BODY_READ_SIZE, PIECE_SIZE};
+use crate::inbound::{
+    arrival::Arrival,
+    limits::{BODY_READ_SIZE, PIECE_SIZE},
+};
 
 /// Lines that add up to a number of octets.
 fn body_of(octets: usize) -> Vec<u8> {
@@ -47,16 +51,40 @@ async fn a_large_body_is_staged_in_pieces_and_a_small_one_is_not() {
     }
 }
 
-#[tokio::test]
-async fn no_more_than_a_piece_and_a_read_is_ever_held() {
-    let memory = Arc::new(Memory::new());
-    let mut arrival = crate::inbound::arrival::Arrival::new(memory, spool::MessageId(1));
+/// The most that a body holds and has set aside at once, of 12 MiB that arrive in reads of full size.
+async fn held(memory: &Arc<Memory>, free_buffers: usize) -> (usize, usize) {
+    let buffers = Arc::new(Semaphore::new(free_buffers));
+    let mut arrival = Arrival::new(Arc::clone(memory), Arc::clone(&buffers), MessageId(1));
+    let (mut held, mut set_aside) = (0, 0);
     for _ in 0..200 {
         arrival.body.extend_from_slice(&[b'x'; BODY_READ_SIZE - 7]);
-        arrival.stage_pieces(clock()).await;
-        assert!(arrival.body.len() < PIECE_SIZE);
-        assert!(arrival.body.capacity() <= 2 * (PIECE_SIZE + BODY_READ_SIZE));
+        arrival.make_room(clock()).await;
+        held = held.max(arrival.body.len());
+        set_aside = set_aside.max(arrival.body.capacity());
     }
+    let arrived = arrival.finish().unwrap();
+    assert_eq!(arrived.size, 200 * (BODY_READ_SIZE as u64 - 7));
+    arrival.accepted();
+    assert_eq!(buffers.available_permits(), free_buffers);
+    (held, set_aside)
+}
+
+#[tokio::test]
+async fn no_more_than_a_piece_and_a_read_is_ever_held() {
+    let (held, set_aside) = held(&Arc::new(Memory::new()), 1).await;
+    assert!(held < PIECE_SIZE);
+    assert!(set_aside <= PIECE_SIZE + 2 * BODY_READ_SIZE, "{set_aside}");
+}
+
+#[tokio::test]
+async fn while_others_hold_as_much_as_may_be_a_body_is_staged_as_it_comes() {
+    let memory = Arc::new(Memory::new());
+    let (held, set_aside) = held(&memory, 0).await;
+    assert!(held <= BODY_READ_SIZE);
+    assert!(set_aside <= 2 * BODY_READ_SIZE, "{set_aside}");
+    let pieces = memory.pieces.lock().unwrap();
+    let staged: usize = pieces.values().flatten().map(bytes::Bytes::len).sum();
+    assert!(staged >= 199 * (BODY_READ_SIZE - 7));
 }
 
 #[tokio::test]
