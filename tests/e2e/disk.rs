@@ -103,6 +103,55 @@ fn mail_leaves_a_disk_that_is_too_full_to_take_any() {
     scene::drain(&cluster, &mut primary, &letters);
 }
 
+/// Whether a node puts mail off for want of room.
+fn puts_off(node: &harness::Daemon) -> bool {
+    let mut sender = Sender::connect(node.smtp()).unwrap();
+    let reply = sender.command("MAIL FROM:<a@sender.test>").unwrap();
+    assert!(reply.code == 250 || reply.code == 452, "{reply}");
+    reply.code == 452
+}
+
+#[test]
+fn mail_is_taken_as_long_as_a_majority_has_room() {
+    let (mut primary, mut cluster) = prepared(3, "100MiB");
+    let mut disks = Vec::new();
+    for node in &cluster.nodes[..2] {
+        match SmallDisk::mount(&node.data_dir(), DISK_MIB) {
+            Some(disk) => disks.push(disk),
+            None => return,
+        }
+    }
+    start(&mut cluster);
+    let told = |cluster: &Cluster, text: &str| {
+        wait_until(NOTICED, text, || {
+            let nodes = &cluster.nodes;
+            nodes
+                .iter()
+                .all(|node| node.ctl().run(&["status"]).out.contains(text))
+        });
+    };
+    disks[0].fill(64 << 20);
+    told(&cluster, "Node 1 (");
+    let mut letters = scene::letters(0..30);
+    scene::send_all(&cluster, &letters);
+    assert!(!cluster.nodes.iter().any(puts_off));
+
+    disks[1].fill(64 << 20);
+    told(&cluster, "no mail is taken");
+    wait_until(NOTICED, "nobody takes mail", || {
+        cluster.nodes.iter().all(puts_off)
+    });
+
+    disks[0].clear();
+    wait_until(NOTICED, "everyone takes mail", || {
+        !cluster.nodes.iter().any(puts_off)
+    });
+    let more = scene::letters(30..60);
+    scene::send_all(&cluster, &more);
+    letters.extend(more);
+    scene::drain(&cluster, &mut primary, &letters);
+}
+
 /// Sends letters to one node until its disk is full; returns those that were acknowledged.
 fn fill_with_mail(node: &mut harness::Daemon, disk: &SmallDisk) -> Vec<Letter> {
     disk.fill(4 << 20);

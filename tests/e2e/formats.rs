@@ -17,10 +17,18 @@ fn started_on(format: &str) -> Cluster {
     cluster
 }
 
+/// One after the other, because the members' addresses are part of the data.
 #[test]
-fn the_first_format_is_opened_and_its_mail_delivered() {
+fn every_earlier_format_is_opened_and_its_mail_delivered() {
+    for format in ["format-1", "format-2"] {
+        opens_and_delivers(format);
+    }
+}
+
+#[track_caller]
+fn opens_and_delivers(format: &str) {
     let mut primary = Primary::at(fixture::primary());
-    let cluster = started_on("format-1");
+    let cluster = started_on(format);
     let old = fixture::waiting();
     let count = u64::try_from(old.len() + fixture::turned_away().len()).unwrap();
     cluster.wait_queued(count, scene::CATCH_UP);

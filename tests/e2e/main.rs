@@ -15,6 +15,7 @@ mod failures;
 mod formats;
 mod founding;
 mod handover;
+mod large;
 mod lost_logs;
 mod membership;
 mod operator;

@@ -2,11 +2,7 @@
 
 use std::{
     fmt,
-    path::PathBuf,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -19,15 +15,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{Config, FreeSpace},
+    config::Config,
     confirmations::Confirmations,
-    disk::Disk,
     leadership::Signals,
-    limits,
     membership::Changer,
     peer::Peers,
     propose::Proposer,
     raft::{self, Raft},
+    space::Space,
     status::Leadership,
     store::{LogSize, LogWriter, Store, Tables},
 };
@@ -63,62 +58,6 @@ impl fmt::Debug for Cluster {
         f.debug_struct("Cluster")
             .field("node_id", &self.0.config.node_id)
             .finish_non_exhaustive()
-    }
-}
-
-/// The data directory's disk, looked at every now and then.
-#[derive(Debug)]
-pub(crate) struct Space {
-    pub(crate) data_dir: PathBuf,
-    pub(crate) must_stay_free: FreeSpace,
-    free: AtomicU64,
-    size: AtomicU64,
-}
-
-impl Space {
-    pub(crate) fn new(data_dir: PathBuf, must_stay_free: FreeSpace) -> Self {
-        let space = Self {
-            data_dir,
-            must_stay_free,
-            free: AtomicU64::new(0),
-            size: AtomicU64::new(0),
-        };
-        space.look();
-        space
-    }
-
-    /// Looks anew. A disk that can not be asked counts as full.
-    pub(crate) fn look(&self) {
-        let disk = Disk::of(&self.data_dir).unwrap_or(Disk { free: 0, size: 0 });
-        self.free.store(disk.free, Ordering::Relaxed);
-        self.size.store(disk.size, Ordering::Relaxed);
-    }
-
-    pub(crate) fn disk(&self) -> Disk {
-        Disk {
-            free: self.free.load(Ordering::Relaxed),
-            size: self.size.load(Ordering::Relaxed),
-        }
-    }
-
-    pub(crate) fn is_full(&self) -> bool {
-        self.disk().is_full(self.must_stay_free)
-    }
-
-    /// Looks every now and then until stopped, and says so when the disk gets full or free again.
-    pub(crate) async fn watch(space: Arc<Self>, stop: CancellationToken) {
-        let mut tick = tokio::time::interval(limits::DISK_INTERVAL);
-        let mut was_full = false;
-        while stop.run_until_cancelled(tick.tick()).await.is_some() {
-            space.look();
-            let (full, free_bytes) = (space.is_full(), space.disk().free);
-            if full && !was_full {
-                tracing::warn!(free_bytes, "too little free disk space; refusing mail");
-            } else if was_full && !full {
-                tracing::info!(free_bytes, "enough free disk space again; taking mail");
-            }
-            was_full = full;
-        }
     }
 }
 

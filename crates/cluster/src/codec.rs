@@ -9,8 +9,8 @@ mod message;
 
 pub(crate) use command::{command_from, command_to, outcome_from, outcome_to};
 pub(crate) use consensus::{
-    entry_from, entry_to, log_id_from, log_id_to, stored_membership_from, stored_membership_to,
-    vote_from, vote_to,
+    entry_from, entry_to, log_id_from, log_id_to, room_from, room_to, stored_membership_from,
+    stored_membership_to, vote_from, vote_to,
 };
 pub(crate) use copy::{listed_from, listed_to, part_from, part_to};
 pub(crate) use message::{

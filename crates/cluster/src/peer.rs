@@ -18,4 +18,4 @@ pub(crate) use client::Network;
 pub(crate) use connect::{PeerClient, Peers, status_words};
 pub(crate) use identity::{Identity, Stranger, stranger};
 pub(crate) use server::{PeerServer, serve};
-pub(crate) use service::Served;
+pub(crate) use service::{Served, Signs};

@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
+use api::peer::v1::{Follower, FollowersRequest, FollowersResponse};
 use spool::{Command, Message, MessageId, Timestamp, view::Known};
 use tokio::time::timeout;
 
-use crate::{Cluster, ClusterStatus, MemberStatus, limits, raft, store::Tables};
+use crate::{Cluster, ClusterStatus, MemberStatus, Room, codec, limits, raft, store::Tables};
 
 /// Why a request of an operator was not done.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +31,7 @@ impl Cluster {
         let metrics = raft::metrics(&self.0.raft);
         let leadership = *self.0.signals.leadership.borrow();
         let last_log_index = metrics.last_log_index.unwrap_or(0);
-        let followers = self.followers(leadership.leader).await;
+        let (followers, leader_disk) = self.followers(leadership.leader).await;
         let membership = &metrics.membership_config;
         // While voters change there are two sets of them; who is in one only is about to come or go.
         let votes = |id: &u64| {
@@ -47,12 +48,19 @@ impl Cluster {
                 lag: if leads {
                     Some(0)
                 } else {
-                    follower.map(|(matched, _)| last_log_index.saturating_sub(*matched))
+                    follower.map(|follower| last_log_index.saturating_sub(follower.matched_index))
                 },
                 silent_ms: if leads {
                     Some(0)
                 } else {
-                    follower.map(|(_, silent)| *silent)
+                    follower.map(|follower| follower.silent_ms)
+                },
+                disk: if leads {
+                    leader_disk
+                } else {
+                    follower
+                        .and_then(|follower| follower.room)
+                        .map(codec::room_from)
                 },
             }
         });
@@ -63,34 +71,36 @@ impl Cluster {
             accepting: *self.0.signals.accepting.borrow(),
             last_log_index,
             last_applied_index: metrics.last_applied.map_or(0, |applied| applied.index),
-            free_bytes: self.0.space.disk().free,
+            disk: self.0.space.own(),
+            disks_full: self.0.space.is_full(),
             members: members.collect(),
         }
     }
 
-    /// What the leader knows of its followers: last matched index, and milliseconds of silence.
-    /// Empty when there is no leader, or it does not answer.
-    async fn followers(&self, leader: Option<u64>) -> BTreeMap<u64, (u64, u64)> {
-        let Some(leader) = leader else {
-            return BTreeMap::new();
+    /// What the leader knows of its followers, and how its own disk stands. Empty when there is no
+    /// leader, or it does not answer.
+    async fn followers(&self, leader: Option<u64>) -> (BTreeMap<u64, Follower>, Option<Room>) {
+        let answer = match leader {
+            Some(leader) => self.ask_leader(leader).await,
+            None => None,
         };
+        let answer = answer.unwrap_or_default();
+        let followers = answer.followers.into_iter();
+        (
+            followers
+                .map(|follower| (follower.node_id, follower))
+                .collect(),
+            answer.room.map(codec::room_from),
+        )
+    }
+
+    async fn ask_leader(&self, leader: u64) -> Option<FollowersResponse> {
         let metrics = raft::metrics(&self.0.raft);
-        let Some(member) = metrics.membership_config.get_node(&leader) else {
-            return BTreeMap::new();
-        };
-        let Ok(mut client) = self.0.peers.client(&member.address, Some(leader)) else {
-            return BTreeMap::new();
-        };
-        let asked = client.followers(api::peer::v1::FollowersRequest {});
-        match timeout(limits::PEER_REPLY_TIMEOUT, asked).await {
-            Ok(Ok(answer)) => {
-                let followers = answer.into_inner().followers.into_iter();
-                followers
-                    .map(|f| (f.node_id, (f.matched_index, f.silent_ms)))
-                    .collect()
-            }
-            _ => BTreeMap::new(),
-        }
+        let member = metrics.membership_config.get_node(&leader)?;
+        let mut client = self.0.peers.client(&member.address, Some(leader)).ok()?;
+        let asked = client.followers(FollowersRequest {});
+        let answer = timeout(limits::PEER_REPLY_TIMEOUT, asked).await.ok()?;
+        answer.ok().map(tonic::Response::into_inner)
     }
 
     /// When the oldest message of a domain that is still to be delivered was received.

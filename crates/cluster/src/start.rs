@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Cluster, Config, Founding, Metrics,
-    cluster::{Running, Space},
+    cluster::Running,
     confirmations::{self, Confirmations},
     founding,
     housekeeping::Housekeeper,
@@ -22,10 +22,11 @@ use crate::{
     limits,
     membership::{self, Changer},
     pass,
-    peer::{self, Identity, Network, PeerServer, Peers, Served},
+    peer::{self, Identity, Network, PeerServer, Peers, Served, Signs},
     propose::Proposer,
     raft::{self, Raft},
     rebuilding::Rebuilding,
+    space::Space,
     store::{Checkpoints, LogStore, LogWriter, Machine, Store, Tables},
     upkeep::Upkeep,
     voting::{Admission, Voting},
@@ -50,6 +51,7 @@ struct Opened {
     log: LogStore,
     rebuilding: Rebuilding,
     log_writer: LogWriter,
+    space: Arc<Space>,
 }
 
 impl Cluster {
@@ -94,6 +96,7 @@ impl Cluster {
 /// Reading a long write-ahead log back takes a while, so it is done off the runtime's threads.
 async fn open_store(config: &Config, metrics: Arc<Metrics>) -> Result<Opened, StartError> {
     let path = config.data_dir.clone();
+    let must_stay_free = config.min_free_space;
     let what = format!("opening the store in {}", path.display());
     let open = move || {
         let store = Arc::new(Store::open(&path, metrics)?);
@@ -107,6 +110,7 @@ async fn open_store(config: &Config, metrics: Arc<Metrics>) -> Result<Opened, St
             log: opened.log,
             rebuilding: opened.rebuilding,
             log_writer: opened.writer,
+            space: Arc::new(Space::new(path, must_stay_free)),
         })
     };
     let opened = tokio::task::spawn_blocking(open)
@@ -118,7 +122,7 @@ async fn open_store(config: &Config, metrics: Arc<Metrics>) -> Result<Opened, St
 async fn start_raft(config: &Config, peers: &Peers, opened: &Opened) -> Result<Raft, StartError> {
     let timing = raft::config(config.log_keep).map_err(failed("the timing of consensus"))?;
     let state = Arc::new(OnceLock::new());
-    let network = Network::new(peers.clone(), Arc::clone(&state));
+    let network = Network::new(peers.clone(), Arc::clone(&state), Arc::clone(&opened.space));
     let machine = Machine::new(
         Arc::clone(&opened.tables),
         opened.log.clone(),
@@ -155,6 +159,7 @@ fn assemble(
     let config = Arc::new(config);
     let signals = Arc::new(Signals::new());
     let tables = opened.tables;
+    let space = opened.space;
     let changer = Changer::new(
         config.node_id,
         raft.clone(),
@@ -163,13 +168,17 @@ fn assemble(
         signals.leadership.subscribe(),
     );
     let voting = Voting::new();
+    let signs = Signs {
+        heard,
+        space: Arc::clone(&space),
+    };
     let served = Arc::new(Served::new(
         &config,
         raft.clone(),
         peers.identity().clone(),
         voting.clone(),
         changer.clone(),
-        heard,
+        signs,
         stop.clone(),
     ));
     tasks.spawn(serve_peers(port, served, stop.clone()));
@@ -205,10 +214,10 @@ fn assemble(
         store: Arc::clone(&opened.store),
         log_size: log_size.clone(),
         checkpoints: opened.checkpoints,
-        space: Arc::new(Space::new(config.data_dir.clone(), config.min_free_space)),
+        space: Arc::clone(&space),
         log_bytes_max: config.log_keep_bytes,
     };
-    let space = start_upkeep(&mut tasks, upkeep, &stop);
+    start_upkeep(&mut tasks, upkeep, &stop);
     Running {
         config,
         clock,
@@ -253,11 +262,10 @@ fn start_housekeeping(
 }
 
 /// Starts what looks after the disk.
-fn start_upkeep(tasks: &mut JoinSet<()>, upkeep: Upkeep, stop: &CancellationToken) -> Arc<Space> {
+fn start_upkeep(tasks: &mut JoinSet<()>, upkeep: Upkeep, stop: &CancellationToken) {
     let space = Arc::clone(&upkeep.space);
-    tasks.spawn(Space::watch(Arc::clone(&space), stop.clone()));
+    tasks.spawn(Space::watch(space, upkeep.raft.metrics(), stop.clone()));
     tasks.spawn(upkeep.run(stop.clone()));
-    space
 }
 
 /// Starts what tells the other nodes which 250s were read here.

@@ -1,5 +1,7 @@
 //! The cluster as one node sees it.
 
+use crate::space::Room;
+
 /// Who leads, as this node sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Leadership {
@@ -25,6 +27,8 @@ pub struct MemberStatus {
     pub lag: Option<u64>,
     /// Milliseconds since it last answered the leader; known to the leader only.
     pub silent_ms: Option<u64>,
+    /// How its disk stands; known to the leader only.
+    pub disk: Option<Room>,
 }
 
 /// The cluster, as this node sees it.
@@ -42,8 +46,10 @@ pub struct ClusterStatus {
     pub last_log_index: u64,
     /// Index of the last entry applied here.
     pub last_applied_index: u64,
-    /// Octets free on the data directory's disk.
-    pub free_bytes: u64,
+    /// How this node's disk stands.
+    pub disk: Room,
+    /// Whether so many voters have too little free disk space that no mail is taken.
+    pub disks_full: bool,
     /// Everyone.
     pub members: Vec<MemberStatus>,
 }

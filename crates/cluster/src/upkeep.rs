@@ -6,9 +6,9 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cluster::Space,
     limits::{INCOMING_KEEP, LOG_BYTES_WHEN_FULL, SNAPSHOT_KEEP, UPKEEP_INTERVAL},
     raft::{self, Raft},
+    space::Space,
     store::{Checkpoints, LogSize, Store},
 };
 
@@ -50,7 +50,7 @@ impl Upkeep {
     /// go that a snapshot covers, and having one costs nothing; so it is asked for first, and what it
     /// covers goes at the next look.
     async fn shorten_log(&self) {
-        let bytes_max = if self.space.is_full() {
+        let bytes_max = if self.space.own().is_short {
             self.log_bytes_max.min(LOG_BYTES_WHEN_FULL)
         } else {
             self.log_bytes_max

@@ -97,7 +97,7 @@ async fn snapshot(servers: &Servers, output: &mut Output) -> anyhow::Result<()> 
 /// One row for each member.
 pub(crate) fn members(cluster: &ClusterStatusResponse) -> Table {
     let mut table = Table::new();
-    table.set_header(["NODE", "ADDRESS", "ROLE", "LAG", "LAST ANSWER"]);
+    table.set_header(["NODE", "ADDRESS", "ROLE", "LAG", "LAST ANSWER", "FREE"]);
     for member in &cluster.members {
         let leads = member.role == "leader";
         table.add_row([
@@ -115,6 +115,9 @@ pub(crate) fn members(cluster: &ClusterStatusResponse) -> Table {
                 Some(silent_ms) => format!("{} ago", words::span(silent_ms)),
                 None => "unknown".to_owned(),
             },
+            member
+                .free_bytes
+                .map_or_else(|| "unknown".to_owned(), words::size),
         ]);
     }
     table

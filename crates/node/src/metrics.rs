@@ -133,7 +133,7 @@ fn register_raft(registry: &mut Registry, status: &ClusterStatus) {
         registry,
         "storage_free_bytes",
         "Octets free on the data directory's disk",
-        status.free_bytes,
+        status.disk.free_bytes,
     );
     let lags = Gauges::default();
     for member in status

@@ -88,11 +88,7 @@ impl<I: Intake> Shared<I> {
 
     /// Where the body of the message `id` is gathered.
     fn arrival(&self, id: MessageId) -> Arrival<I> {
-        Arrival::new(
-            Arc::clone(&self.intake),
-            Arc::clone(&self.large_bodies),
-            id,
-        )
+        Arrival::new(Arc::clone(&self.intake), Arc::clone(&self.large_bodies), id)
     }
 
     fn settings(&self) -> Settings {

@@ -7,7 +7,10 @@ use openraft::entry::RaftEntry as _;
 use openraft::entry::RaftPayload as _;
 
 use super::{CodecError, command_from, command_to, required};
-use crate::raft::{Entry, LogId, Member, Membership, Payload, Proposal, StoredMembership, Vote};
+use crate::{
+    raft::{Entry, LogId, Member, Membership, Payload, Proposal, StoredMembership, Vote},
+    space::Room,
+};
 
 pub(crate) fn log_id_to(log_id: LogId) -> pb::LogId {
     pb::LogId {
@@ -35,6 +38,20 @@ pub(crate) fn vote_from(vote: Option<pb::Vote>) -> Result<Vote, CodecError> {
     } else {
         Vote::new(vote.term, vote.node_id)
     })
+}
+
+pub(crate) const fn room_to(room: Room) -> pb::Room {
+    pb::Room {
+        free_bytes: room.free_bytes,
+        short: room.is_short,
+    }
+}
+
+pub(crate) const fn room_from(room: pb::Room) -> Room {
+    Room {
+        free_bytes: room.free_bytes,
+        is_short: room.short,
+    }
 }
 
 fn membership_to(membership: &Membership) -> pb::Membership {

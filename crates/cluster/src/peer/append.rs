@@ -8,13 +8,16 @@ use openraft::raft::{AppendEntriesRequest, StreamAppendError, StreamAppendResult
 use crate::{
     codec::{self, CodecError},
     raft::Types,
+    space::Room,
     store::GROUP,
 };
 
-/// `quorum_silence`: how long ago this leader last had a sign of its quorum.
+/// `quorum_silence`: how long ago this leader last had a sign of its quorum. `disks_full`: whether too
+/// few members have room for mail.
 pub(super) fn request_to(
     request: AppendEntriesRequest<Types>,
     quorum_silence: Duration,
+    disks_full: bool,
 ) -> pb::AppendRequest {
     pb::AppendRequest {
         group: GROUP,
@@ -23,6 +26,7 @@ pub(super) fn request_to(
         entries: request.entries.into_iter().map(codec::entry_to).collect(),
         leader_commit: request.leader_commit.map(codec::log_id_to),
         quorum_silent_ms: u64::try_from(quorum_silence.as_millis()).unwrap_or(u64::MAX),
+        disks_full,
     }
 }
 
@@ -41,7 +45,8 @@ pub(super) fn request_from(
     })
 }
 
-pub(super) fn answer_to(answer: StreamAppendResult<Types>) -> pb::AppendResponse {
+/// `room`: how this node's disk stands.
+pub(super) fn answer_to(answer: StreamAppendResult<Types>, room: Room) -> pb::AppendResponse {
     use pb::append_response::{Matched, Result as Kind};
     let kind = match answer {
         Ok(log_id) => Kind::Matched(Matched {
@@ -50,7 +55,15 @@ pub(super) fn answer_to(answer: StreamAppendResult<Types>) -> pb::AppendResponse
         Err(StreamAppendError::Conflict(log_id)) => Kind::Conflict(codec::log_id_to(log_id)),
         Err(StreamAppendError::HigherVote(vote)) => Kind::HigherVote(codec::vote_to(&vote)),
     };
-    pb::AppendResponse { result: Some(kind) }
+    pb::AppendResponse {
+        result: Some(kind),
+        room: Some(codec::room_to(room)),
+    }
+}
+
+/// What the answer says of the disk of the node that gives it.
+pub(super) fn room_of(answer: &pb::AppendResponse) -> Option<Room> {
+    answer.room.map(codec::room_from)
 }
 
 pub(super) fn answer_from(

@@ -33,6 +33,7 @@ use crate::{
     codec::{self, CodecError},
     leadership, limits,
     raft::{Member, RaftMetricsWatch, Types, Vote},
+    space::Space,
     store::{GROUP, SnapshotData},
 };
 
@@ -44,14 +45,19 @@ type Snapshot = openraft::alias::SnapshotOf<Types, SnapshotData>;
 pub(crate) struct Network {
     peers: Peers,
     state: RaftState,
+    space: Arc<Space>,
 }
 
 /// What consensus says of itself; known as soon as it runs.
 pub(crate) type RaftState = Arc<OnceLock<RaftMetricsWatch>>;
 
 impl Network {
-    pub(crate) const fn new(peers: Peers, state: RaftState) -> Self {
-        Self { peers, state }
+    pub(crate) const fn new(peers: Peers, state: RaftState, space: Arc<Space>) -> Self {
+        Self {
+            peers,
+            state,
+            space,
+        }
     }
 }
 
@@ -204,15 +210,18 @@ impl RaftNetworkV2<Types> for PeerLink {
             let unanswered = Arc::new(AtomicU64::new(0));
             let sent = Arc::clone(&unanswered);
             let state = Arc::clone(&self.network.state);
+            let space = Arc::clone(&self.network.space);
             let requests = input.map(move |request| {
                 sent.fetch_add(1, Ordering::Relaxed);
-                append::request_to(request, quorum_silence(&state))
+                append::request_to(request, quorum_silence(&state), space.is_full())
             });
             let answers = in_time(limits::PEER_REPLY_TIMEOUT, client.append(requests))
                 .await
                 .inspect_err(|error| self.contact.failed(error))?;
             let watched = Watched {
+                target: self.target,
                 contact: self.contact.clone(),
+                space: Arc::clone(&self.network.space),
                 answers,
                 unanswered,
             };
@@ -288,7 +297,9 @@ impl RaftNetworkV2<Types> for PeerLink {
 /// Answers to appends, given up when the peer stays silent although some are due. An idle stream
 /// may be silent for ever.
 struct Watched {
+    target: u64,
     contact: Contact,
+    space: Arc<Space>,
     answers: tonic::Streaming<api::peer::v1::AppendResponse>,
     unanswered: Arc<AtomicU64>,
 }
@@ -310,6 +321,9 @@ impl Watched {
                 Ok(None) => return None,
                 Ok(Some(Ok(answer))) => {
                     self.unanswered.fetch_sub(1, Ordering::Relaxed);
+                    if let Some(room) = append::room_of(&answer) {
+                        self.space.heard(self.target, room);
+                    }
                     return Some(append::answer_from(answer).map_err(garbled));
                 }
                 Ok(Some(Err(status))) => return Some(Err(unreachable(status))),

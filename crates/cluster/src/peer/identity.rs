@@ -1,6 +1,6 @@
 //! Who talks to whom, in the metadata of every call.
 
-use std::sync::Arc;
+use std::{str::FromStr, sync::Arc};
 
 use tonic::{
     Status,
@@ -13,6 +13,14 @@ const CLUSTER: &str = "layover-cluster";
 const FROM: &str = "layover-from";
 const TO: &str = "layover-to";
 const ADDRESS: &str = "layover-address";
+const PROTOCOL: &str = "layover-protocol";
+
+/// The number of the language that members speak: peer calls and the commands in the log. Raised when
+/// a node of the number before would misunderstand something. Nodes that speak the same run side by
+/// side, whatever their versions; others refuse each other, before the one puts into the log what
+/// the other can not read.
+const SPOKEN: u32 = 2;
+
 /// In the metadata of a refusal: which kind of stranger the caller is.
 const REFUSAL: &str = "layover-refusal";
 
@@ -66,6 +74,7 @@ impl Identity {
     /// Writes who calls whom into a call.
     pub(super) fn sign(&self, metadata: &mut MetadataMap, to: Option<u64>) {
         metadata.insert(FROM, MetadataValue::from(self.node_id));
+        metadata.insert(PROTOCOL, MetadataValue::from(SPOKEN));
         if let Ok(address) = MetadataValue::try_from(self.address.as_str()) {
             metadata.insert(ADDRESS, address);
         }
@@ -79,12 +88,13 @@ impl Identity {
         }
     }
 
-    /// Refuses a call that is meant for another node, comes from another cluster, or from a node that
-    /// was removed. A node that has no cluster yet is told its name by the log, so it listens to
+    /// Refuses a call that is meant for another node, comes from another cluster, from a node that was
+    /// removed, or from one that speaks another protocol. A node that has no cluster yet is told its name by the log, so it listens to
     /// anyone who names it.
     pub(super) fn check(&self, metadata: &MetadataMap) -> Result<u64, Status> {
         let from: u64 = number(metadata.get(FROM))
             .ok_or_else(|| Status::invalid_argument("layover-from is missing"))?;
+        speaks_the_same(from, metadata)?;
         if number(metadata.get(TO)).is_some_and(|to: u64| to != self.node_id) {
             return Err(Status::failed_precondition(format!(
                 "this is node {}, not the node that was called",
@@ -112,11 +122,52 @@ impl Identity {
     }
 }
 
-/// The address that a caller gives for itself. Nodes of version 0.1 give none.
+/// The first nodes did not say what they speak.
+fn speaks_the_same(from: u64, metadata: &MetadataMap) -> Result<(), Status> {
+    let spoken = number(metadata.get(PROTOCOL)).unwrap_or(1);
+    if spoken == SPOKEN {
+        return Ok(());
+    }
+    let (older, newer) = if spoken < SPOKEN {
+        ("the caller", "this node")
+    } else {
+        ("this node", "the caller")
+    };
+    Err(Status::failed_precondition(format!(
+        "node {from} speaks protocol {spoken}, this node {SPOKEN}: upgrade {older} to the version of {newer}"
+    )))
+}
+
+/// The address that a caller gives for itself.
 pub(super) fn address(metadata: &MetadataMap) -> Option<&str> {
     metadata.get(ADDRESS)?.to_str().ok()
 }
 
-fn number(value: Option<&MetadataValue<Ascii>>) -> Option<u64> {
+fn number<T: FromStr>(value: Option<&MetadataValue<Ascii>>) -> Option<T> {
     value?.to_str().ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn calls(spoken: Option<u32>) -> Result<(), String> {
+        let mut metadata = MetadataMap::new();
+        if let Some(spoken) = spoken {
+            metadata.insert(PROTOCOL, MetadataValue::from(spoken));
+        }
+        speaks_the_same(7, &metadata).map_err(|status| status.message().to_owned())
+    }
+
+    #[test]
+    fn nodes_that_do_not_speak_the_same_are_told_whom_to_upgrade() {
+        assert_eq!(calls(Some(SPOKEN)), Ok(()));
+        let newer = calls(Some(SPOKEN + 1)).unwrap_err();
+        assert!(newer.ends_with("upgrade this node to the version of the caller"));
+        for older in [None, Some(SPOKEN - 1)] {
+            let why = calls(older).unwrap_err();
+            assert!(why.starts_with("node 7 speaks protocol 1, this node 2: "));
+            assert!(why.ends_with("upgrade the caller to the version of this node"));
+        }
+    }
 }

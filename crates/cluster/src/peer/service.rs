@@ -25,6 +25,7 @@ use crate::{
     leadership, limits,
     membership::{self, Change, Changer, Tried},
     raft::{Proposal, Raft, Types},
+    space::Space,
     store::GROUP,
     voting::{NoVote, Voting},
 };
@@ -39,11 +40,19 @@ pub(crate) struct Served {
     changer: Changer,
     /// Whether this node founds nothing, so that it waits to be added while its log is empty.
     joins: bool,
-    /// When a leader was last heard from since the start.
-    heard: watch::Sender<Option<Instant>>,
+    signs: Signs,
     /// Octets that others have passed to this leader and that are not committed yet, in KiB.
     passed: Arc<Semaphore>,
     stop: CancellationToken,
+}
+
+/// Where is noted what a leader's appends tell besides entries.
+#[derive(Clone)]
+pub(crate) struct Signs {
+    /// When a leader was last heard from since the start.
+    pub(crate) heard: watch::Sender<Option<Instant>>,
+    /// Whether there is room for mail.
+    pub(crate) space: Arc<Space>,
 }
 
 impl Served {
@@ -53,7 +62,7 @@ impl Served {
         identity: Identity,
         voting: Voting,
         changer: Changer,
-        heard: watch::Sender<Option<Instant>>,
+        signs: Signs,
         stop: CancellationToken,
     ) -> Self {
         let passed = Arc::new(Semaphore::new(limits::PROPOSED_BYTES_MAX / 1024));
@@ -64,7 +73,7 @@ impl Served {
             voting,
             changer,
             joins: matches!(config.founding, Founding::Join(_)),
-            heard,
+            signs,
             passed,
             stop,
         }
@@ -151,19 +160,20 @@ fn vote_response_to(response: &openraft::raft::VoteResponse<Types>) -> pb::VoteR
 }
 
 /// The requests of a stream up to the first that makes no sense, each noted as a sign of the quorum
-/// as far as its sender had one.
+/// as far as its sender had one, and for what it says of the room on the disks.
 fn understood(
     requests: Streaming<pb::AppendRequest>,
-    heard: watch::Sender<Option<Instant>>,
+    signs: Signs,
 ) -> impl Stream<Item = openraft::raft::AppendEntriesRequest<Types>> + Send + 'static {
     let requests = requests.map(move |request| {
         let request = request.ok().filter(|request| request.group == GROUP)?;
         let silence = Duration::from_millis(request.quorum_silent_ms);
+        signs.space.told(request.disks_full);
         let request = append::request_from(request)
             .inspect_err(|error| tracing::error!(%error, "an append makes no sense"))
             .ok()?;
         let sign = Instant::now().checked_sub(silence);
-        heard.send_if_modified(|last| {
+        signs.heard.send_if_modified(|last| {
             let later = sign > *last;
             *last = sign.max(*last);
             later
@@ -185,11 +195,12 @@ impl Peer for Served {
     ) -> Result<Response<Self::AppendStream>, Status> {
         self.check(&request)?;
         // A leader keeps its stream open for ever, so it is this end that closes it at a shutdown.
-        let requests = understood(request.into_inner(), self.heard.clone())
+        let space = Arc::clone(&self.signs.space);
+        let requests = understood(request.into_inner(), self.signs.clone())
             .take_until(self.stop.clone().cancelled_owned());
         let answers = self.raft.stream_append(Box::pin(requests));
-        let answers = answers.map(|answer| match answer {
-            Ok(answer) => Ok(append::answer_to(answer)),
+        let answers = answers.map(move |answer| match answer {
+            Ok(answer) => Ok(append::answer_to(answer, space.own())),
             Err(fatal) => Err(stopped(fatal)),
         });
         Ok(Response::new(answers.boxed()))
@@ -348,9 +359,11 @@ impl Peer for Served {
             node_id: *id,
             matched_index: matched.map_or(0, |matched| matched.index),
             silent_ms: u64::try_from(silent(id).as_millis()).unwrap_or(u64::MAX),
+            room: self.signs.space.of_follower(*id).map(codec::room_to),
         });
         Ok(Response::new(pb::FollowersResponse {
             followers: followers.collect(),
+            room: Some(codec::room_to(self.signs.space.own())),
         }))
     }
 }

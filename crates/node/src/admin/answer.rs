@@ -47,7 +47,7 @@ pub(super) fn cluster(status: &ClusterStatus) -> ClusterStatusResponse {
         accepting: status.accepting,
         last_log_index: status.last_log_index,
         last_applied_index: status.last_applied_index,
-        free_bytes: status.free_bytes,
+        free_bytes: status.disk.free_bytes,
         members,
     }
 }
@@ -64,6 +64,7 @@ fn member(member: &MemberStatus, leader: Option<u64>) -> Member {
         role: role.to_owned(),
         lag: member.lag,
         silent_ms: member.silent_ms,
+        free_bytes: member.disk.map(|disk| disk.free_bytes),
     }
 }
 

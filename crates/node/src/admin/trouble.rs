@@ -24,6 +24,23 @@ pub(super) fn troubles(cluster: &ClusterStatus, domains: &[DomainStatus]) -> Vec
     } else if !cluster.accepting {
         troubles.push(format!("Node {} takes no mail.", cluster.node_id));
     }
+    if cluster.disks_full {
+        troubles.push(
+            "Too little disk space is free on a majority of the nodes: no mail is taken. What is \
+             queued is delivered."
+                .to_owned(),
+        );
+    }
+    for member in &cluster.members {
+        if let Some(disk) = member.disk.filter(|disk| disk.is_short) {
+            troubles.push(format!(
+                "Node {} ({}) has too little free disk space: {} MiB.",
+                member.id,
+                member.address,
+                disk.free_bytes >> 20
+            ));
+        }
+    }
     for member in cluster
         .members
         .iter()
@@ -59,9 +76,14 @@ pub(super) fn troubles(cluster: &ClusterStatus, domains: &[DomainStatus]) -> Vec
 
 #[cfg(test)]
 mod tests {
-    use cluster::{Leadership, MemberStatus};
+    use cluster::{Leadership, MemberStatus, Room};
 
     use super::*;
+
+    const AMPLE: Room = Room {
+        free_bytes: 1 << 40,
+        is_short: false,
+    };
 
     fn sound() -> ClusterStatus {
         let member = |id, silent_ms| MemberStatus {
@@ -70,6 +92,7 @@ mod tests {
             voter: true,
             lag: Some(0),
             silent_ms: Some(silent_ms),
+            disk: Some(AMPLE),
         };
         ClusterStatus {
             cluster: Some(5),
@@ -82,7 +105,8 @@ mod tests {
             accepting: true,
             last_log_index: 9,
             last_applied_index: 9,
-            free_bytes: 1,
+            disk: AMPLE,
+            disks_full: false,
             members: vec![member(1, 0), member(2, 100)],
         }
     }
@@ -100,6 +124,11 @@ mod tests {
     fn each_trouble_is_told_with_its_name() {
         let mut status = sound();
         status.members[1].silent_ms = Some(65_500);
+        status.disks_full = true;
+        status.members[0].disk = Some(Room {
+            free_bytes: 7 << 20,
+            is_short: true,
+        });
         let domain = DomainStatus {
             name: "example.com".to_owned(),
             primary_state: "down".to_owned(),
@@ -110,6 +139,8 @@ mod tests {
         assert_eq!(
             troubles(&status, &[domain]),
             [
+                "Too little disk space is free on a majority of the nodes: no mail is taken. What is queued is delivered.",
+                "Node 1 (mx1:7400) has too little free disk space: 7 MiB.",
                 "Node 2 (mx2:7400) has not answered for 1m 5s.",
                 "The primary of example.com is down: connection refused.",
                 "The primary of example.com refused 2 messages for good; layover queue list --state rejected shows what.",
