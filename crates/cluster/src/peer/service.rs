@@ -1,6 +1,7 @@
 //! What other nodes ask of this one.
 
 use std::{
+    io,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -341,6 +342,24 @@ impl Peer for Served {
             self.changer.change(&asked).await
         };
         Ok(Response::new(change::answer_to(tried)))
+    }
+
+    async fn piece(
+        &self,
+        request: Request<pb::PieceRequest>,
+    ) -> Result<Response<pb::PieceResponse>, Status> {
+        self.check(&request)?;
+        let pb::PieceRequest { group, index } = request.into_inner();
+        right_group(group)?;
+        let tables = Arc::clone(&self.identity.tables);
+        let read = tokio::task::spawn_blocking(move || tables.piece(index)).await;
+        match read.map_err(io::Error::other).flatten() {
+            Ok(Some(piece)) => Ok(Response::new(pb::PieceResponse {
+                piece: piece.into(),
+            })),
+            Ok(None) => Err(Status::not_found("it has none")),
+            Err(error) => Err(Status::data_loss(format!("it can not read it: {error}"))),
+        }
     }
 
     async fn followers(
