@@ -65,6 +65,14 @@ impl Job {
         }
     }
 
+    /// Index of the last entry that it appends, if it appends any.
+    fn last_index(&self) -> Option<u64> {
+        match self {
+            Self::Append { entries, .. } => entries.last().map(|entry| entry.log_id.index),
+            _ => None,
+        }
+    }
+
     /// Whether somebody relies on it being on the disk.
     const fn wants_sync(&self) -> bool {
         !matches!(self, Self::SaveCommitted(_))
@@ -157,54 +165,15 @@ fn write(
     jobs: Vec<Job>,
 ) -> io::Result<()> {
     let sync = jobs.iter().any(Job::wants_sync);
+    let last_index = jobs.iter().filter_map(Job::last_index).next_back();
     let before = mark.now();
     let (kept, after) = jobs.iter().fold((before, before), promised);
     let mut batch = store.batch();
     let mut waiting = Vec::with_capacity(jobs.len());
-    let mut last_index = None;
     let mut prepared = Ok(());
     for job in jobs {
-        let put = match job {
-            Job::Append {
-                entries,
-                flushed,
-                since,
-            } => {
-                last_index = entries
-                    .last()
-                    .map(|entry| entry.log_id.index)
-                    .or(last_index);
-                waiting.push(Waiting::Append { flushed, since });
-                entries
-                    .into_iter()
-                    .for_each(|entry| put_entry(&mut batch, entry));
-                Ok(())
-            }
-            Job::SaveVote { vote, done } => {
-                let vote = codec::vote_to(&vote).encode_to_vec();
-                batch.put(Column::Raft, keys::raft(VOTE), vote);
-                waiting.push(Waiting::Done(done));
-                Ok(())
-            }
-            Job::SaveCommitted(committed) => {
-                put_log_id(&mut batch, COMMITTED, committed);
-                Ok(())
-            }
-            Job::TruncateAfter { last, done } => {
-                let from = keys::entry(last.map_or(0, |last| last.index + 1));
-                batch.delete_range(Column::Log, from, keys::entry(u64::MAX));
-                batch.delete_range(Column::Piece, from, keys::entry(u64::MAX));
-                waiting.push(Waiting::Done(done));
-                Ok(())
-            }
-            Job::Purge { upto, done } => {
-                waiting.push(Waiting::Done(done));
-                purge(store, &mut batch, upto)
-            }
-            // Comes behind a batch, never into one.
-            Job::Install { .. } => Ok(()),
-        };
-        prepared = prepared.and(put);
+        let added = add(store, &mut batch, &mut waiting, job);
+        prepared = prepared.and(added);
     }
     // Entries that are cut off must leave the mark first, and new ones come to it last, so that it
     // never claims what is not on the disk.
@@ -225,6 +194,46 @@ fn write(
     }
     tell(store, waiting, &written);
     written
+}
+
+/// Adds what a job writes to a batch, and whoever waits for it to those who are told.
+fn add(
+    store: &Database,
+    batch: &mut Batch<'_>,
+    waiting: &mut Vec<Waiting>,
+    job: Job,
+) -> io::Result<()> {
+    match job {
+        Job::Append {
+            entries,
+            flushed,
+            since,
+        } => {
+            waiting.push(Waiting::Append { flushed, since });
+            entries
+                .into_iter()
+                .for_each(|entry| put_entry(batch, entry));
+        }
+        Job::SaveVote { vote, done } => {
+            let vote = codec::vote_to(&vote).encode_to_vec();
+            batch.put(Column::Raft, keys::raft(VOTE), vote);
+            waiting.push(Waiting::Done(done));
+        }
+        Job::SaveCommitted(committed) => put_log_id(batch, COMMITTED, committed),
+        Job::TruncateAfter { last, done } => {
+            let from = keys::entry(last.map_or(0, |last| last.index + 1));
+            batch.delete_range(Column::Log, from, keys::entry(u64::MAX));
+            batch.delete_range(Column::Piece, from, keys::entry(u64::MAX));
+            waiting.push(Waiting::Done(done));
+        }
+        Job::Purge { upto, done } => {
+            waiting.push(Waiting::Done(done));
+            purge(store, batch, upto)?;
+        }
+        // Comes behind a batch, never into one.
+        Job::Install { .. } => {}
+    }
+    Ok(())
 }
 
 /// What a job leaves of what was acknowledged before it, and what is acknowledged after it.
