@@ -24,7 +24,7 @@ use crate::{
     raft::{self, Raft},
     space::Space,
     status::Leadership,
-    store::{LogSize, LogWriter, Store, Tables},
+    store::{LogSize, LogWriter, Mending, Store, Tables},
 };
 
 /// A running node's share of the spool. Cheap to clone; every clone is the same node.
@@ -39,6 +39,8 @@ pub(crate) struct Running {
     pub(crate) store: Arc<Store>,
     pub(crate) tables: Arc<Tables>,
     pub(crate) log_size: LogSize,
+    /// Held while a body is mended.
+    pub(crate) mending: tokio::sync::Mutex<Mending>,
     pub(crate) peers: Peers,
     pub(crate) proposer: Proposer,
     pub(crate) changer: Changer,

@@ -82,6 +82,9 @@ pub(crate) const PASSES_IN_FLIGHT_MAX: usize = 8;
 pub(crate) const PASS_QUEUE_MAX: usize = 4096;
 /// How long the leader may take to answer such a request before it is asked again.
 pub(crate) const PASS_REPLY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long another member may take to hand over a piece of a body (512 KiB, on a line that replicates
+/// as well): one that is slower than that has nothing to spare, and the next one is asked.
+pub(crate) const PIECE_REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause before asking again, when nobody leads or the leader did not answer.
 pub(crate) const PROPOSE_AGAIN_AFTER: Duration = Duration::from_millis(50);
 

@@ -12,6 +12,8 @@ pub struct Metrics {
     pub(crate) raft_append_seconds: Histogram,
     /// One write with fsync.
     pub(crate) storage_fsync_seconds: Histogram,
+    /// Bodies that were damaged here and were fetched from another node.
+    pub(crate) storage_bodies_mended: Counter,
     /// How often this node saw another leader than before.
     pub(crate) raft_leader_changes: Counter,
 }
@@ -22,6 +24,7 @@ impl Metrics {
         let metrics = Self {
             raft_append_seconds: Histogram::new(seconds()),
             storage_fsync_seconds: Histogram::new(seconds()),
+            storage_bodies_mended: Counter::default(),
             raft_leader_changes: Counter::default(),
         };
         registry.register_with_unit(
@@ -35,6 +38,11 @@ impl Metrics {
             "One write to the store with fsync",
             Unit::Seconds,
             metrics.storage_fsync_seconds.clone(),
+        );
+        registry.register(
+            "storage_bodies_mended",
+            "Bodies that were damaged on this node and were fetched from another",
+            metrics.storage_bodies_mended.clone(),
         );
         registry.register(
             "raft_leader_changes",

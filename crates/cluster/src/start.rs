@@ -183,6 +183,7 @@ fn assemble(
     ));
     tasks.spawn(serve_peers(port, served, stop.clone()));
     let log_size = opened.log.size();
+    let mending = opened.log.mending(Arc::clone(&tables));
     let admission = Admission {
         config: Arc::clone(&config),
         raft: raft.clone(),
@@ -225,6 +226,7 @@ fn assemble(
         store: opened.store,
         tables,
         log_size,
+        mending: tokio::sync::Mutex::new(mending),
         peers,
         proposer,
         changer,

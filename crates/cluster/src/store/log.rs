@@ -21,9 +21,11 @@ use super::{
     extent::Extent,
     keys,
     mark::{Acknowledged, Mark},
+    mending::Mending,
     open::{Column, Database},
     present::Store,
     received::Received,
+    tables::Tables,
     writer::{self, Job, LogWriter},
 };
 use crate::{
@@ -145,6 +147,11 @@ impl LogStore {
     /// Measures the log, without keeping it open.
     pub(crate) fn size(&self) -> LogSize {
         LogSize(Arc::clone(&self.ends))
+    }
+
+    /// Mends bodies, without keeping the log open.
+    pub(crate) fn mending(&self, tables: Arc<Tables>) -> Mending {
+        Mending::new(tables, self.jobs.downgrade())
     }
 
     fn note_purged(&self, upto: LogId) {

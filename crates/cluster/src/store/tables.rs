@@ -309,7 +309,7 @@ fn scan<'d>(
     database.range(Column::Spool, from, keys::end_of(prefix.to_vec()))
 }
 
-fn message(database: &Database, sequence: u64) -> io::Result<Option<Message>> {
+pub(super) fn message(database: &Database, sequence: u64) -> io::Result<Option<Message>> {
     let octets = database.get(Column::Spool, database.keys().message(sequence))?;
     octets.map(decode_message).transpose()
 }

@@ -1,3 +1,4 @@
+mod mending;
 mod snapshots;
 
 use std::{

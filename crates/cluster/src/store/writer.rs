@@ -18,6 +18,7 @@ use super::{
     open::{Batch, Column, Database},
     present::Store,
     received::{self, Received},
+    tables,
 };
 use crate::{
     codec,
@@ -50,6 +51,15 @@ pub(super) enum Job {
         upto: LogId,
         done: oneshot::Sender<io::Result<()>>,
     },
+    /// Puts a piece of a message's body in the place of a damaged one.
+    Mend {
+        /// The message's place in the order of arrival.
+        sequence: u64,
+        /// The entry that carried the piece.
+        index: u64,
+        piece: Bytes,
+        done: oneshot::Sender<io::Result<()>>,
+    },
     /// Puts a received database in the place of the present one; answers with the former.
     Install {
         received: Received,
@@ -61,6 +71,7 @@ impl Job {
     fn cost(&self) -> usize {
         match self {
             Self::Append { entries, .. } => entries.iter().map(cost).sum(),
+            Self::Mend { piece, .. } => piece.len(),
             _ => 0,
         }
     }
@@ -230,6 +241,21 @@ fn add(
             waiting.push(Waiting::Done(done));
             purge(store, batch, upto)?;
         }
+        Job::Mend {
+            sequence,
+            index,
+            piece,
+            done,
+        } => match is_needed(store, sequence, index) {
+            Ok(needed) => {
+                if needed {
+                    batch.put(Column::Piece, keys::entry(index), piece);
+                }
+                waiting.push(Waiting::Done(done));
+            }
+            // The log can do without it.
+            Err(error) => drop(done.send(Err(error))),
+        },
         // Comes behind a batch, never into one.
         Job::Install { .. } => {}
     }
@@ -251,7 +277,7 @@ fn promised(
             after.last = *last;
         }
         Job::Purge { upto, .. } => after.last = after.last.max(Some(*upto)),
-        Job::SaveCommitted(_) | Job::Install { .. } => {}
+        Job::SaveCommitted(_) | Job::Mend { .. } | Job::Install { .. } => {}
     }
     (kept, after)
 }
@@ -314,6 +340,14 @@ fn purge(store: &Database, batch: &mut Batch<'_>, upto: LogId) -> io::Result<()>
     Ok(())
 }
 
+/// Whether a message that is in the spool has a piece. One that has left may have been purged with
+/// its pieces, and what was written then would stay for ever. If it leaves behind this look, it marks
+/// its pieces, and the next purge finds them.
+fn is_needed(store: &Database, sequence: u64, index: u64) -> io::Result<bool> {
+    let message = tables::message(store, sequence)?;
+    Ok(message.is_some_and(|message| message.body.pieces.contains(&index)))
+}
+
 fn tell(store: &Database, waiting: Vec<Waiting>, written: &io::Result<()>) {
     for waiting in waiting {
         match waiting {
@@ -344,7 +378,8 @@ fn refuse_all(jobs: &mut mpsc::Receiver<Job>, error: &io::Error) {
             Job::Append { flushed, .. } => flushed.io_completed(refusal()),
             Job::SaveVote { done, .. }
             | Job::TruncateAfter { done, .. }
-            | Job::Purge { done, .. } => drop(done.send(refusal())),
+            | Job::Purge { done, .. }
+            | Job::Mend { done, .. } => drop(done.send(refusal())),
             Job::Install { done, .. } => drop(done.send(Err(copy_of(error)))),
             Job::SaveCommitted(_) => {}
         }

@@ -1,0 +1,128 @@
+//! Bodies that are damaged here and whole elsewhere.
+
+use std::{collections::HashMap, sync::Mutex};
+
+use sha2::{Digest as _, Sha256};
+
+use super::*;
+use crate::store::{MendError, Mending, keys, open::Column};
+
+const PIECES: [&[u8]; 3] = [b"first ", b"second ", b"last"];
+
+/// Another node, by what it has; it notes what it is asked for.
+struct Other {
+    pieces: HashMap<u64, &'static [u8]>,
+    asked: Mutex<Vec<u64>>,
+}
+
+impl Other {
+    fn whole() -> Self {
+        Self {
+            pieces: (1..).zip(PIECES).collect(),
+            asked: Mutex::default(),
+        }
+    }
+
+    async fn piece(&self, index: u64) -> Result<Bytes, String> {
+        self.asked.lock().unwrap().push(index);
+        let piece = self.pieces.get(&index).copied();
+        piece
+            .map(Bytes::from_static)
+            .ok_or_else(|| "it has none".to_owned())
+    }
+}
+
+/// A node with one message, whose pieces came with the entries 1 to 3.
+async fn with_message() -> (Opened, Mending, spool::Message) {
+    let mut opened = Opened::new();
+    let mut accepted = accept(9, 2, 17, PIECES[2]);
+    if let Command::Accept(accept) = &mut accepted {
+        accept.digest = Digest(Sha256::digest(PIECES.concat()).into());
+    }
+    opened
+        .commit(vec![
+            entry(1, stage(9, 0, PIECES[0])),
+            entry(2, stage(9, 1, PIECES[1])),
+            entry(3, accepted),
+        ])
+        .await;
+    let mending = opened.log.mending(Arc::clone(&opened.tables));
+    let message = opened.messages().remove(0);
+    assert!(mending.is_whole(&message.body).await);
+    (opened, mending, message)
+}
+
+fn damage(opened: &Opened, index: u64, octets: Option<&[u8]>) {
+    let database = opened.tables.now();
+    let mut batch = database.batch();
+    match octets {
+        Some(octets) => batch.put(Column::Piece, keys::entry(index), octets),
+        None => batch.delete(Column::Piece, keys::entry(index)),
+    }
+    batch.write().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_damaged_or_missing_is_fetched_and_stays() {
+    let (opened, mending, message) = with_message().await;
+    damage(&opened, 2, Some(b"sec0nd "));
+    damage(&opened, 3, None);
+    assert!(!mending.is_whole(&message.body).await);
+    let other = Other::whole();
+    let mended = mending.mend(&message, |index| other.piece(index)).await;
+    mended.unwrap();
+    // All of them are looked at, and only what differs is taken.
+    assert_eq!(*other.asked.lock().unwrap(), [1, 2, 3, 2, 3]);
+    drop(mending);
+    let mut opened = opened.reopened();
+    for (index, piece) in (1..).zip(PIECES) {
+        let stored = opened.tables.piece(index).unwrap();
+        assert_eq!(stored.as_deref(), Some(piece), "entry {index}");
+    }
+    assert_eq!(opened.read(1, 4).await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_taken_from_a_node_whose_copy_is_not_whole() {
+    let (opened, mending, message) = with_message().await;
+    damage(&opened, 2, Some(b"sec0nd "));
+    let mut other = Other::whole();
+    other.pieces.insert(1, b"fir5t ");
+    let mended = mending.mend(&message, |index| other.piece(index)).await;
+    assert!(matches!(mended, Err(MendError::NotWhole)), "{mended:?}");
+    other.pieces.remove(&3);
+    let mended = mending.mend(&message, |index| other.piece(index)).await;
+    let why = mended.unwrap_err().to_string();
+    assert_eq!(why, "it gave no piece 3: it has none");
+    let stored = |index| opened.tables.piece(index).unwrap();
+    assert_eq!(stored(1).as_deref(), Some(PIECES[0]));
+    assert_eq!(stored(2).as_deref(), Some(&b"sec0nd "[..]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_has_left_gets_no_pieces() {
+    let (mut opened, mending, message) = with_message().await;
+    opened.commit(vec![entry(4, delivered(9))]).await;
+    opened.log.purge(log_id(4)).await.unwrap();
+    let other = Other::whole();
+    let mended = mending.mend(&message, |index| other.piece(index)).await;
+    assert!(matches!(mended, Err(MendError::NotKept)), "{mended:?}");
+    for index in 1..4 {
+        assert_eq!(opened.tables.piece(index).unwrap(), None, "entry {index}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mended_pieces_go_with_their_message() {
+    let (mut opened, mending, message) = with_message().await;
+    damage(&opened, 1, None);
+    opened.log.purge(log_id(3)).await.unwrap();
+    let other = Other::whole();
+    let mended = mending.mend(&message, |index| other.piece(index)).await;
+    mended.unwrap();
+    opened.commit(vec![entry(4, delivered(9))]).await;
+    opened.log.purge(log_id(4)).await.unwrap();
+    for index in 1..4 {
+        assert_eq!(opened.tables.piece(index).unwrap(), None, "entry {index}");
+    }
+}
