@@ -169,10 +169,21 @@ impl Outbox for Cluster {
 
     async fn piece(&self, id: MessageId, piece: u64) -> Result<Bytes, OutboxError> {
         let tables = Arc::clone(&self.0.tables);
-        let octets = blocking(move || tables.piece(piece)).await?;
-        octets
-            .map(Bytes::from)
-            .ok_or(OutboxError::PieceMissing { id, piece })
+        match blocking(move || tables.piece(piece)).await {
+            Ok(octets) => octets
+                .map(Bytes::from)
+                .ok_or(OutboxError::PieceMissing { id, piece }),
+            // Nothing but this piece is known to be bad.
+            Err(OutboxError::Storage(reason)) => {
+                Err(OutboxError::PieceUnreadable { id, piece, reason })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn mend(&self, message: &Message) -> Result<(), OutboxError> {
+        let mended = Self::mend(self, message).await;
+        mended.map_err(|error| OutboxError::Unmended(error.to_string()))
     }
 
     async fn report(&self, report: Report) -> Result<(), OutboxError> {

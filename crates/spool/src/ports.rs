@@ -75,6 +75,19 @@ pub enum OutboxError {
         /// The log index that carried the piece.
         piece: u64,
     },
+    /// The octets of a body are there and can not be read.
+    #[error("body piece {piece} of message {id} can not be read: {reason}")]
+    PieceUnreadable {
+        /// The message.
+        id: MessageId,
+        /// The log index that carried the piece.
+        piece: u64,
+        /// In the words of whoever keeps it.
+        reason: String,
+    },
+    /// A body is damaged here, and stays so.
+    #[error("{0}")]
+    Unmended(String),
     /// The store failed.
     #[error("reading the spool failed: {0}")]
     Storage(String),
@@ -152,6 +165,13 @@ pub trait Outbox: Send + Sync + 'static {
         id: MessageId,
         piece: u64,
     ) -> impl Future<Output = Result<Bytes, OutboxError>> + Send;
+
+    /// Fetches a message's body anew from wherever it is whole, and puts it in the place of what is
+    /// damaged here. Returns once it is fsync'd and was read back as it was accepted.
+    ///
+    /// # Errors
+    /// [`OutboxError::Unmended`] with the reasons of everyone who was asked.
+    fn mend(&self, message: &Message) -> impl Future<Output = Result<(), OutboxError>> + Send;
 
     /// Records what became of deliveries. Returns once a majority has fsync'd it.
     fn report(&self, report: Report) -> impl Future<Output = Result<(), OutboxError>> + Send;

@@ -2,6 +2,7 @@
 
 mod breaks;
 mod claims;
+mod damage;
 mod lease;
 mod order;
 mod outages;
@@ -23,7 +24,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::limits::Timeouts;
+use super::limits::{BREAKS_MAX, STOP_GRACE, Timeouts};
 use super::{Config, Forwarder, Metrics};
 use outbox::MapOutbox;
 use primary::{Act, Moment, Primary, Script};

@@ -183,14 +183,10 @@ impl<O: Outbox> Worker<O> {
                     format!("{host}: {error}, after the final dot: it may have the message");
                 self.broken_off(due, &words, host).await?;
             }
-            Aborted::Damaged | Aborted::Spool(OutboxError::PieceMissing { .. }) => {
-                tracing::error!(
-                    %message, error = %aborted,
-                    "a stored message is damaged and was not forwarded: check this node's disk"
-                );
-                let words = "the message is damaged in this node's spool and was not forwarded";
-                self.settle_all(due, host, words).await?;
-            }
+            Aborted::Damaged
+            | Aborted::Spool(
+                OutboxError::PieceMissing { .. } | OutboxError::PieceUnreadable { .. },
+            ) => self.mend(due, host, &aborted).await?,
             Aborted::Spool(error) => return Err(Parting::Spool(error)),
             Aborted::LeaseShort => {
                 tracing::warn!(%message, host, "lease too short for the final dot, called off");
@@ -198,6 +194,28 @@ impl<O: Outbox> Worker<O> {
             }
         }
         Ok(())
+    }
+
+    /// Has a damaged message made whole. It is tried again at once then, as one under which a
+    /// connection broke, so that a disk that does not keep what is written holds nobody up for ever.
+    async fn mend(&self, due: &Due, host: &str, damage: &Aborted) -> Result<(), Parting> {
+        const WORDS: &str = "the message is damaged in this node's spool and was not forwarded";
+        let mending = self.shared.outbox.mend(&due.message);
+        match self.shared.stop.run_until_cancelled(mending).await {
+            None => {
+                self.queue.put_back(due);
+                Ok(())
+            }
+            Some(Ok(())) => self.broken_off(due, WORDS, host).await,
+            Some(Err(error)) => {
+                tracing::error!(
+                    message = %due.message.id, %damage, %error,
+                    "a stored message is damaged and was not forwarded: check this node's disk, \
+                     and start the nodes that do not run; it is tried again"
+                );
+                self.settle_all(due, host, WORDS).await
+            }
+        }
     }
 
     /// The primary has taken nothing over a new connection, which says nothing about the message:

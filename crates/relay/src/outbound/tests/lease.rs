@@ -1,4 +1,4 @@
-//! What keeps a message here: no lease, a damaged body, no leadership.
+//! What keeps a message here: no lease, no leadership.
 
 use super::*;
 
@@ -41,26 +41,6 @@ async fn a_lease_that_ends_in_mid_message_keeps_the_final_dot_back() {
     until("delivered", || outbox.is_empty()).await;
     running.stop().await.unwrap();
     assert_eq!(primary.sequences(), [1]);
-}
-
-#[tokio::test]
-async fn a_damaged_body_is_never_forwarded() {
-    let (primary, outbox) = setup(usual(), NEVER).await;
-    outbox.queue(&["a"], BODY);
-    outbox.queue(&["a"], BODY);
-    outbox.spoil(1);
-    let running = Running::start(&outbox);
-    until("the other delivered", || {
-        outbox.state.lock().unwrap().departed == [2]
-    })
-    .await;
-    running.stop().await.unwrap();
-    assert_eq!(primary.sequences(), [2]);
-    let message = outbox.message(1).unwrap();
-    assert!(matches!(
-        message.recipients[0].status,
-        Status::Deferred { .. }
-    ));
 }
 
 #[tokio::test]

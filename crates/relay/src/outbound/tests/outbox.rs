@@ -1,6 +1,6 @@
 //! An outbox over a map.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -32,6 +32,19 @@ pub(super) struct State {
     pub(super) claim_commands: usize,
     /// Attempts that were reported of messages which nobody had claimed.
     pub(super) unclaimed_reports: usize,
+    /// Which messages were to be mended.
+    pub(super) mends: Vec<u64>,
+    unreadable: HashSet<(MessageId, u64)>,
+    /// What others have in the place of what is damaged here.
+    elsewhere: HashMap<(MessageId, u64), Bytes>,
+}
+
+/// What is wrong with a piece of a body.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Damage {
+    Octets,
+    Missing,
+    Unreadable,
 }
 
 #[derive(Debug)]
@@ -44,6 +57,10 @@ pub(super) struct MapOutbox {
     pub(super) lease_ms: AtomicU64,
     /// Whether anything can be recorded.
     pub(super) leads: AtomicBool,
+    /// Whether its disk takes what is written and does not keep it.
+    pub(super) forgets: AtomicBool,
+    /// Whether the others say nothing when they are asked for a body.
+    pub(super) others_silent: AtomicBool,
     /// The present leader's.
     pub(super) term: AtomicU64,
 }
@@ -59,6 +76,8 @@ impl MapOutbox {
             retry,
             lease_ms: AtomicU64::new(5000),
             leads: AtomicBool::new(true),
+            forgets: AtomicBool::new(false),
+            others_silent: AtomicBool::new(false),
             term: AtomicU64::new(1),
         })
     }
@@ -111,12 +130,31 @@ impl MapOutbox {
         self.version.send_modify(|version| *version += 1);
     }
 
-    pub(super) fn spoil(&self, sequence: u64) {
+    /// Damages a message in one of its pieces.
+    pub(super) fn spoil(&self, sequence: u64, damage: Damage) -> Bytes {
         let mut state = self.state.lock().unwrap();
-        state.pieces.insert(
-            (MessageId(u128::from(sequence)), 1),
-            Bytes::from_static(b"rot\r\n"),
-        );
+        let key = (MessageId(u128::from(sequence)), 1);
+        let whole = match damage {
+            Damage::Octets => state.pieces.insert(key, Bytes::from_static(b"rot\r\n")),
+            Damage::Missing => state.pieces.remove(&key),
+            Damage::Unreadable => {
+                state.unreadable.insert(key);
+                state.pieces.get(&key).cloned()
+            }
+        };
+        whole.expect("it was whole before")
+    }
+
+    /// The same, with the message whole elsewhere.
+    pub(super) fn spoil_here(&self, sequence: u64, damage: Damage) {
+        let whole = self.spoil(sequence, damage);
+        self.appear_elsewhere(sequence, whole);
+    }
+
+    /// What a message has lost here can be had from others.
+    pub(super) fn appear_elsewhere(&self, sequence: u64, whole: Bytes) {
+        let key = (MessageId(u128::from(sequence)), 1);
+        self.state.lock().unwrap().elsewhere.insert(key, whole);
     }
 
     pub(super) fn set_down(&self, words: &str) {
@@ -347,11 +385,32 @@ impl Outbox for MapOutbox {
 
     async fn piece(&self, id: MessageId, piece: u64) -> Result<Bytes, OutboxError> {
         let state = self.state.lock().unwrap();
+        if state.unreadable.contains(&(id, piece)) {
+            let reason = "a checksum is wrong".to_owned();
+            return Err(OutboxError::PieceUnreadable { id, piece, reason });
+        }
         state
             .pieces
             .get(&(id, piece))
             .cloned()
             .ok_or(OutboxError::PieceMissing { id, piece })
+    }
+
+    async fn mend(&self, message: &Message) -> Result<(), OutboxError> {
+        self.state.lock().unwrap().mends.push(message.sequence);
+        if self.others_silent.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+        let mut state = self.state.lock().unwrap();
+        let key = (message.id, 1);
+        let Some(whole) = state.elsewhere.get(&key).cloned() else {
+            return Err(OutboxError::Unmended("nobody has it".to_owned()));
+        };
+        if !self.forgets.load(Ordering::Relaxed) {
+            state.unreadable.remove(&key);
+            state.pieces.insert(key, whole);
+        }
+        Ok(())
     }
 
     async fn report(&self, report: Report) -> Result<(), OutboxError> {
