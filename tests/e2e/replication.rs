@@ -89,6 +89,43 @@ fn a_follower_that_was_killed_catches_up() {
     scene::drain(&cluster, &mut primary, &letters);
 }
 
+/// What `layover cluster verify` says, asked of one node.
+fn verified(cluster: &harness::Cluster, place: usize) -> harness::ctl::Outcome {
+    cluster.nodes[place].ctl().run(&["cluster", "verify"])
+}
+
+#[test]
+fn all_replicas_are_equal_to_the_octet_and_any_node_can_say_so() {
+    let (mut primary, mut cluster) = scene::outage(3);
+    let letters = scene::letters(0..120);
+    scene::send_all(&cluster, &letters[..60]);
+    primary.up();
+    // The indices move while they are asked for.
+    thread::scope(|scope| {
+        scope.spawn(|| scene::send_all(&cluster, &letters[60..]));
+        let outcome = verified(&cluster, 0);
+        assert_eq!(outcome.code, 0, "{}{}", outcome.out, outcome.err);
+    });
+    scene::drain(&cluster, &mut primary, &letters);
+    let equal = cluster.nodes[cluster.follower()].ctl();
+    let equal = equal.json(&["cluster", "verify"]);
+    assert_eq!(equal["equal"], true, "{equal}");
+    let digests: Vec<_> = equal["members"].as_array().unwrap().iter().collect();
+    assert_eq!(digests.len(), 3, "{equal}");
+    assert!(
+        digests[0]["rows"].as_u64() > Some(120),
+        "their ids stay known: {equal}"
+    );
+
+    let down = cluster.follower();
+    cluster.nodes[down].kill();
+    let outcome = verified(&cluster, cluster.leader());
+    assert_eq!(outcome.code, 1, "{}", outcome.out);
+    let named = format!("node {} does not answer", cluster.nodes[down].id);
+    assert!(outcome.err.contains(&named), "{}", outcome.err);
+    assert_eq!(outcome.err.trim_end().lines().count(), 1, "{}", outcome.err);
+}
+
 #[test]
 fn every_node_restarted_in_turn_and_mail_never_stops() {
     let (mut primary, mut cluster) = scene::outage(3);

@@ -6,6 +6,7 @@ mod command;
 mod consensus;
 mod copy;
 mod message;
+mod replica;
 
 pub(crate) use command::{command_from, command_to, outcome_from, outcome_to};
 pub(crate) use consensus::{
@@ -17,6 +18,7 @@ pub(crate) use message::{
     destination_from, destination_to, id_from, id_to, known_from, known_to, message_from,
     message_to, staged_from, staged_to, unconfirmed_from, unconfirmed_to,
 };
+pub(crate) use replica::{digest_from, digest_to};
 
 /// Stored or received octets that do not make sense: damage, or a format of a newer version.
 #[derive(Debug, thiserror::Error)]

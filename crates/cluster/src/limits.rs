@@ -112,6 +112,9 @@ pub(crate) const UPKEEP_INTERVAL: Duration = Duration::from_secs(2);
 pub(crate) const DISK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a request of an operator may take.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a member may take to read its whole spool when replicas are compared: some GB from a slow
+/// disk. One that is gone is noticed sooner, by its connection.
+pub(crate) const DIGEST_TIMEOUT: Duration = Duration::from_secs(120);
 /// Messages that one read of the queue returns at most.
 pub(crate) const READ_MESSAGES_MAX: usize = 1000;
 /// For so long what clients have read waits for a message that carries it to the other nodes before

@@ -14,6 +14,7 @@
 
 mod anew;
 mod cache;
+mod digest;
 mod directory;
 mod extent;
 mod files;
@@ -34,6 +35,8 @@ mod tail;
 mod writer;
 
 pub(crate) use anew::found_anew;
+pub use digest::SpoolDigest;
+pub(crate) use digest::digest;
 pub(crate) use directory::{DataDir, remove};
 pub(crate) use files::{Held, HeldFiles, Listed, Part};
 pub(crate) use incoming::Incoming;

@@ -146,6 +146,8 @@ pub(crate) enum ClusterCommand {
         /// Its id.
         id: u64,
     },
+    /// Whether all nodes have the same spool, octet for octet.
+    Verify,
     /// Lets everything go out of the answering node's log that is applied.
     Snapshot,
     /// Makes a private authority, and a certificate for each name. Needs no server.

@@ -1,6 +1,7 @@
 //! `layover cluster …`.
 
 mod change;
+mod verify;
 
 use api::admin::v1::{ClusterSnapshotRequest, ClusterStatusRequest, ClusterStatusResponse};
 use comfy_table::Table;
@@ -24,6 +25,7 @@ pub(crate) async fn run(
         ClusterCommand::Add { id, address } => change::add(servers, output, id, address).await,
         ClusterCommand::Remove { id } => change::remove(servers, output, id).await,
         ClusterCommand::TransferLeader { id } => change::transfer(servers, output, id).await,
+        ClusterCommand::Verify => verify::verify(servers, output).await,
         ClusterCommand::Snapshot => snapshot(servers, output).await,
         // Asks nobody.
         ClusterCommand::Certs(certs) => certs::make(&certs, output),

@@ -11,8 +11,9 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use api::admin::v1::{
     BackupRequest, ClusterAddRequest, ClusterChangeResponse, ClusterRemoveRequest,
     ClusterSnapshotRequest, ClusterSnapshotResponse, ClusterStatusRequest, ClusterStatusResponse,
-    DomainStatus, FlushRequest, FlushResponse, QueueEntry, QueueListRequest, QueueShowRequest,
-    QueueShowResponse, StatusRequest, StatusResponse, TransferLeaderRequest,
+    ClusterVerifyRequest, DomainStatus, FlushRequest, FlushResponse, QueueEntry, QueueListRequest,
+    QueueShowRequest, QueueShowResponse, Replica, StatusRequest, StatusResponse,
+    TransferLeaderRequest,
     admin_server::{Admin, AdminServer},
 };
 use api::copy::v1::BackupChunk;
@@ -103,6 +104,8 @@ fn refused(error: RequestError) -> Status {
 }
 
 type Entries = Pin<Box<dyn Stream<Item = Result<QueueEntry, Status>> + Send>>;
+
+type Replicas = Pin<Box<dyn Stream<Item = Result<Replica, Status>> + Send>>;
 
 type Chunks = Pin<Box<dyn Stream<Item = Result<BackupChunk, Status>> + Send>>;
 
@@ -242,6 +245,16 @@ impl Admin for AdminService {
     ) -> Result<Response<ClusterChangeResponse>, Status> {
         let to = request.into_inner().id;
         membership::change(&self.cluster, Change::Transfer { to }).await
+    }
+
+    type ClusterVerifyStream = Replicas;
+
+    async fn cluster_verify(
+        &self,
+        _request: Request<ClusterVerifyRequest>,
+    ) -> Result<Response<Replicas>, Status> {
+        let replicas = self.cluster.replicas().map(answer::replica).map(Ok);
+        Ok(Response::new(Box::pin(replicas)))
     }
 
     async fn cluster_snapshot(

@@ -27,7 +27,7 @@ use crate::{
     membership::{self, Change, Changer, Tried},
     raft::{Proposal, Raft, Types},
     space::Space,
-    store::GROUP,
+    store::{self, GROUP},
     voting::{NoVote, Voting},
 };
 
@@ -384,5 +384,17 @@ impl Peer for Served {
             followers: followers.collect(),
             room: Some(codec::room_to(self.signs.space.own())),
         }))
+    }
+
+    async fn digest(
+        &self,
+        request: Request<pb::DigestRequest>,
+    ) -> Result<Response<pb::DigestResponse>, Status> {
+        self.check(&request)?;
+        right_group(request.into_inner().group)?;
+        let digest = store::digest(&self.identity.tables, &self.stop).await;
+        let digest = digest
+            .map_err(|error| Status::internal(format!("reading the spool failed: {error}")))?;
+        Ok(Response::new(codec::digest_to(&digest)))
     }
 }

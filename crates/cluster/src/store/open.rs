@@ -297,6 +297,27 @@ impl Database {
         rows.map(|row| row.map_err(failed))
     }
 
+    /// Shows the keys and values from `from` up to `to` (without `to`), in order, as they are at one
+    /// moment. What is read once, from end to end, is kept out of the cache.
+    pub(crate) fn for_each(
+        &self,
+        column: Column,
+        from: &[u8],
+        to: Vec<u8>,
+        mut look: impl FnMut(&[u8], &[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut options = below(to);
+        options.fill_cache(false);
+        let mut rows = self.db.raw_iterator_cf_opt(self.column(column), options);
+        rows.seek(from);
+        while let Some((key, value)) = rows.item() {
+            look(key, value)?;
+            rows.next();
+        }
+        // It ends at a failure, too.
+        rows.status().map_err(failed)
+    }
+
     /// The last key and value from `from` up to `to` (without `to`).
     pub(crate) fn last(&self, column: Column, from: &[u8], to: Vec<u8>) -> io::Result<Option<Row>> {
         let mut options = below(to);

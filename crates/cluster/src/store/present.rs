@@ -24,6 +24,8 @@ pub(crate) struct Store {
     metrics: Arc<Metrics>,
     /// Held while a snapshot is received: there is one place on the disk for it.
     receiving: Arc<Mutex<()>>,
+    /// Held while all rows are read to be compared with other nodes': that is work for a disk.
+    digesting: Arc<Mutex<()>>,
 }
 
 impl Store {
@@ -63,6 +65,7 @@ impl Store {
             now: RwLock::new(Arc::new(now)),
             metrics,
             receiving: Arc::default(),
+            digesting: Arc::default(),
         }
     }
 
@@ -82,6 +85,11 @@ impl Store {
     /// The place for a snapshot that is received, if nobody has it.
     pub(super) fn receive_alone(&self) -> Option<OwnedMutexGuard<()>> {
         Arc::clone(&self.receiving).try_lock_owned().ok()
+    }
+
+    /// The right to read all rows, once nobody else has it.
+    pub(super) async fn digest_alone(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.digesting).lock_owned().await
     }
 
     /// Removes what a transfer has left that broke off longer than `keep` ago.

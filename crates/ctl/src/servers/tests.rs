@@ -1,8 +1,9 @@
 use api::admin::v1::{
     BackupRequest, ClusterAddRequest, ClusterChangeResponse, ClusterRemoveRequest,
     ClusterSnapshotRequest, ClusterSnapshotResponse, ClusterStatusRequest, ClusterStatusResponse,
-    FlushRequest, FlushResponse, QueueEntry, QueueListRequest, QueueShowRequest, QueueShowResponse,
-    StatusRequest, StatusResponse, TransferLeaderRequest,
+    ClusterVerifyRequest, FlushRequest, FlushResponse, QueueEntry, QueueListRequest,
+    QueueShowRequest, QueueShowResponse, Replica, StatusRequest, StatusResponse,
+    TransferLeaderRequest,
     admin_server::{Admin, AdminServer},
 };
 use api::copy::v1::BackupChunk;
@@ -115,6 +116,15 @@ impl Admin for Node {
         _: Request<ClusterSnapshotRequest>,
     ) -> Result<Response<ClusterSnapshotResponse>, Status> {
         self.answer()
+    }
+
+    type ClusterVerifyStream = Iter<std::vec::IntoIter<Result<Replica, Status>>>;
+
+    async fn cluster_verify(
+        &self,
+        _: Request<ClusterVerifyRequest>,
+    ) -> Result<Response<Self::ClusterVerifyStream>, Status> {
+        Ok(Response::new(tokio_stream::iter(Vec::new())))
     }
 
     type BackupStream = Iter<std::vec::IntoIter<Result<BackupChunk, Status>>>;

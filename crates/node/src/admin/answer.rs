@@ -1,7 +1,7 @@
 //! From the spool's and the cluster's types to the admin service's.
 
 use api::admin::v1::{
-    Client, ClusterStatusResponse, DomainStatus, Member, QueueShowResponse, Recipient,
+    Client, ClusterStatusResponse, DomainStatus, Member, QueueShowResponse, Recipient, Replica,
 };
 use cluster::{ClusterStatus, MemberStatus};
 use smtp::BodyType;
@@ -68,6 +68,26 @@ fn member(member: &MemberStatus, leader: Option<u64>) -> Member {
     }
 }
 
+/// One member's copy of the spool, or why it did not tell.
+pub(super) fn replica(replica: cluster::Replica) -> Replica {
+    let (digest, failure) = match replica.digest {
+        Ok(digest) => (Some(digest), None),
+        Err(why) => (None, Some(why)),
+    };
+    Replica {
+        id: replica.id,
+        address: replica.address,
+        applied_index: digest.map(|digest| digest.applied_index),
+        rows: digest.map(|digest| digest.rows),
+        digest: digest.map(|digest| hexadecimal(&digest.sha256)),
+        failure,
+    }
+}
+
+fn hexadecimal(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
 /// Where a message stands in all its queues, or in one: what is nearest to be tried counts.
 pub(super) fn standing(message: &Message, domain: Option<&str>) -> Option<Standing> {
     match domain {
@@ -104,13 +124,7 @@ pub(super) fn message(message: &Message, head: &[u8], head_max: usize) -> QueueS
         }
         .to_owned(),
         size: message.body.size,
-        digest: message
-            .body
-            .digest
-            .0
-            .iter()
-            .map(|octet| format!("{octet:02x}"))
-            .collect(),
+        digest: hexadecimal(&message.body.digest.0),
         state: standing(message, None)
             .map(state)
             .unwrap_or_default()
