@@ -35,9 +35,11 @@ build: setup
 demo: build
 	@$(PROGRAMS)/demo $(if $(filter-out 0,$(KEEP)),--keep)
 
+# Together with the tests, because alone the programs would be compiled with fewer features of what
+# they are built with, and then once more.
 test:
 	@$(SETUP) build test faults
-	$(BUILD)
+	$(BUILD) --bins --tests
 	$(CARGO) nextest run --release --locked --workspace
 
 fixture: build

@@ -102,31 +102,60 @@ fn an_emptied_disk_founds_nothing_and_elects_nobody() {
     check_that_nothing_is_missing(&mut cluster, &mut primary, 0, &letters);
 }
 
+/// Sends 30 letters more than a follower's disk holds when it is put back to an older copy of itself;
+/// returns its place. The node is not started again.
+fn put_back(cluster: &mut Cluster, letters: &[harness::Letter]) -> usize {
+    scene::send_all(cluster, &letters[..30]);
+    let place = cluster.follower();
+    assert!(cluster.nodes[place].terminate().success());
+    let data_dir = cluster.nodes[place].data_dir();
+    let copy = data_dir.with_extension("copy");
+    copy_tree(&data_dir, &copy);
+    cluster.nodes[place].spawn();
+    cluster.nodes[place].wait_ready();
+    scene::send_all(cluster, &letters[30..60]);
+    cluster.wait_queued(60, scene::CATCH_UP);
+    cluster.nodes[place].kill();
+    fs::remove_dir_all(&data_dir).unwrap();
+    fs::rename(&copy, &data_dir).unwrap();
+    place
+}
+
+/// What a node says that lacks something.
+const LACKS: &str = "lacks entries that it had acknowledged";
+
 #[test]
 fn a_disk_that_was_put_back_to_an_older_copy_is_noticed_and_rebuilt() {
     let (mut primary, mut cluster) = scene::outage(3);
     let letters = scene::letters(0..90);
-    scene::send_all(&cluster, &letters[..30]);
-    let put_back = cluster.follower();
-    assert!(cluster.nodes[put_back].terminate().success());
-    let data_dir = cluster.nodes[put_back].data_dir();
-    let copy = data_dir.with_extension("copy");
-    copy_tree(&data_dir, &copy);
-    cluster.nodes[put_back].spawn();
-    cluster.nodes[put_back].wait_ready();
-    scene::send_all(&cluster, &letters[30..60]);
-    cluster.wait_queued(60, scene::CATCH_UP);
-    cluster.nodes[put_back].kill();
-    fs::remove_dir_all(&data_dir).unwrap();
-    fs::rename(&copy, &data_dir).unwrap();
-    cluster.nodes[put_back].spawn();
-    wait_logged(
-        &cluster.nodes[put_back],
-        "lacks entries that it had acknowledged",
-    );
+    let place = put_back(&mut cluster, &letters);
+    cluster.nodes[place].spawn();
+    wait_logged(&cluster.nodes[place], LACKS);
     scene::send_all(&cluster, &letters[60..]);
-    wait_logged(&cluster.nodes[put_back], "has caught up and votes");
-    check_that_nothing_is_missing(&mut cluster, &mut primary, put_back, &letters);
+    wait_logged(&cluster.nodes[place], "has caught up and votes");
+    check_that_nothing_is_missing(&mut cluster, &mut primary, place, &letters);
+}
+
+#[test]
+fn an_older_copy_is_noticed_by_a_node_that_never_led() {
+    let (mut primary, mut cluster) = scene::outage(3);
+    let letters = scene::letters(0..90);
+    let place = put_back(&mut cluster, &letters);
+    let leader = cluster.leader();
+    cluster.nodes[leader].kill();
+    cluster.nodes[place].spawn();
+    wait_logged(&cluster.nodes[place], LACKS);
+    let elected = harness::wait::within(SILENCE, || {
+        let mut nodes = (0..3).filter(|&node| node != leader);
+        nodes
+            .any(|node| cluster.nodes[node].is_leader())
+            .then_some(())
+    });
+    assert!(elected.is_none(), "a leader was elected without a majority");
+    cluster.nodes[leader].spawn();
+    scene::send_all(&cluster, &letters[60..]);
+    wait_logged(&cluster.nodes[place], "has caught up and votes");
+    check_that_nothing_is_missing(&mut cluster, &mut primary, place, &letters);
 }
 
 #[test]

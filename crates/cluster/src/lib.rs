@@ -40,6 +40,7 @@ mod status;
 mod store;
 mod upkeep;
 mod voting;
+mod witness;
 
 pub use backup::{BACKUP_VERSION, Backup, Snapshot};
 pub use cluster::Cluster;

@@ -171,6 +171,7 @@ fn assemble(
     let signs = Signs {
         heard,
         space: Arc::clone(&space),
+        witness: Arc::default(),
     };
     let served = Arc::new(Served::new(
         &config,

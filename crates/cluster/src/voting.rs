@@ -23,10 +23,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    codec,
     config::{Config, Founding},
     founding, limits,
     peer::Peers,
-    raft::{self, Raft},
+    raft::{self, LogId, Raft},
     rebuilding::Rebuilding,
     start::StartError,
     store::LogStore,
@@ -109,8 +110,8 @@ struct Heard {
     nodes: usize,
     /// Whether the cluster has been founded, as far as they know.
     founded: bool,
-    /// Up to where one of them has seen this node acknowledge.
-    acknowledged: Option<u64>,
+    /// The last entry that one of them knows this node to have acknowledged.
+    acknowledged: Option<LogId>,
 }
 
 /// What comes of asking.
@@ -119,7 +120,7 @@ enum Verdict {
     /// Nothing is missing.
     Sound,
     /// Something is, up to this entry at least.
-    Behind(Option<u64>),
+    Behind(Option<LogId>),
     /// Too few have answered.
     Unknown,
 }
@@ -136,9 +137,9 @@ impl Admission {
     }
 
     async fn admit(mut self) -> Result<(), StartError> {
-        let last_index = self.log.last_index();
+        let last = self.log.last();
         let alone = self.others().is_empty();
-        if last_index.is_some() && !alone {
+        if last.is_some() && !alone {
             tokio::time::sleep(limits::LEASE).await;
         }
         if alone && self.rebuilding.is_loss() {
@@ -151,21 +152,21 @@ impl Admission {
             )));
         }
         self.voting.enter(Stage::Asking);
-        let behind = if joins(&self.config.founding, last_index, &self.rebuilding) {
+        let behind = if joins(&self.config.founding, last, &self.rebuilding) {
             Some(None)
         } else if alone {
             None
         } else {
-            self.ask_until_sure(last_index).await
+            self.ask_until_sure(last).await
         };
         if let Some(acknowledged) = behind {
-            self.rebuild(last_index, acknowledged).await?;
+            self.rebuild(last, acknowledged).await?;
         }
         self.rebuilding.end().map_err(note_failed)?;
         self.voting.enter(Stage::Full);
         self.raft.runtime_config().elect(true);
         // Everyone who finds an empty log with everyone founds the same cluster.
-        if self.log.last_index().is_none() {
+        if self.log.last().is_none() {
             founding::initialize(&self.config, &self.raft).await?;
         }
         Ok(())
@@ -173,14 +174,14 @@ impl Admission {
 
     /// Asks until enough have answered; returns `Some` when something is missing, with the entry
     /// that had been acknowledged if anyone knows it.
-    async fn ask_until_sure(&self, last_index: Option<u64>) -> Option<Option<u64>> {
+    async fn ask_until_sure(&self, last: Option<LogId>) -> Option<Option<LogId>> {
         let mut tick = interval(limits::ASK_EVERY);
         loop {
             tick.tick().await;
             let heard = self.ask().await;
             let enough = heard.nodes * 2 > self.others().len() + 1;
             let noted = self.rebuilding.reason().is_some();
-            match judge(&heard, enough, noted, last_index) {
+            match judge(&heard, enough, noted, last) {
                 Verdict::Sound => return None,
                 Verdict::Behind(acknowledged) => return Some(acknowledged),
                 Verdict::Unknown => {}
@@ -193,10 +194,12 @@ impl Admission {
         let asked = others.iter().map(|(id, address)| self.hello(*id, address));
         let answers = futures::future::join_all(asked).await;
         let answers: Vec<HelloResponse> = answers.into_iter().flatten().collect();
+        let acknowledged = answers.iter().filter_map(|answer| answer.acknowledged);
+        let acknowledged = acknowledged.map(codec::log_id_from);
         Heard {
             nodes: answers.len() + 1,
             founded: answers.iter().any(is_founded),
-            acknowledged: answers.iter().filter_map(|a| a.acknowledged_index).max(),
+            acknowledged: acknowledged.max(),
         }
     }
 
@@ -234,9 +237,11 @@ impl Admission {
     /// Waits until this node has everything that was committed when the leader was first asked.
     async fn rebuild(
         &mut self,
-        last_index: Option<u64>,
-        acknowledged: Option<u64>,
+        last: Option<LogId>,
+        acknowledged: Option<LogId>,
     ) -> Result<(), StartError> {
+        let index = |log_id: Option<LogId>| log_id.map(|log_id| log_id.index);
+        let (last_index, acknowledged) = (index(last), index(acknowledged));
         self.rebuilding.begin(PUT_BACK).map_err(note_failed)?;
         self.voting.enter(Stage::Rebuilding);
         match (last_index, acknowledged) {
@@ -296,8 +301,8 @@ fn note_failed(error: std::io::Error) -> StartError {
 
 /// Whether this node has yet to get what its cluster has: it asked to be added and has no log, or had
 /// none a moment ago. It may have been a voter before its disk was emptied.
-fn joins(founding: &Founding, last_index: Option<u64>, rebuilding: &Rebuilding) -> bool {
-    let has_all = last_index.is_some() && rebuilding.reason().is_none();
+fn joins(founding: &Founding, last: Option<LogId>, rebuilding: &Rebuilding) -> bool {
+    let has_all = last.is_some() && rebuilding.reason().is_none();
     matches!(founding, Founding::Join(_)) && !has_all
 }
 
@@ -307,11 +312,10 @@ const fn is_founded(answer: &HelloResponse) -> bool {
     answer.cluster.is_some() || matches!(answer.last_index, Some(1..))
 }
 
-fn judge(heard: &Heard, enough: bool, noted: bool, last_index: Option<u64>) -> Verdict {
-    let shorter = heard
-        .acknowledged
-        .is_some_and(|acknowledged| last_index.is_none_or(|last_index| last_index < acknowledged));
-    if shorter || (heard.founded && (noted || last_index.is_none())) {
+/// What was acknowledged in one term may have been cut off in a later one, and then the log ends with
+/// an entry of that. So entries are compared as votes compare them: by term first.
+fn judge(heard: &Heard, enough: bool, noted: bool, last: Option<LogId>) -> Verdict {
+    if heard.acknowledged > last || (heard.founded && (noted || last.is_none())) {
         return Verdict::Behind(heard.acknowledged);
     }
     if enough {
@@ -325,7 +329,11 @@ fn judge(heard: &Heard, enough: bool, noted: bool, last_index: Option<u64>) -> V
 mod tests {
     use super::*;
 
-    fn heard(founded: bool, acknowledged: Option<u64>) -> Heard {
+    fn at(index: u64) -> Option<LogId> {
+        Some(LogId::new(3.into(), index))
+    }
+
+    fn heard(founded: bool, acknowledged: Option<LogId>) -> Heard {
         Heard {
             nodes: 2,
             founded,
@@ -349,8 +357,8 @@ mod tests {
             Verdict::Behind(None)
         );
         assert_eq!(
-            judge(&heard(true, Some(9)), true, true, None),
-            Verdict::Behind(Some(9))
+            judge(&heard(true, at(9)), true, true, None),
+            Verdict::Behind(at(9))
         );
     }
 
@@ -360,30 +368,29 @@ mod tests {
         let (join, founds) = (Founding::Join("mx1:7400".to_owned()), Founding::Bootstrap);
         let mut note = Rebuilding::open(dir.path(), Some("empty".to_owned())).unwrap();
         assert!(joins(&join, None, &note));
-        assert!(joins(&join, Some(9), &note));
+        assert!(joins(&join, at(9), &note));
         assert!(!joins(&founds, None, &note));
         note.end().unwrap();
-        assert!(!joins(&join, Some(9), &note));
+        assert!(!joins(&join, at(9), &note));
     }
 
     #[test]
     fn a_log_that_was_put_back_is_behind() {
-        let heard = heard(true, Some(9));
-        assert_eq!(
-            judge(&heard, true, false, Some(8)),
-            Verdict::Behind(Some(9))
-        );
-        assert_eq!(judge(&heard, true, false, Some(9)), Verdict::Sound);
+        let heard = heard(true, at(9));
+        assert_eq!(judge(&heard, true, false, at(8)), Verdict::Behind(at(9)));
+        assert_eq!(judge(&heard, true, false, at(9)), Verdict::Sound);
+        let cut_off_since = Some(LogId::new(4.into(), 5));
+        assert_eq!(judge(&heard, true, false, cut_off_since), Verdict::Sound);
     }
 
     #[test]
     fn a_node_that_was_not_rebuilt_in_full_is_still_behind() {
         assert_eq!(
-            judge(&heard(true, None), true, true, Some(8)),
+            judge(&heard(true, None), true, true, at(8)),
             Verdict::Behind(None)
         );
         assert_eq!(
-            judge(&heard(true, None), true, false, Some(8)),
+            judge(&heard(true, None), true, false, at(8)),
             Verdict::Sound
         );
     }

@@ -7,17 +7,18 @@ use openraft::raft::{AppendEntriesRequest, StreamAppendError, StreamAppendResult
 
 use crate::{
     codec::{self, CodecError},
-    raft::Types,
+    raft::{LogId, Types},
     space::Room,
     store::GROUP,
 };
 
 /// `quorum_silence`: how long ago this leader last had a sign of its quorum. `disks_full`: whether too
-/// few members have room for mail.
+/// few members have room for mail. `acknowledgements`: what it has seen its followers acknowledge.
 pub(super) fn request_to(
     request: AppendEntriesRequest<Types>,
     quorum_silence: Duration,
     disks_full: bool,
+    acknowledgements: Vec<(u64, LogId)>,
 ) -> pb::AppendRequest {
     pb::AppendRequest {
         group: GROUP,
@@ -27,7 +28,22 @@ pub(super) fn request_to(
         leader_commit: request.leader_commit.map(codec::log_id_to),
         quorum_silent_ms: u64::try_from(quorum_silence.as_millis()).unwrap_or(u64::MAX),
         disks_full,
+        acknowledgements: acknowledgements
+            .into_iter()
+            .map(|(node_id, log_id)| pb::Acknowledgement {
+                node_id,
+                log_id: Some(codec::log_id_to(log_id)),
+            })
+            .collect(),
     }
+}
+
+/// What a heartbeat tells of what followers have acknowledged.
+pub(super) fn acknowledgements_of(
+    request: &pb::AppendRequest,
+) -> impl Iterator<Item = (u64, LogId)> + '_ {
+    let told = request.acknowledgements.iter();
+    told.filter_map(|told| Some((told.node_id, codec::log_id_from(told.log_id?))))
 }
 
 pub(super) fn request_from(

@@ -32,7 +32,7 @@ use super::{
 use crate::{
     codec::{self, CodecError},
     leadership, limits,
-    raft::{Member, RaftMetricsWatch, Types, Vote},
+    raft::{LogId, Member, RaftMetricsWatch, Types, Vote},
     space::Space,
     store::{GROUP, SnapshotData},
 };
@@ -130,6 +130,17 @@ fn quorum_silence(state: &RaftState) -> Duration {
     silence.unwrap_or_default()
 }
 
+/// What this leader has seen its followers acknowledge.
+fn acknowledgements(state: &RaftState) -> Vec<(u64, LogId)> {
+    let replication = state
+        .get()
+        .and_then(|state| state.borrow_watched().replication.clone());
+    let replication = replication.unwrap_or_default().into_iter();
+    replication
+        .filter_map(|(member, matched)| Some((member, matched?)))
+        .collect()
+}
+
 /// A peer that can not be talked to now: openraft waits a little before it tries again.
 fn unreachable(status: impl ToString) -> RPCError<Types> {
     RPCError::Unreachable(Unreachable::from_string(status))
@@ -213,7 +224,17 @@ impl RaftNetworkV2<Types> for PeerLink {
             let space = Arc::clone(&self.network.space);
             let requests = input.map(move |request| {
                 sent.fetch_add(1, Ordering::Relaxed);
-                append::request_to(request, quorum_silence(&state), space.is_full())
+                let acknowledgements = if request.entries.is_empty() {
+                    acknowledgements(&state)
+                } else {
+                    Vec::new()
+                };
+                append::request_to(
+                    request,
+                    quorum_silence(&state),
+                    space.is_full(),
+                    acknowledgements,
+                )
             });
             let answers = in_time(limits::PEER_REPLY_TIMEOUT, client.append(requests))
                 .await

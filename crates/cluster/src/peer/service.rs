@@ -29,6 +29,7 @@ use crate::{
     space::Space,
     store::{self, GROUP},
     voting::{NoVote, Voting},
+    witness::Witness,
 };
 
 /// This node's end of the talk between peers.
@@ -54,6 +55,8 @@ pub(crate) struct Signs {
     pub(crate) heard: watch::Sender<Option<Instant>>,
     /// Whether there is room for mail.
     pub(crate) space: Arc<Space>,
+    /// What members have acknowledged.
+    pub(crate) witness: Arc<Witness>,
 }
 
 impl Served {
@@ -170,6 +173,7 @@ fn understood(
         let request = request.ok().filter(|request| request.group == GROUP)?;
         let silence = Duration::from_millis(request.quorum_silent_ms);
         signs.space.told(request.disks_full);
+        signs.witness.note(append::acknowledgements_of(&request));
         let request = append::request_from(request)
             .inspect_err(|error| tracing::error!(%error, "an append makes no sense"))
             .ok()?;
@@ -303,13 +307,14 @@ impl Peer for Served {
             .then_some(metrics.last_applied)
             .flatten();
         let waits = self.joins && membership::is_blank(&metrics);
-        let matched = metrics.replication.unwrap_or_default();
-        let acknowledged = matched.get(&from).copied().flatten();
+        let replication = metrics.replication.unwrap_or_default();
+        let matched = replication.get(&from).copied().flatten();
+        let acknowledged = matched.max(self.signs.witness.of(from));
         Ok(Response::new(pb::HelloResponse {
             node_id: self.identity.node_id,
             cluster,
             last_index: metrics.last_log_index,
-            acknowledged_index: acknowledged.map(|log_id| log_id.index),
+            acknowledged: acknowledged.map(codec::log_id_to),
             committed_index: committed.map(|log_id| log_id.index),
             waits,
         }))

@@ -123,9 +123,9 @@ impl LogStore {
         })
     }
 
-    /// Index of the last entry; `None` when nothing was ever written.
-    pub(crate) fn last_index(&self) -> Option<u64> {
-        self.ends().last.map(|last| last.index)
+    /// The last entry; `None` when nothing was ever written.
+    pub(crate) fn last(&self) -> Option<LogId> {
+        self.ends().last
     }
 
     /// The last entry that is not in the log any more.
