@@ -16,6 +16,7 @@ mod anew;
 mod cache;
 mod digest;
 mod directory;
+mod entries;
 mod extent;
 mod files;
 mod incoming;

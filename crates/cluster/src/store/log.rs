@@ -8,7 +8,6 @@ use std::{
     time::Instant,
 };
 
-use bytes::Bytes;
 use futures::Stream;
 use openraft::{
     LogState, OptionalSend, RaftLogReader,
@@ -18,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     cache::{self, LogCache},
+    entries,
     extent::Extent,
     keys,
     mark::{Acknowledged, Mark},
@@ -89,8 +89,8 @@ impl LogStore {
         let database = store.now();
         let vote = vote(&database)?;
         let purged = read_log_id(&database, writer::PURGED)?;
-        let (first, extent) = measure(&database)?;
-        let last = last(&database)?.or(purged);
+        let (first, extent) = entries::measure(&database)?;
+        let last = entries::last(&database)?.or(purged);
         let ends = Arc::new(Mutex::new(Ends {
             vote,
             first: first.unwrap_or(u64::MAX),
@@ -209,7 +209,7 @@ impl LogStore {
             return Ok(entries);
         }
         let database = self.store.now();
-        let read = move || read_entries(&database, start, end, bytes_max);
+        let read = move || entries::read_entries(&database, start, end, bytes_max);
         tokio::task::spawn_blocking(read)
             .await
             .map_err(io::Error::other)?
@@ -240,29 +240,6 @@ fn lost(acknowledged: Acknowledged, found: Acknowledged) -> Option<String> {
     })
 }
 
-/// Index of the first entry in the log, and how much room all of them take.
-fn measure(database: &Database) -> io::Result<(Option<u64>, Extent)> {
-    let mut first = None;
-    let mut extent = Extent::default();
-    for row in database.range(Column::Log, &keys::entry(0), keys::entry(u64::MAX).to_vec()) {
-        let (key, octets) = row?;
-        let Some(index) = keys::entry_index(&key) else {
-            continue;
-        };
-        first = first.or(Some(index));
-        let stored: api::peer::v1::Entry = codec::decode(&*octets, "log entry")?;
-        let bytes = cache::ENTRY_OVERHEAD as u64 + u64::from(stored.piece_bytes);
-        extent.push(index, bytes);
-    }
-    Ok((first, extent))
-}
-
-/// The last entry that is in the log.
-pub(super) fn last(database: &Database) -> io::Result<Option<LogId>> {
-    let last = database.last(Column::Log, &keys::entry(0), keys::entry(u64::MAX).to_vec())?;
-    last.map(|(_, octets)| read_entry_head(&octets)).transpose()
-}
-
 pub(super) fn vote(database: &Database) -> io::Result<Option<Vote>> {
     let vote = database.get(Column::Raft, keys::raft(writer::VOTE))?;
     let vote = vote.map(|octets| codec::decode(octets.as_slice(), "vote"));
@@ -278,47 +255,6 @@ fn read_log_id(store: &Database, name: &str) -> io::Result<Option<LogId>> {
         .map(|octets| codec::decode(octets.as_slice(), "log id"))
         .transpose()?;
     Ok(log_id.map(codec::log_id_from))
-}
-
-fn read_entry_head(octets: &[u8]) -> io::Result<LogId> {
-    let entry: api::peer::v1::Entry = codec::decode(octets, "log entry")?;
-    Ok(codec::log_id_from(codec::required(entry.log_id, "log id")?))
-}
-
-pub(super) fn read_entries(
-    store: &Database,
-    start: u64,
-    end: u64,
-    bytes_max: usize,
-) -> io::Result<Vec<Entry>> {
-    let mut entries = Vec::new();
-    let mut bytes = 0;
-    let rows = store.range(Column::Log, &keys::entry(start), keys::entry(end).to_vec());
-    for (row, index) in rows.zip(start..end) {
-        let (key, octets) = row?;
-        // A reader that skips a hole would make a follower's log wrong without anyone noticing.
-        if keys::entry_index(&key) != Some(index) {
-            return Err(io::Error::other(format!("log entry {index} is missing")));
-        }
-        let mut stored: api::peer::v1::Entry = codec::decode(&*octets, "log entry")?;
-        if stored.carries_piece {
-            let piece = store.get(Column::Piece, &key)?.ok_or_else(|| {
-                io::Error::other(format!(
-                    "the piece of a body of log entry {index} is missing"
-                ))
-            })?;
-            if let Some(place) = writer::piece_of(&mut stored) {
-                *place = Bytes::from(piece);
-            }
-        }
-        let entry = codec::entry_from(stored)?;
-        bytes += cache::cost(&entry);
-        if bytes > bytes_max && !entries.is_empty() {
-            break;
-        }
-        entries.push(entry);
-    }
-    Ok(entries)
 }
 
 impl RaftLogReader<Types> for LogStore {

@@ -8,7 +8,7 @@ use std::io;
 use spool::{Command, Message, View as _};
 
 use super::{
-    log::{self, read_entries},
+    entries::{self, read_entries},
     machine,
     pending::Pending,
     tables::Tables,
@@ -29,7 +29,7 @@ pub(crate) struct Tail {
 impl Tail {
     pub(crate) fn of(tables: &Tables) -> io::Result<Self> {
         let applied = tables.applied()?;
-        let last = log::last(&tables.now())?;
+        let last = entries::last(&tables.now())?;
         Ok(Self {
             applied,
             last: last.max(applied),

@@ -1,0 +1,81 @@
+//! The entries of the log as they are on the disk.
+
+use std::io;
+
+use bytes::Bytes;
+
+use super::{
+    cache,
+    extent::Extent,
+    keys,
+    open::{Column, Database},
+    writer,
+};
+use crate::{
+    codec,
+    raft::{Entry, LogId},
+};
+
+/// Index of the first entry in the log, and how much room all of them take.
+pub(super) fn measure(database: &Database) -> io::Result<(Option<u64>, Extent)> {
+    let mut first = None;
+    let mut extent = Extent::default();
+    for row in database.range(Column::Log, &keys::entry(0), keys::entry(u64::MAX).to_vec()) {
+        let (key, octets) = row?;
+        let Some(index) = keys::entry_index(&key) else {
+            continue;
+        };
+        first = first.or(Some(index));
+        let stored: api::peer::v1::Entry = codec::decode(&*octets, "log entry")?;
+        let bytes = cache::ENTRY_OVERHEAD as u64 + u64::from(stored.piece_bytes);
+        extent.push(index, bytes);
+    }
+    Ok((first, extent))
+}
+
+/// The last entry that is in the log.
+pub(super) fn last(database: &Database) -> io::Result<Option<LogId>> {
+    let last = database.last(Column::Log, &keys::entry(0), keys::entry(u64::MAX).to_vec())?;
+    last.map(|(_, octets)| read_entry_head(&octets)).transpose()
+}
+
+pub(super) fn read_entries(
+    store: &Database,
+    start: u64,
+    end: u64,
+    bytes_max: usize,
+) -> io::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    let mut bytes = 0;
+    let rows = store.range(Column::Log, &keys::entry(start), keys::entry(end).to_vec());
+    for (row, index) in rows.zip(start..end) {
+        let (key, octets) = row?;
+        // A reader that skips a hole would make a follower's log wrong without anyone noticing.
+        if keys::entry_index(&key) != Some(index) {
+            return Err(io::Error::other(format!("log entry {index} is missing")));
+        }
+        let mut stored: api::peer::v1::Entry = codec::decode(&*octets, "log entry")?;
+        if stored.carries_piece {
+            let piece = store.get(Column::Piece, &key)?.ok_or_else(|| {
+                io::Error::other(format!(
+                    "the piece of a body of log entry {index} is missing"
+                ))
+            })?;
+            if let Some(place) = writer::piece_of(&mut stored) {
+                *place = Bytes::from(piece);
+            }
+        }
+        let entry = codec::entry_from(stored)?;
+        bytes += cache::cost(&entry);
+        if bytes > bytes_max && !entries.is_empty() {
+            break;
+        }
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
+fn read_entry_head(octets: &[u8]) -> io::Result<LogId> {
+    let entry: api::peer::v1::Entry = codec::decode(octets, "log entry")?;
+    Ok(codec::log_id_from(codec::required(entry.log_id, "log id")?))
+}
