@@ -39,6 +39,20 @@ pub(super) fn last(database: &Database) -> io::Result<Option<LogId>> {
     last.map(|(_, octets)| read_entry_head(&octets)).transpose()
 }
 
+/// The last log id of each leader of whom there are entries from `first` to `last`. Reads no pieces.
+pub(super) fn last_by_leader(database: &Database, first: u64, last: u64) -> io::Result<Vec<LogId>> {
+    let mut ids: Vec<LogId> = Vec::new();
+    let end = keys::entry(last.saturating_add(1)).to_vec();
+    for row in database.range(Column::Log, &keys::entry(first), end) {
+        let log_id = read_entry_head(&row?.1)?;
+        match ids.last_mut() {
+            Some(before) if before.leader_id == log_id.leader_id => *before = log_id,
+            _ => ids.push(log_id),
+        }
+    }
+    Ok(ids)
+}
+
 pub(super) fn read_entries(
     store: &Database,
     start: u64,

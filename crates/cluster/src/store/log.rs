@@ -3,7 +3,7 @@
 use std::{
     fmt::Debug,
     io,
-    ops::{Bound, RangeBounds},
+    ops::{Bound, RangeBounds, RangeInclusive},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -281,6 +281,17 @@ impl RaftLogReader<Types> for LogStore {
     /// Bounded by octets: openraft itself counts entries only.
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
         self.read(start, end, APPEND_BYTES_MAX).await
+    }
+
+    /// Without the pieces, which openraft would read with the entries that it looks at: none of them
+    /// is worth that a node does not start.
+    async fn get_key_log_ids(&mut self, range: RangeInclusive<LogId>) -> io::Result<Vec<LogId>> {
+        let (first, last) = (range.start().index, range.end().index);
+        let database = self.store.now();
+        let read = move || entries::last_by_leader(&database, first, last);
+        tokio::task::spawn_blocking(read)
+            .await
+            .map_err(io::Error::other)?
     }
 
     /// In runs of bounded size, as they are consumed: a long range never stands in memory whole.

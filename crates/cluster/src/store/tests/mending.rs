@@ -126,3 +126,18 @@ async fn mended_pieces_go_with_their_message() {
         assert_eq!(opened.tables.piece(index).unwrap(), None, "entry {index}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_with_damaged_pieces_knows_who_led_when() {
+    let (mut opened, mending, _) = with_message().await;
+    let of = |term: u64, index| Entry::new_blank(LogId::new(term.into(), index));
+    let later = vec![of(2, 4), of(2, 5), of(5, 6), of(6, 7), of(6, 8)];
+    opened.commit(later).await;
+    drop(mending);
+    (1..4).for_each(|index| damage(&opened, index, None));
+    let mut opened = opened.reopened();
+    let last = LogId::new(6.into(), 8);
+    let ids = opened.log.get_key_log_ids(log_id(1)..=last).await.unwrap();
+    let ids: Vec<(u64, u64)> = ids.iter().map(|id| (id.leader_id.term, id.index)).collect();
+    assert_eq!(ids, [(1, 3), (2, 5), (5, 6), (6, 8)]);
+}
