@@ -85,6 +85,8 @@ pub(crate) const PASS_REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long another member may take to hand over a piece of a body (512 KiB, on a line that replicates
 /// as well): one that is slower than that has nothing to spare, and the next one is asked.
 pub(crate) const PIECE_REPLY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pieces that are wanted of another member while the log is sent: one a follower.
+pub(crate) const LOST_PIECES_MAX: usize = 16;
 /// Pause before asking again, when nobody leads or the leader did not answer.
 pub(crate) const PROPOSE_AGAIN_AFTER: Duration = Duration::from_millis(50);
 

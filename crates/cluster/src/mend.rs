@@ -1,15 +1,17 @@
-//! A body that is damaged on this node's disk is fetched from another member.
+//! What is damaged on this node's disk is fetched from another member: the body of a message that is
+//! to be delivered, and a piece of one that the log of a follower may lack.
 
-use api::peer::v1::PieceRequest;
+use api::peer::v1::{PieceRequest, PieceResponse};
 use bytes::Bytes;
 use spool::Message;
-use tokio::time::timeout;
+use tokio::{sync::mpsc, time::timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Cluster, limits,
-    peer::{PeerClient, status_words},
-    raft,
-    store::{GROUP, MendError, Mending},
+    Cluster, codec, limits,
+    peer::{PeerClient, Peers, status_words},
+    raft::{self, LogId, Raft},
+    store::{GROUP, Lost, MendError, Mending},
 };
 
 /// A body is damaged here, and stays so.
@@ -36,12 +38,9 @@ impl Cluster {
         if mending.is_whole(&message.body).await {
             return Ok(());
         }
-        let own = self.0.config.node_id;
-        let membership = raft::metrics(&self.0.raft).membership_config;
-        let others = membership.nodes().filter(|(id, _)| **id != own);
         let mut said = Vec::new();
-        for (&id, member) in others {
-            match self.mend_from(id, &member.address, message, &mending).await {
+        for (id, address) in others(&self.0.peers, &self.0.raft) {
+            match self.mend_from(id, &address, message, &mending).await {
                 Ok(()) => {
                     self.0.store.metrics().storage_bodies_mended.inc();
                     tracing::warn!(
@@ -71,19 +70,70 @@ impl Cluster {
         // A connection of its own, as for every purpose.
         let client = self.0.peers.client(address, Some(member));
         let client = client.map_err(MendError::Address)?;
-        let fetch = |index| fetch(client.clone(), index);
+        let fetch = |index| {
+            let client = client.clone();
+            async move { Ok(fetch(client, index).await?.piece) }
+        };
         mending.mend(message, fetch).await
     }
 }
 
+/// Asks the other members for what can not be read here while the log is sent, until stopped.
+pub(crate) async fn find_lost(
+    peers: Peers,
+    raft: Raft,
+    mut wanted: mpsc::Receiver<Lost>,
+    stop: CancellationToken,
+) {
+    while let Some(Lost { log_id, found }) = stop.run_until_cancelled(wanted.recv()).await.flatten()
+    {
+        let asked = stop.run_until_cancelled(ask_for(&peers, &raft, log_id));
+        if let Some((from, piece)) = asked.await.flatten() {
+            tracing::warn!(
+                index = log_id.index,
+                from,
+                "a piece of the log can not be read on this node and was fetched from another, \
+                 for a follower: check this node's disk"
+            );
+            drop(found.send(piece));
+        }
+    }
+}
+
+/// The piece that an entry carried, from the first member that has that very entry whole.
+async fn ask_for(peers: &Peers, raft: &Raft, log_id: LogId) -> Option<(u64, Bytes)> {
+    for (id, address) in others(peers, raft) {
+        let Ok(client) = peers.client(&address, Some(id)) else {
+            continue;
+        };
+        let Ok(answer) = fetch(client, log_id.index).await else {
+            continue;
+        };
+        if answer.log_id.map(codec::log_id_from) == Some(log_id) {
+            return Some((id, answer.piece));
+        }
+    }
+    None
+}
+
+/// The other members, with their addresses.
+fn others(peers: &Peers, raft: &Raft) -> Vec<(u64, String)> {
+    let own = peers.identity().node_id;
+    let membership = raft::metrics(raft).membership_config;
+    let others = membership.nodes().filter(|(id, _)| **id != own);
+    others
+        .map(|(id, member)| (*id, member.address.clone()))
+        .collect()
+}
+
 /// A piece as another member has it, or why it gave none.
-async fn fetch(mut client: PeerClient, index: u64) -> Result<Bytes, String> {
+async fn fetch(mut client: PeerClient, index: u64) -> Result<PieceResponse, String> {
     let asked = client.piece(PieceRequest {
         group: GROUP,
         index,
     });
     match timeout(limits::PIECE_REPLY_TIMEOUT, asked).await {
-        Ok(Ok(answer)) => Ok(answer.into_inner().piece),
+        Ok(Ok(answer)) => Ok(answer.into_inner()),
         Ok(Err(status)) => Err(status_words(&status)),
         Err(_) => Err(format!(
             "no answer within {:?}",

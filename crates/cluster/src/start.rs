@@ -21,13 +21,13 @@ use crate::{
     leadership::{self, Signals, Sources},
     limits,
     membership::{self, Changer},
-    pass,
+    mend, pass,
     peer::{self, Identity, Network, PeerServer, Peers, Served, Signs},
     propose::Proposer,
     raft::{self, Raft},
     rebuilding::Rebuilding,
     space::Space,
-    store::{Checkpoints, LogStore, LogWriter, Machine, Store, Tables},
+    store::{Checkpoints, LogStore, LogWriter, Lost, Machine, Store, Tables},
     upkeep::Upkeep,
     voting::{Admission, Voting},
 };
@@ -49,6 +49,7 @@ struct Opened {
     tables: Arc<Tables>,
     checkpoints: Arc<Checkpoints>,
     log: LogStore,
+    lost: mpsc::Receiver<Lost>,
     rebuilding: Rebuilding,
     log_writer: LogWriter,
     space: Arc<Space>,
@@ -108,6 +109,7 @@ async fn open_store(config: &Config, metrics: Arc<Metrics>) -> Result<Opened, St
             tables,
             checkpoints,
             log: opened.log,
+            lost: opened.lost,
             rebuilding: opened.rebuilding,
             log_writer: opened.writer,
             space: Arc::new(Space::new(path, must_stay_free)),
@@ -183,6 +185,12 @@ fn assemble(
         stop.clone(),
     ));
     tasks.spawn(serve_peers(port, served, stop.clone()));
+    tasks.spawn(mend::find_lost(
+        peers.clone(),
+        raft.clone(),
+        opened.lost,
+        stop.clone(),
+    ));
     let log_size = opened.log.size();
     let mending = opened.log.mending(Arc::clone(&tables));
     let admission = Admission {

@@ -357,12 +357,14 @@ impl Peer for Served {
         let pb::PieceRequest { group, index } = request.into_inner();
         right_group(group)?;
         let tables = Arc::clone(&self.identity.tables);
-        let read = tokio::task::spawn_blocking(move || tables.piece(index)).await;
+        let read = move || Ok((tables.piece(index)?, tables.log_id(index)?));
+        let read = tokio::task::spawn_blocking(read).await;
         match read.map_err(io::Error::other).flatten() {
-            Ok(Some(piece)) => Ok(Response::new(pb::PieceResponse {
+            Ok((Some(piece), log_id)) => Ok(Response::new(pb::PieceResponse {
                 piece: piece.into(),
+                log_id: log_id.map(codec::log_id_to),
             })),
-            Ok(None) => Err(Status::not_found("it has none")),
+            Ok((None, _)) => Err(Status::not_found("it has none")),
             Err(error) => Err(Status::data_loss(format!("it can not read it: {error}"))),
         }
     }

@@ -16,6 +16,9 @@ use crate::{
     raft::{Entry, LogId},
 };
 
+/// An entry as it is stored, apart from the piece it carried.
+type Stored = api::peer::v1::Entry;
+
 /// Index of the first entry in the log, and how much room all of them take.
 pub(super) fn measure(database: &Database) -> io::Result<(Option<u64>, Extent)> {
     let mut first = None;
@@ -26,7 +29,7 @@ pub(super) fn measure(database: &Database) -> io::Result<(Option<u64>, Extent)> 
             continue;
         };
         first = first.or(Some(index));
-        let stored: api::peer::v1::Entry = codec::decode(&*octets, "log entry")?;
+        let stored: Stored = codec::decode(&*octets, "log entry")?;
         let bytes = cache::ENTRY_OVERHEAD as u64 + u64::from(stored.piece_bytes);
         extent.push(index, bytes);
     }
@@ -53,6 +56,8 @@ pub(super) fn last_by_leader(database: &Database, first: u64, last: u64) -> io::
     Ok(ids)
 }
 
+/// Entries from `start` up to `end` until their octets exceed `bytes_max`, at least one if there is
+/// one. One whose piece can not be read ends the run, and is an error where it comes first.
 pub(super) fn read_entries(
     store: &Database,
     start: u64,
@@ -68,18 +73,17 @@ pub(super) fn read_entries(
         if keys::entry_index(&key) != Some(index) {
             return Err(io::Error::other(format!("log entry {index} is missing")));
         }
-        let mut stored: api::peer::v1::Entry = codec::decode(&*octets, "log entry")?;
-        if stored.carries_piece {
-            let piece = store.get(Column::Piece, &key)?.ok_or_else(|| {
-                io::Error::other(format!(
-                    "the piece of a body of log entry {index} is missing"
-                ))
-            })?;
-            if let Some(place) = writer::piece_of(&mut stored) {
-                *place = Bytes::from(piece);
+        let stored: Stored = codec::decode(&*octets, "log entry")?;
+        let entry = if stored.carries_piece {
+            match read_piece(store, index) {
+                Ok(piece) => with_piece(stored, piece)?,
+                // Whoever asks for the next one is told.
+                Err(_) if !entries.is_empty() => break,
+                Err(error) => return Err(error),
             }
-        }
-        let entry = codec::entry_from(stored)?;
+        } else {
+            codec::entry_from(stored)?
+        };
         bytes += cache::cost(&entry);
         if bytes > bytes_max && !entries.is_empty() {
             break;
@@ -89,7 +93,40 @@ pub(super) fn read_entries(
     Ok(entries)
 }
 
+fn read_piece(store: &Database, index: u64) -> io::Result<Bytes> {
+    let piece = store.get(Column::Piece, keys::entry(index))?;
+    piece.map(Bytes::from).ok_or_else(|| {
+        io::Error::other(format!(
+            "the piece of a body of log entry {index} is missing"
+        ))
+    })
+}
+
+/// An entry without the piece it carried; `None` when it is not there, or carried none.
+pub(super) fn read_bare(store: &Database, index: u64) -> io::Result<Option<(LogId, Stored)>> {
+    let Some(octets) = store.get(Column::Log, keys::entry(index))? else {
+        return Ok(None);
+    };
+    let log_id = read_entry_head(&octets)?;
+    let stored: Stored = codec::decode(octets.as_slice(), "log entry")?;
+    Ok(stored.carries_piece.then_some((log_id, stored)))
+}
+
+/// An entry with the piece it carried.
+pub(super) fn with_piece(mut stored: Stored, piece: Bytes) -> io::Result<Entry> {
+    if let Some(place) = writer::piece_of(&mut stored) {
+        *place = piece;
+    }
+    Ok(codec::entry_from(stored)?)
+}
+
+/// The id of an entry, if it is in the log.
+pub(super) fn log_id(store: &Database, index: u64) -> io::Result<Option<LogId>> {
+    let octets = store.get(Column::Log, keys::entry(index))?;
+    octets.map(|octets| read_entry_head(&octets)).transpose()
+}
+
 fn read_entry_head(octets: &[u8]) -> io::Result<LogId> {
-    let entry: api::peer::v1::Entry = codec::decode(octets, "log entry")?;
+    let entry: Stored = codec::decode(octets, "log entry")?;
     Ok(codec::log_id_from(codec::required(entry.log_id, "log id")?))
 }

@@ -20,6 +20,7 @@ use super::{
     entries,
     extent::Extent,
     keys,
+    lost::{Lost, LostPieces},
     mark::{Acknowledged, Mark},
     mending::Mending,
     open::{Column, Database},
@@ -42,6 +43,7 @@ pub(crate) struct LogStore {
     cache: Arc<Mutex<LogCache>>,
     ends: Arc<Mutex<Ends>>,
     jobs: mpsc::Sender<Job>,
+    lost: LostPieces,
 }
 
 /// What is asked for so often that it is not read from the disk.
@@ -79,6 +81,8 @@ impl LogSize {
 pub(crate) struct OpenedLog {
     pub(crate) log: LogStore,
     pub(crate) writer: LogWriter,
+    /// What is wanted of other nodes.
+    pub(crate) lost: mpsc::Receiver<Lost>,
     /// Whether what this node has promised is all there.
     pub(crate) rebuilding: Rebuilding,
 }
@@ -110,15 +114,18 @@ impl LogStore {
         mark.write(found)?;
         let (jobs, queue) = mpsc::channel(LOG_JOBS_MAX);
         let writer = writer::spawn(Arc::clone(&store), Arc::clone(&cache), mark, queue)?;
+        let (lost, asked) = LostPieces::new();
         let log = Self {
             store,
             cache,
             ends,
             jobs,
+            lost,
         };
         Ok(OpenedLog {
             log,
             writer,
+            lost: asked,
             rebuilding,
         })
     }
@@ -280,7 +287,13 @@ impl RaftLogReader<Types> for LogStore {
 
     /// Bounded by octets: openraft itself counts entries only.
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
-        self.read(start, end, APPEND_BYTES_MAX).await
+        match self.read(start, end, APPEND_BYTES_MAX).await {
+            Ok(entries) => Ok(entries),
+            Err(error) => {
+                let found = self.lost.find(self.store.now(), start, error).await;
+                found.map(|entry| vec![entry])
+            }
+        }
     }
 
     /// Without the pieces, which openraft would read with the entries that it looks at: none of them

@@ -14,6 +14,7 @@ use spool::{
 use tokio::sync::watch;
 
 use super::{
+    entries,
     keys::{self, Table},
     open::{Column, Database, Row},
     present::Store,
@@ -274,6 +275,11 @@ impl Tables {
                 .unwrap()
         })
         .collect()
+    }
+
+    /// The id of a log entry, as long as the log has it.
+    pub(crate) fn log_id(&self, index: u64) -> io::Result<Option<LogId>> {
+        entries::log_id(&self.now(), index)
     }
 
     /// The octets that a log entry carried.

@@ -22,9 +22,10 @@ use spool::{
     Report, Stage, Timestamp, Verdict,
 };
 use tempfile::TempDir;
+use tokio::sync::mpsc;
 
 use super::{
-    Checkpoints, LogStore, LogWriter, Machine, Store, Tables, machine,
+    Checkpoints, LogStore, LogWriter, Lost, Machine, Store, Tables, machine,
     tables::{decode_place, encode_place},
 };
 use crate::{
@@ -62,6 +63,7 @@ struct Opened {
     log: LogStore,
     writer: LogWriter,
     rebuilding: Rebuilding,
+    lost: mpsc::Receiver<Lost>,
     dir: TempDir,
 }
 
@@ -80,6 +82,7 @@ impl Opened {
             log: opened.log,
             writer: opened.writer,
             rebuilding: opened.rebuilding,
+            lost: opened.lost,
             dir,
         }
     }

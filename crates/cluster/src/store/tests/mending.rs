@@ -141,3 +141,27 @@ async fn a_node_with_damaged_pieces_knows_who_led_when() {
     let ids: Vec<(u64, u64)> = ids.iter().map(|id| (id.leader_id.term, id.index)).collect();
     assert_eq!(ids, [(1, 3), (2, 5), (5, 6), (6, 8)]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_piece_that_a_follower_is_to_be_sent_is_asked_of_others() {
+    let (mut opened, mending, _) = with_message().await;
+    let whole = opened.read(1, 4).await;
+    drop(mending);
+    damage(&opened, 2, None);
+    // What was just written is still in memory.
+    let mut opened = opened.reopened();
+    let mut log = opened.log.clone();
+    let before = log.limited_get_log_entries(1, 4).await.unwrap();
+    assert_eq!(before, whole[..1]);
+    let (sent, ()) = tokio::join!(log.limited_get_log_entries(2, 4), async {
+        let Lost { log_id: of, found } = opened.lost.recv().await.unwrap();
+        assert_eq!(of, log_id(2));
+        found.send(Bytes::from_static(PIECES[1])).unwrap();
+    });
+    assert_eq!(sent.unwrap(), whole[1..2]);
+    let behind = log.limited_get_log_entries(3, 4).await.unwrap();
+    assert_eq!(behind, whole[2..]);
+    // Where nobody is asked, as at a start, it is an error.
+    opened.lost.close();
+    log.limited_get_log_entries(2, 4).await.unwrap_err();
+}
