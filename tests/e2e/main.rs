@@ -7,6 +7,7 @@ mod certificates;
 mod claims;
 mod clients;
 mod crashes;
+mod damaged_bodies;
 mod dev;
 mod dialogues;
 mod disk;
