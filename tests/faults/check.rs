@@ -29,6 +29,7 @@ pub(crate) fn settle_and_drain(world: &mut World, clients: &Clients<'_>) -> Vec<
     problems.extend(replicas::differences(&world.cluster));
     world.primary.up();
     problems.extend(drain(world));
+    problems.extend(replicas::unequal(&world.cluster));
     problems
 }
 
@@ -55,12 +56,13 @@ fn drain(world: &World) -> Option<String> {
 
 /// Log lines that no fault explains, each told once.
 pub(crate) fn alarms(world: &mut World) -> Vec<String> {
-    let of = |node: &Daemon| {
+    let of = |(number, node): (usize, &Daemon)| {
         let lines = node.alarming().into_iter();
-        let named = lines.map(|line| format!("node {} logged: {line}", node.id));
+        let named = lines.map(|line| format!("the node at place {number} logged: {line}"));
         named.collect::<Vec<_>>()
     };
-    let mut alarms: Vec<String> = world.cluster.nodes.iter().flat_map(of).collect();
+    let nodes = (1..).zip(&world.cluster.nodes);
+    let mut alarms: Vec<String> = nodes.flat_map(of).collect();
     alarms.retain(|alarm| world.alarms_told.insert(alarm.clone()));
     alarms
 }

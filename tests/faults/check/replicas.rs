@@ -1,9 +1,7 @@
-//! Whether all nodes have the same.
-//!
-//! What can be seen from outside today: the applied index, and the queue as each node shows it from
-//! its own tables. A digest of those tables would be compared here, too, were it shown.
+//! Whether all nodes have the same: the same members, the same tables to the octet, and the same
+//! queue as each shows it.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use harness::{Cluster, Daemon, wait};
 use serde_json::Value;
@@ -34,9 +32,39 @@ pub(super) fn even(cluster: &Cluster) -> Option<String> {
     same.is_none().then(what)
 }
 
-/// Compares the queues, which hold some mail and rest.
+/// Lets every node compare the tables of all, which rest.
+pub(super) fn unequal(cluster: &Cluster) -> Vec<String> {
+    let said = |node: &Daemon| {
+        let outcome = node.ctl().run(&["cluster", "verify"]);
+        let (out, err) = (outcome.out.trim(), outcome.err.trim());
+        (outcome.code != 0).then(|| format!("node {} says: {err}\n{out}", node.id))
+    };
+    cluster.nodes.iter().filter_map(said).collect()
+}
+
+/// Whether a node counts others as members than there are, or one that does not vote.
+fn other_members(cluster: &Cluster) -> Vec<String> {
+    let expected: BTreeSet<u64> = cluster.nodes.iter().map(|node| node.id).collect();
+    let said = |node: &Daemon| {
+        let outcome = node.ctl().run(&["--json", "cluster", "status"]);
+        let status: Value = serde_json::from_str(&outcome.out).unwrap_or_default();
+        let members = status["members"].as_array().cloned().unwrap_or_default();
+        let voters = members.iter().filter(|member| member["role"] != "learner");
+        let voters: BTreeSet<u64> = voters.filter_map(|member| member["id"].as_u64()).collect();
+        let right = voters == expected && members.len() == expected.len();
+        (!right).then(|| {
+            let id = node.id;
+            format!("node {id} counts {members:?} as members, there are {expected:?}")
+        })
+    };
+    cluster.nodes.iter().filter_map(said).collect()
+}
+
+/// Compares the nodes, whose queues hold some mail and rest.
 pub(super) fn differences(cluster: &Cluster) -> Vec<String> {
     let mut problems: Vec<String> = even(cluster).into_iter().collect();
+    problems.extend(other_members(cluster));
+    problems.extend(unequal(cluster));
     let mut first: Option<(u64, Value)> = None;
     for node in &cluster.nodes {
         let outcome = node
