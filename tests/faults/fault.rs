@@ -11,6 +11,8 @@ pub(crate) enum Lane {
     Network,
     /// The primary mail server.
     Primary,
+    /// What operators ask of the cluster, which must be able to do it at any time.
+    Operator,
 }
 
 /// What a machine must be able to do.
@@ -102,11 +104,22 @@ pub(crate) enum Kind {
     OldDisk,
     /// A disk is emptied.
     WipedDisk,
+    /// A node is gone with its disk: it is removed, and one with a new id joins in its place.
+    MemberReplaced,
+    /// A node that is well is removed, which it must take as its end; then as above.
+    MemberLeaves,
+    /// An operator lets another node lead.
+    LeaderMoved,
+    /// An operator copies a node's spool. The copy must be fit to be restored, or the command say why
+    /// there is none.
+    Backup,
+    /// A node lacks what has left the others' logs, and its power is cut while it is sent their spool.
+    PowerCutInTransfer,
 }
 
 impl Kind {
     /// What is played without being asked for.
-    pub(crate) const MIX: [Self; 23] = [
+    pub(crate) const MIX: [Self; 28] = [
         Self::Kill,
         Self::KillAll,
         Self::Pause,
@@ -130,6 +143,11 @@ impl Kind {
         Self::PrimaryDropsAfterDot,
         Self::DamagedLog,
         Self::WipedDisk,
+        Self::MemberReplaced,
+        Self::MemberLeaves,
+        Self::LeaderMoved,
+        Self::Backup,
+        Self::PowerCutInTransfer,
     ];
 
     /// What is played only with `--with NAME`, and what a node can not do about it yet.
@@ -172,6 +190,11 @@ impl Kind {
             Self::DamagedTable => "damaged-table",
             Self::OldDisk => "old-disk",
             Self::WipedDisk => "wiped-disk",
+            Self::MemberReplaced => "member-replaced",
+            Self::MemberLeaves => "member-leaves",
+            Self::LeaderMoved => "leader-moved",
+            Self::Backup => "backup",
+            Self::PowerCutInTransfer => "power-cut-in-transfer",
         }
     }
 
@@ -193,6 +216,7 @@ impl Kind {
             | Self::SlowLink
             | Self::Delay => Lane::Network,
             Self::PrimaryDown | Self::PrimaryReboots | Self::PrimaryDropsAfterDot => Lane::Primary,
+            Self::LeaderMoved | Self::Backup => Lane::Operator,
             _ => Lane::Nodes,
         }
     }
@@ -204,7 +228,10 @@ impl Kind {
             | Self::PowerCutAll
             | Self::FullDisk
             | Self::OldDisk
-            | Self::WipedDisk => Some(Need::Disks),
+            | Self::WipedDisk
+            | Self::MemberReplaced
+            | Self::MemberLeaves
+            | Self::PowerCutInTransfer => Some(Need::Disks),
             Self::FailingFsync | Self::SlowFsync => Some(Need::Tracing),
             Self::Clock => Some(Need::Shim),
             Self::Alone | Self::Deaf | Self::Mute | Self::Bridge | Self::Loss => {
@@ -227,8 +254,18 @@ impl Kind {
     pub(crate) const fn takes_acknowledged(self) -> bool {
         matches!(
             self,
-            Self::DamagedLog | Self::DamagedTable | Self::OldDisk | Self::WipedDisk
+            Self::DamagedLog
+                | Self::DamagedTable
+                | Self::OldDisk
+                | Self::WipedDisk
+                | Self::MemberReplaced
+                | Self::MemberLeaves
         )
+    }
+
+    /// Whether it can be the reason for a delivery that is made again.
+    pub(crate) const fn may_repeat(self) -> bool {
+        !matches!(self, Self::Backup)
     }
 
     /// Whether a leader that it hits has to be replaced.
@@ -246,6 +283,7 @@ impl Kind {
             Self::Kill | Self::KillAll | Self::PowerCut | Self::PowerCutAll => (10, 4_000),
             Self::Pause => (300, 8_000),
             Self::Stop => (500, 4_000),
+            Self::LeaderMoved | Self::Backup => (100, 200),
             Self::PrimaryReboots => (900, 1_000),
             Self::PrimaryDropsAfterDot => (500, 3_000),
             _ => (2_000, 6_000),

@@ -115,7 +115,7 @@ pub(crate) struct Event {
 impl Event {
     /// Whether it happened to the nodes or to what they hear of each other.
     pub(crate) fn hits_cluster(&self) -> bool {
-        self.kind.lane() != Lane::Primary
+        self.kind.lane() != Lane::Primary && self.kind.may_repeat()
     }
 }
 

@@ -1,10 +1,15 @@
 //! Plays a schedule: does harm, and undoes it.
 //!
-//! `nodes`, `network` and `primary` say what each fault is; what it takes to undo it is an [`Undo`].
+//! `nodes`, `members`, `transfer`, `network`, `primary` and `operator` say what each fault is; what it
+//! takes to undo it is an [`Undo`].
 
+mod errand;
+mod members;
 mod network;
 mod nodes;
+mod operator;
 mod primary;
+mod transfer;
 
 use std::{fmt::Write as _, path::PathBuf, thread, time::Instant};
 
@@ -17,6 +22,13 @@ use crate::{
     schedule::Schedule,
     world::{READY, World},
 };
+
+use errand::Errand;
+use members::Replacement;
+use transfer::Transfer;
+
+/// What can not be undone yet is looked at again after this.
+const LOOK_AGAIN_MS: u64 = 100;
 
 /// How a fault is undone.
 #[derive(Debug)]
@@ -37,10 +49,14 @@ enum Undo {
     Connect,
     /// A link is as it was.
     Quicken(usize),
-    /// A link is as it was.
-    Undelay(usize),
     /// The primary is there, and behaves.
     PrimaryUp,
+    /// An operator's command has to come to its end.
+    Await(Errand),
+    /// A place has to get its new node.
+    Replace(Replacement),
+    /// A node has to get what it lacks.
+    Transfer(Transfer),
 }
 
 /// A fault under way.
@@ -58,6 +74,8 @@ pub(crate) struct Nemesis<'a> {
     world: &'a mut World,
     deaf: Vec<Deafness>,
     lost: u64,
+    /// Places whose link is slow or delayed, each as often as that was done to it.
+    shaped: Vec<usize>,
     /// A node that is paused: asking it anything takes long.
     asleep: Option<usize>,
     led_last: usize,
@@ -72,6 +90,7 @@ impl<'a> Nemesis<'a> {
             world,
             deaf: Vec::new(),
             lost: 0,
+            shaped: Vec::new(),
             asleep: None,
             led_last: 0,
             problems: Vec::new(),
@@ -87,10 +106,11 @@ impl<'a> Nemesis<'a> {
             let at_ms = began_ms + item.at_ms;
             self.undo_until(&mut open, at_ms);
             self.wait_for(at_ms);
-            // What had to be undone may have taken longer than was planned.
+            // What has to be undone may take longer than was planned; what overlaps it goes on.
             let lane = item.fault.kind.lane();
-            while let Some(place) = open.iter().position(|o| o.lane == lane) {
-                self.undo(open.remove(place));
+            while let Some(before) = open.iter().find(|o| o.lane == lane) {
+                let end_ms = before.end_ms;
+                self.undo_until(&mut open, end_ms);
             }
             if let Some(opened) = self.begin(item.fault, item.lasts_ms) {
                 open.push(opened);
@@ -104,7 +124,8 @@ impl<'a> Nemesis<'a> {
     fn undo_until(&mut self, open: &mut Vec<Open>, at_ms: u64) {
         while let Some(place) = first_to_end(open).filter(|&place| ends(open, place) <= at_ms) {
             self.wait_for(ends(open, place));
-            self.undo(open.remove(place));
+            let fault = open.remove(place);
+            open.extend(self.undo(fault));
         }
     }
 
@@ -143,6 +164,7 @@ impl<'a> Nemesis<'a> {
             Lane::Nodes => self.harm_node(fault.kind, node),
             Lane::Network => self.harm_network(fault.kind, node),
             Lane::Primary => self.harm_primary(fault.kind),
+            Lane::Operator => Ok(Undo::Await(self.ask(fault.kind, node))),
         };
         match undo {
             Ok(undo) => Some(Open {
@@ -178,13 +200,38 @@ impl<'a> Nemesis<'a> {
             .map(|(place, _)| place)
     }
 
-    fn undo(&mut self, open: Open) {
-        match open.undo {
-            Undo::Connect | Undo::Quicken(_) | Undo::Undelay(_) => self.mend_network(&open.undo),
+    /// Undoes a fault; returns it when that takes longer.
+    fn undo(&mut self, open: Open) -> Option<Open> {
+        let Open {
+            lane, event, undo, ..
+        } = open;
+        let rest = match undo {
+            Undo::Await(errand) => self.await_end_of(errand).map(Undo::Await),
+            Undo::Replace(replacement) => self.replace(replacement).map(Undo::Replace),
+            Undo::Transfer(transfer) => self.transfer(transfer).map(Undo::Transfer),
+            undo => {
+                self.mend(undo);
+                None
+            }
+        };
+        let Some(undo) = rest else {
+            self.world.ledger.end(event);
+            return None;
+        };
+        Some(Open {
+            lane,
+            end_ms: self.world.ledger.now_ms() + LOOK_AGAIN_MS,
+            event,
+            undo,
+        })
+    }
+
+    fn mend(&mut self, undo: Undo) {
+        match undo {
+            Undo::Connect | Undo::Quicken(_) => self.mend_network(&undo),
             Undo::PrimaryUp => self.mend_primary(),
             undo => self.mend_node(undo),
         }
-        self.world.ledger.end(open.event);
     }
 
     fn await_all_ready(&mut self) {

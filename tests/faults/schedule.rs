@@ -16,6 +16,9 @@ const BETWEEN_MS: u64 = 1_000;
 /// Between two faults of one lane at most.
 const BETWEEN_MAX_MS: u64 = 5_000;
 
+/// Operators are not as busy as fate, and a leader that always changes would hide what else happens.
+const OPERATOR_REST_MS: u64 = 6_000;
+
 /// A fault, from when and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Item {
@@ -43,7 +46,8 @@ impl Schedule {
     /// Of the given kinds, over `round_ms`. In each lane one fault follows the other.
     pub(crate) fn of(seed: u64, round: u64, kinds: &[Kind], round_ms: u64) -> Self {
         let mut items = Vec::new();
-        for (number, lane) in (0..).zip([Lane::Nodes, Lane::Network, Lane::Primary]) {
+        for (number, lane) in (0..).zip([Lane::Nodes, Lane::Network, Lane::Primary, Lane::Operator])
+        {
             let of_lane: Vec<Kind> = kinds.iter().copied().filter(|k| k.lane() == lane).collect();
             let mut dice = Dice::new(seed.wrapping_mul(1_000_003) + round * 16 + number);
             if !of_lane.is_empty() {
@@ -69,6 +73,9 @@ fn fill(items: &mut Vec<Item>, dice: &mut Dice, kinds: &[Kind], round_ms: u64) {
             fault: Fault { kind, whom },
         });
         at_ms += lasts_ms + dice.within(BETWEEN_MS..BETWEEN_MAX_MS);
+        if kind.lane() == Lane::Operator {
+            at_ms += OPERATOR_REST_MS;
+        }
     }
 }
 
@@ -88,7 +95,7 @@ mod tests {
         let of = |seed| Schedule::of(seed, 0, &Kind::MIX, 60_000);
         assert_eq!(of(7), of(7));
         assert_ne!(of(7), of(8));
-        for lane in [Lane::Nodes, Lane::Network, Lane::Primary] {
+        for lane in [Lane::Nodes, Lane::Network, Lane::Primary, Lane::Operator] {
             let mut free_from = 0;
             for item in of(7).0.iter().filter(|i| i.fault.kind.lane() == lane) {
                 assert!(item.at_ms >= free_from, "{item}");

@@ -21,7 +21,12 @@ const KEPT: usize = 30;
 
 fn world(papers: &Path, fsync_lies: bool) -> World {
     let nodes = 3;
-    World::found(Wish { nodes, fsync_lies }, papers)
+    let wish = Wish {
+        nodes,
+        short_logs: false,
+        fsync_lies,
+    };
+    World::found(wish, papers)
 }
 
 fn clients<'a>(world: &'a World, hosts: &'a [std::net::SocketAddr]) -> Clients<'a> {

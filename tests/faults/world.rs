@@ -24,10 +24,15 @@ const DISK_MIB: u64 = 1024;
 /// How long a message may wait for a quorum; see `PATIENCE` in `clients`.
 const COMMIT_TIMEOUT: &str = "commit_timeout = \"4s\"";
 
+/// Some hundred entries are the mail of a second or two.
+const SHORT_LOG: &str = "log_keep = 300";
+
 /// What a world is to be like.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wish {
     pub(crate) nodes: usize,
+    /// Whether logs are so short that a node which was away for a moment is sent a snapshot.
+    pub(crate) short_logs: bool,
     /// Whether no node ever forces anything to its disk, and says that it did.
     pub(crate) fsync_lies: bool,
 }
@@ -37,6 +42,8 @@ pub(crate) struct Wish {
 pub(crate) struct World {
     pub(crate) primary: Primary,
     pub(crate) cluster: Cluster,
+    /// What every node file says, but for its place.
+    pub(crate) settings: Settings,
     pub(crate) network: Option<Network>,
     /// One for each node, or none at all.
     pub(crate) disks: Vec<LoopDisk>,
@@ -64,8 +71,11 @@ impl World {
             None => Primary::down_at_first(),
         };
         primary.up();
-        let mut cluster =
-            Cluster::prepare_at(ports(wish.nodes, network.is_some()), &settings(&primary));
+        let mut settings = settings(&primary);
+        if wish.short_logs {
+            settings = settings.with("cluster", SHORT_LOG);
+        }
+        let mut cluster = Cluster::prepare_at(ports(wish.nodes, network.is_some()), &settings);
         if network.is_some() {
             for (place, node) in cluster.nodes.iter_mut().enumerate() {
                 node.live_within(&Network::launcher(place));
@@ -81,6 +91,7 @@ impl World {
         let mut world = Self {
             primary,
             cluster,
+            settings,
             network,
             disks,
             ledger: Arc::new(Ledger::open(&papers.join("ledger"))),
@@ -110,8 +121,8 @@ impl World {
 
     /// Copies the nodes' logs to where the papers are.
     pub(crate) fn file_logs(&self) {
-        for node in &self.cluster.nodes {
-            let to = self.papers.join(format!("mx{}.log", node.id));
+        for (number, node) in (1..).zip(&self.cluster.nodes) {
+            let to = self.papers.join(format!("mx{number}.log"));
             drop(fs::copy(node.log_path(), to));
         }
     }

@@ -16,7 +16,7 @@ pub const ELECTION: Duration = Duration::from_secs(30);
 /// A cluster under test. Its files go when it is dropped.
 #[derive(Debug)]
 pub struct Cluster {
-    /// Its nodes; node `i` has the id `i + 1`.
+    /// Its nodes; node `i` has the id `i + 1` until it is replaced.
     pub nodes: Vec<Daemon>,
     /// Who signed its certificates.
     pub authority: Authority,
@@ -79,6 +79,40 @@ impl Cluster {
         self.nodes[place].spawn();
         self.nodes[place].wait_ready();
         place
+    }
+
+    /// Writes the files of a new node in place of one that does not run any more and whose data
+    /// directory is empty. It has an id that was never used, and is to ask the node at place `asked`
+    /// to be added; starts nothing. Returns the id.
+    pub fn replace(&mut self, place: usize, asked: usize, settings: &Settings) -> u64 {
+        let id = 1 + self.nodes.iter().map(|node| node.id).max().unwrap_or(0);
+        let asked = self.nodes[asked].ports.cluster.address();
+        self.rewrite(place, id, Founding::Join(asked), settings);
+        id
+    }
+
+    /// Brings the members in all node files up to date, as operators do after a change.
+    pub fn note_members(&mut self, settings: &Settings) {
+        let members: Vec<(u64, SocketAddr)> = self
+            .nodes
+            .iter()
+            .map(|node| (node.id, node.ports.cluster.address()))
+            .collect();
+        for (place, (id, _)) in members.iter().enumerate() {
+            self.rewrite(place, *id, Founding::Members(&members), settings);
+        }
+    }
+
+    fn rewrite(&mut self, place: usize, id: u64, founding: Founding<'_>, settings: &Settings) {
+        let node = &mut self.nodes[place];
+        let text = settings.node_file(&Place {
+            id,
+            directory: node.home(),
+            ports: &node.ports,
+            founding,
+            authority: &self.authority,
+        });
+        node.become_node(id, &text);
     }
 
     fn empty() -> Self {

@@ -81,6 +81,17 @@ impl Daemon {
         }
     }
 
+    /// Makes it another node at the same place: with another id, and what its node file says now.
+    pub(crate) fn become_node(&mut self, id: u64, node_file: &str) {
+        self.id = id;
+        fs::write(self.config(), node_file).expect("files can be written");
+    }
+
+    /// Where its files lie.
+    pub(crate) fn home(&self) -> &Path {
+        &self.directory
+    }
+
     /// Starts it, and the command line bound to it, by a program that puts them where they belong,
     /// as `nsenter --net=FILE` does; it must become what it starts.
     pub fn live_within(&mut self, launcher: &[String]) {

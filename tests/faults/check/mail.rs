@@ -206,7 +206,9 @@ fn check_repeats(evidence: &Evidence, findings: &mut Findings) {
 /// The last fault that was under way, or not long over, between two deliveries.
 fn explained(evidence: &Evidence, first_ms: u64, again_ms: u64) -> Option<usize> {
     let explains = |event: &Event| {
-        event.from_ms <= again_ms && first_ms <= event.until_ms.saturating_add(AFTERMATH_MS)
+        event.kind.may_repeat()
+            && event.from_ms <= again_ms
+            && first_ms <= event.until_ms.saturating_add(AFTERMATH_MS)
     };
     evidence.events.iter().rposition(explains)
 }

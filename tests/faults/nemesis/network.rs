@@ -11,12 +11,13 @@ impl Nemesis<'_> {
         match kind {
             Kind::Loss => self.lost = LOST,
             Kind::SlowLink => {
-                self.net()?.slow_down(node, true)?;
+                self.slow_down(node)?;
                 return Ok(Undo::Quicken(node));
             }
             Kind::Delay => {
                 self.net()?.delay(node, true)?;
-                return Ok(Undo::Undelay(node));
+                self.shaped.push(node);
+                return Ok(Undo::Quicken(node));
             }
             _ => self.deaf = deafness(kind, node, self.world.cluster.nodes.len()),
         }
@@ -28,17 +29,34 @@ impl Nemesis<'_> {
         if self.world.network.is_none() {
             return;
         }
-        let mended = self.net().and_then(|network| match undo {
-            Undo::Quicken(node) => network.slow_down(*node, false),
-            Undo::Undelay(node) => network.delay(*node, false),
-            _ => network.deafen(&[], 0),
-        });
-        self.deaf.clear();
-        self.lost = 0;
+        let mended = if let Undo::Quicken(node) = undo {
+            self.quicken(*node)
+        } else {
+            self.deaf.clear();
+            self.lost = 0;
+            self.net().and_then(|network| network.deafen(&[], 0))
+        };
         if let Err(why) = mended {
             self.problems
                 .push(format!("the network could not be mended: {why}"));
         }
+    }
+
+    pub(super) fn slow_down(&mut self, node: usize) -> Result<(), String> {
+        self.net()?.slow_down(node, true)?;
+        self.shaped.push(node);
+        Ok(())
+    }
+
+    /// Lets a link be as it was, unless something else still holds it.
+    pub(super) fn quicken(&mut self, node: usize) -> Result<(), String> {
+        if let Some(at) = self.shaped.iter().position(|&shaped| shaped == node) {
+            self.shaped.remove(at);
+        }
+        if self.shaped.contains(&node) {
+            return Ok(());
+        }
+        self.net()?.slow_down(node, false)
     }
 
     fn net(&self) -> Result<&crate::network::Network, String> {

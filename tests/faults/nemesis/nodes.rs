@@ -9,7 +9,7 @@ use std::{
 use harness::{Daemon, FailingSyncs, LoopDisk, failing_syncs::Harm, wait};
 
 use super::{Nemesis, Undo};
-use crate::{fault::Kind, shim};
+use crate::{fault::Kind, shim, world::World};
 
 /// A node whose disk fails ends within this time: its next write is due at once, or at the latest
 /// when the next message comes.
@@ -50,6 +50,13 @@ impl Nemesis<'_> {
                 .ledger
                 .remark("left out: not every node has everything");
             return Ok(Undo::Start(Vec::new()));
+        }
+        if kind.takes_acknowledged() {
+            // So that a node which finds its disk empty knows whom to ask.
+            let World {
+                cluster, settings, ..
+            } = &mut *self.world;
+            cluster.note_members(settings);
         }
         match kind {
             Kind::Kill => self.kill(&[place]),
@@ -92,6 +99,9 @@ impl Nemesis<'_> {
             Kind::DamagedLog => return self.damage(place, ".log", false),
             Kind::DamagedTable => return self.damage(place, ".sst", false),
             Kind::OldDisk | Kind::WipedDisk => self.replace_disk(kind, place)?,
+            Kind::MemberReplaced => return self.lose_member(place),
+            Kind::MemberLeaves => return Ok(self.part_with_member(place)),
+            Kind::PowerCutInTransfer => return Ok(self.leave_behind(place)),
             other => return Err(format!("{} happens to no node", other.name())),
         }
         Ok(Undo::Start(vec![place]))
@@ -111,7 +121,7 @@ impl Nemesis<'_> {
         Undo::Start(everyone)
     }
 
-    fn kill(&mut self, places: &[usize]) {
+    pub(super) fn kill(&mut self, places: &[usize]) {
         for &place in places {
             self.node_mut(place).kill();
         }
@@ -127,7 +137,7 @@ impl Nemesis<'_> {
     }
 
     /// Stopped first, so that no answer leaves that rests on what the cut takes away.
-    fn cut_power(&mut self, places: &[usize]) {
+    pub(super) fn cut_power(&mut self, places: &[usize]) {
         places.iter().for_each(|&place| self.node(place).pause());
         let disks = &self.world.disks;
         let cut: Vec<&LoopDisk> = places
@@ -236,7 +246,7 @@ impl Nemesis<'_> {
         }
     }
 
-    fn start_if_ended(&mut self, place: usize) {
+    pub(super) fn start_if_ended(&mut self, place: usize) {
         let node = self.node_mut(place);
         if node.is_running() && node.ended().is_some() {
             node.kill();
@@ -244,7 +254,7 @@ impl Nemesis<'_> {
         self.start(place);
     }
 
-    fn start(&mut self, place: usize) {
+    pub(super) fn start(&mut self, place: usize) {
         let node = self.node_mut(place);
         if !node.is_running() {
             node.spawn();
@@ -258,7 +268,7 @@ impl Nemesis<'_> {
             .for_each(|phrase| node.allow_error(phrase));
     }
 
-    fn node(&self, place: usize) -> &Daemon {
+    pub(super) fn node(&self, place: usize) -> &Daemon {
         self.world
             .cluster
             .nodes
@@ -266,7 +276,7 @@ impl Nemesis<'_> {
             .expect("a node of this cluster")
     }
 
-    fn node_mut(&mut self, place: usize) -> &mut Daemon {
+    pub(super) fn node_mut(&mut self, place: usize) -> &mut Daemon {
         self.world
             .cluster
             .nodes
@@ -274,7 +284,7 @@ impl Nemesis<'_> {
             .expect("a node of this cluster")
     }
 
-    fn disk(&self, place: usize) -> Result<&LoopDisk, String> {
+    pub(super) fn disk(&self, place: usize) -> Result<&LoopDisk, String> {
         self.world
             .disks
             .get(place)

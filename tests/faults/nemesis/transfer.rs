@@ -1,0 +1,160 @@
+//! A node is sent the others' spool, since their logs do not go back far enough for it, and loses its
+//! power meanwhile.
+
+use std::{fs, path::Path, time::Duration};
+
+use harness::{Ctl, wait};
+use serde_json::Value;
+
+use super::{Errand, Nemesis, Undo, errand};
+
+/// The others' logs have been cut behind what a node has within this time: an operator's cut leaves a
+/// thousand entries, which are the mail of some seconds, and while one node is sent a spool, and half
+/// a minute longer, nothing is cut.
+const LEFT_BEHIND_MS: u64 = 40_000;
+
+/// A node may have got so many entries after it was asked how far its log is.
+const ENTRIES_SINCE: u64 = 200;
+
+/// A leader that reaches a node begins to send it what it lacks within this time.
+const BEGUN_MS: u64 = 20_000;
+
+/// How long one look for a transfer takes.
+const LOOK: Duration = Duration::from_millis(300);
+
+/// What a node has got so far lies there.
+const INCOMING: &str = "incoming";
+
+/// A node on its way back.
+#[derive(Debug)]
+pub(super) struct Transfer {
+    place: usize,
+    /// Up to where its log may have gone.
+    last: u64,
+    until_ms: u64,
+    stage: Stage,
+}
+
+/// How far that is.
+#[derive(Debug)]
+enum Stage {
+    /// It is down, and the others' logs still have what it lacks.
+    Down,
+    /// They are asked to cut their logs.
+    Cutting(Errand),
+    /// It runs, and nothing has come yet.
+    Waiting,
+}
+
+impl Nemesis<'_> {
+    /// A node goes while mail flows.
+    pub(super) fn leave_behind(&mut self, place: usize) -> Undo {
+        let last = self.node(place).metric(LAST_INDEX, &[]).unwrap_or(0.0);
+        // Indices are far below what a float can count.
+        let last: u64 = format!("{last:.0}").parse().unwrap_or(0);
+        self.kill(&[place]);
+        Undo::Transfer(Transfer {
+            place,
+            last: last + ENTRIES_SINCE,
+            until_ms: self.world.ledger.now_ms() + LEFT_BEHIND_MS,
+            stage: Stage::Down,
+        })
+    }
+
+    /// Goes on with it; returns it while it takes longer.
+    pub(super) fn transfer(&mut self, transfer: Transfer) -> Option<Transfer> {
+        let Transfer {
+            place,
+            last,
+            mut until_ms,
+            stage,
+        } = transfer;
+        let now_ms = self.world.ledger.now_ms();
+        let stage = match stage {
+            Stage::Down => {
+                let others = self.others(place);
+                Stage::Cutting(Errand::begin(move || cut_logs(&others, last)))
+            }
+            Stage::Cutting(errand) if !errand.is_over() => Stage::Cutting(errand),
+            Stage::Cutting(errand) => match errand.end() {
+                Ok(not_yet) if not_yet.is_empty() => {
+                    // A link that is slow already does as well.
+                    let _none = self.slow_down(place);
+                    self.start(place);
+                    until_ms = now_ms + BEGUN_MS;
+                    Stage::Waiting
+                }
+                Ok(_) if now_ms < until_ms => Stage::Down,
+                Ok(why) => {
+                    self.world.ledger.remark(&format!("left out: {why}"));
+                    self.start(place);
+                    return None;
+                }
+                Err(problem) => {
+                    self.problems.push(problem);
+                    self.start(place);
+                    return None;
+                }
+            },
+            Stage::Waiting => {
+                let incoming = self.node(place).data_dir().join(INCOMING);
+                let grows = wait::within(LOOK, || octets(&incoming)).and_then(|before| {
+                    wait::within(LOOK, || octets(&incoming).filter(|&now| now > before))
+                });
+                if grows.is_none() && now_ms < until_ms {
+                    Stage::Waiting
+                } else {
+                    self.interrupt(place, grows);
+                    return None;
+                }
+            }
+        };
+        Some(Transfer {
+            place,
+            last,
+            until_ms,
+            stage,
+        })
+    }
+
+    fn interrupt(&mut self, place: usize, received: Option<u64>) {
+        self.cut_power(&[place]);
+        self.world.ledger.remark(&match received {
+            Some(octets) => format!("the power is cut when {octets} octets lie in {INCOMING}"),
+            None => "no transfer was seen; the power is cut all the same".to_owned(),
+        });
+        let _none = self.quicken(place);
+        self.start(place);
+    }
+}
+
+/// How far a node's log goes.
+const LAST_INDEX: &str = "layover_raft_last_log_index";
+
+/// Asks each node to cut its log. Nothing is said when none goes back to `last` any more, else why
+/// one does.
+fn cut_logs(nodes: &[Ctl], last: u64) -> Result<String, String> {
+    let words = ["--json", "cluster", "snapshot"];
+    for node in nodes {
+        let said = match errand::done(&node.run(&words), &words)? {
+            Ok(said) => said,
+            Err(refusal) => return Ok(refusal),
+        };
+        let (_, json) = said.split_once(": ").unwrap_or_default();
+        let snapshot: Value = serde_json::from_str(json).unwrap_or_default();
+        let purged = snapshot["purged_index"].as_u64().unwrap_or(0);
+        if purged <= last {
+            return Ok(format!(
+                "a log goes back to {purged}, and the node was at {last}"
+            ));
+        }
+    }
+    Ok(String::new())
+}
+
+/// Octets in a directory, if it is there.
+fn octets(directory: &Path) -> Option<u64> {
+    let entries = fs::read_dir(directory).ok()?;
+    let sizes = entries.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.len()));
+    Some(sizes.sum())
+}
