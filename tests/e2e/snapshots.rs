@@ -186,3 +186,36 @@ fn a_follower_restarted_under_mail_catches_up_each_time() {
     scene::drain(&cluster, &mut primary, &letters);
     wait_agreed(&cluster);
 }
+
+#[test]
+fn a_node_that_is_away_for_long_does_not_keep_the_others_from_cutting_their_logs() {
+    let (mut primary, mut cluster) = outage();
+    let letters = scene::letters(0..1_500);
+    scene::send_all(&cluster, &letters[..20]);
+    let away = cluster.follower();
+    cluster.nodes[away].kill();
+    let leader = cluster.leader();
+    let cut = || {
+        let snapshot = cluster.nodes[leader].ctl().json(&["cluster", "snapshot"]);
+        snapshot["snapshot_index"].as_u64().unwrap_or(0)
+    };
+    // From here on the leader would send its spool, were there anyone to take it.
+    scene::send_all(&cluster, &letters[20..400]);
+    let before = cut();
+    scene::send_all(&cluster, &letters[400..]);
+    let after = cut();
+    assert!(after >= before + 1_100, "{before}, {after}");
+    let entries = std::fs::read_dir(cluster.nodes[leader].data_dir()).unwrap();
+    let copies: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .filter(|name| name.starts_with("snapshot-"))
+        .collect();
+    assert!(
+        copies.is_empty(),
+        "{copies:?} hold the files of that moment"
+    );
+    cluster.nodes[away].spawn();
+    cluster.nodes[away].wait_ready();
+    wait_agreed(&cluster);
+    scene::drain(&cluster, &mut primary, &letters);
+}

@@ -17,7 +17,7 @@ use tonic::Status;
 use super::connect::PeerClient;
 use crate::{
     codec,
-    limits::SNAPSHOT_SILENCE_MAX,
+    limits::{PEER_REPLY_TIMEOUT, SNAPSHOT_SILENCE_MAX},
     raft::Vote,
     store::{Checkpoint, GROUP, Held, HeldFiles, Outgoing, Part},
 };
@@ -31,6 +31,9 @@ pub(super) async fn send(
     vote: &Vote,
     outgoing: Outgoing,
 ) -> Result<Vote, Status> {
+    // A copy keeps its files on the disk, and the log from being cut: none is made, or goes on being
+    // kept, for a node that is away.
+    greet(&mut client).await?;
     let checkpoint = tokio::task::spawn_blocking(|| outgoing.checkpoint())
         .await
         .map_err(broken)?
@@ -68,6 +71,16 @@ pub(super) async fn send(
             }
             None => return Err(broken("the receiver of the snapshot said nothing")),
         }
+    }
+}
+
+/// Whether the receiver is there.
+async fn greet(client: &mut PeerClient) -> Result<(), Status> {
+    match timeout(PEER_REPLY_TIMEOUT, client.hello(pb::HelloRequest {})).await {
+        Ok(answer) => answer.map(drop),
+        Err(_) => Err(Status::deadline_exceeded(format!(
+            "no answer within {PEER_REPLY_TIMEOUT:?}"
+        ))),
     }
 }
 

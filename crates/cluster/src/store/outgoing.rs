@@ -3,7 +3,7 @@
 use std::{
     io,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::{Duration, Instant},
 };
 
@@ -136,6 +136,12 @@ impl Checkpoints {
         drop(old);
     }
 
+    fn use_now(&self) {
+        if let Some(kept) = self.kept().as_mut() {
+            kept.used = Instant::now();
+        }
+    }
+
     /// A copy that is made when it is asked for; costs nothing until then.
     pub(crate) fn new_copy(self: &Arc<Self>) -> io::Result<Outgoing> {
         Ok(Outgoing {
@@ -147,8 +153,7 @@ impl Checkpoints {
 
     /// The kept copy, if the log that ends at `purged` goes on behind it, or else a new one.
     pub(super) fn kept_or_new(self: &Arc<Self>, purged: Option<LogId>) -> io::Result<Outgoing> {
-        let kept = self.kept().as_mut().and_then(|kept| {
-            kept.used = Instant::now();
+        let kept = self.kept().as_ref().and_then(|kept| {
             let goes_on = kept.checkpoint.meta.last_log_id >= purged;
             goes_on.then(|| Arc::clone(&kept.checkpoint))
         });
@@ -158,7 +163,7 @@ impl Checkpoints {
         Ok(Outgoing {
             checkpoints: Arc::clone(self),
             meta: checkpoint.meta.clone(),
-            kept: Some(checkpoint),
+            kept: Some(Arc::downgrade(&checkpoint)),
         })
     }
 }
@@ -167,7 +172,9 @@ impl Checkpoints {
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     checkpoints: Arc<Checkpoints>,
-    kept: Option<Arc<Checkpoint>>,
+    /// Not held: consensus asks for it again and again while a member is away that lacks what has
+    /// left the log, and a copy that nobody is sent is neither to stay for that nor to hold the log.
+    kept: Option<Weak<Checkpoint>>,
     meta: SnapshotMeta,
 }
 
@@ -179,7 +186,8 @@ impl Outgoing {
 
     /// The copy, made now if none is kept. Blocks while what is in memory is written to files.
     pub(crate) fn checkpoint(self) -> io::Result<Arc<Checkpoint>> {
-        if let Some(kept) = self.kept {
+        if let Some(kept) = self.kept.and_then(|kept| kept.upgrade()) {
+            self.checkpoints.use_now();
             return Ok(kept);
         }
         let checkpoint = Arc::new(Checkpoint::make(&self.checkpoints.tables)?);

@@ -386,3 +386,17 @@ async fn one_copy_serves_every_try_until_the_log_has_left_it_behind() {
     checkpoints.forget(std::time::Duration::ZERO);
     assert_eq!(databases(&from), ["db"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_is_only_offered_neither_stays_nor_holds_the_log() {
+    let now = std::time::Duration::ZERO;
+    let from = sender().await;
+    let checkpoints = Arc::new(Checkpoints::of(Arc::clone(&from.tables)));
+    drop(checkpoints.kept_or_new(None).unwrap().checkpoint().unwrap());
+    let offered = checkpoints.kept_or_new(Some(log_id(5))).unwrap();
+    assert!(!checkpoints.is_sending(now));
+    checkpoints.forget(now);
+    assert_eq!(databases(&from), ["db"]);
+    // Whoever takes it after all gets a new one.
+    assert!(offered.checkpoint().unwrap().last_log_id() >= Some(log_id(5)));
+}
