@@ -43,6 +43,8 @@ enum Undo {
     Detach(usize, FailingSyncs, bool),
     /// A file gets its old octets back; with `true` the node must have refused to start.
     Mend(usize, PathBuf, Vec<u8>, bool),
+    /// An octet of a table is as it was; its node is started if it has ended.
+    MendTable(usize, PathBuf, u64),
     /// A clock is put right.
     SetClock(usize),
     /// Everyone hears everyone.

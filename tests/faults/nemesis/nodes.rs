@@ -1,7 +1,9 @@
 //! What happens to processes and their disks.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io,
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -32,7 +34,8 @@ const REBUILDING: &str = "REBUILDING";
 const JUMP_S: i64 = 2 * 3600;
 
 /// What nodes say at level ERROR when their disk fails, as they should.
-const STORAGE_FAILED: [&str; 6] = [
+const STORAGE_FAILED: [&str; 7] = [
+    "Corruption",
     "No space left",
     "Input/output error",
     "writing the log failed",
@@ -97,7 +100,7 @@ impl Nemesis<'_> {
             }
             Kind::DamagedManifest => return self.damage(place, "MANIFEST-", true),
             Kind::DamagedLog => return self.damage(place, ".log", false),
-            Kind::DamagedTable => return self.damage(place, ".sst", false),
+            Kind::DamagedTable => return self.damage_table(place),
             Kind::OldDisk | Kind::WipedDisk => self.replace_disk(kind, place)?,
             Kind::MemberReplaced => return self.lose_member(place),
             Kind::MemberLeaves => return Ok(self.part_with_member(place)),
@@ -170,6 +173,22 @@ impl Nemesis<'_> {
         Ok(())
     }
 
+    /// Changes one octet of the largest table, if there is one yet, and starts the node on it. It is
+    /// noticed when that place is read: at the start, or at any time later.
+    fn damage_table(&mut self, place: usize) -> Result<Undo, String> {
+        let database = self.node(place).data_dir().join("db");
+        let Some(file) = largest(&database, ".sst") else {
+            self.world.ledger.remark("left out: there is no table yet");
+            return Ok(Undo::Start(Vec::new()));
+        };
+        self.expect_errors(place);
+        self.kill(&[place]);
+        let middle = fs::metadata(&file).map_or(0, |file| file.len()) / 2;
+        flip(&file, middle).map_err(|error| error.to_string())?;
+        self.start(place);
+        Ok(Undo::MendTable(place, file, middle))
+    }
+
     /// Changes one octet of a file of a kind, the largest one, and starts the node on it.
     fn damage(&mut self, place: usize, kind: &str, refuses: bool) -> Result<Undo, String> {
         self.kill(&[place]);
@@ -216,6 +235,14 @@ impl Nemesis<'_> {
                     self.await_end(place, "although no fsync succeeded");
                 }
                 drop(syncs);
+                self.start_if_ended(place);
+            }
+            Undo::MendTable(place, file, at) => {
+                // In place: the node may have it open. One that is not needed any more is gone.
+                if file.exists() {
+                    flip(&file, at).expect("the disk can be written");
+                }
+                let _ended = self.node_mut(place).has_ended();
                 self.start_if_ended(place);
             }
             Undo::Mend(place, file, whole, refuses) => {
@@ -290,6 +317,14 @@ impl Nemesis<'_> {
             .get(place)
             .ok_or_else(|| "no disk of its own".to_owned())
     }
+}
+
+/// Changes an octet of a file, or changes it back.
+fn flip(file: &Path, at: u64) -> io::Result<()> {
+    let file = File::options().read(true).write(true).open(file)?;
+    let mut octet = [0];
+    file.read_exact_at(&mut octet, at)?;
+    file.write_all_at(&[octet[0] ^ 0x40], at)
 }
 
 /// The largest file whose name begins or ends with `kind`: a file that was just begun has nothing in

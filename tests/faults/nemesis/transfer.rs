@@ -98,13 +98,13 @@ impl Nemesis<'_> {
             },
             Stage::Waiting => {
                 let incoming = self.node(place).data_dir().join(INCOMING);
-                let grows = wait::within(LOOK, || octets(&incoming)).and_then(|before| {
-                    wait::within(LOOK, || octets(&incoming).filter(|&now| now > before))
-                });
-                if grows.is_none() && now_ms < until_ms {
+                // Its first octets are its own: those it has of the files that it is sent.
+                let own = wait::within(LOOK, || octets(&incoming));
+                if own.is_none() && now_ms < until_ms {
                     Stage::Waiting
                 } else {
-                    self.interrupt(place, grows);
+                    wait::within(LOOK, || octets(&incoming).filter(|&now| Some(now) > own));
+                    self.interrupt(place, octets(&incoming));
                     return None;
                 }
             }
@@ -120,7 +120,7 @@ impl Nemesis<'_> {
     fn interrupt(&mut self, place: usize, received: Option<u64>) {
         self.cut_power(&[place]);
         self.world.ledger.remark(&match received {
-            Some(octets) => format!("the power is cut when {octets} octets lie in {INCOMING}"),
+            Some(octets) => format!("the power is cut with {octets} octets in {INCOMING}"),
             None => "no transfer was seen; the power is cut all the same".to_owned(),
         });
         let _none = self.quicken(place);
