@@ -188,9 +188,16 @@ impl Daemon {
         self.wait_exit().0
     }
 
-    /// Stops the process where it stands, its sockets open.
+    /// Stops the process where it stands, its sockets open. Returns when it does nothing any more.
+    ///
+    /// # Panics
+    /// When it goes on.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
+        let pid = self.pid();
+        wait::wait_until(STOP, "every thread has stopped", || {
+            process::is_stopped(pid)
+        });
     }
 
     /// Tells it to read its certificates again.

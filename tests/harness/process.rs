@@ -52,18 +52,30 @@ pub fn open_files(pid: u32) -> Option<usize> {
 /// Whether every thread of a process is traced: its system calls can be tampered with.
 #[must_use]
 pub fn is_traced(pid: u32) -> bool {
+    let tracers = of_threads(pid, "TracerPid:");
+    !tracers.is_empty() && tracers.iter().all(|tracer| tracer != "0")
+}
+
+/// Whether no thread of a process runs any more, as it was stopped or has ended. A signal that stops a
+/// process is taken by one thread, and the others go on until that one has had its turn.
+#[must_use]
+pub fn is_stopped(pid: u32) -> bool {
+    let states = of_threads(pid, "State:");
+    states
+        .iter()
+        .all(|state| state.starts_with(['T', 't', 'Z']))
+}
+
+/// A field of each thread's status; empty where a thread has just ended.
+fn of_threads(pid: u32, field: &str) -> Vec<String> {
     let threads = fs::read_dir(format!("/proc/{pid}/task"));
-    let mut threads = threads.into_iter().flatten().flatten().peekable();
-    let traced = |status: &str| {
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("TracerPid:"));
-        line.is_some_and(|tracer| tracer.trim() != "0")
+    let threads = threads.into_iter().flatten().flatten();
+    let value = |thread: fs::DirEntry| {
+        let status = fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+        let value = status.lines().find_map(|line| line.strip_prefix(field));
+        value.unwrap_or_default().trim().to_owned()
     };
-    threads.peek().is_some()
-        && threads.all(|thread| {
-            fs::read_to_string(thread.path().join("status")).is_ok_and(|status| traced(&status))
-        })
+    threads.map(value).collect()
 }
 
 /// User and system time of a process and of all below it, those included that it has waited for.
