@@ -34,7 +34,7 @@ const REBUILDING: &str = "REBUILDING";
 const JUMP_S: i64 = 2 * 3600;
 
 /// What nodes say at level ERROR when their disk fails, as they should.
-const STORAGE_FAILED: [&str; 7] = [
+const STORAGE_FAILED: [&str; 8] = [
     "Corruption",
     "No space left",
     "Input/output error",
@@ -42,7 +42,8 @@ const STORAGE_FAILED: [&str; 7] = [
     "storage or consensus failed",
     "storage has failed",
     // openraft's own parts, which find that its core has ended.
-    "to RaftCore",
+    "RaftCore",
+    "channel closed",
 ];
 
 impl Nemesis<'_> {

@@ -22,6 +22,9 @@ const BEGUN_MS: u64 = 20_000;
 /// How long one look for a transfer takes.
 const LOOK: Duration = Duration::from_millis(300);
 
+/// The first octets have come over a slow link within this time.
+const GROWN: Duration = Duration::from_secs(2);
+
 /// What a node has got so far lies there.
 const INCOMING: &str = "incoming";
 
@@ -103,7 +106,7 @@ impl Nemesis<'_> {
                 if own.is_none() && now_ms < until_ms {
                     Stage::Waiting
                 } else {
-                    wait::within(LOOK, || octets(&incoming).filter(|&now| Some(now) > own));
+                    wait::within(GROWN, || octets(&incoming).filter(|&now| Some(now) > own));
                     self.interrupt(place, octets(&incoming));
                     return None;
                 }
