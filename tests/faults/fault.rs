@@ -119,8 +119,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// What is played without being asked for.
-    pub(crate) const MIX: [Self; 29] = [
-        Self::OldDisk,
+    pub(crate) const MIX: [Self; 28] = [
         Self::Kill,
         Self::KillAll,
         Self::Pause,
@@ -152,10 +151,16 @@ impl Kind {
     ];
 
     /// What is played only with `--with NAME`, and what a node can not do about it yet.
-    pub(crate) const ON_REQUEST: [(Self, &'static str); 1] = [(
-        Self::DamagedTable,
-        "a damaged table ends the node whenever it is read, and nothing rebuilds it",
-    )];
+    pub(crate) const ON_REQUEST: [(Self, &'static str); 2] = [
+        (
+            Self::DamagedTable,
+            "a damaged table ends the node whenever it is read, and nothing rebuilds it",
+        ),
+        (
+            Self::OldDisk,
+            "what a leader had is not known to the others, nor anything once all were restarted",
+        ),
+    ];
 
     /// Its name, in schedules and on the command line.
     pub(crate) const fn name(self) -> &'static str {
