@@ -1,9 +1,9 @@
 //! A node is sent the others' spool, since their logs do not go back far enough for it, and loses its
 //! power meanwhile.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path};
 
-use harness::{Ctl, wait};
+use harness::Ctl;
 use serde_json::Value;
 
 use super::{Errand, Nemesis, Undo, errand};
@@ -16,14 +16,12 @@ const LEFT_BEHIND_MS: u64 = 40_000;
 /// A node may have got so many entries after it was asked how far its log is.
 const ENTRIES_SINCE: u64 = 200;
 
-/// A leader that reaches a node begins to send it what it lacks within this time.
+/// A leader that reaches a node has sent it something of what it lacks within this time: over the
+/// slow link the first megabyte takes ten seconds.
 const BEGUN_MS: u64 = 20_000;
 
-/// How long one look for a transfer takes.
-const LOOK: Duration = Duration::from_millis(300);
-
-/// The first octets have come over a slow link within this time.
-const GROWN: Duration = Duration::from_secs(2);
+/// A transfer that has brought more is well under way: small files come first.
+const FIRST_OCTETS: u64 = 16 << 10;
 
 /// What a node has got so far lies there.
 const INCOMING: &str = "incoming";
@@ -45,8 +43,8 @@ enum Stage {
     Down,
     /// They are asked to cut their logs.
     Cutting(Errand),
-    /// It runs, and nothing has come yet.
-    Waiting,
+    /// It runs; so many octets had come when that was looked at.
+    Waiting(Option<u64>),
 }
 
 impl Nemesis<'_> {
@@ -85,7 +83,7 @@ impl Nemesis<'_> {
                     let _none = self.slow_down(place);
                     self.start(place);
                     until_ms = now_ms + BEGUN_MS;
-                    Stage::Waiting
+                    Stage::Waiting(None)
                 }
                 Ok(_) if now_ms < until_ms => Stage::Down,
                 Ok(why) => {
@@ -99,17 +97,14 @@ impl Nemesis<'_> {
                     return None;
                 }
             },
-            Stage::Waiting => {
-                let incoming = self.node(place).data_dir().join(INCOMING);
-                // Its first octets are its own: those it has of the files that it is sent.
-                let own = wait::within(LOOK, || octets(&incoming));
-                if own.is_none() && now_ms < until_ms {
-                    Stage::Waiting
-                } else {
-                    wait::within(GROWN, || octets(&incoming).filter(|&now| Some(now) > own));
-                    self.interrupt(place, octets(&incoming));
+            Stage::Waiting(before) => {
+                let incoming = octets(&self.node(place).data_dir().join(INCOMING));
+                let grows = before.is_some() && incoming > before.max(Some(FIRST_OCTETS));
+                if grows || now_ms > until_ms {
+                    self.interrupt(place, incoming);
                     return None;
                 }
+                Stage::Waiting(incoming)
             }
         };
         Some(Transfer {
