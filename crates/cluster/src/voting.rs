@@ -1,17 +1,19 @@
 //! Whether this node may vote: only when it is sure that it remembers what it has promised.
 //!
 //! ```text
-//!   start ─▶ resting ─▶ asking ─┬─────────────────▶ full
-//!                               └─▶ rebuilding ───▶ full
+//!   start ─▶ asking ─┬─▶ resting ──────▶ full
+//!                    └─▶ rebuilding ───▶ full
 //! ```
 //!
-//! A follower promises its leader to vote for nobody else for the time of a lease, and consensus
-//! forgets that promise in a restart: so a node that was started again rests for a lease. A follower
-//! also promises to have what it has acknowledged. One whose log is shorter than that (a damaged
+//! A follower promises to have what it has acknowledged. One whose log is shorter than that (a damaged
 //! file, a disk that was emptied or put back to an older copy) could vote an acknowledged message
-//! away: so it asks the others what they know of it, and if something is missing, it does not vote
-//! until it has everything that was committed when the leader was asked. What it acknowledges
-//! meanwhile is true: an entry is acknowledged only on top of all before it.
+//! away: so a node that was started again asks the others what they know of it, and if something is
+//! missing, it does not vote until it has everything that was committed when the leader was asked. What
+//! it acknowledges meanwhile is true: an entry is acknowledged only on top of all before it. But it
+//! begins with that only when the others were asked once: what they know is of before its start then.
+//!
+//! A follower also promises its leader to vote for nobody else for the time of a lease, and consensus
+//! forgets that promise in a restart: so it rests for a lease.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -39,10 +41,12 @@ const PUT_BACK: &str = "the others have seen it acknowledge more than its log ha
 /// How far this node is on its way to its vote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
+    /// The others were not yet asked what they know of this node.
+    Started,
+    /// They were, and too few have told it.
+    Asking,
     /// A leader may still rely on a lease that this node has forgotten.
     Resting,
-    /// The others have not yet told what they know of this node.
-    Asking,
     /// It lacks what it has acknowledged.
     Rebuilding,
     /// It votes.
@@ -52,12 +56,12 @@ enum Stage {
 /// Why a vote is not given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoVote {
-    /// See [`Stage::Resting`].
-    #[error("this node was started a moment ago and may owe its leader a lease")]
-    Resting,
     /// See [`Stage::Asking`].
     #[error("this node was started a moment ago and asks the others what it has acknowledged")]
     Asking,
+    /// See [`Stage::Resting`].
+    #[error("this node was started a moment ago and may owe its leader a lease")]
+    Resting,
     /// See [`Stage::Rebuilding`].
     #[error("this node lacks entries that it had acknowledged and is being rebuilt")]
     Rebuilding,
@@ -70,7 +74,7 @@ pub(crate) struct Voting(Arc<watch::Sender<Stage>>);
 impl Voting {
     /// Nobody's vote is given yet.
     pub(crate) fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(Stage::Resting)))
+        Self(Arc::new(watch::Sender::new(Stage::Started)))
     }
 
     /// Whether to answer somebody who asks for this node's vote. A leader that asks to be succeeded
@@ -83,9 +87,16 @@ impl Voting {
             Stage::Full => Ok(()),
             Stage::Resting if by_transfer => Ok(()),
             Stage::Resting => Err(NoVote::Resting),
-            Stage::Asking => Err(NoVote::Asking),
+            Stage::Started | Stage::Asking => Err(NoVote::Asking),
             Stage::Rebuilding => Err(NoVote::Rebuilding),
         }
+    }
+
+    /// Waits until this node may acknowledge entries.
+    pub(crate) async fn others_were_asked(&self) {
+        let mut stage = self.0.subscribe();
+        // It does not end before: this holds the other end.
+        drop(stage.wait_for(|stage| *stage != Stage::Started).await);
     }
 
     fn enter(&self, stage: Stage) {
@@ -137,11 +148,9 @@ impl Admission {
     }
 
     async fn admit(mut self) -> Result<(), StartError> {
+        let began = Instant::now();
         let last = self.log.last();
         let alone = self.others().is_empty();
-        if last.is_some() && !alone {
-            tokio::time::sleep(limits::LEASE).await;
-        }
         if alone && self.rebuilding.is_loss() {
             return Err(StartError(format!(
                 "{}, and there is no other node that has the rest: put a backup in the place of {}, \
@@ -151,16 +160,18 @@ impl Admission {
                 self.rebuilding.path().display(),
             )));
         }
-        self.voting.enter(Stage::Asking);
         let behind = if joins(&self.config.founding, last, &self.rebuilding) {
             Some(None)
         } else if alone {
             None
         } else {
-            self.ask_until_sure(last).await
+            self.ask_until_sure().await
         };
         if let Some(acknowledged) = behind {
-            self.rebuild(last, acknowledged).await?;
+            self.rebuild(acknowledged).await?;
+        } else if last.is_some() && !alone {
+            self.voting.enter(Stage::Resting);
+            tokio::time::sleep_until(began + limits::LEASE).await;
         }
         self.rebuilding.end().map_err(note_failed)?;
         self.voting.enter(Stage::Full);
@@ -174,17 +185,18 @@ impl Admission {
 
     /// Asks until enough have answered; returns `Some` when something is missing, with the entry
     /// that had been acknowledged if anyone knows it.
-    async fn ask_until_sure(&self, last: Option<LogId>) -> Option<Option<LogId>> {
+    async fn ask_until_sure(&self) -> Option<Option<LogId>> {
         let mut tick = interval(limits::ASK_EVERY);
         loop {
             tick.tick().await;
             let heard = self.ask().await;
             let enough = heard.nodes * 2 > self.others().len() + 1;
             let noted = self.rebuilding.reason().is_some();
-            match judge(&heard, enough, noted, last) {
+            // As it is now: what this node has acknowledged meanwhile is known to them as well.
+            match judge(&heard, enough, noted, self.log.last()) {
                 Verdict::Sound => return None,
                 Verdict::Behind(acknowledged) => return Some(acknowledged),
-                Verdict::Unknown => {}
+                Verdict::Unknown => self.voting.enter(Stage::Asking),
             }
         }
     }
@@ -235,13 +247,9 @@ impl Admission {
     }
 
     /// Waits until this node has everything that was committed when the leader was first asked.
-    async fn rebuild(
-        &mut self,
-        last: Option<LogId>,
-        acknowledged: Option<LogId>,
-    ) -> Result<(), StartError> {
+    async fn rebuild(&mut self, acknowledged: Option<LogId>) -> Result<(), StartError> {
         let index = |log_id: Option<LogId>| log_id.map(|log_id| log_id.index);
-        let (last_index, acknowledged) = (index(last), index(acknowledged));
+        let (last_index, acknowledged) = (index(self.log.last()), index(acknowledged));
         self.rebuilding.begin(PUT_BACK).map_err(note_failed)?;
         self.voting.enter(Stage::Rebuilding);
         match (last_index, acknowledged) {
@@ -395,15 +403,25 @@ mod tests {
         );
     }
 
+    #[tokio::test]
+    async fn nothing_is_acknowledged_before_the_others_were_asked() {
+        let voting = Voting::new();
+        let mut waits = std::pin::pin!(voting.others_were_asked());
+        assert!(futures::poll!(&mut waits).is_pending());
+        voting.enter(Stage::Asking);
+        waits.await;
+    }
+
     #[test]
     fn only_a_successor_gets_the_vote_of_a_node_that_rests() {
         let voting = Voting::new();
-        assert_eq!(voting.check(false), Err(NoVote::Resting));
-        assert_eq!(voting.check(true), Ok(()));
-        for stage in [Stage::Asking, Stage::Rebuilding] {
+        for stage in [Stage::Started, Stage::Asking, Stage::Rebuilding] {
             voting.enter(stage);
             assert!(voting.check(true).is_err());
         }
+        voting.enter(Stage::Resting);
+        assert_eq!(voting.check(false), Err(NoVote::Resting));
+        assert_eq!(voting.check(true), Ok(()));
         voting.enter(Stage::Full);
         assert_eq!(voting.check(false), Ok(()));
     }

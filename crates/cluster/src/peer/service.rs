@@ -93,6 +93,13 @@ impl Served {
         Ok(from)
     }
 
+    /// Waits until this node may acknowledge what it is sent.
+    async fn before_acknowledging(&self) -> Result<(), Status> {
+        let asked = self.voting.others_were_asked();
+        let asked = self.stop.run_until_cancelled(asked).await;
+        asked.ok_or_else(|| Status::unavailable("shutting down"))
+    }
+
     async fn propose_all(
         &self,
         commands: Vec<spool::Command>,
@@ -199,6 +206,7 @@ impl Peer for Served {
         request: Request<Streaming<pb::AppendRequest>>,
     ) -> Result<Response<Self::AppendStream>, Status> {
         self.check(&request)?;
+        self.before_acknowledging().await?;
         // A leader keeps its stream open for ever, so it is this end that closes it at a shutdown.
         let space = Arc::clone(&self.signs.space);
         let requests = understood(request.into_inner(), self.signs.clone())
@@ -242,6 +250,7 @@ impl Peer for Served {
         request: Request<Streaming<pb::SnapshotChunk>>,
     ) -> Result<Response<Self::InstallSnapshotStream>, Status> {
         let from = self.check(&request)?;
+        self.before_acknowledging().await?;
         let store = Arc::clone(self.identity.tables.store());
         let answers = receive::receive(self.raft.clone(), store, from, request.into_inner());
         Ok(Response::new(answers.boxed()))
