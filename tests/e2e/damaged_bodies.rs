@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use harness::{Cluster, Daemon, Letter, cluster::ELECTION, wait_until};
+use harness::{Daemon, Letter, wait_until};
 use memchr::memmem;
 
 use crate::scene;
@@ -62,17 +62,6 @@ fn damage(node: &Daemon, letter: &Letter) {
     assert_eq!(damaged, 1, "letter {} in {damaged} files", letter.serial);
 }
 
-/// Has leadership given to a node, as often as another one gets it instead.
-#[track_caller]
-fn let_lead(cluster: &Cluster, place: usize) {
-    let node = &cluster.nodes[place];
-    let id = node.id.to_string();
-    wait_until(ELECTION, "the node leads", || {
-        let told = cluster.ctl().run(&["cluster", "transfer-leader", &id]);
-        told.code == 0 && node.is_leader()
-    });
-}
-
 #[test]
 fn bodies_damaged_on_the_leaders_disk_are_fetched_from_another_node() {
     let (mut primary, mut cluster) = scene::outage(3);
@@ -86,7 +75,7 @@ fn bodies_damaged_on_the_leaders_disk_are_fetched_from_another_node() {
     }
     cluster.nodes[place].spawn();
     cluster.nodes[place].wait_ready();
-    let_lead(&cluster, place);
+    scene::let_lead(&cluster, place);
 
     let account = scene::drain(&cluster, &mut primary, &letters);
     assert!(account.repeated.is_empty(), "{account}");
@@ -115,7 +104,7 @@ fn a_leader_with_damaged_bodies_gives_a_follower_whole_ones() {
     }
     cluster.nodes[place].spawn();
     cluster.nodes[place].wait_ready();
-    let_lead(&cluster, place);
+    scene::let_lead(&cluster, place);
     cluster.nodes[away].spawn();
     cluster.nodes[away].wait_ready();
     wait_until(scene::CATCH_UP, "the follower has all of it", || {
@@ -126,7 +115,7 @@ fn a_leader_with_damaged_bodies_gives_a_follower_whole_ones() {
 
     // What it delivers now is what it was given.
     assert!(cluster.nodes[whole].terminate().success());
-    let_lead(&cluster, away);
+    scene::let_lead(&cluster, away);
     scene::drain(&cluster, &mut primary, &letters);
     let log = cluster.nodes[away].log_text();
     assert!(!log.contains(MENDED), "{log}");

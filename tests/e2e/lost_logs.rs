@@ -11,6 +11,9 @@ use harness::{Cluster, Daemon, Primary, Settings, wait_until};
 
 use crate::scene;
 
+/// What a node says that lacks something.
+const LACKS: &str = "lacks entries that it had acknowledged";
+
 /// A node alone stays without a vote for ever; this long is looked at.
 const SILENCE: Duration = Duration::from_secs(4);
 
@@ -36,7 +39,8 @@ fn write_ahead_log(data_dir: &Path) -> PathBuf {
 }
 
 /// Cuts a stopped node's write-ahead log to half its length.
-fn cut_log(node: &Daemon) {
+fn cut_log(node: &mut Daemon) {
+    node.allow_error(LACKS);
     let file = write_ahead_log(&node.data_dir());
     let half = fs::metadata(&file).unwrap().len() / 2;
     let file = OpenOptions::new().write(true).open(file).unwrap();
@@ -67,6 +71,7 @@ fn a_node_whose_disk_was_emptied_votes_once_it_is_rebuilt() {
     let wiped = cluster.follower();
     assert!(cluster.nodes[wiped].terminate().success());
     fs::remove_dir_all(cluster.nodes[wiped].data_dir()).unwrap();
+    cluster.nodes[wiped].allow_error(LACKS);
     scene::send_all(&cluster, &letters[30..40]);
     cluster.nodes[wiped].spawn();
     scene::send_all(&cluster, &letters[40..]);
@@ -84,6 +89,7 @@ fn an_emptied_disk_founds_nothing_and_elects_nobody() {
         node.kill();
     }
     fs::remove_dir_all(cluster.nodes[0].data_dir()).unwrap();
+    cluster.nodes[0].allow_error(LACKS);
     // One that is empty and one that is not are a majority in number only.
     for place in [0, 1] {
         cluster.nodes[place].spawn();
@@ -102,33 +108,52 @@ fn an_emptied_disk_founds_nothing_and_elects_nobody() {
     check_that_nothing_is_missing(&mut cluster, &mut primary, 0, &letters);
 }
 
-/// Sends 30 letters more than a follower's disk holds when it is put back to an older copy of itself;
-/// returns its place. The node is not started again.
-fn put_back(cluster: &mut Cluster, letters: &[harness::Letter]) -> usize {
+/// Copies the disk of a follower that has 30 letters; returns its place.
+fn copy_disk(cluster: &mut Cluster, letters: &[harness::Letter]) -> usize {
     scene::send_all(cluster, &letters[..30]);
     let place = cluster.follower();
     assert!(cluster.nodes[place].terminate().success());
     let data_dir = cluster.nodes[place].data_dir();
-    let copy = data_dir.with_extension("copy");
-    copy_tree(&data_dir, &copy);
+    copy_tree(&data_dir, &data_dir.with_extension("copy"));
     cluster.nodes[place].spawn();
     cluster.nodes[place].wait_ready();
-    scene::send_all(cluster, &letters[30..60]);
-    cluster.wait_queued(60, scene::CATCH_UP);
-    cluster.nodes[place].kill();
-    fs::remove_dir_all(&data_dir).unwrap();
-    fs::rename(&copy, &data_dir).unwrap();
     place
 }
 
-/// What a node says that lacks something.
-const LACKS: &str = "lacks entries that it had acknowledged";
+/// Kills a node and puts its disk back to the copy; it is not started again.
+fn put_back(node: &mut Daemon) {
+    node.allow_error(LACKS);
+    node.kill();
+    let data_dir = node.data_dir();
+    fs::remove_dir_all(&data_dir).unwrap();
+    fs::rename(data_dir.with_extension("copy"), &data_dir).unwrap();
+}
+
+/// Sends 30 letters more than a follower's disk holds when it is put back to an older copy of itself;
+/// returns its place. The node is not started again.
+fn put_follower_back(cluster: &mut Cluster, letters: &[harness::Letter]) -> usize {
+    let place = copy_disk(cluster, letters);
+    scene::send_all(cluster, &letters[30..60]);
+    cluster.wait_queued(60, scene::CATCH_UP);
+    put_back(&mut cluster.nodes[place]);
+    place
+}
+
+/// The same with a node that leads while it takes the 30 letters more.
+fn put_leader_back(cluster: &mut Cluster, letters: &[harness::Letter]) -> usize {
+    let place = copy_disk(cluster, letters);
+    scene::let_lead(cluster, place);
+    scene::send_all(cluster, &letters[30..60]);
+    cluster.wait_queued(60, scene::CATCH_UP);
+    put_back(&mut cluster.nodes[place]);
+    place
+}
 
 #[test]
 fn a_disk_that_was_put_back_to_an_older_copy_is_noticed_and_rebuilt() {
     let (mut primary, mut cluster) = scene::outage(3);
     let letters = scene::letters(0..90);
-    let place = put_back(&mut cluster, &letters);
+    let place = put_follower_back(&mut cluster, &letters);
     cluster.nodes[place].spawn();
     wait_logged(&cluster.nodes[place], LACKS);
     scene::send_all(&cluster, &letters[60..]);
@@ -140,7 +165,7 @@ fn a_disk_that_was_put_back_to_an_older_copy_is_noticed_and_rebuilt() {
 fn an_older_copy_is_noticed_by_a_node_that_never_led() {
     let (mut primary, mut cluster) = scene::outage(3);
     let letters = scene::letters(0..90);
-    let place = put_back(&mut cluster, &letters);
+    let place = put_follower_back(&mut cluster, &letters);
     let leader = cluster.leader();
     cluster.nodes[leader].kill();
     cluster.nodes[place].spawn();
@@ -159,6 +184,69 @@ fn an_older_copy_is_noticed_by_a_node_that_never_led() {
 }
 
 #[test]
+fn an_older_copy_of_a_leaders_disk_is_noticed_by_its_followers() {
+    let (mut primary, mut cluster) = scene::outage(3);
+    let letters = scene::letters(0..90);
+    let place = put_leader_back(&mut cluster, &letters);
+    cluster.nodes[place].spawn();
+    wait_logged(&cluster.nodes[place], LACKS);
+    scene::send_all(&cluster, &letters[60..]);
+    wait_logged(&cluster.nodes[place], "has caught up and votes");
+    check_that_nothing_is_missing(&mut cluster, &mut primary, place, &letters);
+}
+
+#[test]
+fn an_older_copy_of_a_leaders_disk_is_noticed_after_all_nodes_were_restarted() {
+    let (mut primary, mut cluster) = scene::outage(3);
+    let letters = scene::letters(0..90);
+    let place = put_leader_back(&mut cluster, &letters);
+    for other in (0..3).filter(|&other| other != place) {
+        assert!(cluster.nodes[other].terminate().success());
+    }
+    for node in &mut cluster.nodes {
+        node.spawn();
+    }
+    wait_logged(&cluster.nodes[place], LACKS);
+    scene::send_all(&cluster, &letters[60..]);
+    wait_logged(&cluster.nodes[place], "has caught up and votes");
+    check_that_nothing_is_missing(&mut cluster, &mut primary, place, &letters);
+}
+
+#[test]
+fn what_members_acknowledged_is_known_after_all_of_them_were_killed() {
+    let (mut primary, mut cluster) = scene::outage(3);
+    let letters = scene::letters(0..60);
+    let place = copy_disk(&mut cluster, &letters);
+    scene::let_lead(&cluster, place);
+    scene::send_all(&cluster, &letters[30..]);
+    cluster.wait_queued(60, scene::CATCH_UP);
+    let leader = cluster.nodes[place].id;
+    let index = cluster.nodes[place].metric("layover_raft_last_log_index", &[]);
+    let others = || (0..3).filter(|&other| other != place);
+    wait_until(scene::CATCH_UP, "its followers have noted it", || {
+        others().all(|other| noted(&cluster.nodes[other], leader) >= index)
+    });
+    for other in others() {
+        cluster.nodes[other].kill();
+    }
+    put_back(&mut cluster.nodes[place]);
+    for node in &mut cluster.nodes {
+        node.spawn();
+    }
+    wait_logged(&cluster.nodes[place], LACKS);
+    wait_logged(&cluster.nodes[place], "has caught up and votes");
+    check_that_nothing_is_missing(&mut cluster, &mut primary, place, &letters);
+}
+
+/// The index of the last entry that a node's file says that a member has acknowledged.
+fn noted(node: &Daemon, member: u64) -> Option<f64> {
+    let text = fs::read_to_string(node.data_dir().join("WITNESSED")).ok()?;
+    let start = format!("member {member} has acknowledged entry ");
+    let line = text.lines().find_map(|line| line.strip_prefix(&start))?;
+    line.split(' ').next()?.parse().ok()
+}
+
+#[test]
 fn a_write_ahead_log_that_was_cut_is_noticed_and_the_node_rebuilt() {
     let (mut primary, mut cluster) = scene::outage(3);
     let letters = scene::letters(0..60);
@@ -166,12 +254,9 @@ fn a_write_ahead_log_that_was_cut_is_noticed_and_the_node_rebuilt() {
     cluster.wait_queued(40, scene::CATCH_UP);
     let cut = cluster.follower();
     cluster.nodes[cut].kill();
-    cut_log(&cluster.nodes[cut]);
+    cut_log(&mut cluster.nodes[cut]);
     cluster.nodes[cut].spawn();
-    wait_logged(
-        &cluster.nodes[cut],
-        "lacks entries that it had acknowledged",
-    );
+    wait_logged(&cluster.nodes[cut], LACKS);
     scene::send_all(&cluster, &letters[40..]);
     wait_logged(&cluster.nodes[cut], "has caught up and votes");
     check_that_nothing_is_missing(&mut cluster, &mut primary, cut, &letters);
@@ -184,7 +269,7 @@ fn a_node_alone_whose_log_was_cut_does_not_start_and_says_what_to_do() {
     let mut cluster = Cluster::start(1, &settings);
     scene::send_all(&cluster, &scene::letters(0..20));
     cluster.nodes[0].kill();
-    cut_log(&cluster.nodes[0]);
+    cut_log(&mut cluster.nodes[0]);
     cluster.nodes[0].spawn();
     let (status, log) = cluster.nodes[0].wait_exit();
     let last = log.lines().last().unwrap_or_default();

@@ -13,6 +13,9 @@ pub(crate) const CATCH_UP: Duration = Duration::from_secs(60);
 /// A sender tries for this long before a test gives up.
 pub(crate) const TAKEN: Duration = Duration::from_secs(60);
 
+/// Leadership is given to another node in this time, also when others are elected in between.
+pub(crate) const HAND_OVER: Duration = Duration::from_secs(30);
+
 /// Nodes whose primary is down. The primary stands in front of the tuple so that it goes last.
 pub(crate) fn outage(nodes: u64) -> (Primary, Cluster) {
     let primary = Primary::down_at_first();
@@ -50,5 +53,16 @@ pub(crate) fn drain(cluster: &Cluster, primary: &mut Primary, letters: &[Letter]
 pub(crate) fn wait_received(primary: &Primary, count: usize) {
     wait_until(DRAIN, "the primary has its mail", || {
         primary.count() >= count
+    });
+}
+
+/// Has leadership given to a node, as often as another one gets it instead.
+#[track_caller]
+pub(crate) fn let_lead(cluster: &Cluster, place: usize) {
+    let node = &cluster.nodes[place];
+    let id = node.id.to_string();
+    wait_until(HAND_OVER, "the node leads", || {
+        let told = cluster.ctl().run(&["cluster", "transfer-leader", &id]);
+        told.code == 0 && node.is_leader()
     });
 }

@@ -103,7 +103,7 @@ impl Daemon {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Expects log lines at level ERROR that contain `phrase` from now on.
+    /// Expects log lines that would be alarming and that contain `phrase` from now on.
     pub fn allow_error(&mut self, phrase: &str) {
         self.allowed_errors.push(phrase.to_owned());
     }

@@ -2,6 +2,9 @@
 
 use std::{fs, path::Path};
 
+/// What calls for a person at whatever level.
+const CALLS: [&str; 2] = ["panicked at", "check its disk"];
+
 /// The lines in which a program says that a person must look, less those that contain one of
 /// `allowed`.
 #[must_use]
@@ -9,7 +12,7 @@ pub fn alarming(file: &Path, allowed: &[String]) -> Vec<String> {
     let bytes = fs::read(file).unwrap_or_default();
     String::from_utf8_lossy(&bytes)
         .lines()
-        .filter(|line| is_error(line) || line.contains("panicked at"))
+        .filter(|line| is_error(line) || CALLS.iter().any(|call| line.contains(call)))
         .filter(|line| !allowed.iter().any(|phrase| line.contains(phrase.as_str())))
         .map(str::to_owned)
         .collect()

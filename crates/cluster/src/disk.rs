@@ -1,7 +1,7 @@
 //! How much of the disk is free, and files that survive a power failure.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Write as _},
     path::Path,
 };
@@ -42,6 +42,20 @@ pub(crate) fn create_synced(file: &Path, text: &str) -> io::Result<()> {
     let mut opened = File::create_new(file)?;
     opened.write_all(text.as_bytes())?;
     opened.sync_all()?;
+    file.parent().map_or(Ok(()), sync_directory)
+}
+
+/// Puts a text in the place of what a file says, or makes the file. It is on the disk when this returns;
+/// a crash on the way leaves the one or the other.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn replace_synced(file: &Path, text: &str) -> io::Result<()> {
+    let draft = file.with_extension("new");
+    let mut opened = File::create(&draft)?;
+    opened.write_all(text.as_bytes())?;
+    opened.sync_all()?;
+    fs::rename(&draft, file)?;
     file.parent().map_or(Ok(()), sync_directory)
 }
 

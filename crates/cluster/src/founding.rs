@@ -16,13 +16,11 @@ use crate::{
     raft::{Member, Raft, StoredMembership},
     rebuilding,
     start::StartError,
-    store,
+    store, witness,
 };
 
 /// The file in a data directory that says whose it is. Written once, before anything else.
 const NODE_FILE: &str = "NODE";
-/// The file that takes its place when it is rewritten.
-const NODE_DRAFT: &str = "NODE.new";
 
 /// The file in a data directory that says that its node was removed, and who said so.
 const REMOVED_FILE: &str = "REMOVED";
@@ -83,17 +81,19 @@ pub(crate) fn is_claimed(data_dir: &Path) -> bool {
 /// Makes a data directory that of a node which has founded its cluster alone, whosever it was. What
 /// it had promised to the members of another cluster binds it no more.
 pub(crate) fn claim_alone(data_dir: &Path, node_id: u64) -> io::Result<()> {
-    for promise in [store::MARK_FILE, rebuilding::FILE, REMOVED_FILE, NODE_DRAFT] {
+    for promise in [
+        store::MARK_FILE,
+        rebuilding::FILE,
+        REMOVED_FILE,
+        witness::FILE,
+    ] {
         match fs::remove_file(data_dir.join(promise)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
     }
-    let draft = data_dir.join(NODE_DRAFT);
     let text = format!("{}{}\n", whose(node_id), founded_by(&[node_id]));
-    disk::create_synced(&draft, &text)?;
-    fs::rename(&draft, data_dir.join(NODE_FILE))?;
-    disk::sync_directory(data_dir)
+    disk::replace_synced(&data_dir.join(NODE_FILE), &text)
 }
 
 fn founding(config: &Config) -> String {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     limits,
     metrics::Metrics,
-    raft::{RaftMetrics, RaftMetricsWatch},
+    raft::{LogId, RaftMetrics, RaftMetricsWatch},
     status::Leadership,
     store::Tables,
 };
@@ -112,6 +112,12 @@ fn tell(sources: &Sources, signals: &Signals, state: &RaftMetrics) {
     } else if changed {
         tracing::warn!("no quorum; taking no mail until it is back");
     }
+}
+
+/// What a leader has seen its followers acknowledge, and what is on its own disk.
+pub(crate) fn acknowledged(state: &RaftMetrics) -> impl Iterator<Item = (u64, LogId)> + '_ {
+    let replication = state.replication.iter().flatten();
+    replication.filter_map(|(member, matched)| Some((*member, (*matched)?)))
 }
 
 /// Whether this node is a quorum by itself: nobody acknowledges anything to it then.

@@ -30,6 +30,7 @@ use crate::{
     store::{Checkpoints, LogStore, LogWriter, Lost, Machine, Store, Tables},
     upkeep::Upkeep,
     voting::{Admission, Voting},
+    witness::Witness,
 };
 
 /// The node could not start: one line that says what is wrong and what would be right.
@@ -53,6 +54,7 @@ struct Opened {
     rebuilding: Rebuilding,
     log_writer: LogWriter,
     space: Arc<Space>,
+    witness: Arc<Witness>,
 }
 
 impl Cluster {
@@ -112,6 +114,7 @@ async fn open_store(config: &Config, metrics: Arc<Metrics>) -> Result<Opened, St
             lost: opened.lost,
             rebuilding: opened.rebuilding,
             log_writer: opened.writer,
+            witness: Arc::new(Witness::open(&path)?),
             space: Arc::new(Space::new(path, must_stay_free)),
         })
     };
@@ -173,7 +176,7 @@ fn assemble(
     let signs = Signs {
         heard,
         space: Arc::clone(&space),
-        witness: Arc::default(),
+        witness: Arc::clone(&opened.witness),
     };
     let served = Arc::new(Served::new(
         &config,
@@ -225,6 +228,7 @@ fn assemble(
         log_size: log_size.clone(),
         checkpoints: opened.checkpoints,
         space: Arc::clone(&space),
+        witness: opened.witness,
         log_bytes_max: config.log_keep_bytes,
     };
     start_upkeep(&mut tasks, upkeep, &stop);

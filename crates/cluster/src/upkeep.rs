@@ -1,15 +1,17 @@
 //! What every node does for its own disk: the log is cut when it gets too large, old copies of the
-//! database go.
+//! database go, and what others have acknowledged is written down.
 
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    leadership,
     limits::{INCOMING_KEEP, LOG_BYTES_WHEN_FULL, SNAPSHOT_KEEP, UPKEEP_INTERVAL},
     raft::{self, Raft},
     space::Space,
     store::{Checkpoints, LogSize, Store},
+    witness::Witness,
 };
 
 /// Keeps the data directory small.
@@ -19,6 +21,7 @@ pub(crate) struct Upkeep {
     pub(crate) log_size: LogSize,
     pub(crate) checkpoints: Arc<Checkpoints>,
     pub(crate) space: Arc<Space>,
+    pub(crate) witness: Arc<Witness>,
     /// Octets that the log may hold at most.
     pub(crate) log_bytes_max: u64,
 }
@@ -31,6 +34,20 @@ impl Upkeep {
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
             self.remove_old_copies().await;
             self.shorten_log().await;
+            self.save_witness().await;
+        }
+        self.save_witness().await;
+    }
+
+    async fn save_witness(&self) {
+        let metrics = raft::metrics(&self.raft);
+        self.witness.note(leadership::acknowledged(&metrics));
+        let witness = Arc::clone(&self.witness);
+        let membership = Arc::clone(&metrics.membership_config);
+        let save = move || witness.save(|id| membership.get_node(&id).is_some());
+        let saved = tokio::task::spawn_blocking(save).await;
+        if let Err(error) = saved.map_err(std::io::Error::other).flatten() {
+            tracing::warn!(%error, "what other members have acknowledged was not written down");
         }
     }
 

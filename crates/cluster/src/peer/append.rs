@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// `quorum_silence`: how long ago this leader last had a sign of its quorum. `disks_full`: whether too
-/// few members have room for mail. `acknowledgements`: what it has seen its followers acknowledge.
+/// few members have room for mail. `acknowledgements`: what it has seen members acknowledge.
 pub(super) fn request_to(
     request: AppendEntriesRequest<Types>,
     quorum_silence: Duration,
@@ -38,7 +38,7 @@ pub(super) fn request_to(
     }
 }
 
-/// What a heartbeat tells of what followers have acknowledged.
+/// What a heartbeat tells of what members have acknowledged.
 pub(super) fn acknowledgements_of(
     request: &pb::AppendRequest,
 ) -> impl Iterator<Item = (u64, LogId)> + '_ {

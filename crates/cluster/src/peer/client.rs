@@ -130,15 +130,10 @@ fn quorum_silence(state: &RaftState) -> Duration {
     silence.unwrap_or_default()
 }
 
-/// What this leader has seen its followers acknowledge.
 fn acknowledgements(state: &RaftState) -> Vec<(u64, LogId)> {
-    let replication = state
-        .get()
-        .and_then(|state| state.borrow_watched().replication.clone());
-    let replication = replication.unwrap_or_default().into_iter();
-    replication
-        .filter_map(|(member, matched)| Some((member, matched?)))
-        .collect()
+    let acknowledged =
+        |state: &RaftMetricsWatch| leadership::acknowledged(&state.borrow_watched()).collect();
+    state.get().map(acknowledged).unwrap_or_default()
 }
 
 /// A peer that can not be talked to now: openraft waits a little before it tries again.

@@ -13,7 +13,7 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    io::{self, Write as _},
+    io,
     path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError,
@@ -25,7 +25,6 @@ use crate::disk;
 
 const LOCK: &str = "LOCK";
 const POINTER: &str = "DATABASE";
-const POINTER_DRAFT: &str = "DATABASE.new";
 const INCOMING: &str = "incoming";
 const SNAPSHOT: &str = "snapshot-";
 /// The first database; the later ones have a number behind a dash.
@@ -148,7 +147,8 @@ impl DataDir {
         let name = database.file_name().unwrap_or_default().to_string_lossy();
         let number = number_of(&name)
             .ok_or_else(|| io::Error::other(format!("{name} is no name of a database")))?;
-        write_pointer(&self.path, number)?;
+        let text = format!("{}\n", name_of(number));
+        disk::replace_synced(&self.path.join(POINTER), &text)?;
         *self.present.lock().unwrap_or_else(PoisonError::into_inner) = number;
         Ok(())
     }
@@ -189,15 +189,6 @@ fn damaged(directory: &Path, how: &str) -> io::Error {
         file.display()
     );
     io::Error::new(io::ErrorKind::InvalidData, text)
-}
-
-fn write_pointer(directory: &Path, number: u64) -> io::Result<()> {
-    let draft = directory.join(POINTER_DRAFT);
-    let mut file = File::create(&draft)?;
-    writeln!(file, "{}", name_of(number))?;
-    file.sync_all()?;
-    fs::rename(&draft, directory.join(POINTER))?;
-    disk::sync_directory(directory)
 }
 
 /// Removes a directory, if it is there.
@@ -292,7 +283,7 @@ mod tests {
     fn a_crash_before_the_rename_leaves_the_former_database() {
         let dir = tempfile::tempdir().unwrap();
         made(dir.path(), &["db", "db-1"]);
-        fs::write(dir.path().join(POINTER_DRAFT), "db-1\n").unwrap();
+        fs::write(dir.path().join("DATABASE.new"), "db-1\n").unwrap();
         let data = DataDir::open(dir.path()).unwrap();
         assert_eq!(data.present(), dir.path().join("db"));
         assert!(!dir.path().join("db-1").exists());
