@@ -119,7 +119,8 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// What is played without being asked for.
-    pub(crate) const MIX: [Self; 28] = [
+    pub(crate) const MIX: [Self; 29] = [
+        Self::OldDisk,
         Self::Kill,
         Self::KillAll,
         Self::Pause,
@@ -151,16 +152,10 @@ impl Kind {
     ];
 
     /// What is played only with `--with NAME`, and what a node can not do about it yet.
-    pub(crate) const ON_REQUEST: [(Self, &'static str); 2] = [
-        (
-            Self::DamagedTable,
-            "a damaged table ends the node whenever it is read, and nothing rebuilds it",
-        ),
-        (
-            Self::OldDisk,
-            "what a leader had is not known to the others, nor anything once all were restarted",
-        ),
-    ];
+    pub(crate) const ON_REQUEST: [(Self, &'static str); 1] = [(
+        Self::DamagedTable,
+        "a damaged table ends the node whenever it is read, and nothing rebuilds it",
+    )];
 
     /// Its name, in schedules and on the command line.
     pub(crate) const fn name(self) -> &'static str {

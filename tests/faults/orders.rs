@@ -92,9 +92,9 @@ mod tests {
             let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
             Orders::parse(&words)
         };
-        let orders = parse("--seed 7 --nodes 5 --only kill --with old-disk").unwrap();
+        let orders = parse("--seed 7 --nodes 5 --only kill --with damaged-table").unwrap();
         assert_eq!((orders.seed, orders.nodes), (7, 5));
-        assert_eq!(orders.kinds, [Kind::Kill, Kind::OldDisk]);
+        assert_eq!(orders.kinds, [Kind::Kill, Kind::DamagedTable]);
         for wrong in [
             "--seed",
             "--seed x",

@@ -46,6 +46,9 @@ const STORAGE_FAILED: [&str; 8] = [
     "channel closed",
 ];
 
+/// What a node says whose disk has less than it had acknowledged, as it should.
+const LACKS: &str = "lacks entries that it had acknowledged";
+
 impl Nemesis<'_> {
     pub(super) fn harm_node(&mut self, kind: Kind, place: usize) -> Result<Undo, String> {
         let everyone: Vec<usize> = (0..self.world.cluster.nodes.len()).collect();
@@ -157,6 +160,7 @@ impl Nemesis<'_> {
     }
 
     fn replace_disk(&mut self, kind: Kind, place: usize) -> Result<(), String> {
+        self.node_mut(place).allow_error(LACKS);
         self.kill(&[place]);
         if kind == Kind::WipedDisk {
             self.disk(place)?.wipe();
@@ -192,6 +196,7 @@ impl Nemesis<'_> {
 
     /// Changes one octet of a file of a kind, the largest one, and starts the node on it.
     fn damage(&mut self, place: usize, kind: &str, refuses: bool) -> Result<Undo, String> {
+        self.node_mut(place).allow_error(LACKS);
         self.kill(&[place]);
         let database = self.node(place).data_dir().join("db");
         let Some(file) = largest(&database, kind) else {
