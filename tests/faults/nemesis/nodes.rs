@@ -181,7 +181,7 @@ impl Nemesis<'_> {
     /// Changes one octet of the largest table, if there is one yet, and starts the node on it. It is
     /// noticed when that place is read: at the start, or at any time later.
     fn damage_table(&mut self, place: usize) -> Result<Undo, String> {
-        let database = self.node(place).data_dir().join("db");
+        let database = self.database(place);
         let Some(file) = largest(&database, ".sst") else {
             self.world.ledger.remark("left out: there is no table yet");
             return Ok(Undo::Start(Vec::new()));
@@ -198,7 +198,7 @@ impl Nemesis<'_> {
     fn damage(&mut self, place: usize, kind: &str, refuses: bool) -> Result<Undo, String> {
         self.node_mut(place).allow_error(LACKS);
         self.kill(&[place]);
-        let database = self.node(place).data_dir().join("db");
+        let database = self.database(place);
         let Some(file) = largest(&database, kind) else {
             self.start(place);
             return Err(format!("no {kind} in {}", database.display()));
@@ -299,6 +299,14 @@ impl Nemesis<'_> {
         STORAGE_FAILED
             .iter()
             .for_each(|phrase| node.allow_error(phrase));
+    }
+
+    /// Where a node's present database is: a snapshot puts another one in the place of the first.
+    fn database(&self, place: usize) -> PathBuf {
+        let data_dir = self.node(place).data_dir();
+        let named = fs::read_to_string(data_dir.join("DATABASE"));
+        let named = named.unwrap_or_else(|_| "db".to_owned());
+        data_dir.join(named.trim_end())
     }
 
     pub(super) fn node(&self, place: usize) -> &Daemon {
