@@ -2,9 +2,11 @@
 
 use std::{
     fs,
+    net::SocketAddr,
+    panic::{self, AssertUnwindSafe},
     sync::atomic::{AtomicBool, Ordering},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use harness::{Cluster, Courier, Daemon, Letter, Primary, Settings, process, wait_until};
@@ -115,17 +117,13 @@ fn a_transfer_whose_sender_is_killed_is_taken_over_by_the_next_leader() {
     scene::drain(&cluster, &mut primary, &letters);
 }
 
-#[test]
-fn a_node_catches_up_with_a_large_spool_under_mail_and_the_leader_stays_small() {
-    let (mut primary, mut cluster, away, mut letters) = with_a_node_away();
-    let leader = cluster.leader();
-    let pid = cluster.nodes[leader].pid();
-    let before = process::resident_bytes_max(pid).unwrap();
-    let hosts = cluster.hosts();
+/// Sends one letter after the other, the first numbered [`LETTERS`], until the work is done; returns
+/// them.
+fn taken_while(hosts: &[SocketAddr], work: impl FnOnce()) -> Vec<Letter> {
     let stop = &AtomicBool::new(false);
-    let taken = thread::scope(|scope| {
+    thread::scope(|scope| {
         let sender = scope.spawn(move || {
-            let mut courier = Courier::new(&hosts);
+            let mut courier = Courier::new(hosts);
             let mut taken = Vec::new();
             while !stop.load(Ordering::Relaxed) {
                 let serial = LETTERS + taken.len();
@@ -136,15 +134,29 @@ fn a_node_catches_up_with_a_large_spool_under_mail_and_the_leader_stays_small() 
             }
             taken
         });
+        // The sender must end also when the work does not.
+        let done = panic::catch_unwind(AssertUnwindSafe(work));
+        stop.store(true, Ordering::Relaxed);
+        let taken = sender.join().unwrap();
+        done.unwrap_or_else(|failed| panic::resume_unwind(failed));
+        taken
+    })
+}
+
+#[test]
+fn a_node_catches_up_with_a_large_spool_under_mail_and_the_leader_stays_small() {
+    let (mut primary, mut cluster, away, mut letters) = with_a_node_away();
+    let leader = cluster.leader();
+    let pid = cluster.nodes[leader].pid();
+    let before = process::resident_bytes_max(pid).unwrap();
+    let hosts = cluster.hosts();
+    letters.extend(taken_while(&hosts, || {
         cluster.nodes[away].spawn();
         cluster.nodes[away].wait_ready();
         let log = || cluster.nodes[away].log_text();
         let installed = || log().contains("the snapshot is installed");
         wait_until(Duration::from_secs(60), "it is installed", installed);
-        stop.store(true, Ordering::Relaxed);
-        sender.join().unwrap()
-    });
-    letters.extend(taken);
+    }));
     cluster.wait_queued(letters.len() as u64, scene::CATCH_UP);
     let rise = process::resident_bytes_max(pid).unwrap() - before;
     assert!(rise < RISE_BYTES_MAX, "the leader grew by {rise} octets");
@@ -158,6 +170,50 @@ fn a_node_catches_up_with_a_large_spool_under_mail_and_the_leader_stays_small() 
         databases.count() == 1
     });
     scene::drain(&cluster, &mut primary, &letters);
+}
+
+#[test]
+#[ignore = "writes 25 GB; run it with: cargo nextest run --release --workspace --run-ignored only -E 'test(ten_gib)'"]
+fn a_node_joins_a_spool_of_ten_gib_under_mail_and_the_leader_stays_small() {
+    const BODIES: usize = 15_000;
+    let primary = Primary::down_at_first();
+    let settings =
+        Settings::for_primary(primary.address()).with("cluster", "log_keep_size = \"256MiB\"");
+    let mut cluster = Cluster::bootstrap(&settings);
+    let hosts = cluster.hosts();
+    // Not kept: only whether all nodes have the same is looked at.
+    thread::scope(|scope| {
+        for lane in 0..4 {
+            let hosts = &hosts;
+            scope.spawn(move || {
+                let mut courier = Courier::new(hosts);
+                for serial in (lane..BODIES).step_by(4) {
+                    let letter = Letter::new(serial, "someone@example.com", BODY);
+                    courier.send(&letter, scene::TAKEN).expect("it is taken");
+                }
+            });
+        }
+    });
+    let pid = cluster.nodes[0].pid();
+    let before = process::resident_bytes_max(pid).unwrap();
+    let began = Instant::now();
+    let asked = cluster.nodes[0].ports.cluster.address();
+    let joins = cluster.prepare_joining(asked, &settings);
+    let meanwhile = taken_while(&hosts, || {
+        cluster.nodes[joins].spawn();
+        let votes = || cluster.nodes[joins].is_ready();
+        wait_until(Duration::from_secs(900), "the node votes", votes);
+    });
+    println!(
+        "joined in {} s, {} messages were taken meanwhile",
+        began.elapsed().as_secs(),
+        meanwhile.len()
+    );
+    let rise = process::resident_bytes_max(pid).unwrap() - before;
+    println!("the leader grew by {} MiB", rise >> 20);
+    assert!(rise < RISE_BYTES_MAX, "the leader grew by {rise} octets");
+    let queued = (BODIES + meanwhile.len()) as u64;
+    cluster.wait_queued(queued, scene::CATCH_UP);
 }
 
 #[test]
