@@ -149,16 +149,27 @@ fn put_leader_back(cluster: &mut Cluster, letters: &[harness::Letter]) -> usize 
     place
 }
 
+/// A node that was put back must notice it and be rebuilt while mail flows, and nothing be lost.
+#[track_caller]
+fn check_that_it_is_rebuilt(
+    cluster: &mut Cluster,
+    primary: &mut Primary,
+    place: usize,
+    letters: &[harness::Letter],
+) {
+    wait_logged(&cluster.nodes[place], LACKS);
+    scene::send_all(cluster, &letters[60..]);
+    wait_logged(&cluster.nodes[place], "has caught up and votes");
+    check_that_nothing_is_missing(cluster, primary, place, letters);
+}
+
 #[test]
 fn a_disk_that_was_put_back_to_an_older_copy_is_noticed_and_rebuilt() {
     let (mut primary, mut cluster) = scene::outage(3);
     let letters = scene::letters(0..90);
     let place = put_follower_back(&mut cluster, &letters);
     cluster.nodes[place].spawn();
-    wait_logged(&cluster.nodes[place], LACKS);
-    scene::send_all(&cluster, &letters[60..]);
-    wait_logged(&cluster.nodes[place], "has caught up and votes");
-    check_that_nothing_is_missing(&mut cluster, &mut primary, place, &letters);
+    check_that_it_is_rebuilt(&mut cluster, &mut primary, place, &letters);
 }
 
 #[test]
@@ -189,10 +200,7 @@ fn an_older_copy_of_a_leaders_disk_is_noticed_by_its_followers() {
     let letters = scene::letters(0..90);
     let place = put_leader_back(&mut cluster, &letters);
     cluster.nodes[place].spawn();
-    wait_logged(&cluster.nodes[place], LACKS);
-    scene::send_all(&cluster, &letters[60..]);
-    wait_logged(&cluster.nodes[place], "has caught up and votes");
-    check_that_nothing_is_missing(&mut cluster, &mut primary, place, &letters);
+    check_that_it_is_rebuilt(&mut cluster, &mut primary, place, &letters);
 }
 
 #[test]
@@ -206,10 +214,7 @@ fn an_older_copy_of_a_leaders_disk_is_noticed_after_all_nodes_were_restarted() {
     for node in &mut cluster.nodes {
         node.spawn();
     }
-    wait_logged(&cluster.nodes[place], LACKS);
-    scene::send_all(&cluster, &letters[60..]);
-    wait_logged(&cluster.nodes[place], "has caught up and votes");
-    check_that_nothing_is_missing(&mut cluster, &mut primary, place, &letters);
+    check_that_it_is_rebuilt(&mut cluster, &mut primary, place, &letters);
 }
 
 #[test]
