@@ -2,7 +2,7 @@
 
 use std::{ffi::OsStr, fs, path::Path};
 
-use harness::{Cluster, Primary, Settings, ctl};
+use harness::{Cluster, Primary, Settings, ctl, wait_until};
 
 use crate::scene;
 
@@ -86,6 +86,21 @@ fn a_backup_can_be_made_while_mail_flows_and_without_a_quorum() {
     assert_eq!(json["node_id"], 1);
     let restored = Cluster::prepare(1, &alone(&primary));
     assert_eq!(restore(&restored, &to).code, 0);
+}
+
+#[test]
+fn a_node_that_does_not_know_the_spool_yet_makes_no_backup() {
+    let primary = Primary::down_at_first();
+    let mut cluster = Cluster::prepare(3, &Settings::for_primary(primary.address()));
+    // Without the others nothing is founded.
+    cluster.nodes[0].spawn();
+    let to = cluster.directory().join("copy");
+    wait_until(scene::CATCH_UP, "it says that it has no spool", || {
+        let outcome = backup(&cluster, 0, &to);
+        assert_ne!(outcome.code, 0);
+        outcome.err.contains("node 1 has no spool to copy yet")
+    });
+    assert!(!to.join("BACKUP").exists(), "nothing looks like a backup");
 }
 
 #[test]

@@ -47,8 +47,12 @@ impl Cluster {
     /// Copies the spool as it is now on this node. The copy's files go when it is dropped.
     ///
     /// # Errors
-    /// The disk is full, or a file is damaged.
+    /// This node was added a moment before, or its cluster is not founded; the disk is full, or a
+    /// file is damaged.
     pub async fn backup(&self) -> Result<Backup, RequestError> {
+        let node_id = self.0.config.node_id;
+        let name = self.0.tables.figures().cluster;
+        let name = name.ok_or(RequestError::NoSpool(node_id))?;
         let tables = Arc::clone(&self.0.tables);
         let copy = move || Checkpoint::make(&tables).map(Arc::new);
         let checkpoint = tokio::task::spawn_blocking(copy).await;
@@ -58,7 +62,6 @@ impl Cluster {
         let totals = destinations
             .iter()
             .map(|(_, destination)| destination.totals);
-        let name = self.0.tables.figures().cluster;
         let header = BackupHeader {
             version: BACKUP_VERSION,
             files: checkpoint
@@ -67,8 +70,8 @@ impl Cluster {
                 .cloned()
                 .map(codec::listed_to)
                 .collect(),
-            cluster: name.map(|name| format!("{name:032x}")).unwrap_or_default(),
-            node_id: self.0.config.node_id,
+            cluster: format!("{name:032x}"),
+            node_id,
             taken_ms: self.0.clock.now().0,
             last_log_term: last.map_or(0, |last| last.leader_id.term),
             last_log_index: last.map_or(0, |last| last.index),

@@ -14,6 +14,11 @@ pub enum RequestError {
     /// No quorum answered in time.
     #[error("no quorum of nodes answered in time; `layover cluster status` shows who is there")]
     NoQuorum,
+    /// This node does not know the spool yet.
+    #[error(
+        "node {0} has no spool to copy yet: it has not caught up with its cluster; ask another node"
+    )]
+    NoSpool(u64),
     /// The store failed.
     #[error("reading the spool failed: {0}")]
     Storage(#[from] io::Error),

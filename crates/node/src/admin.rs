@@ -99,6 +99,7 @@ impl AdminService {
 fn refused(error: RequestError) -> Status {
     match error {
         RequestError::NoQuorum => Status::unavailable(error.to_string()),
+        RequestError::NoSpool(_) => Status::failed_precondition(error.to_string()),
         RequestError::Storage(_) => Status::internal(error.to_string()),
     }
 }
