@@ -117,6 +117,25 @@ fn a_transfer_whose_sender_is_killed_is_taken_over_by_the_next_leader() {
     scene::drain(&cluster, &mut primary, &letters);
 }
 
+#[test]
+fn a_transfer_whose_sender_stands_still_gives_way_to_the_next_leaders() {
+    let (mut primary, mut cluster, away, letters) = with_a_node_away();
+    let sender = cluster.leader();
+    cluster.nodes[away].spawn();
+    wait_partial(&cluster.nodes[away]);
+    // Its connections stay open, so nothing tells the receiver that no more will come.
+    cluster.nodes[sender].pause();
+    cluster.nodes[away].wait_ready();
+    wait_until(scene::CATCH_UP, "it has all of the spool", || {
+        cluster.nodes[away].queued() == Some(LETTERS as u64)
+    });
+    let log = cluster.nodes[away].log_text();
+    assert!(log.contains("a later snapshot is sent instead"));
+    cluster.nodes[sender].resume();
+    cluster.nodes[sender].wait_ready();
+    scene::drain(&cluster, &mut primary, &letters);
+}
+
 /// Sends one letter after the other, the first numbered [`LETTERS`], until the work is done; returns
 /// them.
 fn taken_while(hosts: &[SocketAddr], work: impl FnOnce()) -> Vec<Letter> {

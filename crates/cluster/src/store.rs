@@ -31,6 +31,7 @@ mod outgoing;
 mod pending;
 mod present;
 mod received;
+mod receiving;
 mod snapshot;
 mod tables;
 mod tail;

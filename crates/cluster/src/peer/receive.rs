@@ -94,10 +94,13 @@ async fn gather(
     let files: Vec<_> = header.files.into_iter().map(codec::listed_from).collect();
     let bytes: u64 = files.iter().map(|file| file.size).sum();
     tracing::info!(from, files = files.len(), bytes, "receiving a snapshot");
-    let (mut incoming, held) = blocking(move || Incoming::begin(store, files)).await?;
+    let place = store.receiving().take_over(vote).await.map_err(broken)?;
+    let superseded = place.superseded();
+    let (mut incoming, held) = blocking(move || Incoming::begin(store, place, files)).await?;
     drop(say.send(Answer::Held(snapshot::held_to(held))).await);
     loop {
-        let chunk = next(&mut chunks).await;
+        let chunk = superseded.run_until_cancelled(next(&mut chunks)).await;
+        let chunk = chunk.unwrap_or_else(|| Err(broken("a later snapshot is sent instead")));
         let part = chunk.and_then(|chunk| match chunk.kind {
             Some(Kind::Part(part)) => codec::part_from(part).map_err(garbled),
             _ => Err(garbled("a chunk that is no part")),
@@ -160,6 +163,10 @@ async fn next(chunks: &mut Streaming<SnapshotChunk>) -> Result<SnapshotChunk, St
     }
 }
 
+fn broken(error: impl ToString) -> Status {
+    Status::aborted(error.to_string())
+}
+
 fn garbled(error: impl ToString) -> Status {
     Status::invalid_argument(error.to_string())
 }
@@ -169,5 +176,5 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, Status> {
     let done = tokio::task::spawn_blocking(work).await;
     let done = done.map_err(io::Error::other).flatten();
-    done.map_err(|error| Status::aborted(error.to_string()))
+    done.map_err(broken)
 }

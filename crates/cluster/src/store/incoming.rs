@@ -15,12 +15,12 @@ use std::{
 };
 
 use sha2::{Digest as _, Sha256};
-use tokio::sync::OwnedMutexGuard;
 
 use super::{
     files::{self, Held, HeldFiles, Listed, Part},
     present::Store,
     received::Received,
+    receiving::Place,
 };
 use crate::disk::{self, Disk};
 
@@ -39,7 +39,7 @@ pub(crate) struct Incoming {
     kept: u64,
     /// Octets that were sent.
     received: u64,
-    _alone: OwnedMutexGuard<()>,
+    _place: Place,
 }
 
 /// The file whose octets are arriving.
@@ -56,18 +56,16 @@ fn refused(why: impl Into<String>) -> io::Error {
 }
 
 impl Incoming {
-    /// Makes ready for the listed files; returns what is there of them already.
+    /// Makes ready for the listed files in the place for them, which is this store's; returns what is
+    /// there of them already.
     ///
     /// # Errors
-    /// The list is no database's, another snapshot is being received, or the disk has no room for
-    /// what is missing.
-    pub(crate) fn begin(store: Arc<Store>, list: Vec<Listed>) -> io::Result<(Self, HeldFiles)> {
-        let alone = store.receive_alone().ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::WouldBlock,
-                "another snapshot is being received",
-            )
-        })?;
+    /// The list is no database's, or the disk has no room for what is missing.
+    pub(crate) fn begin(
+        store: Arc<Store>,
+        place: Place,
+        list: Vec<Listed>,
+    ) -> io::Result<(Self, HeldFiles)> {
         let directory = store.directory().incoming();
         let mut missing = BTreeMap::new();
         for Listed { name, size } in list {
@@ -96,7 +94,7 @@ impl Incoming {
             open: None,
             kept: 0,
             received: 0,
-            _alone: alone,
+            _place: place,
         };
         Ok((incoming, held))
     }

@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use super::{
     directory::{self, DataDir},
     open::{self, Database},
+    receiving::Receiving,
 };
 use crate::metrics::Metrics;
 
@@ -22,8 +23,7 @@ pub(crate) struct Store {
     directory: DataDir,
     now: RwLock<Arc<Database>>,
     metrics: Arc<Metrics>,
-    /// Held while a snapshot is received: there is one place on the disk for it.
-    receiving: Arc<Mutex<()>>,
+    receiving: Receiving,
     /// Held while all rows are read to be compared with other nodes': that is work for a disk.
     digesting: Arc<Mutex<()>>,
 }
@@ -64,7 +64,7 @@ impl Store {
             directory,
             now: RwLock::new(Arc::new(now)),
             metrics,
-            receiving: Arc::default(),
+            receiving: Receiving::default(),
             digesting: Arc::default(),
         }
     }
@@ -82,9 +82,9 @@ impl Store {
         &self.metrics
     }
 
-    /// The place for a snapshot that is received, if nobody has it.
-    pub(super) fn receive_alone(&self) -> Option<OwnedMutexGuard<()>> {
-        Arc::clone(&self.receiving).try_lock_owned().ok()
+    /// Who may receive a snapshot.
+    pub(crate) const fn receiving(&self) -> &Receiving {
+        &self.receiving
     }
 
     /// The right to read all rows, once nobody else has it.
@@ -95,7 +95,7 @@ impl Store {
     /// Removes what a transfer has left that broke off longer than `keep` ago.
     pub(crate) fn forget_incoming(&self, keep: Duration) -> io::Result<()> {
         let incoming = self.directory.incoming();
-        let Some(_alone) = self.receive_alone() else {
+        let Some(_alone) = self.receiving.if_free() else {
             return Ok(());
         };
         match incoming.metadata().and_then(|metadata| metadata.modified()) {

@@ -16,7 +16,7 @@ use openraft::Snapshot;
 use super::{
     incoming::Incoming, log::LogStore, outgoing::Outgoing, received::Received, tables::Tables,
 };
-use crate::raft::Types;
+use crate::raft::{Types, Vote};
 
 type WholeSnapshot = openraft::alias::SnapshotOf<Types, SnapshotData>;
 
@@ -37,9 +37,10 @@ impl SnapshotData {
             Self::Outgoing(outgoing) => outgoing,
         };
         let store = Arc::clone(tables.store());
+        let place = store.receiving().take_over(Vote::new(0, 0)).await?;
         let receive = move || {
             let checkpoint = outgoing.checkpoint()?;
-            let (mut incoming, held) = Incoming::begin(store, checkpoint.files().to_vec())?;
+            let (mut incoming, held) = Incoming::begin(store, place, checkpoint.files().to_vec())?;
             let mut parts = checkpoint.parts(held)?;
             while let Some(part) = parts.blocking_recv() {
                 incoming.take(part?)?;

@@ -67,9 +67,10 @@ fn octets(parts: &[Part]) -> u64 {
     octets.sum()
 }
 
-fn begin(to: &Opened, checkpoint: &Checkpoint) -> (Incoming, HeldFiles) {
+async fn begin(to: &Opened, checkpoint: &Checkpoint) -> (Incoming, HeldFiles) {
     let store: Arc<Store> = Arc::clone(to.tables.store());
-    Incoming::begin(store, checkpoint.files().to_vec()).unwrap()
+    let place = store.receiving().take_over(Vote::new(0, 0)).await.unwrap();
+    Incoming::begin(store, place, checkpoint.files().to_vec()).unwrap()
 }
 
 /// The databases and parts of databases in the data directory.
@@ -185,12 +186,12 @@ async fn a_reader_goes_on_in_the_former_database() {
 async fn a_transfer_that_breaks_off_anywhere_goes_on_where_it_was() {
     let (from, to) = (sender().await, Opened::new());
     let checkpoint = checkpoint_of(&from);
-    let (_, held) = begin(&to, &checkpoint);
+    let (_, held) = begin(&to, &checkpoint).await;
     let count = parts(&checkpoint, held).len();
     assert!(count > 10, "{count}");
     for stop in 0..count {
         let to = Opened::new();
-        let (mut incoming, held) = begin(&to, &checkpoint);
+        let (mut incoming, held) = begin(&to, &checkpoint).await;
         let first = parts(&checkpoint, held);
         for part in first.iter().take(stop) {
             incoming.take(part.clone()).unwrap();
@@ -199,7 +200,7 @@ async fn a_transfer_that_breaks_off_anywhere_goes_on_where_it_was() {
         drop(incoming);
         // The receiver was restarted, too.
         let to = to.reopened();
-        let (mut incoming, held) = begin(&to, &checkpoint);
+        let (mut incoming, held) = begin(&to, &checkpoint).await;
         let rest = parts(&checkpoint, held);
         assert_eq!(octets(&rest), octets(&first) - brought, "stopped at {stop}");
         for part in rest {
@@ -222,7 +223,7 @@ async fn a_second_snapshot_brings_only_what_is_new() {
     install(&to, snapshot_of(&from).await).await;
     from.commit(vec![entry(7, accept(4, 0, 3, b"new"))]).await;
     let second = checkpoint_of(&from);
-    let (mut incoming, held) = begin(&to, &second);
+    let (mut incoming, held) = begin(&to, &second).await;
     let parts = parts(&second, held);
     let size = |checkpoint: &Checkpoint| checkpoint.files().iter().map(|f| f.size).sum::<u64>();
     assert!(octets(&parts) < size(&first) / 2, "{}", octets(&parts));
@@ -242,7 +243,7 @@ async fn a_second_snapshot_brings_only_what_is_new() {
 async fn octets_that_changed_on_the_way_are_refused_and_asked_for_again() {
     let (from, to) = (sender().await, Opened::new());
     let checkpoint = checkpoint_of(&from);
-    let (mut incoming, held) = begin(&to, &checkpoint);
+    let (mut incoming, held) = begin(&to, &checkpoint).await;
     let mut refused = None;
     let mut changed = false;
     for part in parts(&checkpoint, held) {
@@ -267,7 +268,7 @@ async fn octets_that_changed_on_the_way_are_refused_and_asked_for_again() {
         "{refused}"
     );
     drop(incoming);
-    let (mut incoming, held) = begin(&to, &checkpoint);
+    let (mut incoming, held) = begin(&to, &checkpoint).await;
     for part in parts(&checkpoint, held) {
         incoming.take(part).unwrap();
     }
@@ -278,7 +279,7 @@ async fn octets_that_changed_on_the_way_are_refused_and_asked_for_again() {
 async fn a_snapshot_that_lacks_a_file_is_not_opened() {
     let (from, to) = (sender().await, Opened::new());
     let checkpoint = checkpoint_of(&from);
-    let (mut incoming, held) = begin(&to, &checkpoint);
+    let (mut incoming, held) = begin(&to, &checkpoint).await;
     let all = parts(&checkpoint, held);
     let last = all
         .iter()
@@ -307,7 +308,8 @@ async fn a_list_that_leads_out_of_the_directory_is_refused() {
             name: name.to_owned(),
             size: 1,
         };
-        let refused = Incoming::begin(store, vec![listed]).unwrap_err();
+        let place = store.receiving().take_over(Vote::new(0, 0)).await.unwrap();
+        let refused = Incoming::begin(store, place, vec![listed]).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::InvalidData, "{name}");
     }
 }
@@ -317,7 +319,7 @@ async fn a_crash_before_the_switch_leaves_the_former_database() {
     let (from, mut to) = (sender().await, Opened::new());
     to.commit(vec![entry(1, accept(5, 0, 5, b"stale"))]).await;
     let checkpoint = checkpoint_of(&from);
-    let (mut incoming, held) = begin(&to, &checkpoint);
+    let (mut incoming, held) = begin(&to, &checkpoint).await;
     for part in parts(&checkpoint, held) {
         incoming.take(part).unwrap();
     }
@@ -358,7 +360,7 @@ fn copy_all(from: &Path, to: &Path) {
 async fn a_snapshot_that_was_not_installed_goes() {
     let (from, to) = (sender().await, Opened::new());
     let checkpoint = checkpoint_of(&from);
-    let (mut incoming, held) = begin(&to, &checkpoint);
+    let (mut incoming, held) = begin(&to, &checkpoint).await;
     for part in parts(&checkpoint, held) {
         incoming.take(part).unwrap();
     }
