@@ -1,5 +1,7 @@
 //! Data that earlier versions have written is opened, and nothing of it is lost.
 
+use std::path::Path;
+
 use harness::{Cluster, Letter, Primary, compare, fixture, wait_until};
 
 use crate::scene;
@@ -7,7 +9,7 @@ use crate::scene;
 /// A cluster on the data of a format, ready.
 fn started_on(format: &str) -> Cluster {
     let mut cluster = fixture::cluster();
-    fixture::unpack(&cluster, &fixture::archive(format));
+    fixture::unpack(&cluster, &fixture::archive(Path::new(""), format));
     for node in &mut cluster.nodes {
         node.spawn();
     }

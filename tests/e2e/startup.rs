@@ -43,8 +43,7 @@ fn a_sound_configuration_passes_the_check() {
 #[test]
 fn the_configuration_in_the_readme_passes_the_check() {
     let cluster = prepared(1);
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
-    let readme = fs::read_to_string(readme).unwrap();
+    let readme = fs::read_to_string("../README.md").unwrap();
     let mut blocks = readme
         .split("```toml\n")
         .skip(1)

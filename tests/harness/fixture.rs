@@ -74,11 +74,10 @@ pub fn waiting() -> Vec<Letter> {
     letters
 }
 
-/// Where the data of a format is kept.
+/// Where the data of a format is kept, in the folder of the tests.
 #[must_use]
-pub fn archive(format: &str) -> PathBuf {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    own.join(format!("fixtures/{format}.tar.gz"))
+pub fn archive(tests: &Path, format: &str) -> PathBuf {
+    tests.join(format!("fixtures/{format}.tar.gz"))
 }
 
 /// Keeps the data of stopped nodes.

@@ -160,8 +160,7 @@ fn parse(name: String, text: &str) -> Transcript {
 }
 
 fn transcripts() -> Vec<Transcript> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("transcripts/client");
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
+    let mut paths: Vec<PathBuf> = std::fs::read_dir("transcripts/client")
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
