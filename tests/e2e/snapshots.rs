@@ -40,6 +40,28 @@ fn letters(serials: std::ops::Range<usize>) -> Vec<Letter> {
         .collect()
 }
 
+#[test]
+fn a_node_that_was_away_is_sent_envelopes_that_are_larger_than_their_bodies() {
+    const LETTERS: usize = 120;
+    let (_primary, mut cluster) = scene::outage(3);
+    let away = cluster.follower();
+    cluster.nodes[away].kill();
+    let recipients: Vec<String> = (0..1000)
+        .map(|number| format!("u{number:060}@example.com"))
+        .collect();
+    // All of them together are more than one request between nodes may be.
+    let letters: Vec<Letter> = (0..LETTERS)
+        .map(|serial| Letter {
+            to: recipients.clone(),
+            ..Letter::new(serial, "one@example.com", 300)
+        })
+        .collect();
+    scene::send_all(&cluster, &letters);
+    cluster.nodes[away].spawn();
+    cluster.wait_queued(LETTERS as u64, scene::CATCH_UP);
+    wait_agreed(&cluster);
+}
+
 fn queue(node: &Daemon) -> Value {
     node.ctl().json(&["queue", "list"])
 }

@@ -28,7 +28,11 @@ pub(crate) const APPEND_ENTRIES_MAX: u64 = 512;
 /// Octets of entries in one append request, unless a single entry is larger: some milliseconds of a
 /// gigabit link, so that nothing waits long behind it.
 pub(crate) const APPEND_BYTES_MAX: usize = 1 << 20;
-/// A peer's message is refused above this: one request of entries with the largest piece.
+/// Octets of one command. Ten thousand recipients with what a primary said of each stay below; a
+/// command above would be an entry that no member can be sent, behind which nothing is replicated.
+pub(crate) const COMMAND_BYTES_MAX: usize = 6 << 20;
+/// A peer's message is refused above this: what one request gathers at most ([`APPEND_BYTES_MAX`],
+/// [`PASS_BYTES_MAX`]), and the largest command behind it.
 pub(crate) const PEER_MESSAGE_BYTES_MAX: usize = 8 << 20;
 /// Callers whose refusal is told to the log. Each has a certificate of the authority, so more than
 /// these is a mistake that has been seen by then.
@@ -65,7 +69,7 @@ pub(crate) const SNAPSHOT_LOG_HOLD: Duration = Duration::from_secs(30);
 /// has caught up otherwise, or will have to begin anew.
 pub(crate) const INCOMING_KEEP: Duration = Duration::from_secs(6 * 3600);
 
-/// Octets of bodies that this node has proposed and that are not committed yet. Senders wait when
+/// Octets of commands that this node has proposed and that are not committed yet. Senders wait when
 /// it is reached.
 pub(crate) const PROPOSED_BYTES_MAX: usize = 64 << 20;
 /// So long a sender waits for room among them. A client that has sent its final dot waits ten
@@ -105,6 +109,8 @@ pub(crate) const LOG_JOBS_MAX: usize = 4096;
 pub(crate) const LOG_BATCH_BYTES_MAX: usize = 2 << 20;
 /// Entries that are applied in one batch.
 pub(crate) const APPLY_ENTRIES_MAX: usize = 1024;
+/// Octets of entries that are applied in one batch, unless a single one is larger.
+pub(crate) const APPLY_BYTES_MAX: usize = 4 << 20;
 
 /// How often abandoned stages and old ids are swept.
 pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_secs(60);

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     codec, limits,
     peer::{PeerClient, Peers},
-    raft::{RaftMetricsWatch, carried_piece},
+    raft::RaftMetricsWatch,
     store::GROUP,
 };
 
@@ -101,7 +101,7 @@ impl Gathered {
         if pass.answer.is_closed() {
             return;
         }
-        self.bytes += carried_piece(&pass.command).map_or(0, bytes::Bytes::len);
+        self.bytes += pass.command.octets();
         self.commands.push(codec::command_to(pass.command));
         self.answers.push(pass.answer);
     }

@@ -15,7 +15,7 @@ use tokio::{
 use crate::{
     limits,
     pass::{Pass, PassQueue},
-    raft::{Proposal, Raft, carried_piece},
+    raft::{Proposal, Raft},
     status::Leadership,
 };
 
@@ -66,13 +66,13 @@ impl Proposer {
     ///
     /// # Errors
     /// [`Refusal::NoQuorum`] when that took longer than `commit_timeout`, [`Refusal::Busy`] when there
-    /// was no room for long.
+    /// was no room for long, [`Refusal::EnvelopeTooLarge`] when no member could be sent it.
     pub(crate) async fn propose(&self, command: Command) -> Result<Outcome, Refusal> {
-        let kib = carried_piece(&command)
-            .map_or(0, bytes::Bytes::len)
-            .div_ceil(1024)
-            .max(1);
-        let kib = u32::try_from(kib).map_err(|_| Refusal::Busy)?;
+        let octets = command.octets();
+        if octets > limits::COMMAND_BYTES_MAX {
+            return Err(Refusal::EnvelopeTooLarge);
+        }
+        let kib = u32::try_from(octets.div_ceil(1024)).map_err(|_| Refusal::EnvelopeTooLarge)?;
         let room = timeout(limits::ROOM_PATIENCE, self.budget.acquire_many(kib));
         let _room = room
             .await

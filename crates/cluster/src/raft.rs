@@ -81,15 +81,6 @@ pub(crate) fn metrics(raft: &Raft) -> RaftMetrics {
     raft.metrics().borrow_watched().clone()
 }
 
-/// The octets that a command carries and that are stored apart from it.
-pub(crate) fn carried_piece(command: &Command) -> Option<&bytes::Bytes> {
-    match command {
-        Command::Stage(stage) if !stage.piece.is_empty() => Some(&stage.piece),
-        Command::Accept(accept) if !accept.tail.is_empty() => Some(&accept.tail),
-        _ => None,
-    }
-}
-
 /// Timing and sizes of consensus.
 pub(crate) fn config(log_keep: u64) -> Result<Arc<openraft::Config>, openraft::ConfigError> {
     let config = openraft::Config {

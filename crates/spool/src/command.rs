@@ -1,5 +1,7 @@
 //! What may be asked of the spool. Each command is one entry of the Raft log.
 
+mod size;
+
 use bytes::Bytes;
 use smtp::{BodyType, ForwardPath, ReversePath};
 

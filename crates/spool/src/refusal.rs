@@ -19,6 +19,9 @@ pub enum Refusal {
     /// The node is going down.
     #[error("shutting down")]
     ShuttingDown,
+    /// The message's envelope is larger than one entry of the log may be.
+    #[error("the envelope is too large for one message")]
+    EnvelopeTooLarge,
     /// The pieces staged for this message are not there any more, or not all of them.
     #[error("the staged body was swept before the message was accepted")]
     StageGone,

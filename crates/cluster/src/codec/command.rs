@@ -244,3 +244,102 @@ pub(crate) fn outcome_from(outcome: pb::Outcome) -> Result<Outcome, CodecError> 
         Kind::Unspecified => Err(CodecError::Missing { what: "outcome" }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+    use smtp::{Mailbox, ReversePath};
+    use spool::{Client, Digest, Fingerprint};
+
+    use super::*;
+
+    const MANY: usize = 1000;
+
+    fn accept() -> Command {
+        let mailbox = |number: usize| Mailbox {
+            local_part: format!("{number:064}"),
+            domain: "d".repeat(180),
+        };
+        let recipient = |number| {
+            let path = smtp::ForwardPath::Mailbox(mailbox(number));
+            (path, "*.example.com".to_owned())
+        };
+        Command::Accept(Box::new(Accept {
+            id: MessageId(u128::MAX),
+            received_at: Timestamp(u64::MAX),
+            reverse_path: ReversePath::Mailbox(mailbox(0)),
+            body_type: BodyType::EightBitMime,
+            recipients: (0..MANY).map(recipient).collect(),
+            staged: u32::MAX,
+            tail: vec![0; 1000].into(),
+            size: u64::MAX,
+            digest: Digest([255; 32]),
+            trace: vec![b'a'; 300].into(),
+            client: Client {
+                address: "[2001:db8:1111:2222:3333:4444:5555:6666]:65535"
+                    .parse()
+                    .unwrap(),
+                helo: "h".repeat(255),
+                tls: Some("TLSv1.3 TLS13_AES_256_GCM_SHA384".into()),
+            },
+            fingerprint: Some(Fingerprint(u128::MAX)),
+            confirmed: vec![MessageId(u128::MAX); MANY],
+        }))
+    }
+
+    fn report() -> Command {
+        let verdict = |number| (number, Verdict::Rejected("no".repeat(100)));
+        let attempt = Attempt {
+            id: MessageId(u128::MAX),
+            verdicts: (0..1000).map(verdict).collect(),
+        };
+        Command::Report(Report {
+            term: u64::MAX,
+            at: Timestamp(u64::MAX),
+            attempts: vec![attempt; 3],
+        })
+    }
+
+    #[test]
+    fn no_command_is_larger_on_the_wire_than_it_is_counted() {
+        let claims = Claims {
+            term: u64::MAX,
+            domain: "example.com".into(),
+            sequences: vec![u64::MAX; MANY],
+        };
+        for command in [
+            accept(),
+            report(),
+            Command::Claim(claims),
+            Command::Confirm {
+                ids: vec![MessageId(u128::MAX); MANY],
+            },
+            Command::Found {
+                cluster: u128::MAX,
+                policy: "p".repeat(5000),
+            },
+            Command::Observe {
+                domain: "example.com".into(),
+                reachability: Reachability::Down("w".repeat(500)),
+                at: Timestamp(u64::MAX),
+            },
+            Command::Flush {
+                domain: Some("example.com".into()),
+                at: Timestamp(u64::MAX),
+            },
+            Command::Sweep {
+                at: Timestamp(u64::MAX),
+            },
+            Command::Discard {
+                id: MessageId(u128::MAX),
+            },
+        ] {
+            let counted = command.octets();
+            let encoded = command_to(command.clone()).encoded_len();
+            assert!(
+                encoded <= counted,
+                "{command:?}: {encoded} octets, counted as {counted}"
+            );
+        }
+    }
+}

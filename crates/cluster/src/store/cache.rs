@@ -7,10 +7,10 @@ use tokio::sync::watch;
 
 use crate::{
     limits::LOG_CACHE_BYTES_MAX,
-    raft::{Entry, Payload, carried_piece},
+    raft::{Entry, Payload},
 };
 
-/// What an entry costs in memory besides the piece it carries: envelope and bookkeeping.
+/// What an entry costs in memory besides the command it carries.
 pub(super) const ENTRY_OVERHEAD: usize = 512;
 
 /// A gapless run of entries that ends with the last one of the log.
@@ -133,11 +133,11 @@ impl LogCache {
 
 /// What an entry costs in memory, in octets.
 pub(super) fn cost(entry: &Entry) -> usize {
-    let piece = match &entry.payload {
-        Payload::Normal(proposal) => carried_piece(&proposal.0).map_or(0, bytes::Bytes::len),
+    let command = match &entry.payload {
+        Payload::Normal(proposal) => proposal.0.octets(),
         _ => 0,
     };
-    ENTRY_OVERHEAD + piece
+    ENTRY_OVERHEAD + command
 }
 
 #[cfg(test)]

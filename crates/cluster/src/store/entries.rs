@@ -30,7 +30,8 @@ pub(super) fn measure(database: &Database) -> io::Result<(Option<u64>, Extent)> 
         };
         first = first.or(Some(index));
         let stored: Stored = codec::decode(&*octets, "log entry")?;
-        let bytes = cache::ENTRY_OVERHEAD as u64 + u64::from(stored.piece_bytes);
+        let row = cache::ENTRY_OVERHEAD + octets.len();
+        let bytes = row as u64 + u64::from(stored.piece_bytes);
         extent.push(index, bytes);
     }
     Ok((first, extent))

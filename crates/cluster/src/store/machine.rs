@@ -3,7 +3,7 @@
 
 use std::{io, sync::Arc};
 
-use futures::{Stream, StreamExt as _};
+use futures::{FutureExt as _, Stream, StreamExt as _};
 use openraft::{
     OptionalSend, RaftSnapshotBuilder,
     storage::{EntryResponder, RaftStateMachine},
@@ -11,6 +11,7 @@ use openraft::{
 use spool::Command;
 
 use super::{
+    cache,
     log::LogStore,
     outgoing::Checkpoints,
     pending::Pending,
@@ -18,7 +19,7 @@ use super::{
     tables::Tables,
 };
 use crate::{
-    limits::{APPLY_ENTRIES_MAX, SNAPSHOT_LOG_HOLD},
+    limits::{APPLY_BYTES_MAX, APPLY_ENTRIES_MAX, SNAPSHOT_LOG_HOLD},
     raft::{Applied, Entry, LogId, Payload, Proposal, SnapshotMeta, StoredMembership, Types},
 };
 
@@ -87,6 +88,27 @@ pub(super) fn apply_entries(tables: &Tables, entries: Vec<Entry>) -> io::Result<
     Ok(applied)
 }
 
+/// The entries that are there already, from the first on, as many as go into one batch.
+fn gather<S>(
+    first: EntryResponder<Types>,
+    entries: &mut S,
+) -> io::Result<Vec<EntryResponder<Types>>>
+where
+    S: Stream<Item = io::Result<EntryResponder<Types>>> + Unpin,
+{
+    let mut octets = cache::cost(&first.0);
+    let mut gathered = vec![first];
+    while octets < APPLY_BYTES_MAX
+        && gathered.len() < APPLY_ENTRIES_MAX
+        && let Some(Some(next)) = entries.next().now_or_never()
+    {
+        let next = next?;
+        octets += cache::cost(&next.0);
+        gathered.push(next);
+    }
+    Ok(gathered)
+}
+
 impl RaftStateMachine<Types> for Machine {
     type SnapshotData = SnapshotData;
     type SnapshotBuilder = Self;
@@ -95,17 +117,13 @@ impl RaftStateMachine<Types> for Machine {
         Ok((self.tables.applied()?, self.tables.membership()?))
     }
 
-    async fn apply<S>(&mut self, entries: S) -> io::Result<()>
+    async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>
     where
         S: Stream<Item = io::Result<EntryResponder<Types>>> + Unpin + OptionalSend,
     {
-        let mut runs = entries.ready_chunks(APPLY_ENTRIES_MAX);
-        while let Some(run) = runs.next().await {
-            let (entries, responders): (Vec<_>, Vec<_>) = run
-                .into_iter()
-                .collect::<io::Result<Vec<_>>>()?
-                .into_iter()
-                .unzip();
+        while let Some(first) = entries.next().await {
+            let run = gather(first?, &mut entries)?;
+            let (entries, responders): (Vec<_>, Vec<_>) = run.into_iter().unzip();
             let tables = Arc::clone(&self.tables);
             let applied = tokio::task::spawn_blocking(move || apply_entries(&tables, entries))
                 .await

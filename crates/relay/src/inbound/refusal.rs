@@ -22,6 +22,12 @@ pub(super) fn reply(refusal: &Refusal, hostname: &str) -> Reply {
             0,
             "Error: the message could not be stored, try again later",
         ),
+        Refusal::EnvelopeTooLarge => transient(
+            452,
+            5,
+            3,
+            "Error: too many recipients, send the message again for some of them at a time",
+        ),
         Refusal::Busy => transient(451, 3, 0, "Error: too busy, try again later"),
         Refusal::DiskFull => transient(452, 3, 1, "Error: insufficient storage, try again later"),
         Refusal::ShuttingDown => {
@@ -56,6 +62,7 @@ mod tests {
             Refusal::StorageFailed,
             Refusal::ShuttingDown,
             Refusal::StageGone,
+            Refusal::EnvelopeTooLarge,
         ] {
             let reply = reply(&refusal, "mx.example.net");
             assert!(reply.is_transient(), "{refusal:?}");

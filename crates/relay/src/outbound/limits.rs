@@ -51,8 +51,12 @@ pub const UNSENT_BEFORE_DOT_MAX: usize = 16 * 1024;
 /// Results that wait for the outbox to record them. When it is slow, deliveries wait.
 pub const UNREPORTED_MAX: usize = 2048;
 
-/// Results in one report. Keeps an entry of the log under about a hundred kilobytes.
+/// Results in one report.
 pub const REPORT_MAX: usize = 256;
+
+/// Octets of one report, unless a single message's results are more: what follows it in the log
+/// waits for it.
+pub const REPORT_BYTES_MAX: usize = 256 * 1024;
 
 /// Reports follow each other no faster than this. What a crash may repeat grows by the deliveries
 /// of that time; what a report costs is shared by all that it holds.

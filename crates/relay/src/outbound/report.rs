@@ -10,7 +10,7 @@ use spool::{Attempt, Due, Outbox, Report, Timestamp, Verdict};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use crate::outbound::limits::{REPORT_MAX, REPORTS_MIN};
+use crate::outbound::limits::{REPORT_BYTES_MAX, REPORT_MAX, REPORTS_MIN};
 use crate::outbound::queue::Queue;
 
 /// A delivery's result, until the spool has it.
@@ -23,6 +23,13 @@ pub(super) struct Settled {
 }
 
 impl Settled {
+    /// Tells the queue that the spool has it.
+    fn reported(self) {
+        let deferred = |(_, verdict): &(u32, Verdict)| matches!(verdict, Verdict::Deferred(_));
+        let deferred = self.verdicts.iter().any(deferred);
+        self.queue.reported(self.due.message.sequence, deferred);
+    }
+
     /// Says that the primary has the message and the spool does not know: the next leader, or the
     /// next attempt, delivers it again.
     pub(super) fn log_possible_repeat(&self) {
@@ -60,33 +67,39 @@ pub(super) async fn report(
             gathered.push(settled);
         }
         next = Instant::now() + REPORTS_MIN;
-        let at = gathered
-            .iter()
-            .map(|settled| settled.at)
-            .min()
-            .unwrap_or_default();
-        let attempts = gathered
-            .iter()
-            .map(|settled| Attempt {
-                id: settled.due.message.id,
-                verdicts: settled.verdicts.clone(),
-            })
-            .collect();
-        if let Err(error) = outbox.report(Report { term, at, attempts }).await {
-            gathered.iter().for_each(Settled::log_possible_repeat);
-            results.close();
-            while let Some(settled) = results.recv().await {
-                settled.log_possible_repeat();
+        while !gathered.is_empty() {
+            let (attempts, at) = first_report(&gathered);
+            let reported = attempts.len();
+            if let Err(error) = outbox.report(Report { term, at, attempts }).await {
+                gathered.iter().for_each(Settled::log_possible_repeat);
+                results.close();
+                while let Some(settled) = results.recv().await {
+                    settled.log_possible_repeat();
+                }
+                return Err(error);
             }
-            return Err(error);
-        }
-        for settled in gathered.drain(..) {
-            let deferred = |(_, verdict): &(u32, Verdict)| matches!(verdict, Verdict::Deferred(_));
-            let deferred = settled.verdicts.iter().any(deferred);
-            settled
-                .queue
-                .reported(settled.due.message.sequence, deferred);
+            gathered.drain(..reported).for_each(Settled::reported);
         }
     }
     Ok(())
+}
+
+/// What goes into one report, from the front, and when the first of it ended.
+fn first_report(gathered: &[Settled]) -> (Vec<Attempt>, Timestamp) {
+    let mut attempts: Vec<Attempt> = Vec::new();
+    let mut at: Option<Timestamp> = None;
+    let mut octets = 0;
+    for settled in gathered {
+        let attempt = Attempt {
+            id: settled.due.message.id,
+            verdicts: settled.verdicts.clone(),
+        };
+        octets += attempt.octets();
+        if octets > REPORT_BYTES_MAX && !attempts.is_empty() {
+            break;
+        }
+        attempts.push(attempt);
+        at = Some(at.map_or(settled.at, |at| at.min(settled.at)));
+    }
+    (attempts, at.unwrap_or_default())
 }

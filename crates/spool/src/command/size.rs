@@ -1,0 +1,92 @@
+//! How much room a command takes.
+
+use smtp::{ForwardPath, Mailbox, ReversePath};
+
+use super::{Accept, Attempt, Claims, Command, Report, Stage, Verdict};
+use crate::Reachability;
+
+/// What anything costs besides its text: the structure in memory, tags and lengths on the wire.
+const EACH: usize = 64;
+
+impl Command {
+    /// About how many octets it takes in memory, and no fewer than it takes encoded. Whatever bounds
+    /// requests, batches and caches goes by this: a body may be short where a thousand recipients are
+    /// not.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        EACH + match self {
+            Self::Found { policy, .. } => policy.len(),
+            Self::Stage(Stage { piece, .. }) => piece.len(),
+            Self::Accept(accept) => accept.octets(),
+            Self::Report(report) => report.octets(),
+            Self::Observe {
+                domain,
+                reachability,
+                ..
+            } => {
+                domain.len()
+                    + match reachability {
+                        Reachability::Up => 0,
+                        Reachability::Down(words) => words.len(),
+                    }
+            }
+            Self::Flush { domain, .. } => domain.as_ref().map_or(0, String::len),
+            Self::Confirm { ids } => ids.len() * EACH,
+            Self::Claim(claims) | Self::Release(claims) => claims.octets(),
+            Self::Discard { .. } | Self::Sweep { .. } => 0,
+        }
+    }
+}
+
+impl Accept {
+    fn octets(&self) -> usize {
+        let sender = match &self.reverse_path {
+            ReversePath::Null => 0,
+            ReversePath::Mailbox(mailbox) => octets(mailbox),
+        };
+        let recipients = self.recipients.iter().map(|(path, domain)| {
+            let path = match path {
+                ForwardPath::Postmaster => 0,
+                ForwardPath::Mailbox(mailbox) => octets(mailbox),
+            };
+            EACH + path + domain.len()
+        });
+        let client = self.client.helo.len() + self.client.tls.as_ref().map_or(0, String::len);
+        4 * EACH
+            + sender
+            + recipients.sum::<usize>()
+            + self.tail.len()
+            + self.trace.len()
+            + client
+            + self.confirmed.len() * EACH
+    }
+}
+
+impl Report {
+    fn octets(&self) -> usize {
+        self.attempts.iter().map(Attempt::octets).sum()
+    }
+}
+
+impl Attempt {
+    /// About how many octets it takes in a report.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        let verdicts = self.verdicts.iter().map(|(_, verdict)| {
+            let (Verdict::Delivered(words) | Verdict::Deferred(words) | Verdict::Rejected(words)) =
+                verdict;
+            EACH + words.len()
+        });
+        EACH + verdicts.sum::<usize>()
+    }
+}
+
+impl Claims {
+    fn octets(&self) -> usize {
+        self.domain.len() + self.sequences.len() * size_of::<u64>() * 2
+    }
+}
+
+fn octets(mailbox: &Mailbox) -> usize {
+    EACH + mailbox.local_part.len() + mailbox.domain.len()
+}
