@@ -192,7 +192,7 @@ fn a_node_catches_up_with_a_large_spool_under_mail_and_the_leader_stays_small() 
 }
 
 #[test]
-#[ignore = "writes 25 GB; run it with: cargo nextest run --release --workspace --run-ignored only -E 'test(ten_gib)'"]
+#[ignore = "writes 25 GB; run it with: cargo nextest run --release --workspace --run-ignored only --no-capture -E 'test(ten_gib)'"]
 fn a_node_joins_a_spool_of_ten_gib_under_mail_and_the_leader_stays_small() {
     const BODIES: usize = 15_000;
     let primary = Primary::down_at_first();
