@@ -22,6 +22,9 @@ use crate::{
 /// Takes all that the database holds, its whole log included, as the spool of a new cluster: with
 /// another name, so that nodes of the former one are refused, and with one member. Returns the name.
 ///
+/// No id is retired in it, the new member's own least of all: whoever was removed was removed from
+/// the former cluster, and no log is left that would pass through its memberships.
+///
 /// All of it is one fsync'd batch but for the applying of the log, which may be done again.
 pub(crate) fn found_anew(tables: &Tables, node_id: u64, member: Member) -> io::Result<u128> {
     let tail = Tail::of(tables)?;
@@ -58,6 +61,8 @@ pub(crate) fn found_anew(tables: &Tables, node_id: u64, member: Member) -> io::R
     for (table, octets) in rows {
         batch.put(Column::Spool, database.keys().table(table), octets);
     }
+    let retired = database.keys().table(Table::Retired);
+    batch.delete_range(Column::Spool, &retired, keys::end_of(retired.clone()));
     batch.write_synced()?;
     Ok(name)
 }

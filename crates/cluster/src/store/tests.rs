@@ -1,3 +1,4 @@
+mod anew;
 mod digests;
 mod mending;
 mod snapshots;
