@@ -34,14 +34,19 @@ impl Disk {
     }
 }
 
-/// Makes a file with a text that is on the disk when this returns.
+/// Makes a file with a text that is on the disk when this returns. Of several who make it at the same
+/// time one succeeds; a crash or a full disk on the way leaves none, never a part of one.
 ///
 /// # Errors
 /// What the system says; a file of that name must not be there.
 pub(crate) fn create_synced(file: &Path, text: &str) -> io::Result<()> {
-    let mut opened = File::create_new(file)?;
-    opened.write_all(text.as_bytes())?;
-    opened.sync_all()?;
+    // A name of its own: nobody else may write to what becomes the file.
+    let draft = file.with_extension(format!("{:016x}.new", rand::random::<u64>()));
+    let made = write_synced(File::create_new(&draft), text)
+        // Unlike a rename, it takes the place of nothing.
+        .and_then(|()| fs::hard_link(&draft, file));
+    let removed = fs::remove_file(&draft);
+    made.and(removed)?;
     file.parent().map_or(Ok(()), sync_directory)
 }
 
@@ -52,11 +57,15 @@ pub(crate) fn create_synced(file: &Path, text: &str) -> io::Result<()> {
 /// What the system says.
 pub(crate) fn replace_synced(file: &Path, text: &str) -> io::Result<()> {
     let draft = file.with_extension("new");
-    let mut opened = File::create(&draft)?;
-    opened.write_all(text.as_bytes())?;
-    opened.sync_all()?;
+    write_synced(File::create(&draft), text)?;
     fs::rename(&draft, file)?;
     file.parent().map_or(Ok(()), sync_directory)
+}
+
+fn write_synced(opened: io::Result<File>, text: &str) -> io::Result<()> {
+    let mut opened = opened?;
+    opened.write_all(text.as_bytes())?;
+    opened.sync_all()
 }
 
 /// Makes what was created in a directory, or taken away from it, survive a power failure.
@@ -78,6 +87,56 @@ mod tests {
         assert!(!disk.is_full(FreeSpace::Percent(9)));
         assert!(disk.is_full(FreeSpace::Bytes(9_001)));
         assert!(!disk.is_full(FreeSpace::Bytes(9_000)));
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+        names.collect()
+    }
+
+    #[test]
+    fn a_file_is_made_once_and_only_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("NODE");
+        create_synced(&file, "node 1\n").unwrap();
+        let refused = create_synced(&file, "node 2\n").unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "node 1\n");
+        assert_eq!(names(dir.path()), ["NODE"], "no draft is left");
+    }
+
+    #[test]
+    fn of_many_who_make_a_file_one_succeeds() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("NODE");
+        let texts: Vec<String> = (0..8).map(|id| format!("node {id}\n")).collect();
+        let made: Vec<bool> = std::thread::scope(|scope| {
+            let make = |text: &String| create_synced(&file, text).is_ok();
+            let threads: Vec<_> = texts
+                .iter()
+                .map(|text| scope.spawn(move || make(text)))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        let winners: Vec<&String> = texts
+            .iter()
+            .zip(&made)
+            .filter(|(_, made)| **made)
+            .map(|(text, _)| text)
+            .collect();
+        assert_eq!(winners, [&fs::read_to_string(&file).unwrap()]);
+    }
+
+    #[test]
+    fn a_file_that_can_not_be_made_leaves_no_draft() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("NODE")).unwrap();
+        create_synced(&dir.path().join("NODE"), "node 1\n").unwrap_err();
+        assert_eq!(names(dir.path()), ["NODE"]);
     }
 
     #[test]
