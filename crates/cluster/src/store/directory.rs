@@ -119,6 +119,12 @@ impl DataDir {
         name_of(*self.present.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Whether the present database is the first, which no other has ever replaced: it may be that
+    /// it is still to be made.
+    pub(crate) fn is_at_first(&self) -> bool {
+        *self.present.lock().unwrap_or_else(PoisonError::into_inner) == 0
+    }
+
     /// Where the present database is.
     pub(crate) fn present(&self) -> PathBuf {
         self.path.join(self.present_name())

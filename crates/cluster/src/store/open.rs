@@ -1,6 +1,6 @@
 //! The one file that knows RocksDB: columns, options, and what "durable" means.
 
-use std::{io, path::Path, sync::Arc, time::Instant};
+use std::{fs, io, path::Path, sync::Arc, time::Instant};
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
@@ -83,7 +83,26 @@ impl std::fmt::Debug for Database {
 /// # Errors
 /// What RocksDB says: no permission, a damaged file, another process that has it open.
 pub(crate) fn open(path: &Path, metrics: Arc<Metrics>) -> io::Result<Database> {
-    let db = DB::open_cf_descriptors(&database_options(), path, descriptors()).map_err(failed)?;
+    check_there(path)?;
+    open_with(&database_options(), path, metrics)
+}
+
+/// Opens a database, or makes one where none ever was.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn open_or_make(path: &Path, metrics: Arc<Metrics>) -> io::Result<Database> {
+    // RocksDB itself makes an empty one among the files of one that it does not recognise.
+    if has_data(path)? {
+        return open(path, metrics);
+    }
+    let mut options = database_options();
+    options.create_if_missing(true);
+    open_with(&options, path, metrics)
+}
+
+fn open_with(options: &Options, path: &Path, metrics: Arc<Metrics>) -> io::Result<Database> {
+    let db = DB::open_cf_descriptors(options, path, descriptors()).map_err(failed)?;
     let mut database = Database::new(db, metrics);
     database.keys = SpoolKeys(database.incarnation()?);
     database.drop_other_incarnations()?;
@@ -95,11 +114,47 @@ pub(crate) fn open(path: &Path, metrics: Arc<Metrics>) -> io::Result<Database> {
 /// # Errors
 /// As [`open`].
 pub(crate) fn open_to_read(path: &Path, metrics: Arc<Metrics>) -> io::Result<Database> {
+    check_there(path)?;
     let options = database_options();
     let db = DB::open_cf_descriptors_read_only(&options, path, descriptors(), false);
     let mut database = Database::new(db.map_err(failed)?, metrics);
     database.keys = SpoolKeys(database.incarnation()?);
     Ok(database)
+}
+
+/// The file that names the one that names all others.
+const CURRENT: &str = "CURRENT";
+
+/// Endings of files that hold data: RocksDB makes none of them before [`CURRENT`] is on the disk, so
+/// that a first start that broke off has left none.
+const DATA: [&str; 3] = ["sst", "blob", "log"];
+
+fn check_there(path: &Path) -> io::Result<()> {
+    if path.join(CURRENT).try_exists()? {
+        return Ok(());
+    }
+    let text = format!(
+        "{} is damaged: its file {CURRENT} is missing, without which nothing in it can be read; put \
+         that back from a copy of this very directory, or replace this node",
+        path.display()
+    );
+    Err(io::Error::new(io::ErrorKind::InvalidData, text))
+}
+
+/// Whether a directory has files of a database that was in use.
+fn has_data(path: &Path) -> io::Result<bool> {
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        entries => entries?,
+    };
+    for entry in entries {
+        let name = entry?.file_name();
+        let ending = Path::new(&name).extension();
+        if ending.is_some_and(|ending| DATA.iter().any(|data| ending == *data)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn descriptors() -> [ColumnFamilyDescriptor; 4] {
@@ -110,7 +165,6 @@ fn descriptors() -> [ColumnFamilyDescriptor; 4] {
 
 fn database_options() -> Options {
     let mut options = Options::default();
-    options.create_if_missing(true);
     options.create_missing_column_families(true);
     options.set_max_open_files(OPEN_FILES_MAX);
     options.set_max_total_wal_size(WAL_BYTES_MAX);

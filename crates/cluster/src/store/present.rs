@@ -35,7 +35,12 @@ impl Store {
     /// Another process has it open, or it is damaged.
     pub(crate) fn open(data_dir: &Path, metrics: Arc<Metrics>) -> io::Result<Self> {
         let directory = DataDir::open(data_dir)?;
-        let now = open::open(&directory.present(), Arc::clone(&metrics))?;
+        let path = directory.present();
+        let now = if directory.is_at_first() {
+            open::open_or_make(&path, Arc::clone(&metrics))?
+        } else {
+            open::open(&path, Arc::clone(&metrics))?
+        };
         Ok(Self::with(directory, now, metrics))
     }
 

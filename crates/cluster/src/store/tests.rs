@@ -1,4 +1,5 @@
 mod anew;
+mod damage;
 mod digests;
 mod mending;
 mod snapshots;
