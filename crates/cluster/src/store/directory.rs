@@ -6,6 +6,7 @@
 //!   db, db-N      databases; every number is used once
 //!   incoming      files of a snapshot that is being received
 //!   snapshot-N    a copy of the database that is being sent
+//!   *.tmp         either of the two before it is whole
 //! ```
 //!
 //! A database takes the place of another by one rename of the file that names it. Whatever that file
@@ -27,6 +28,8 @@ const LOCK: &str = "LOCK";
 const POINTER: &str = "DATABASE";
 const INCOMING: &str = "incoming";
 const SNAPSHOT: &str = "snapshot-";
+/// Where RocksDB makes a copy of a database before it gives it the name that it was told.
+const INCOMING_DRAFT: &str = "incoming.tmp";
 /// The first database; the later ones have a number behind a dash.
 const DATABASE: &str = "db";
 
@@ -53,7 +56,7 @@ impl DataDir {
             let name = entry.file_name();
             let name = name.to_string_lossy();
             let is_left = number_of(&name).is_some() && *name != *present;
-            if is_left || name.starts_with(SNAPSHOT) {
+            if is_left || name.starts_with(SNAPSHOT) || *name == *INCOMING_DRAFT {
                 tracing::info!(directory = %entry.path().display(), "removing what is left over");
                 fs::remove_dir_all(entry.path())?;
             }
@@ -262,7 +265,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         made(
             dir.path(),
-            &["db", "incoming", "db-3", "snapshot-4", "db-x"],
+            &[
+                "db",
+                "incoming",
+                "incoming.tmp",
+                "db-3",
+                "snapshot-4",
+                "snapshot-5.tmp",
+                "db-x",
+            ],
         );
         let data = DataDir::open(dir.path()).unwrap();
         assert_eq!(data.present(), dir.path().join("db"));
