@@ -32,7 +32,7 @@ const NAME_BYTES_MAX: usize = 64;
 pub(crate) struct Incoming {
     store: Arc<Store>,
     directory: PathBuf,
-    /// Size of each file that is still to come.
+    /// Size of each file that is still to come, or is arriving.
     missing: BTreeMap<String, u64>,
     open: Option<Open>,
     /// Octets that need not be sent.
@@ -48,6 +48,7 @@ struct Open {
     name: String,
     file: File,
     written: u64,
+    size: u64,
     sum: Sha256,
 }
 
@@ -78,7 +79,9 @@ impl Incoming {
             store.now().checkpoint(&directory)?;
         }
         let held = hold(&directory, &missing)?;
-        let size: u64 = missing.values().sum();
+        let size = missing
+            .values()
+            .fold(0, |sum: u64, size| sum.saturating_add(*size));
         let to_come = size.saturating_sub(held.values().map(|held| held.size).sum());
         let free = Disk::of(store.directory().path())?.free;
         if to_come > free {
@@ -117,33 +120,26 @@ impl Incoming {
     pub(crate) fn take(&mut self, part: Part) -> io::Result<()> {
         match part {
             Part::File { name, from } => self.begin_file(name, from),
-            Part::Octets(octets) => {
-                let open = self
-                    .open
-                    .as_mut()
-                    .ok_or_else(|| refused("octets of no file"))?;
-                open.file.write_all(&octets)?;
-                open.sum.update(&octets);
-                open.written += octets.len() as u64;
-                self.received += octets.len() as u64;
-                Ok(())
-            }
+            Part::Octets(octets) => self.append(&octets),
             Part::FileEnd(sum) => self.end_file(sum),
             Part::End => Ok(()),
         }
     }
 
     fn begin_file(&mut self, name: String, from: u64) -> io::Result<()> {
-        if self.open.is_some() || !self.missing.contains_key(&name) {
-            return Err(refused(format!("{name:?} comes out of turn")));
-        }
+        let size = match self.missing.get(&name) {
+            Some(size) if self.open.is_none() && from <= *size => *size,
+            _ => return Err(refused(format!("{name:?} comes out of turn"))),
+        };
         let path = self.directory.join(&name);
         let mut sum = Sha256::new();
         let file = if from == 0 {
             remove_file(&path)?;
             File::create_new(&path)?
         } else {
-            let mut file = File::options().read(true).append(true).open(&path)?;
+            // One that is whole may be a file of the present database, too: it is only read.
+            let is_whole = from == size;
+            let mut file = File::options().read(true).append(!is_whole).open(&path)?;
             if files::digest(&mut file, u64::MAX, &mut sum)? != from {
                 return Err(refused(format!("of {name} there is another part")));
             }
@@ -154,8 +150,27 @@ impl Incoming {
             name,
             file,
             written: from,
+            size,
             sum,
         });
+        Ok(())
+    }
+
+    fn append(&mut self, octets: &[u8]) -> io::Result<()> {
+        let count = octets.len() as u64;
+        let open = self.open.take_if(|open| count > open.size - open.written);
+        if let Some(Open { name, .. }) = open {
+            remove_file(&self.directory.join(&name))?;
+            return Err(refused(format!(
+                "{name} of the snapshot is longer than it was listed"
+            )));
+        }
+        let open = self.open.as_mut();
+        let open = open.ok_or_else(|| refused("octets of no file"))?;
+        open.file.write_all(octets)?;
+        open.sum.update(octets);
+        open.written += count;
+        self.received += count;
         Ok(())
     }
 
@@ -164,8 +179,7 @@ impl Incoming {
             .open
             .take()
             .ok_or_else(|| refused("the end of no file"))?;
-        let size = self.missing.get(&open.name).copied();
-        if size != Some(open.written) || *open.sum.finalize() != sum {
+        if open.size != open.written || *open.sum.finalize() != sum {
             remove_file(&self.directory.join(&open.name))?;
             return Err(refused(format!(
                 "{} of the snapshot is not what was sent",
