@@ -17,6 +17,7 @@ use std::{
 use sha2::{Digest as _, Sha256};
 
 use super::{
+    directory::Remains,
     files::{self, Held, HeldFiles, Listed, Part},
     present::Store,
     received::Received,
@@ -202,9 +203,15 @@ impl Incoming {
         }
         disk::sync_directory(&self.directory)?;
         let path = self.store.directory().new_database();
+        // Nobody would take up again what has got this name.
+        let remains = Remains::of(&path);
+        remains.give_up(true);
         fs::rename(&self.directory, &path)?;
         disk::sync_directory(self.store.directory().path())?;
-        Received::open(&path, Arc::clone(self.store.metrics()))
+        let received = Received::open(&path, Arc::clone(self.store.metrics()))?;
+        // They go with the database from here on.
+        remains.give_up(false);
+        Ok(received)
     }
 }
 
