@@ -59,6 +59,10 @@ pub(crate) const SNAPSHOT_SILENCE_MAX: Duration = Duration::from_secs(30);
 pub(crate) const SNAPSHOT_PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 /// Octets in one message of a snapshot.
 pub(crate) const SNAPSHOT_CHUNK_BYTES: usize = 1 << 20;
+/// Octets that stay free on the disk while a snapshot is received: this node goes on writing its log,
+/// a full disk ends it, and when the snapshot is there two databases write what they have in memory.
+/// Far less than must stay free for mail to be taken: a member that is short of room is one still.
+pub(crate) const SNAPSHOT_FREE_MIN: u64 = 64 << 20;
 /// A copy of the database that was sent is kept so long, so that a transfer that broke off (the
 /// receiver was restarted) goes on with the same files.
 pub(crate) const SNAPSHOT_KEEP: Duration = Duration::from_secs(5 * 60);

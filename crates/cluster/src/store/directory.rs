@@ -22,7 +22,10 @@ use std::{
     },
 };
 
-use crate::disk;
+use crate::{
+    disk::{self, Disk},
+    limits::SNAPSHOT_FREE_MIN,
+};
 
 const LOCK: &str = "LOCK";
 const POINTER: &str = "DATABASE";
@@ -44,19 +47,23 @@ pub(crate) struct DataDir {
 
 impl DataDir {
     /// Locks the directory and removes what a crash has left in it, but for the files of a
-    /// snapshot that may still be resumed.
+    /// snapshot that may still be resumed and for which there is room.
     ///
     /// # Errors
     /// Another process has it open; it can not be written.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let directory = Self::open_to_read(path)?;
         let present = directory.present_name();
+        let has_room = Disk::of(path)?.free >= SNAPSHOT_FREE_MIN;
         for entry in fs::read_dir(path)? {
             let entry = entry?;
             let name = entry.file_name();
             let name = name.to_string_lossy();
             let is_left = number_of(&name).is_some() && *name != *present;
-            if is_left || name.starts_with(SNAPSHOT) || *name == *INCOMING_DRAFT {
+            // Without room, this node might not even start beside them.
+            let is_in_the_way = || *name == *INCOMING && !has_room;
+            if is_left || name.starts_with(SNAPSHOT) || *name == *INCOMING_DRAFT || is_in_the_way()
+            {
                 tracing::info!(directory = %entry.path().display(), "removing what is left over");
                 fs::remove_dir_all(entry.path())?;
             }

@@ -17,13 +17,16 @@ use std::{
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    directory::Remains,
+    directory::{self, Remains},
     files::{self, Held, HeldFiles, Listed, Part},
     present::Store,
     received::Received,
     receiving::Place,
 };
-use crate::disk::{self, Disk};
+use crate::{
+    disk::{self, Disk},
+    limits::SNAPSHOT_FREE_MIN,
+};
 
 /// Names of a database's files are short.
 const NAME_BYTES_MAX: usize = 64;
@@ -62,7 +65,8 @@ impl Incoming {
     /// there of them already.
     ///
     /// # Errors
-    /// The list is no database's, or the disk has no room for what is missing.
+    /// The list is no database's, or the disk has no room for what is missing. Nothing is kept of an
+    /// earlier transfer then: what can not become whole would only make the room shorter.
     pub(crate) fn begin(
         store: Arc<Store>,
         place: Place,
@@ -84,12 +88,9 @@ impl Incoming {
             .values()
             .fold(0, |sum: u64, size| sum.saturating_add(*size));
         let to_come = size.saturating_sub(held.values().map(|held| held.size).sum());
-        let free = Disk::of(store.directory().path())?.free;
-        if to_come > free {
-            return Err(io::Error::new(
-                io::ErrorKind::StorageFull,
-                format!("the snapshot needs {to_come} octets more and {free} are free on the disk"),
-            ));
+        if let Err(error) = check_room(store.directory().path(), to_come) {
+            directory::remove(&directory)?;
+            return Err(error);
         }
         let incoming = Self {
             store,
@@ -116,8 +117,8 @@ impl Incoming {
     /// Takes the next part.
     ///
     /// # Errors
-    /// It does not belong to the list, or the octets are not those that were sent. The file they
-    /// were for is removed then.
+    /// It does not belong to the list, or the octets are not those that were sent; the file they
+    /// were for is removed then. Or the disk has no room for it.
     pub(crate) fn take(&mut self, part: Part) -> io::Result<()> {
         match part {
             Part::File { name, from } => self.begin_file(name, from),
@@ -168,6 +169,8 @@ impl Incoming {
         }
         let open = self.open.as_mut();
         let open = open.ok_or_else(|| refused("octets of no file"))?;
+        // There was room for all of it; others write to the disk meanwhile, too.
+        check_room(&self.directory, count)?;
         open.file.write_all(octets)?;
         open.sum.update(octets);
         open.written += count;
@@ -220,6 +223,19 @@ fn is_plain(name: &str) -> bool {
     let plain = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'.' || octet == b'-';
     let length = 1..=NAME_BYTES_MAX;
     length.contains(&name.len()) && !name.starts_with('.') && name.bytes().all(plain)
+}
+
+/// Checks that a disk has room for so many octets more, and for what else is written to it meanwhile.
+fn check_room(path: &Path, to_come: u64) -> io::Result<()> {
+    let free = Disk::of(path)?.free;
+    if to_come <= free.saturating_sub(SNAPSHOT_FREE_MIN) {
+        return Ok(());
+    }
+    let text = format!(
+        "the snapshot needs {to_come} octets more, and of the {free} that are free on the disk \
+         {SNAPSHOT_FREE_MIN} must stay free; make room"
+    );
+    Err(io::Error::new(io::ErrorKind::StorageFull, text))
 }
 
 fn remove_file(path: &Path) -> io::Result<()> {

@@ -3,6 +3,7 @@
 use std::{fs, io, path::Path};
 
 use openraft::storage::RaftStateMachine as _;
+use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::{
@@ -68,9 +69,24 @@ fn octets(parts: &[Part]) -> u64 {
 }
 
 async fn begin(to: &Opened, checkpoint: &Checkpoint) -> (Incoming, HeldFiles) {
+    begin_with(to, checkpoint.files()).await.unwrap()
+}
+
+async fn begin_with(to: &Opened, files: &[files::Listed]) -> io::Result<(Incoming, HeldFiles)> {
     let store: Arc<Store> = Arc::clone(to.tables.store());
     let place = store.receiving().take_over(Vote::new(0, 0)).await.unwrap();
-    Incoming::begin(store, place, checkpoint.files().to_vec()).unwrap()
+    Incoming::begin(store, place, files.to_vec())
+}
+
+/// A file to be listed that no database has.
+fn listed(name: &str, size: u64) -> files::Listed {
+    let name = name.to_owned();
+    files::Listed { name, size }
+}
+
+fn file(name: &str, from: u64) -> Part {
+    let name = name.to_owned();
+    Part::File { name, from }
 }
 
 /// The databases and parts of databases in the data directory.
@@ -303,15 +319,74 @@ async fn a_list_that_leads_out_of_the_directory_is_refused() {
         "/etc/passwd",
         "a b",
     ] {
-        let store = Arc::clone(to.tables.store());
-        let listed = files::Listed {
-            name: name.to_owned(),
-            size: 1,
-        };
-        let place = store.receiving().take_over(Vote::new(0, 0)).await.unwrap();
-        let refused = Incoming::begin(store, place, vec![listed]).unwrap_err();
+        let refused = begin_with(&to, &[listed(name, 1)]).await.unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::InvalidData, "{name}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_without_room_is_refused_and_nothing_of_it_stays() {
+    let (from, to) = (sender().await, Opened::new());
+    let checkpoint = checkpoint_of(&from);
+    drop(begin(&to, &checkpoint).await);
+    assert_eq!(databases(&to), ["db", "incoming"]);
+    for sizes in [[u64::MAX / 2, 1], [u64::MAX, u64::MAX]] {
+        let files = [
+            listed("000001.sst", sizes[0]),
+            listed("000002.sst", sizes[1]),
+        ];
+        let refused = begin_with(&to, &files).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(databases(&to), ["db"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_octets_than_were_listed_are_refused_and_not_written() {
+    let to = Opened::new();
+    let (mut incoming, _) = begin_with(&to, &[listed("000099.sst", 3)]).await.unwrap();
+    incoming.take(file("000099.sst", 0)).unwrap();
+    incoming
+        .take(Part::Octets(Bytes::from_static(b"ab")))
+        .unwrap();
+    let more = Part::Octets(Bytes::from_static(b"cd"));
+    let refused = incoming.take(more).unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::InvalidData);
+    assert!(refused.to_string().contains("longer"), "{refused}");
+    let path = to.dir.path().join("incoming/000099.sst");
+    assert!(!path.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_the_present_database_is_never_written_to() {
+    let mut to = Opened::new();
+    to.commit(vec![entry(1, accept(5, 0, 5, b"stale"))]).await;
+    let checkpoint = checkpoint_of(&to);
+    let (mut incoming, held) = begin(&to, &checkpoint).await;
+    let shared = checkpoint.files().iter().find(|file| {
+        file.name.ends_with(".sst") && held.get(&file.name).is_some_and(|h| h.size == file.size)
+    });
+    let files::Listed { name, size } = shared.unwrap();
+    let present = to.tables.store().directory().present().join(name);
+    let before = fs::read(&present).unwrap();
+    incoming.take(file(name, *size)).unwrap();
+    let more = Part::Octets(Bytes::from_static(b"more"));
+    incoming.take(more).unwrap_err();
+    assert_eq!(fs::read(&present).unwrap(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_are_no_database_do_not_stay() {
+    let to = Opened::new();
+    let (mut incoming, _) = begin_with(&to, &[listed("000099.sst", 4)]).await.unwrap();
+    incoming.take(file("000099.sst", 0)).unwrap();
+    incoming
+        .take(Part::Octets(Bytes::from_static(b"junk")))
+        .unwrap();
+    let sum = Sha256::digest(b"junk").into();
+    incoming.take(Part::FileEnd(sum)).unwrap();
+    incoming.finish().unwrap_err();
+    assert_eq!(databases(&to), ["db"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
