@@ -21,7 +21,8 @@ use crate::{
 /// is dropped before it is installed.
 #[derive(Debug)]
 pub(crate) struct Received {
-    database: Arc<Database>,
+    /// There until it is taken with the value.
+    database: Option<Arc<Database>>,
     last: LogId,
     meta: SnapshotMeta,
 }
@@ -44,7 +45,7 @@ impl Received {
         drop_log(&database, &mut batch, last)?;
         batch.write()?;
         Ok(Self {
-            database: Arc::new(database),
+            database: Some(Arc::new(database)),
             last,
             meta,
         })
@@ -59,8 +60,23 @@ impl Received {
         self.last
     }
 
-    pub(super) fn into_database(self) -> Arc<Database> {
-        self.database
+    pub(super) fn into_database(mut self) -> Arc<Database> {
+        let database = self.database.take();
+        database.expect("whoever takes it has taken the value, too")
+    }
+}
+
+impl Drop for Received {
+    /// Consensus drops a snapshot that is out of date on a thread of the runtime, and closing a
+    /// database and removing its files takes too long for those.
+    fn drop(&mut self) {
+        let Some(database) = self.database.take() else {
+            return;
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(move || drop(database))),
+            Err(_) => drop(database),
+        }
     }
 }
 

@@ -440,6 +440,13 @@ async fn a_snapshot_that_was_not_installed_goes() {
         incoming.take(part).unwrap();
     }
     drop(incoming.finish().unwrap());
+    // On another thread, because it takes a while.
+    for _ in 0..1000 {
+        if databases(&to) == ["db"] {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
     assert_eq!(databases(&to), ["db"]);
     drop(checkpoint);
     assert_eq!(databases(&from), ["db"]);
