@@ -8,7 +8,7 @@ use super::{
     cache,
     extent::Extent,
     keys,
-    open::{Column, Database},
+    open::{Column, Database, Moment},
     writer,
 };
 use crate::{
@@ -65,9 +65,11 @@ pub(super) fn read_entries(
     end: u64,
     bytes_max: usize,
 ) -> io::Result<Vec<Entry>> {
+    // An entry that is cut off between the two reads must not look like one that is damaged.
+    let now = store.moment();
     let mut entries = Vec::new();
     let mut bytes = 0;
-    let rows = store.range(Column::Log, &keys::entry(start), keys::entry(end).to_vec());
+    let rows = now.range(Column::Log, &keys::entry(start), keys::entry(end).to_vec());
     for (row, index) in rows.zip(start..end) {
         let (key, octets) = row?;
         // A reader that skips a hole would make a follower's log wrong without anyone noticing.
@@ -76,7 +78,7 @@ pub(super) fn read_entries(
         }
         let stored: Stored = codec::decode(&*octets, "log entry")?;
         let entry = if stored.carries_piece {
-            match read_piece(store, index) {
+            match read_piece(&now, index) {
                 Ok(piece) => with_piece(stored, piece)?,
                 // Whoever asks for the next one is told.
                 Err(_) if !entries.is_empty() => break,
@@ -94,8 +96,8 @@ pub(super) fn read_entries(
     Ok(entries)
 }
 
-fn read_piece(store: &Database, index: u64) -> io::Result<Bytes> {
-    let piece = store.get(Column::Piece, keys::entry(index))?;
+fn read_piece(now: &Moment<'_>, index: u64) -> io::Result<Bytes> {
+    let piece = now.get(Column::Piece, keys::entry(index))?;
     piece.map(Bytes::from).ok_or_else(|| {
         io::Error::other(format!(
             "the piece of a body of log entry {index} is missing"

@@ -4,8 +4,8 @@ use std::{fs, io, path::Path, sync::Arc, time::Instant};
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
-    DBRecoveryMode, Direction, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
-    checkpoint::Checkpoint,
+    DBRecoveryMode, Direction, IteratorMode, Options, ReadOptions, SnapshotWithThreadMode,
+    WriteBatch, WriteOptions, checkpoint::Checkpoint,
 };
 
 use super::{
@@ -207,6 +207,32 @@ fn failed(error: rocksdb::Error) -> io::Error {
     io::Error::other(error)
 }
 
+/// A database as it was at one moment, whatever is written meanwhile.
+pub(crate) struct Moment<'d> {
+    database: &'d Database,
+    snapshot: SnapshotWithThreadMode<'d, DB>,
+}
+
+impl Moment<'_> {
+    pub(crate) fn get(&self, column: Column, key: impl AsRef<[u8]>) -> io::Result<Option<Vec<u8>>> {
+        let column = self.database.column(column);
+        self.snapshot.get_cf(column, key).map_err(failed)
+    }
+
+    /// The keys and values from `from` up to `to` (without `to`), in order.
+    pub(crate) fn range(
+        &self,
+        column: Column,
+        from: &[u8],
+        to: Vec<u8>,
+    ) -> impl Iterator<Item = io::Result<Row>> + use<'_> {
+        let column = self.database.column(column);
+        let mode = IteratorMode::From(from, Direction::Forward);
+        let rows = self.snapshot.iterator_cf_opt(column, below(to), mode);
+        rows.map(|row| row.map_err(failed))
+    }
+}
+
 /// A key and its value.
 pub(crate) type Row = (Box<[u8]>, Box<[u8]>);
 
@@ -349,6 +375,14 @@ impl Database {
             .db
             .iterator_cf_opt(self.column(column), below(to), mode);
         rows.map(|row| row.map_err(failed))
+    }
+
+    /// Lets several reads see the same.
+    pub(crate) fn moment(&self) -> Moment<'_> {
+        Moment {
+            database: self,
+            snapshot: self.db.snapshot(),
+        }
     }
 
     /// Shows the keys and values from `from` up to `to` (without `to`), in order, as they are at one
