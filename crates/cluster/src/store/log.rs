@@ -324,9 +324,13 @@ impl RaftLogReader<Types> for LogStore {
         let runs = futures::stream::try_unfold(start, move |start| {
             let log = log.clone();
             async move {
-                let run = log.read(start, end, APPEND_BYTES_MAX).await?;
-                let Some(last) = run.last().map(|last| last.log_id.index) else {
+                if start >= end {
                     return Ok::<_, io::Error>(None);
+                }
+                let run = log.read(start, end, APPEND_BYTES_MAX).await?;
+                // What is applied next would follow on a hole that nobody knows of.
+                let Some(last) = run.last().map(|last| last.log_id.index) else {
+                    return Err(io::Error::other(format!("log entry {start} is missing")));
                 };
                 log.flushed(last).await?;
                 Ok(Some((run, last + 1)))

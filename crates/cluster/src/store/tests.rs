@@ -2,6 +2,7 @@ mod anew;
 mod damage;
 mod digests;
 mod mending;
+mod reading;
 mod snapshots;
 
 use std::{
