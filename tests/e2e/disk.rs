@@ -1,6 +1,9 @@
 //! Disks that fill up, for real.
 
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use harness::{Cluster, Letter, Primary, Sender, Settings, SmallDisk, compare, wait_until};
 
@@ -14,6 +17,19 @@ const NOTICED: Duration = Duration::from_secs(15);
 
 /// Long enough for a full disk to be noticed by everyone who writes to it.
 const FILLED_UP: Duration = Duration::from_secs(40);
+
+/// What is free above what must stay free when a disk is filled and emptied again and again. A
+/// message takes its room twice while the write-ahead log has it.
+const ROOM: u64 = 40 << 20;
+
+/// A node that is short of room gives back once a minute what has left.
+const GIVEN_BACK: Duration = Duration::from_secs(90);
+
+/// So slowly that the node looks at its disk before what must stay free is used up.
+const SEND_EVERY: Duration = Duration::from_millis(50);
+
+/// More letters than fit into the room.
+const PUT_OFF_AFTER_MAX: usize = 500;
 
 /// Nodes whose primary is down, prepared but not started.
 fn prepared(nodes: u64, min_free_space: &str) -> (Primary, Cluster) {
@@ -101,6 +117,54 @@ fn mail_leaves_a_disk_that_is_too_full_to_take_any() {
     scene::send_all(&cluster, &letters);
     disk.fill(64 << 20);
     scene::drain(&cluster, &mut primary, &letters);
+}
+
+/// Sends letters until the node puts one off; returns those that it has taken.
+fn send_until_put_off(node: &harness::Daemon, first: usize) -> Vec<Letter> {
+    let mut sender = Sender::connect(node.smtp()).unwrap();
+    let mut taken = Vec::new();
+    for letter in heavy(first..first + PUT_OFF_AFTER_MAX) {
+        let reply = sender.send(&letter).unwrap();
+        if reply.code == 452 {
+            return taken;
+        }
+        assert_eq!(reply.code, 250, "{reply}");
+        taken.push(letter);
+        thread::sleep(SEND_EVERY);
+    }
+    panic!("the disk never got short");
+}
+
+/// The room above what must stay free is filled more often than it could be if any of it were not
+/// given back: what is sent is more than ever fits in.
+#[test]
+fn a_disk_that_mail_has_filled_takes_mail_again_when_that_has_left() {
+    let (mut primary, mut cluster) = prepared(1, "100MiB");
+    let Some(disk) = SmallDisk::mount(&cluster.nodes[0].data_dir(), DISK_MIB) else {
+        return;
+    };
+    start(&mut cluster);
+    disk.fill((100 << 20) + ROOM);
+    let mut letters = Vec::new();
+    let mut octets = 0;
+    for round in 1..=4 {
+        let taken = send_until_put_off(&cluster.nodes[0], letters.len());
+        octets += taken
+            .iter()
+            .map(|letter| letter.body.len() as u64)
+            .sum::<u64>();
+        println!("round {round}: {octets} octets, {} free", disk.free());
+        letters.extend(taken);
+        scene::drain(&cluster, &mut primary, &letters);
+        wait_until(GIVEN_BACK, "mail is taken again", || {
+            !puts_off(&cluster.nodes[0])
+        });
+        if octets > ROOM {
+            return;
+        }
+        primary.down();
+    }
+    panic!("of {ROOM} octets only {octets} were ever used");
 }
 
 /// Whether a node puts mail off for want of room.

@@ -104,9 +104,15 @@ pub(crate) const LOG_CACHE_BYTES_MAX: usize = 4 << 20;
 /// Entries that stay in the log when an operator asks for a snapshot, for followers that lag by what
 /// is on its way.
 pub(crate) const SNAPSHOT_LOG_ENTRIES_MIN: u64 = 1000;
-/// Octets that stay in the log while the disk is too full to take mail: enough for a follower that
-/// was restarted, and no more, because what has been delivered stays on the disk with the log.
+/// Octets that stay in the log at most for members that lag while the disk is too full to take mail,
+/// because what has been delivered stays on the disk with the log.
 pub(crate) const LOG_BYTES_WHEN_FULL: u64 = 64 << 20;
+/// While the disk is too full, nothing stays in the log for a member that has not answered for so long:
+/// longer than a restart takes. When it is back, it is sent a snapshot.
+pub(crate) const MEMBER_SILENCE_MAX: Duration = Duration::from_secs(30);
+/// How often the room of what has left the log is given back while the disk is too full: it takes
+/// writing some files, and a sender that is told "later" comes back after minutes.
+pub(crate) const GIVE_BACK_INTERVAL: Duration = Duration::from_secs(60);
 /// Jobs that wait for the log's writer.
 pub(crate) const LOG_JOBS_MAX: usize = 4096;
 /// Octets that go into one fsync.

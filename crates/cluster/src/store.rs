@@ -32,6 +32,7 @@ mod pending;
 mod present;
 mod received;
 mod receiving;
+mod room;
 mod snapshot;
 mod tables;
 mod tail;

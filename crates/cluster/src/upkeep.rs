@@ -1,14 +1,18 @@
-//! What every node does for its own disk: the log is cut when it gets too large, old copies of the
-//! database go, and what others have acknowledged is written down.
+//! What every node does for its own disk: the log is cut when it gets too large or the disk too full,
+//! old copies of the database go, and what others have acknowledged is written down.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
+use openraft::Instant as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     leadership,
-    limits::{INCOMING_KEEP, LOG_BYTES_WHEN_FULL, SNAPSHOT_KEEP, UPKEEP_INTERVAL},
-    raft::{self, Raft},
+    limits::{
+        GIVE_BACK_INTERVAL, INCOMING_KEEP, LOG_BYTES_WHEN_FULL, MEMBER_SILENCE_MAX, SNAPSHOT_KEEP,
+        UPKEEP_INTERVAL,
+    },
+    raft::{self, LogId, Raft, RaftMetrics},
     space::Space,
     store::{Checkpoints, LogSize, Store},
     witness::Witness,
@@ -29,11 +33,13 @@ pub(crate) struct Upkeep {
 impl Upkeep {
     /// Looks every now and then until stopped.
     pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut given_back = None;
         let mut tick = tokio::time::interval(UPKEEP_INTERVAL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
             self.remove_old_copies().await;
             self.shorten_log().await;
+            self.give_room_back(&mut given_back).await;
             self.save_witness().await;
         }
         self.save_witness().await;
@@ -67,23 +73,26 @@ impl Upkeep {
     /// go that a snapshot covers, and having one costs nothing; so it is asked for first, and what it
     /// covers goes at the next look.
     async fn shorten_log(&self) {
-        let bytes_max = if self.space.own().is_short {
-            self.log_bytes_max.min(LOG_BYTES_WHEN_FULL)
+        let metrics = raft::metrics(&self.raft);
+        let upto = if self.space.own().is_short {
+            // What was delivered leaves the disk with the log, and no mail comes that would push
+            // it out.
+            let bytes_max = self.log_bytes_max.min(LOG_BYTES_WHEN_FULL);
+            Some(unneeded(&metrics)).max(self.log_size.excess(bytes_max))
         } else {
-            self.log_bytes_max
+            self.log_size.excess(self.log_bytes_max)
         };
-        let Some(upto) = self.log_size.excess(bytes_max) else {
+        let Some(upto) = upto else {
             return;
         };
-        let index = |log_id: Option<raft::LogId>| log_id.map_or(0, |log_id| log_id.index);
-        let metrics = raft::metrics(&self.raft);
+        let purged = index(metrics.purged);
         let covered = index(metrics.snapshot);
         let trigger = self.raft.trigger();
         let asked = async {
             if covered < upto && covered < index(metrics.last_applied) {
                 trigger.snapshot().await?;
             }
-            if covered > index(metrics.purged) {
+            if upto.min(covered) > purged {
                 trigger.purge_log(upto.min(covered)).await?;
             }
             Ok::<_, openraft::errors::Fatal<raft::Types>>(())
@@ -91,5 +100,108 @@ impl Upkeep {
         if let Err(error) = asked.await {
             tracing::debug!(%error, "the log is not shortened: consensus has stopped");
         }
+    }
+
+    /// Gives the room of what has left the log back to a disk that is too full.
+    async fn give_room_back(&self, last: &mut Option<GivenBack>) {
+        let rests = |last: &GivenBack| last.at.elapsed() < GIVE_BACK_INTERVAL;
+        if !self.space.own().is_short || last.as_ref().is_some_and(rests) {
+            return;
+        }
+        let store = Arc::clone(&self.store);
+        let before = last.as_ref().map(|last| last.upto);
+        let give = move || store.give_room_back(before);
+        let given = tokio::task::spawn_blocking(give).await;
+        match given.map_err(std::io::Error::other).flatten() {
+            Ok(None) => {}
+            Ok(Some(upto)) => {
+                tracing::info!(upto, "the room of what has left the log is given back");
+                let at = Instant::now();
+                *last = Some(GivenBack { at, upto });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the room of what has left the log is not given back");
+                let (at, upto) = (Instant::now(), before.unwrap_or(0));
+                *last = Some(GivenBack { at, upto });
+            }
+        }
+    }
+}
+
+/// When room was last given back, and up to where the log had been purged then.
+struct GivenBack {
+    at: Instant,
+    upto: u64,
+}
+
+fn index(log_id: Option<LogId>) -> u64 {
+    log_id.map_or(0, |log_id| log_id.index)
+}
+
+/// The index up to which no entry is needed by a member that is there: it is applied here and, where
+/// this node leads, on all their disks. A member that lacks what has left already needs a snapshot
+/// in any case.
+fn unneeded(metrics: &RaftMetrics) -> u64 {
+    let replication = metrics.replication.iter().flatten();
+    let heartbeat = metrics.heartbeat.as_ref();
+    let is_there = |id: &u64| {
+        let acked = heartbeat.and_then(|acked| acked.get(id).copied().flatten());
+        acked.is_some_and(|acked| acked.elapsed() < MEMBER_SILENCE_MAX)
+    };
+    let purged = index(metrics.purged);
+    replication
+        .filter(|(id, _)| **id != metrics.id && is_there(id))
+        .map(|(_, matched)| index(*matched))
+        .filter(|matched| *matched >= purged)
+        .fold(index(metrics.last_applied), u64::min)
+}
+
+#[cfg(test)]
+mod tests {
+    use openraft::type_config::TypeConfigExt as _;
+
+    use super::*;
+
+    fn log_id(index: u64) -> Option<LogId> {
+        Some(LogId::new(1.into(), index))
+    }
+
+    /// The node 1, which leads, with what each other member has, and whether that one answers.
+    fn leader(applied: u64, purged: u64, others: &[(u64, u64, bool)]) -> RaftMetrics {
+        let mut metrics = RaftMetrics::new_initial(1);
+        metrics.last_applied = log_id(applied);
+        metrics.purged = log_id(purged);
+        let heard = |answers: bool| answers.then(|| raft::Types::now().into());
+        let heartbeat = others.iter().map(|(id, _, answers)| (*id, heard(*answers)));
+        metrics.heartbeat = Some(heartbeat.collect());
+        let own = (1, None);
+        let matched = others.iter().map(|(id, has, _)| (*id, log_id(*has)));
+        metrics.replication = Some(matched.chain([own]).collect());
+        metrics
+    }
+
+    #[test]
+    fn what_a_member_that_answers_lacks_is_needed() {
+        for (others, expected) in [
+            (&[][..], 100),
+            (&[(2, 100, true), (3, 100, true)], 100),
+            (&[(2, 100, true), (3, 70, true)], 70),
+            // It leads, and is ahead of what it has applied itself.
+            (&[(2, 120, true), (3, 110, true)], 100),
+            // Who has been silent is sent a snapshot.
+            (&[(2, 100, true), (3, 70, false)], 100),
+            // Who lacks what has left already is so in any case.
+            (&[(2, 90, true), (3, 10, true)], 90),
+            (&[(2, 50, true)], 50),
+        ] {
+            assert_eq!(unneeded(&leader(100, 50, others)), expected, "{others:?}");
+        }
+    }
+
+    #[test]
+    fn a_follower_needs_nothing_that_it_has_applied() {
+        let mut metrics = leader(100, 50, &[]);
+        (metrics.heartbeat, metrics.replication) = (None, None);
+        assert_eq!(unneeded(&metrics), 100);
     }
 }

@@ -92,7 +92,7 @@ impl LogStore {
     pub(crate) fn open(store: Arc<Store>) -> io::Result<OpenedLog> {
         let database = store.now();
         let vote = vote(&database)?;
-        let purged = read_log_id(&database, writer::PURGED)?;
+        let purged = purged(&database)?;
         let (first, extent) = entries::measure(&database)?;
         let last = entries::last(&database)?.or(purged);
         let ends = Arc::new(Mutex::new(Ends {
@@ -254,6 +254,11 @@ pub(super) fn vote(database: &Database) -> io::Result<Option<Vote>> {
         .transpose()?
         .map(|vote| codec::vote_from(Some(vote)))
         .transpose()?)
+}
+
+/// The last entry that has left the log, as the disk says.
+pub(super) fn purged(database: &Database) -> io::Result<Option<LogId>> {
+    read_log_id(database, writer::PURGED)
 }
 
 fn read_log_id(store: &Database, name: &str) -> io::Result<Option<LogId>> {

@@ -61,6 +61,13 @@ const DELETIONS_WINDOW: usize = 4096;
 /// See [`DELETIONS_WINDOW`].
 const DELETIONS_TRIGGER: usize = 2048;
 
+/// Property of a column: octets of its files, without blob files.
+const FILE_BYTES: &str = "rocksdb.live-sst-files-size";
+/// Property of a column: octets of its blob files.
+const BLOB_BYTES: &str = "rocksdb.total-blob-file-size";
+/// Property of a column: octets that it has in memory and not in a file.
+const MEMORY_BYTES: &str = "rocksdb.cur-size-all-mem-tables";
+
 /// An open database.
 pub(crate) struct Database {
     // In this order: closed first, then removed if it is to be.
@@ -78,7 +85,7 @@ impl std::fmt::Debug for Database {
     }
 }
 
-/// Opens the database, or makes a new one in an empty directory.
+/// Opens a database.
 ///
 /// # Errors
 /// What RocksDB says: no permission, a damaged file, another process that has it open.
@@ -416,15 +423,39 @@ impl Database {
         rows.next().transpose().map_err(failed)
     }
 
+    fn property(&self, column: Column, name: &str) -> u64 {
+        let value = self.db.property_int_value_cf(self.column(column), name);
+        value.ok().flatten().unwrap_or(0)
+    }
+
+    /// Octets that [`Database::give_room_back`] writes at most before it gives any back.
+    pub(crate) fn octets_to_give_back(&self) -> u64 {
+        let in_memory = Column::ALL.map(|column| self.property(column, MEMORY_BYTES));
+        in_memory.iter().sum::<u64>() + self.property(Column::Piece, FILE_BYTES)
+    }
+
+    /// Gives the room of deleted pieces, and of the write-ahead log, back to the disk.
+    pub(crate) fn give_room_back(&self) -> io::Result<()> {
+        for column in Column::ALL {
+            self.db.flush_cf(self.column(column)).map_err(failed)?;
+        }
+        let pieces = self.column(Column::Piece);
+        let rewrite_pieces = |on: &str| {
+            let options = [("enable_blob_garbage_collection", on)];
+            self.db.set_options_cf(pieces, &options).map_err(failed)
+        };
+        // Only files without any piece that is needed are to go. To write the pieces of the others
+        // anew takes room, which is what there is too little of.
+        rewrite_pieces("false")?;
+        self.db
+            .compact_range_cf(pieces, None::<&[u8]>, None::<&[u8]>);
+        rewrite_pieces("true")
+    }
+
     /// Octets on the disk by column, without what is still in memory.
     pub(crate) fn bytes_by_kind(&self) -> Vec<(&'static str, u64)> {
-        let bytes = |column: Column| {
-            let property = |name: &str| {
-                let value = self.db.property_int_value_cf(self.column(column), name);
-                value.ok().flatten().unwrap_or(0)
-            };
-            property("rocksdb.live-sst-files-size") + property("rocksdb.total-blob-file-size")
-        };
+        let bytes =
+            |column: Column| self.property(column, FILE_BYTES) + self.property(column, BLOB_BYTES);
         Column::ALL
             .map(|column| (column.name(), bytes(column)))
             .to_vec()

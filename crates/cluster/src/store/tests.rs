@@ -3,6 +3,7 @@ mod damage;
 mod digests;
 mod mending;
 mod reading;
+mod room;
 mod snapshots;
 
 use std::{
