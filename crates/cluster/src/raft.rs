@@ -95,6 +95,8 @@ pub(crate) fn config(log_keep: u64) -> Result<Arc<openraft::Config>, openraft::C
         replication_lag_threshold: u64::MAX,
         purge_batch_size: (log_keep / 4).max(1),
         enable_pre_vote: Some(true),
+        // Until this node may vote, it does not ask for votes either: its admission lets it.
+        enable_elect: false,
         // A leader sends entries before its own fsync. One that came back to lead in the same term
         // could write other entries under log ids that its followers already have.
         enable_leader_restore: Some(false),
@@ -104,4 +106,12 @@ pub(crate) fn config(log_keep: u64) -> Result<Arc<openraft::Config>, openraft::C
         ..openraft::Config::default()
     };
     config.validate().map(Arc::new)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn no_node_stands_for_election_before_it_is_let() {
+        assert!(!super::config(1000).unwrap().enable_elect);
+    }
 }

@@ -137,8 +137,11 @@ async fn start_raft(config: &Config, peers: &Peers, opened: &Opened) -> Result<R
     let raft = Raft::new(config.node_id, timing, network, opened.log.clone(), machine)
         .await
         .map_err(failed("starting consensus on the stored log"))?;
-    // Until this node may vote, it does not ask for votes either.
-    raft.runtime_config().elect(false);
+    // Before its first account of itself, consensus says that it has neither members nor a log. It gives
+    // that account before it answers anything, so whoever looks from here on sees what is stored.
+    raft.with_raft_state(|_| ())
+        .await
+        .map_err(failed("starting consensus"))?;
     // Nobody else sets it, and until now nothing was sent that would miss it.
     state.get_or_init(|| raft.metrics());
     Ok(raft)

@@ -150,7 +150,8 @@ impl Admission {
     async fn admit(mut self) -> Result<(), StartError> {
         let began = Instant::now();
         let last = self.log.last();
-        let alone = self.others().is_empty();
+        // A node that joins and knows of no member yet has others all the same: they add it.
+        let alone = self.others().is_empty() && !self.waits_to_be_added();
         if alone && self.rebuilding.is_loss() {
             return Err(StartError(format!(
                 "{}, and there is no other node that has the rest: put a backup in the place of {}, \
@@ -213,6 +214,11 @@ impl Admission {
             founded: answers.iter().any(is_founded),
             acknowledged: acknowledged.max(),
         }
+    }
+
+    fn waits_to_be_added(&self) -> bool {
+        let membership = raft::metrics(&self.raft).membership_config;
+        matches!(self.config.founding, Founding::Join(_)) && membership.nodes().next().is_none()
     }
 
     /// The other voters by id, as far as this node knows, and where they are.
