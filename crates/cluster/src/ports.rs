@@ -156,6 +156,14 @@ impl Outbox for Cluster {
             .collect())
     }
 
+    async fn settle(&self, term: u64) -> Result<(), OutboxError> {
+        // A claim of nothing, as a mark in the log: what this leader has written before stands in front
+        // of it, whether or not anyone still waits for that.
+        let mark = Command::Claim(claims(term, "", &[]));
+        let settled = self.0.proposer.propose_in_term(term, mark).await;
+        settled.map_err(unrecorded)
+    }
+
     async fn claim(&self, term: u64, domain: &str, sequences: &[u64]) -> Result<(), OutboxError> {
         let claim = Command::Claim(claims(term, domain, sequences));
         let claimed = self.0.proposer.propose_in_term(term, claim).await;

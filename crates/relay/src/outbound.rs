@@ -103,6 +103,12 @@ impl<O: Outbox> Forwarder<O> {
         metrics: Metrics,
         stop: CancellationToken,
     ) -> Result<(), OutboxError> {
+        // A forwarder before this one may have led in the same term, and have ended because its report
+        // took too long. The report may be in the log all the same, and what it claimed looks like ours.
+        match stop.run_until_cancelled(outbox.settle(config.term)).await {
+            Some(settled) => settled?,
+            None => return Ok(()),
+        }
         let (results, unreported) = mpsc::channel(UNREPORTED_MAX);
         let connectors = Connectors::new();
         let stop = stop.child_token();

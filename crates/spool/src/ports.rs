@@ -136,6 +136,14 @@ pub trait Outbox: Send + Sync + 'static {
         sequences: &[u64],
     ) -> impl Future<Output = Result<Vec<Due>, OutboxError>> + Send;
 
+    /// Returns once all that this node has recorded before, in that term, shows in what is read here:
+    /// also what it has given up waiting for. What comes later of it never will.
+    ///
+    /// # Errors
+    /// [`OutboxError::NotLeading`] when this node does not lead in that term, or no majority was there
+    /// in time.
+    fn settle(&self, term: u64) -> impl Future<Output = Result<(), OutboxError>> + Send;
+
     /// Claims messages for the leader of a term, which is this node. Returns once a majority has
     /// fsync'd it: no later leader will start them before it has heard of their outcome, or has
     /// waited. Takes over what an earlier term has claimed. What has left is not claimed.

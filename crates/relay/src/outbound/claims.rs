@@ -8,6 +8,9 @@
 //!                                                       └─ the wait is over: taken over, may start
 //! ```
 //!
+//! What is claimed in this very term starts like what is unclaimed: it was read only after everything
+//! that an earlier forwarder of the term had reported was settled.
+//!
 //! Claims are made for all that is read ahead at once, so they cost a delivery no time and many of
 //! them cost one entry of the log.
 

@@ -106,6 +106,21 @@ async fn what_the_earlier_leader_releases_starts_at_once_and_in_order() {
 }
 
 #[tokio::test]
+async fn what_the_forwarder_before_it_has_reported_late_in_the_same_term_is_not_repeated() {
+    let (primary, outbox) = setup(usual(), NEVER).await;
+    for _ in 0..3 {
+        outbox.queue(&["a"], BODY);
+    }
+    let term = outbox.term.load(Ordering::Relaxed);
+    outbox.claim_for(term, &[1, 2]);
+    outbox.report_late(term, 1, delivered());
+    let running = Running::start(&outbox);
+    until("delivered", || outbox.is_empty()).await;
+    running.stop().await.unwrap();
+    assert_eq!(primary.sequences(), [2, 3]);
+}
+
+#[tokio::test]
 async fn deferred_mail_in_doubt_waits_as_well() {
     let (primary, outbox) = setup(usual(), SOON).await;
     outbox.queue(&["a"], BODY);

@@ -46,9 +46,11 @@ async fn a_lease_that_ends_in_mid_message_keeps_the_final_dot_back() {
 #[tokio::test]
 async fn a_leader_that_cannot_report_ends() {
     let (_primary, outbox) = setup(usual(), NEVER).await;
+    let running = Running::start(&outbox);
+    outbox.queue(&["a"], BODY);
+    until("delivered", || outbox.is_empty()).await;
     outbox.leads.store(false, Ordering::Relaxed);
     outbox.queue(&["a"], BODY);
-    let running = Running::start(&outbox);
     let ended = tokio::time::timeout(Duration::from_secs(20), running.task).await;
     assert!(matches!(
         ended.unwrap().unwrap(),

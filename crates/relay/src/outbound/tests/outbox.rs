@@ -32,6 +32,8 @@ pub(super) struct State {
     pub(super) claim_commands: usize,
     /// Attempts that were reported of messages which nobody had claimed.
     pub(super) unclaimed_reports: usize,
+    /// What is in the log and not applied.
+    pub(super) late: Vec<Report>,
     /// Which messages were to be mended.
     pub(super) mends: Vec<u64>,
     unreadable: HashSet<(MessageId, u64)>,
@@ -205,14 +207,15 @@ impl MapOutbox {
 
     /// Records that the primary has taken a message, as another leader would.
     pub(super) fn report_for(&self, term: u64, sequence: u64, verdict: Verdict) {
-        let attempts = vec![Attempt {
-            id: MessageId(u128::from(sequence)),
-            verdicts: vec![(0, verdict)],
-        }];
-        let at = clock().now();
-        let report = Report { term, at, attempts };
+        let report = report_of(term, sequence, verdict);
         self.state.lock().unwrap().apply(&report, self.retry);
         self.changed();
+    }
+
+    /// Has a report in the log for which nobody waits any more.
+    pub(super) fn report_late(&self, term: u64, sequence: u64, verdict: Verdict) {
+        let report = report_of(term, sequence, verdict);
+        self.state.lock().unwrap().late.push(report);
     }
 
     pub(super) fn claims(&self) -> BTreeMap<u64, u64> {
@@ -237,6 +240,15 @@ impl MapOutbox {
             claimed_by: state.claims.get(&message.sequence).copied(),
         }
     }
+}
+
+fn report_of(term: u64, sequence: u64, verdict: Verdict) -> Report {
+    let attempts = vec![Attempt {
+        id: MessageId(u128::from(sequence)),
+        verdicts: vec![(0, verdict)],
+    }];
+    let at = clock().now();
+    Report { term, at, attempts }
 }
 
 impl State {
@@ -360,6 +372,20 @@ impl Outbox for MapOutbox {
             )
         });
         Ok(queued.map(|message| Self::due(&state, message)).collect())
+    }
+
+    async fn settle(&self, term: u64) -> Result<(), OutboxError> {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        if !self.leads.load(Ordering::Relaxed) || self.term.load(Ordering::Relaxed) != term {
+            return Err(OutboxError::NotLeading);
+        }
+        let mut state = self.state.lock().unwrap();
+        for report in std::mem::take(&mut state.late) {
+            state.apply(&report, self.retry);
+        }
+        drop(state);
+        self.changed();
+        Ok(())
     }
 
     async fn claim(&self, term: u64, _: &str, sequences: &[u64]) -> Result<(), OutboxError> {
