@@ -43,6 +43,9 @@ pub(crate) const PEER_STREAM_WINDOW: u32 = 4 << 20;
 /// HTTP/2 window of a whole connection between peers.
 pub(crate) const PEER_CONNECTION_WINDOW: u32 = 16 << 20;
 
+/// How often either end of an idle connection between peers asks the other for a sign of life, and how
+/// long that may take. A node that lost its power says no goodbye.
+pub(crate) const PEER_KEEPALIVE: Duration = Duration::from_secs(5);
 /// How long a connection to a peer may take to open.
 pub(crate) const PEER_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a peer may take to answer a small request.

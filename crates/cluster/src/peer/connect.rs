@@ -15,9 +15,6 @@ use tower::ServiceExt as _;
 use super::{contact::Contacts, identity::Identity};
 use crate::limits;
 
-/// How often an idle connection is asked for a sign of life, and how long that may take.
-const KEEPALIVE: std::time::Duration = std::time::Duration::from_secs(5);
-
 /// Opens connections to peers.
 #[derive(Clone, Debug)]
 pub(crate) struct Peers {
@@ -83,8 +80,8 @@ impl Peers {
         // could not exchange.
         let endpoint = Endpoint::from_shared(format!("http://{address}"))?
             .connect_timeout(limits::PEER_CONNECT_TIMEOUT)
-            .http2_keep_alive_interval(KEEPALIVE)
-            .keep_alive_timeout(KEEPALIVE)
+            .http2_keep_alive_interval(limits::PEER_KEEPALIVE)
+            .keep_alive_timeout(limits::PEER_KEEPALIVE)
             .keep_alive_while_idle(true)
             .initial_stream_window_size(limits::PEER_STREAM_WINDOW)
             .initial_connection_window_size(limits::PEER_CONNECTION_WINDOW)

@@ -36,6 +36,8 @@ pub(crate) async fn serve(
         .max_decoding_message_size(limits::PEER_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(limits::PEER_MESSAGE_BYTES_MAX);
     let router = Server::builder()
+        .http2_keepalive_interval(Some(limits::PEER_KEEPALIVE))
+        .http2_keepalive_timeout(Some(limits::PEER_KEEPALIVE))
         .initial_stream_window_size(limits::PEER_STREAM_WINDOW)
         .initial_connection_window_size(limits::PEER_CONNECTION_WINDOW)
         .max_frame_size(Some(256 << 10))
