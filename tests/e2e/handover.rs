@@ -17,6 +17,12 @@ const STOPS_WITHIN: Duration = Duration::from_secs(5);
 /// What a held up leader may deliver again: what it had under way on all its connections.
 const REPEATS_MAX: usize = 100;
 
+/// More than a follower has requests to its leader at the same time.
+const SESSIONS: usize = 12;
+
+/// An election, held twice, on two busy cores; a leader that is asked has five seconds for its answer.
+const ELECTED_WITHIN: Duration = Duration::from_millis(4500);
+
 /// Sends to one host over one session, which must say yes to everything; returns what was taken
 /// and the longest wait.
 fn send_without_error(
@@ -77,6 +83,41 @@ fn a_leader_told_to_stop_hands_over_and_clients_of_the_others_see_no_error() {
     let log = cluster.nodes[leader].log_text();
     assert!(log.contains("handing leadership over"), "{log}");
     assert!(!log.contains("not taken over in time"), "{log}");
+    scene::drain(&cluster, &mut primary, &letters);
+}
+
+#[test]
+fn clients_of_a_follower_wait_for_an_election_only_when_the_leader_is_held_up() {
+    let (mut primary, cluster) = scene::outage(3);
+    let (leader, follower) = (cluster.leader(), cluster.follower());
+    let host = cluster.nodes[follower].smtp();
+    let queued = || cluster.nodes[follower].queued().unwrap_or(0);
+    let flows = || {
+        let before = queued();
+        harness::wait::within(scene::TAKEN, || (queued() > before + 100).then_some(()))
+    };
+    let stop = &AtomicBool::new(false);
+    let mut letters = Vec::new();
+    thread::scope(|scope| {
+        let senders: Vec<_> = (0..SESSIONS)
+            .map(|number| scope.spawn(move || send_without_error(stop, host, number)))
+            .collect();
+        let flowed = flows();
+        cluster.nodes[leader].pause();
+        let goes_on = flows();
+        stop.store(true, Ordering::Relaxed);
+        let sent: Vec<_> = senders
+            .into_iter()
+            .map(|sender| sender.join().unwrap())
+            .collect();
+        assert!(flowed.is_some() && goes_on.is_some(), "mail flows no more");
+        for (taken, slowest) in sent {
+            println!("{} letters, the slowest took {slowest:?}", taken.len());
+            assert!(slowest < ELECTED_WITHIN, "one took {slowest:?}");
+            letters.extend(taken);
+        }
+    });
+    cluster.nodes[leader].resume();
     scene::drain(&cluster, &mut primary, &letters);
 }
 

@@ -47,7 +47,6 @@ pub(crate) async fn pass_on(
             requests.join_next().await;
         }
         while requests.try_join_next().is_some() {}
-        let leader = first.leader;
         let mut gathered = Gathered::default();
         gathered.add(first);
         while !gathered.is_full()
@@ -55,7 +54,7 @@ pub(crate) async fn pass_on(
         {
             gathered.add(pass);
         }
-        if !gathered.commands.is_empty()
+        if let Some(leader) = gathered.leader
             && let Some(client) = client_of(leader, &peers, &members, &mut clients)
         {
             requests.spawn(send(client, gathered));
@@ -90,6 +89,8 @@ fn client_of(
 /// Commands for one request.
 #[derive(Default)]
 struct Gathered {
+    /// Who leads, as whoever came last believes: it knows best.
+    leader: Option<u64>,
     commands: Vec<api::spool::v1::Command>,
     answers: Vec<oneshot::Sender<Option<Outcome>>>,
     bytes: usize,
@@ -101,9 +102,17 @@ impl Gathered {
         if pass.answer.is_closed() {
             return;
         }
+        self.leader = Some(pass.leader);
         self.bytes += pass.command.octets();
         self.commands.push(codec::command_to(pass.command));
         self.answers.push(pass.answer);
+    }
+
+    /// Returns when all who waited have gone.
+    async fn nobody_waits(&mut self) {
+        for answer in &mut self.answers {
+            answer.closed().await;
+        }
     }
 
     fn is_full(&self) -> bool {
@@ -112,13 +121,19 @@ impl Gathered {
 }
 
 /// Sends one request and tells everyone who waits for it. Whoever is not told (the sender is
-/// dropped) asks again.
-async fn send(mut client: PeerClient, gathered: Gathered) {
+/// dropped) asks again. A request for which nobody waits any more is given up, so that its place is
+/// free for the next leader's.
+async fn send(mut client: PeerClient, mut gathered: Gathered) {
     let request = ProposeRequest {
         group: GROUP,
-        commands: gathered.commands,
+        commands: std::mem::take(&mut gathered.commands),
     };
-    let response = match timeout(limits::PASS_REPLY_TIMEOUT, client.propose(request)).await {
+    let answered = timeout(limits::PASS_REPLY_TIMEOUT, client.propose(request));
+    let answered = tokio::select! {
+        answered = answered => answered,
+        () = gathered.nobody_waits() => return,
+    };
+    let response = match answered {
         Ok(Ok(response)) => response.into_inner(),
         Ok(Err(status)) => {
             tracing::debug!(%status, "the leader did not take what was passed to it");
@@ -135,5 +150,55 @@ async fn send(mut client: PeerClient, gathered: Gathered) {
             Some(proposed::Result::NotLeading(_)) | None => None,
         };
         drop(answer.send(outcome));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use spool::MessageId;
+
+    use super::*;
+
+    fn pass(leader: u64) -> (Pass, oneshot::Receiver<Option<Outcome>>) {
+        let (answer, answered) = oneshot::channel();
+        let command = Command::Discard { id: MessageId(1) };
+        let pass = Pass {
+            leader,
+            command,
+            answer,
+        };
+        (pass, answered)
+    }
+
+    #[test]
+    fn what_nobody_waits_for_says_nothing_of_who_leads() {
+        let mut gathered = Gathered::default();
+        let ((old, given_up), (new, _waits)) = (pass(1), pass(2));
+        drop(given_up);
+        gathered.add(old);
+        assert_eq!(gathered.leader, None);
+        gathered.add(new);
+        assert_eq!((gathered.leader, gathered.commands.len()), (Some(2), 1));
+    }
+
+    #[test]
+    fn the_last_who_asks_knows_best_who_leads() {
+        let mut gathered = Gathered::default();
+        let ((old, _first), (new, _second)) = (pass(1), pass(2));
+        gathered.add(old);
+        gathered.add(new);
+        assert_eq!((gathered.leader, gathered.commands.len()), (Some(2), 2));
+    }
+
+    #[tokio::test]
+    async fn a_request_is_given_up_when_the_last_who_waits_has_gone() {
+        let mut gathered = Gathered::default();
+        let ((one, first), (two, second)) = (pass(1), pass(1));
+        gathered.add(one);
+        gathered.add(two);
+        drop(first);
+        assert!(futures::poll!(std::pin::pin!(gathered.nobody_waits())).is_pending());
+        drop(second);
+        gathered.nobody_waits().await;
     }
 }

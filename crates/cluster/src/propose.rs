@@ -88,7 +88,7 @@ impl Proposer {
             let leader = leadership.borrow_and_update().leader;
             let tried = match leader {
                 Some(leader) if leader == self.node_id => self.write(command.clone()).await,
-                Some(leader) => self.pass(leader, command.clone()).await,
+                Some(leader) => self.pass_while_leading(leader, command.clone()).await,
                 None => Tried::Again,
             };
             match tried {
@@ -155,6 +155,17 @@ impl Proposer {
                 tracing::debug!(%error, "proposal discarded");
                 Tried::Again
             }
+        }
+    }
+
+    /// Gives up as soon as another leads, or nobody: a leader that was stopped or cut off answers late
+    /// or never. The command may reach the log through both.
+    async fn pass_while_leading(&self, leader: u64, command: Command) -> Tried {
+        // A receiver of its own: whoever asks again is to see the change, too.
+        let mut leadership = self.leadership.clone();
+        tokio::select! {
+            tried = self.pass(leader, command) => tried,
+            _ = leadership.wait_for(|now| now.leader != Some(leader)) => Tried::Again,
         }
     }
 
