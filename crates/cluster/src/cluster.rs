@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::Config,
     confirmations::Confirmations,
+    failure::Failure,
     leadership::Signals,
     membership::Changer,
     peer::Peers,
@@ -82,8 +83,8 @@ impl Cluster {
         self.0.signals.accepting.subscribe()
     }
 
-    /// Returns only when this node can not go on: the text says why, for the last line of the log.
-    pub async fn failed(&self) -> String {
+    /// Returns only when this node can not go on, with the reason for the last line of the log.
+    pub async fn failed(&self) -> Failure {
         let mut failed = self.0.signals.failed.subscribe();
         let why = failed
             .wait_for(Option::is_some)
@@ -119,7 +120,13 @@ impl Cluster {
         self.0.signals.accepting.send_replace(false);
         let mut tasks =
             std::mem::take(&mut *self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        let ended = async { while tasks.join_next().await.is_some() {} };
+        let ended = async {
+            while let Some(ended) = tasks.join_next().await {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a task of the cluster failed while it was stopped");
+                }
+            }
+        };
         if tokio::time::timeout(STOP_TIMEOUT, ended).await.is_err() {
             tracing::warn!("some tasks of the cluster did not end in time");
             tasks.shutdown().await;

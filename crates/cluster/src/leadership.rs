@@ -10,6 +10,7 @@ use tokio::{sync::watch, time::interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    failure::Failure,
     limits,
     metrics::Metrics,
     raft::{LogId, RaftMetrics, RaftMetricsWatch},
@@ -23,7 +24,7 @@ pub(crate) struct Signals {
     pub(crate) leadership: watch::Sender<Leadership>,
     pub(crate) accepting: watch::Sender<bool>,
     /// Why this node can not go on.
-    pub(crate) failed: watch::Sender<Option<String>>,
+    pub(crate) failed: watch::Sender<Option<Failure>>,
 }
 
 impl Signals {
@@ -39,6 +40,17 @@ impl Signals {
             accepting: watch::Sender::new(false),
             failed: watch::Sender::new(None),
         }
+    }
+
+    /// Notes why this node can not go on, unless there is a reason already: what fails later fails for
+    /// that.
+    pub(crate) fn fail(&self, failure: Failure) {
+        self.failed.send_if_modified(|first| {
+            let is_first = first.is_none();
+            first.get_or_insert(failure);
+            is_first
+        });
+        self.accepting.send_replace(false);
     }
 }
 
@@ -65,19 +77,22 @@ pub(crate) async fn watch_leadership(
             () = stop.cancelled() => return,
         };
         let state = sources.raft.borrow_watched().clone();
-        if let Err(fatal) = &state.running_state
-            && !stop.is_cancelled()
-        {
-            signals
-                .failed
-                .send_replace(Some(format!("storage or consensus failed: {fatal}")));
-            signals.accepting.send_replace(false);
-            return;
-        }
-        if raft_ended {
+        if let Some(failure) = failure_of(&state, raft_ended) {
+            if !stop.is_cancelled() {
+                signals.fail(failure);
+            }
             return;
         }
         tell(&sources, &signals, &state);
+    }
+}
+
+/// Why consensus has ended, if it has. One that panicked says nothing more: its last word is that it runs.
+fn failure_of(state: &RaftMetrics, ended: bool) -> Option<Failure> {
+    match &state.running_state {
+        Err(fatal) => Some(Failure::Consensus(fatal.to_string())),
+        Ok(()) if ended => Some(Failure::ConsensusGone),
+        Ok(()) => None,
     }
 }
 
@@ -163,4 +178,26 @@ fn is_in_quorum(sources: &Sources, state: &RaftMetrics) -> bool {
     let heard = sources.heard.borrow().map(|heard| heard.elapsed());
     quorum_silence(heard, state).is_some_and(|age| age < limits::QUORUM_SILENCE_MAX)
         && state.membership_config.voter_ids().any(|id| id == state.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use openraft::errors::Fatal;
+
+    use super::*;
+
+    #[test]
+    fn consensus_that_is_gone_without_a_word_has_failed() {
+        let mut state = RaftMetrics::new_initial(1);
+        assert_eq!(failure_of(&state, false), None);
+        assert_eq!(failure_of(&state, true), Some(Failure::ConsensusGone));
+        state.running_state = Err(Fatal::Panicked);
+        for ended in [false, true] {
+            let failure = failure_of(&state, ended).unwrap().to_string();
+            assert!(
+                failure.starts_with("storage or consensus failed: "),
+                "{failure}"
+            );
+        }
+    }
 }

@@ -21,25 +21,28 @@ mod strangers;
 
 use std::{sync::Arc, time::Instant};
 
-use tokio::{sync::watch, task::JoinSet};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use belonging::is_blank;
 pub(crate) use changer::{Changer, Refused, Tried};
 pub(crate) use strangers::{Complaint, ask_around, known_members};
 
-use crate::{Cluster, Config, leadership::Signals};
+use crate::{Cluster, Config, leadership::Signals, tasks::Tasks};
 
 /// Starts what changes members without being asked, and what looks after this node's own place.
 pub(crate) fn start(
-    tasks: &mut JoinSet<()>,
+    tasks: &mut Tasks,
     changer: &Changer,
     config: &Arc<Config>,
     heard: watch::Receiver<Option<Instant>>,
     signals: &Arc<Signals>,
     stop: &CancellationToken,
 ) {
-    tasks.spawn(finisher::finish_changes(changer.clone(), stop.clone()));
+    tasks.spawn(
+        "ending changes of members",
+        finisher::finish_changes(changer.clone(), stop.clone()),
+    );
     let belonging = belonging::Belonging {
         config: Arc::clone(config),
         raft: changer.0.raft.clone(),
@@ -49,7 +52,7 @@ pub(crate) fn start(
         signals: Arc::clone(signals),
         said: None,
     };
-    tasks.spawn(belonging.run(stop.clone()));
+    tasks.spawn("belonging to the cluster", belonging.run(stop.clone()));
 }
 
 /// A change of who is a member or who leads.

@@ -6,16 +6,14 @@ use std::{
 };
 
 use spool::{Clock, MessageId, Policy};
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinSet,
-};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Cluster, Config, Founding, Metrics,
     cluster::Running,
     confirmations::{self, Confirmations},
+    failure::Failure,
     founding,
     housekeeping::Housekeeper,
     leadership::{self, Signals, Sources},
@@ -28,13 +26,14 @@ use crate::{
     rebuilding::Rebuilding,
     space::Space,
     store::{Checkpoints, LogStore, LogWriter, Lost, Machine, Store, Tables},
+    tasks::Tasks,
     upkeep::Upkeep,
     voting::{Admission, Voting},
     witness::Witness,
 };
 
 /// The node could not start: one line that says what is wrong and what would be right.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct StartError(pub(crate) String);
 
@@ -162,10 +161,10 @@ fn assemble(
     port: PeerServer,
 ) -> Running {
     let stop = CancellationToken::new();
-    let mut tasks = JoinSet::new();
     let (heard, last_heard) = watch::channel(None);
     let config = Arc::new(config);
     let signals = Arc::new(Signals::new());
+    let mut tasks = Tasks::new(Arc::clone(&signals), stop.clone());
     let tables = opened.tables;
     let space = opened.space;
     let changer = Changer::new(
@@ -190,13 +189,13 @@ fn assemble(
         signs,
         stop.clone(),
     ));
-    tasks.spawn(serve_peers(port, served, stop.clone()));
-    tasks.spawn(mend::find_lost(
-        peers.clone(),
-        raft.clone(),
-        opened.lost,
-        stop.clone(),
-    ));
+    tasks.spawn(
+        "the port for peers",
+        serve_peers(port, served, Arc::clone(&signals), stop.clone()),
+    );
+    let lost = mend::find_lost(peers.clone(), raft.clone(), opened.lost, stop.clone());
+    // The log that asks may be gone before.
+    tasks.spawn_finite("asking others for lost pieces", lost);
     let log_size = opened.log.size();
     let mending = opened.log.mending(Arc::clone(&tables));
     let admission = Admission {
@@ -207,7 +206,8 @@ fn assemble(
         voting,
         rebuilding: opened.rebuilding,
     };
-    tasks.spawn(admit(admission, Arc::clone(&signals), stop.clone()));
+    let admission = admit(admission, Arc::clone(&signals), stop.clone());
+    tasks.spawn_finite("the way to this node's vote", admission);
     membership::start(
         &mut tasks,
         &changer,
@@ -251,14 +251,14 @@ fn assemble(
         discards,
         confirmations,
         stop,
-        tasks: Mutex::new(tasks),
+        tasks: Mutex::new(tasks.into_running()),
         log_writer: Mutex::new(Some(opened.log_writer)),
     }
 }
 
 /// Starts what the leader does on the side; returns where stages to be discarded are put.
 fn start_housekeeping(
-    tasks: &mut JoinSet<()>,
+    tasks: &mut Tasks,
     config: &Config,
     proposer: &Proposer,
     signals: &Signals,
@@ -275,35 +275,33 @@ fn start_housekeeping(
         policy: config.policy.clone(),
         discards: discarded,
     };
-    tasks.spawn(housekeeper.run(stop.clone()));
+    tasks.spawn("housekeeping", housekeeper.run(stop.clone()));
     discards
 }
 
 /// Starts what looks after the disk.
-fn start_upkeep(tasks: &mut JoinSet<()>, upkeep: Upkeep, stop: &CancellationToken) {
+fn start_upkeep(tasks: &mut Tasks, upkeep: Upkeep, stop: &CancellationToken) {
     let space = Arc::clone(&upkeep.space);
-    tasks.spawn(Space::watch(space, upkeep.raft.metrics(), stop.clone()));
-    tasks.spawn(upkeep.run(stop.clone()));
+    let watch = Space::watch(space, upkeep.raft.metrics(), stop.clone());
+    tasks.spawn("watching the disk", watch);
+    tasks.spawn("upkeep", upkeep.run(stop.clone()));
 }
 
 /// Starts what tells the other nodes which 250s were read here.
 fn start_confirming(
-    tasks: &mut JoinSet<()>,
+    tasks: &mut Tasks,
     proposer: &Proposer,
     stop: &CancellationToken,
 ) -> Arc<Confirmations> {
     let confirmations = Arc::new(Confirmations::default());
-    tasks.spawn(confirmations::tell(
-        Arc::clone(&confirmations),
-        proposer.clone(),
-        stop.clone(),
-    ));
+    let telling = confirmations::tell(Arc::clone(&confirmations), proposer.clone(), stop.clone());
+    tasks.spawn("telling which replies were read", telling);
     confirmations
 }
 
 /// Starts what watches who leads and whether a quorum is there.
 fn start_watching(
-    tasks: &mut JoinSet<()>,
+    tasks: &mut Tasks,
     raft: &Raft,
     heard: watch::Receiver<Option<Instant>>,
     tables: &Arc<Tables>,
@@ -318,18 +316,18 @@ fn start_watching(
         metrics,
     };
     let watching = leadership::watch_leadership(sources, Arc::clone(signals), stop.clone());
-    tasks.spawn(watching);
+    tasks.spawn("watching who leads", watching);
 }
 
 async fn admit(admission: Admission, signals: Arc<Signals>, stop: CancellationToken) {
     if let Err(error) = admission.run(stop).await {
-        signals.failed.send_replace(Some(error.to_string()));
+        signals.fail(error.into());
     }
 }
 
 /// Starts what passes commands to the leader, and makes what proposes them.
 fn start_passing(
-    tasks: &mut JoinSet<()>,
+    tasks: &mut Tasks,
     config: &Config,
     raft: &Raft,
     peers: &Peers,
@@ -337,12 +335,8 @@ fn start_passing(
     stop: &CancellationToken,
 ) -> Proposer {
     let (passes, passed) = mpsc::channel(limits::PASS_QUEUE_MAX);
-    tasks.spawn(pass::pass_on(
-        peers.clone(),
-        raft.metrics(),
-        passed,
-        stop.clone(),
-    ));
+    let passing = pass::pass_on(peers.clone(), raft.metrics(), passed, stop.clone());
+    tasks.spawn("passing commands to the leader", passing);
     Proposer::new(
         config.node_id,
         raft.clone(),
@@ -352,8 +346,13 @@ fn start_passing(
     )
 }
 
-async fn serve_peers(port: PeerServer, served: Arc<Served>, stop: CancellationToken) {
+async fn serve_peers(
+    port: PeerServer,
+    served: Arc<Served>,
+    signals: Arc<Signals>,
+    stop: CancellationToken,
+) {
     if let Err(error) = peer::serve(port, served, stop).await {
-        tracing::error!(%error, "the port for peers has failed; restart the node");
+        signals.fail(Failure::PeersPort(error.to_string()));
     }
 }

@@ -174,7 +174,7 @@ impl Node {
     async fn attend(&mut self, signals: &mut Signals) -> Option<String> {
         loop {
             tokio::select! {
-                reason = self.cluster.failed() => return Some(reason),
+                failure = self.cluster.failed() => return Some(failure.to_string()),
                 reason = self.mail.broken() => return Some(reason),
                 reason = self.answers.broken() => return Some(reason),
                 request = signals.next() => match request {

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     config::{Config, Founding},
+    failure::Failure,
     founding,
     leadership::{self, Signals},
     limits,
@@ -43,8 +44,7 @@ impl Belonging {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
             if let Some(Some(why)) = stop.run_until_cancelled(self.look()).await {
-                self.signals.accepting.send_replace(false);
-                self.signals.failed.send_replace(Some(why));
+                self.signals.fail(Failure::NotAMember(why));
                 return;
             }
         }

@@ -1,0 +1,35 @@
+//! Why a node can not go on.
+
+use crate::start::StartError;
+
+/// Why a node can not go on, in one sentence: the last line of its log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// Consensus has stopped, and said why.
+    #[error("storage or consensus failed: {0}")]
+    Consensus(String),
+    /// Consensus is gone without a word: it has panicked.
+    #[error(
+        "consensus has ended without a word, by an error in the program; \
+         start the node again, and report the lines above"
+    )]
+    ConsensusGone,
+    /// A task that runs for as long as the node does has ended.
+    #[error("{0} has ended without being told to; see the lines above, and start the node again")]
+    Ended(&'static str),
+    /// A task has panicked.
+    #[error(
+        "{0} has failed by an error in the program; \
+         start the node again, and report the lines above"
+    )]
+    Panicked(&'static str),
+    /// The port that peers connect to is gone.
+    #[error("the port for peers has failed: {0}; start the node again")]
+    PeersPort(String),
+    /// This node may never vote as it is.
+    #[error(transparent)]
+    NotAdmitted(#[from] StartError),
+    /// It does not belong to the cluster: why, and what would be right.
+    #[error("{0}")]
+    NotAMember(String),
+}
