@@ -353,6 +353,35 @@ fn a_node_that_joins_founds_nothing_and_waits_for_those_it_asks() {
 }
 
 #[test]
+fn a_cluster_that_has_just_grown_to_two_outlives_the_death_of_its_first_node() {
+    let mut primary = Primary::down_at_first();
+    let settings = settings(&primary);
+    let mut cluster = Cluster::bootstrap(&settings);
+    let letters = scene::letters(0..40);
+    scene::send_all(&cluster, &letters[..20]);
+    let asked = cluster.nodes[0].ports.cluster.address();
+    let new = cluster.prepare_joining(asked, &settings);
+    cluster.nodes[new].spawn();
+    let first = cluster.nodes[0].ctl();
+    wait_until(NOTICED, "there are two voters", || {
+        with_role(&first, true) == [1, 2]
+    });
+    cluster.nodes[0].kill();
+    // It was made a voter only when it would vote. Else each would wait for the other now.
+    let log = cluster.nodes[new].log_text();
+    assert!(log.contains("has caught up and votes"), "{log}");
+    cluster.nodes[new].kill();
+    for node in &mut cluster.nodes {
+        node.spawn();
+    }
+    for node in &mut cluster.nodes {
+        node.wait_ready();
+    }
+    scene::send_all(&cluster, &letters[20..]);
+    scene::drain(&cluster, &mut primary, &letters);
+}
+
+#[test]
 fn a_node_that_joins_gets_by_snapshot_what_the_log_does_not_hold_any_more() {
     let mut primary = Primary::down_at_first();
     let settings = settings(&primary).with("cluster", "log_keep = 100");

@@ -255,6 +255,21 @@ impl Changer {
         }
     }
 
+    /// Whether a node would vote, by its own word.
+    pub(super) async fn would_vote(&self, id: u64) -> bool {
+        let membership = raft::metrics(&self.0.raft).membership_config;
+        let Some(member) = membership.get_node(&id) else {
+            return false;
+        };
+        match self.greet(id, &member.address).await {
+            Ok(answer) => !answer.withholds_vote,
+            Err(why) => {
+                tracing::debug!(why, "a node that has caught up is no voter yet");
+                false
+            }
+        }
+    }
+
     async fn greet_new(&self, id: u64, address: &str) -> Result<(), String> {
         if self.greet(id, address).await?.waits {
             return Ok(());

@@ -1,5 +1,6 @@
-//! What the leader brings to its end by itself: learners become voters, and a change that an
-//! earlier leader left half done is ended. So neither hangs on whoever asked for it.
+//! What the leader brings to its end by itself: learners become voters once they have caught up and
+//! would vote, and a change that an earlier leader left half done is ended. So neither hangs on
+//! whoever asked for it.
 
 use std::collections::BTreeSet;
 
@@ -27,6 +28,7 @@ pub(super) async fn finish_changes(changer: Changer, stop: CancellationToken) {
 }
 
 async fn finish_one(changer: &Changer) {
+    let grown = grown_up(changer).await;
     let Ok(_alone) = changer.0.changing.try_lock() else {
         return;
     };
@@ -35,12 +37,22 @@ async fn finish_one(changer: &Changer) {
         tracing::info!("ending a change of members that an earlier leader left half done");
         let none = ChangeMembers::AddVoterIds(BTreeSet::new());
         changer.propose(none, seen).await;
-    } else if let Some(id) = rules::grown_up(&picture) {
+    } else if let Some(id) = grown
+        && rules::grown_up(&picture) == grown
+    {
         let grown = ChangeMembers::AddVoterIds(BTreeSet::from([id]));
         if let Tried::Done(_) = changer.propose(grown, seen).await {
             tracing::info!(node = id, "the node that was added is a voter now");
         }
     }
+}
+
+/// The learner that may become a voter, and says that it would vote. It is asked before anything else
+/// is kept waiting.
+async fn grown_up(changer: &Changer) -> Option<u64> {
+    let (picture, _) = changer.picture();
+    let id = rules::grown_up(&picture)?;
+    changer.would_vote(id).await.then_some(id)
 }
 
 /// Whether the members are those of two memberships at once, for good: nobody goes on.

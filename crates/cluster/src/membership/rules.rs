@@ -75,7 +75,8 @@ pub(super) fn step(picture: &Picture, change: &Change) -> Result<Step, Refused> 
     }
 }
 
-/// The learner that may become a voter now.
+/// The learner that may become a voter now, as far as its log goes. It must also say that it would
+/// vote: one that is rebuilt waits for a leader, and as a voter may be who the leader waits for.
 pub(super) fn grown_up(picture: &Picture) -> Option<u64> {
     let mut members = picture.members.iter();
     let (id, _) = members.find(|(_, seen)| !seen.voter && seen.keeps_up())?;

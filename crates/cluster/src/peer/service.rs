@@ -326,6 +326,7 @@ impl Peer for Served {
             acknowledged: acknowledged.map(codec::log_id_to),
             committed_index: committed.map(|log_id| log_id.index),
             waits,
+            withholds_vote: self.voting.check(false).is_err(),
         }))
     }
 
