@@ -99,6 +99,25 @@ fn a_hand_over_gives_back_what_was_claimed_and_repeats_nothing() {
 }
 
 #[test]
+fn leadership_goes_to_another_node_when_deliveries_under_way_have_ended() {
+    let letters = many_letters();
+    let (mut primary, cluster, leader) = draining_slowly(&letters);
+    let next = others(&cluster, leader)[0];
+    scene::let_lead(&cluster, next);
+    primary.on_cue(|cue| cue.pause(Stage::AfterDot, Duration::ZERO));
+    let account = scene::drain(&cluster, &mut primary, &letters);
+    assert!(account.repeated.is_empty(), "{account}");
+    let log = cluster.nodes[leader].log_text();
+    let ended = log.find("forwarding has ended");
+    let handed_over = log.find("handing leadership over");
+    assert!(ended.is_some() && ended < handed_over, "{log}");
+    for place in others(&cluster, leader) {
+        let log = cluster.nodes[place].log_text();
+        assert!(!log.contains(POSSIBLE_REPEAT), "nothing was in doubt");
+    }
+}
+
+#[test]
 fn a_leader_paused_behind_the_dot_tells_the_next_one_when_it_wakes() {
     let letters = many_letters();
     let (mut primary, cluster, leader) = draining_slowly(&letters);

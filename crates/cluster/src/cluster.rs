@@ -24,7 +24,6 @@ use crate::{
     propose::Proposer,
     raft::{self, Raft},
     space::Space,
-    status::Leadership,
     store::{LogSize, LogWriter, Mending, Store, Tables},
 };
 
@@ -70,12 +69,6 @@ const HAND_OVER_SILENCE_MAX: Duration = Duration::from_secs(1);
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Cluster {
-    /// Who leads, now and at every change.
-    #[must_use]
-    pub fn leadership(&self) -> watch::Receiver<Leadership> {
-        self.0.signals.leadership.subscribe()
-    }
-
     /// Whether this node can take mail, now and at every change. While it can not (no quorum for
     /// longer than an election takes, or its storage has failed) its SMTP port is to be closed.
     #[must_use]

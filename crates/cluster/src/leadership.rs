@@ -16,6 +16,7 @@ use crate::{
     raft::{LogId, RaftMetrics, RaftMetricsWatch},
     status::Leadership,
     store::Tables,
+    turn::Turns,
 };
 
 /// What the watch tells the rest of the node.
@@ -23,6 +24,8 @@ use crate::{
 pub(crate) struct Signals {
     pub(crate) leadership: watch::Sender<Leadership>,
     pub(crate) accepting: watch::Sender<bool>,
+    /// Whether this node's forwarder may run, and whether it does.
+    pub(crate) turns: Turns,
     /// Why this node can not go on.
     pub(crate) failed: watch::Sender<Option<Failure>>,
 }
@@ -38,6 +41,7 @@ impl Signals {
         Self {
             leadership: watch::Sender::new(nobody),
             accepting: watch::Sender::new(false),
+            turns: Turns::new(),
             failed: watch::Sender::new(None),
         }
     }

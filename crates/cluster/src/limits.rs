@@ -165,5 +165,9 @@ pub(crate) const BELONGING_INTERVAL: Duration = Duration::from_secs(1);
 /// A node that has heard nothing of a quorum for so long asks around whether it still belongs to
 /// the cluster: longer than a leader that is there is ever silent.
 pub(crate) const BELONGING_SILENCE: Duration = Duration::from_secs(1);
+/// How long a hand-over waits for the deliveries under way. With it, a leader that is removed is still
+/// gone within [`CHANGE_TIMEOUT`]; what takes longer has the few seconds more for which the next leader
+/// leaves it alone.
+pub(crate) const HAND_OVER_PATIENCE: Duration = Duration::from_secs(6);
 /// How long leadership may take to pass to another node.
 pub(crate) const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(3);

@@ -172,7 +172,7 @@ fn assemble(
         raft.clone(),
         Arc::clone(&tables),
         peers.clone(),
-        signals.leadership.subscribe(),
+        Arc::clone(&signals),
     );
     let voting = Voting::new();
     let signs = Signs {

@@ -2,10 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cluster::{Cluster, Leadership};
+use cluster::Cluster;
 use relay::outbound::{Config, Forwarder, Metrics, limits::Timeouts};
 use spool::{Clock, ports::OutboxError};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -33,8 +32,8 @@ impl Forwarding {
 
     /// Runs until the token is cancelled and what was under way has ended.
     pub(crate) async fn run(self, stop: CancellationToken) {
-        let mut leadership = self.cluster.leadership();
-        while let Some(Ok(term)) = stop.run_until_cancelled(leads(&mut leadership)).await {
+        while let Some(turn) = stop.run_until_cancelled(self.cluster.next_turn()).await {
+            let term = turn.term();
             info!(term, "leading: forwarding starts");
             let forwarder_stop = stop.child_token();
             let forwarder = Forwarder::run(
@@ -51,12 +50,14 @@ impl Forwarding {
             tokio::pin!(forwarder);
             let ended = tokio::select! {
                 ended = &mut forwarder => ended,
-                () = leads_no_more(&mut leadership, term) => {
+                () = turn.is_over() => {
                     forwarder_stop.cancel();
                     forwarder.await
                 }
             };
             info!(term, "forwarding has ended");
+            // A hand-over of leadership waits for it.
+            drop(turn);
             if let Err(error) = ended
                 && !matches!(error, OutboxError::NotLeading)
             {
@@ -67,24 +68,4 @@ impl Forwarding {
                 .await;
         }
     }
-}
-
-/// Waits until this node leads; returns the term.
-async fn leads(
-    leadership: &mut watch::Receiver<Leadership>,
-) -> Result<u64, watch::error::RecvError> {
-    leadership
-        .wait_for(|now| now.leading)
-        .await
-        .map(|now| now.term)
-}
-
-/// Waits until this node leads no more, or leads anew after another did.
-async fn leads_no_more(leadership: &mut watch::Receiver<Leadership>, term: u64) {
-    // An error means that the cluster is gone, and leadership with it.
-    drop(
-        leadership
-            .wait_for(|now| !now.leading || now.term != term)
-            .await,
-    );
 }

@@ -21,6 +21,7 @@ use super::{
     rules::{self, Picture, Seen, Step},
 };
 use crate::{
+    leadership::Signals,
     limits,
     peer::{self, Peers},
     raft::{self, LogId, Member, Raft, RaftMetrics},
@@ -38,6 +39,7 @@ pub(super) struct Inner {
     pub(super) tables: Arc<Tables>,
     pub(super) peers: Peers,
     pub(super) leadership: watch::Receiver<Leadership>,
+    pub(super) signals: Arc<Signals>,
     /// Held while this leader makes a change.
     pub(super) changing: Mutex<()>,
 }
@@ -79,14 +81,15 @@ impl Changer {
         raft: Raft,
         tables: Arc<Tables>,
         peers: Peers,
-        leadership: watch::Receiver<Leadership>,
+        signals: Arc<Signals>,
     ) -> Self {
         Self(Arc::new(Inner {
             node_id,
             raft,
             tables,
             peers,
-            leadership,
+            leadership: signals.leadership.subscribe(),
+            signals,
             changing: Mutex::new(()),
         }))
     }
@@ -226,8 +229,17 @@ impl Changer {
     }
 
     /// Gives leadership to a voter that answers, so that the others need not wait for an election
-    /// timeout; tells who leads then, if anyone but this node does in time.
+    /// timeout; tells who leads then, if anyone but this node does in time. Deliveries under way end
+    /// first; if leadership stays, they go on.
     pub(crate) async fn give_leadership(&self, to: u64) -> Option<u64> {
+        let pause = self.0.signals.turns.pause();
+        let drained = timeout(limits::HAND_OVER_PATIENCE, pause.drained()).await;
+        if drained.is_err() {
+            tracing::warn!(
+                "deliveries under way did not end in time, and leadership is handed over all the \
+                 same: what has no outcome soon may be delivered again"
+            );
+        }
         tracing::info!(to, "handing leadership over");
         self.0.raft.trigger().transfer_leader(to).await.ok()?;
         let mut leadership = self.0.leadership.clone();
