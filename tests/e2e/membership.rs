@@ -382,6 +382,26 @@ fn a_cluster_that_has_just_grown_to_two_outlives_the_death_of_its_first_node() {
 }
 
 #[test]
+fn a_node_that_was_away_hears_a_leader_that_came_meanwhile() {
+    let (mut primary, mut cluster, settings) = trio();
+    let letters = scene::letters(0..60);
+    scene::send_all(&cluster, &letters[..20]);
+    let away = cluster.follower();
+    cluster.nodes[away].kill();
+    let leader = cluster.leader();
+    let new = cluster.join(leader, &settings);
+    scene::send_all(&cluster, &letters[20..40]);
+    scene::let_lead(&cluster, new);
+    // Of those that the one that was away knows, one is left to tell it who leads, and without it
+    // there is no majority.
+    cluster.nodes[leader].kill();
+    cluster.nodes[away].spawn();
+    cluster.nodes[away].wait_ready();
+    scene::send_all(&cluster, &letters[40..]);
+    scene::drain(&cluster, &mut primary, &letters);
+}
+
+#[test]
 fn a_node_that_joins_gets_by_snapshot_what_the_log_does_not_hold_any_more() {
     let mut primary = Primary::down_at_first();
     let settings = settings(&primary).with("cluster", "log_keep = 100");

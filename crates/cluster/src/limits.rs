@@ -37,6 +37,12 @@ pub(crate) const PEER_MESSAGE_BYTES_MAX: usize = 8 << 20;
 /// Callers whose refusal is told to the log. Each has a certificate of the authority, so more than
 /// these is a mistake that has been seen by then.
 pub(crate) const REFUSED_CALLERS_MAX: usize = 64;
+/// How long the others may take to say whether they know a caller: a connection and an answer, within
+/// what the caller waits for its own.
+pub(crate) const VOUCHING_PATIENCE: Duration = Duration::from_secs(1);
+/// What they said counts for so long: a member that is not known here yet soon is, and one that
+/// hammers at the door makes nobody ask more often.
+pub(crate) const VERDICT_KEEP: Duration = Duration::from_secs(2);
 /// HTTP/2 window of one stream between peers; the default 64 KiB would cap a link of 50 ms at
 /// about 1 MB/s.
 pub(crate) const PEER_STREAM_WINDOW: u32 = 4 << 20;

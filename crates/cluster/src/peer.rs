@@ -8,9 +8,11 @@ mod connect;
 mod contact;
 mod identity;
 mod receive;
+mod rights;
 mod server;
 mod service;
 mod snapshot;
+mod vouching;
 
 pub(crate) use callers::Callers;
 pub(crate) use change::ask_change;

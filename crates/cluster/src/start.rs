@@ -183,7 +183,7 @@ fn assemble(
     let served = Arc::new(Served::new(
         &config,
         raft.clone(),
-        peers.identity().clone(),
+        &peers,
         voting.clone(),
         changer.clone(),
         signs,

@@ -239,7 +239,7 @@ impl Admission {
 
     async fn hello(&self, id: u64, address: &str) -> Option<HelloResponse> {
         let mut client = self.peers.client(address, Some(id)).ok()?;
-        let hello = client.hello(HelloRequest {});
+        let hello = client.hello(HelloRequest::default());
         let answer = timeout(limits::PEER_REPLY_TIMEOUT, hello)
             .await
             .ok()?

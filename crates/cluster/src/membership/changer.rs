@@ -259,7 +259,7 @@ impl Changer {
             .peers
             .client(address, Some(id))
             .map_err(|error| unreached(error.to_string()))?;
-        let hello = client.hello(pb::HelloRequest {});
+        let hello = client.hello(pb::HelloRequest::default());
         match timeout(limits::PEER_REPLY_TIMEOUT, hello).await {
             Ok(Ok(answer)) => Ok(answer.into_inner()),
             Ok(Err(status)) => Err(unreached(peer::status_words(&status))),

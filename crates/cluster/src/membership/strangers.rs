@@ -49,7 +49,7 @@ pub(crate) async fn ask_around(
     let ids: BTreeSet<u64> = known.iter().map(|(id, _)| *id).collect();
     let answers = known.into_iter().map(|(id, address)| async move {
         let mut client = peers.client(&address, None).ok()?;
-        let hello = client.hello(HelloRequest {});
+        let hello = client.hello(HelloRequest::default());
         match timeout(limits::PEER_REPLY_TIMEOUT, hello).await {
             Ok(Err(status)) => {
                 let kind = stranger(&status)?;

@@ -14,7 +14,10 @@ use tokio::{
 };
 use tonic::{Status, Streaming};
 
-use super::snapshot::{self, VERSION};
+use super::{
+    rights::check_own,
+    snapshot::{self, VERSION},
+};
 use crate::{
     codec,
     limits::{SNAPSHOT_PROGRESS_INTERVAL, SNAPSHOT_SILENCE_MAX},
@@ -91,6 +94,7 @@ async fn gather(
     };
     check(&header)?;
     let vote = codec::vote_from(header.vote).map_err(garbled)?;
+    check_own(&vote, from)?;
     let files: Vec<_> = header.files.into_iter().map(codec::listed_from).collect();
     let bytes: u64 = files.iter().map(|file| file.size).sum();
     tracing::info!(from, files = files.len(), bytes, "receiving a snapshot");

@@ -19,12 +19,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Callers, Identity, append, change, identity, receive};
+use super::{Callers, Identity, Peers, append, change, identity, receive, rights, rights::Rights};
 use crate::{
     codec::{self, CodecError},
     config::{Config, Founding},
     leadership, limits,
-    membership::{self, Change, Changer, Tried},
+    membership::{self, Changer, Tried},
     raft::{Proposal, Raft, Types},
     space::Space,
     store::{self, GROUP},
@@ -38,6 +38,7 @@ pub(crate) struct Served {
     identity: Identity,
     /// Where nodes have certificates.
     callers: Option<Callers>,
+    rights: Rights,
     voting: Voting,
     changer: Changer,
     /// Whether this node founds nothing, so that it waits to be added while its log is empty.
@@ -63,7 +64,7 @@ impl Served {
     pub(crate) fn new(
         config: &Config,
         raft: Raft,
-        identity: Identity,
+        peers: &Peers,
         voting: Voting,
         changer: Changer,
         signs: Signs,
@@ -72,8 +73,9 @@ impl Served {
         let passed = Arc::new(Semaphore::new(limits::PROPOSED_BYTES_MAX / 1024));
         Self {
             callers: Callers::of(config, raft.metrics()),
+            rights: Rights::new(raft.metrics(), peers.clone()),
             raft,
-            identity,
+            identity: peers.identity().clone(),
             voting,
             changer,
             joins: matches!(config.founding, Founding::Join(_)),
@@ -90,6 +92,20 @@ impl Served {
             let certificates = certificates.as_ref().map_or(&[][..], |chain| chain);
             callers.check(from, identity::address(request.metadata()), certificates)?;
         }
+        Ok(from)
+    }
+
+    /// As [`Self::check`], for what members only may ask.
+    fn check_member<T>(&self, request: &Request<T>) -> Result<u64, Status> {
+        let from = self.check(request)?;
+        self.rights.check_member(from)?;
+        Ok(from)
+    }
+
+    /// As [`Self::check`], for what goes to consensus.
+    async fn check_consensus<T>(&self, request: &Request<T>) -> Result<u64, Status> {
+        let from = self.check(request)?;
+        self.rights.check_consensus(from).await?;
         Ok(from)
     }
 
@@ -154,9 +170,10 @@ fn right_group(group: u32) -> Result<(), Status> {
     }
 }
 
-fn vote_request_from(request: pb::VoteRequest) -> Result<VoteRequest<Types>, Status> {
+fn vote_request_from(from: u64, request: pb::VoteRequest) -> Result<VoteRequest<Types>, Status> {
     right_group(request.group)?;
     let vote = codec::vote_from(request.vote).map_err(garbled)?;
+    rights::check_own(&vote, from)?;
     let mut asked = VoteRequest::new(vote, request.last_log_id.map(codec::log_id_from));
     asked.leadership_transfer = request.leadership_transfer;
     Ok(asked)
@@ -173,17 +190,23 @@ fn vote_response_to(response: &openraft::raft::VoteResponse<Types>) -> pb::VoteR
 /// The requests of a stream up to the first that makes no sense, each noted as a sign of the quorum
 /// as far as its sender had one, and for what it says of the room on the disks.
 fn understood(
+    from: u64,
     requests: Streaming<pb::AppendRequest>,
     signs: Signs,
 ) -> impl Stream<Item = openraft::raft::AppendEntriesRequest<Types>> + Send + 'static {
     let requests = requests.map(move |request| {
         let request = request.ok().filter(|request| request.group == GROUP)?;
         let silence = Duration::from_millis(request.quorum_silent_ms);
-        signs.space.told(request.disks_full);
-        signs.witness.note(append::acknowledgements_of(&request));
+        let disks_full = request.disks_full;
+        let acknowledgements: Vec<_> = append::acknowledgements_of(&request).collect();
         let request = append::request_from(request)
             .inspect_err(|error| tracing::error!(%error, "an append makes no sense"))
             .ok()?;
+        rights::check_own(&request.vote, from)
+            .inspect_err(|status| tracing::error!(%status, "an append makes no sense"))
+            .ok()?;
+        signs.space.told(disks_full);
+        signs.witness.note(acknowledgements);
         let sign = Instant::now().checked_sub(silence);
         signs.heard.send_if_modified(|last| {
             let later = sign > *last;
@@ -205,11 +228,11 @@ impl Peer for Served {
         &self,
         request: Request<Streaming<pb::AppendRequest>>,
     ) -> Result<Response<Self::AppendStream>, Status> {
-        self.check(&request)?;
+        let from = self.check_consensus(&request).await?;
         self.before_acknowledging().await?;
         // A leader keeps its stream open for ever, so it is this end that closes it at a shutdown.
         let space = Arc::clone(&self.signs.space);
-        let requests = understood(request.into_inner(), self.signs.clone())
+        let requests = understood(from, request.into_inner(), self.signs.clone())
             .take_until(self.stop.clone().cancelled_owned());
         let answers = self.raft.stream_append(Box::pin(requests));
         let answers = answers.map(move |answer| match answer {
@@ -223,8 +246,8 @@ impl Peer for Served {
         &self,
         request: Request<pb::VoteRequest>,
     ) -> Result<Response<pb::VoteResponse>, Status> {
-        self.check(&request)?;
-        let asked = vote_request_from(request.into_inner())?;
+        let from = self.check_consensus(&request).await?;
+        let asked = vote_request_from(from, request.into_inner())?;
         self.voting
             .check(asked.leadership_transfer)
             .map_err(not_now)?;
@@ -236,8 +259,8 @@ impl Peer for Served {
         &self,
         request: Request<pb::VoteRequest>,
     ) -> Result<Response<pb::VoteResponse>, Status> {
-        self.check(&request)?;
-        let asked = vote_request_from(request.into_inner())?;
+        let from = self.check_consensus(&request).await?;
+        let asked = vote_request_from(from, request.into_inner())?;
         self.voting.check(false).map_err(not_now)?;
         let response = self.raft.pre_vote(asked).await.map_err(stopped)?;
         Ok(Response::new(vote_response_to(&response)))
@@ -249,7 +272,7 @@ impl Peer for Served {
         &self,
         request: Request<Streaming<pb::SnapshotChunk>>,
     ) -> Result<Response<Self::InstallSnapshotStream>, Status> {
-        let from = self.check(&request)?;
+        let from = self.check_consensus(&request).await?;
         self.before_acknowledging().await?;
         let store = Arc::clone(self.identity.tables.store());
         let answers = receive::receive(self.raft.clone(), store, from, request.into_inner());
@@ -260,12 +283,14 @@ impl Peer for Served {
         &self,
         request: Request<pb::TransferLeaderRequest>,
     ) -> Result<Response<pb::TransferLeaderResponse>, Status> {
-        self.check(&request)?;
+        let from = self.check_consensus(&request).await?;
         let request = request.into_inner();
         right_group(request.group)?;
         self.voting.check(false).map_err(not_now)?;
+        let from_leader = codec::vote_from(request.from_leader).map_err(garbled)?;
+        rights::check_own(&from_leader, from)?;
         let transfer = TransferLeaderRequest::new(
-            codec::vote_from(request.from_leader).map_err(garbled)?,
+            from_leader,
             request.to_node_id,
             request.last_log_id.map(codec::log_id_from),
         );
@@ -282,7 +307,7 @@ impl Peer for Served {
         &self,
         request: Request<pb::ProposeRequest>,
     ) -> Result<Response<pb::ProposeResponse>, Status> {
-        self.check(&request)?;
+        self.check_member(&request)?;
         let request = request.into_inner();
         right_group(request.group)?;
         let kib = prost::Message::encoded_len(&request).div_ceil(1024);
@@ -315,6 +340,8 @@ impl Peer for Served {
             .leading
             .then_some(metrics.last_applied)
             .flatten();
+        let about = request.into_inner().about;
+        let knows = about.and_then(|id| rights::knows(&metrics.membership_config, id));
         let waits = self.joins && membership::is_blank(&metrics);
         let replication = metrics.replication.unwrap_or_default();
         let matched = replication.get(&from).copied().flatten();
@@ -326,6 +353,7 @@ impl Peer for Served {
             acknowledged: acknowledged.map(codec::log_id_to),
             committed_index: committed.map(|log_id| log_id.index),
             waits,
+            knows,
             withholds_vote: self.voting.check(false).is_err(),
         }))
     }
@@ -339,17 +367,7 @@ impl Peer for Served {
         right_group(request.group)?;
         let passed_on = request.passed_on;
         let asked = change::request_from(request).map_err(garbled)?;
-        if let Change::Add {
-            id, blank: true, ..
-        }
-        | Change::Move { id, .. } = &asked
-            && !passed_on
-            && *id != from
-        {
-            return Err(Status::invalid_argument(
-                "a node can only ask this for itself",
-            ));
-        }
+        self.rights.check_change(from, &asked, passed_on)?;
         let tried = if passed_on {
             let here = timeout(limits::CHANGE_TIMEOUT, self.changer.change_here(&asked));
             here.await.unwrap_or(Tried::Again)
@@ -363,7 +381,7 @@ impl Peer for Served {
         &self,
         request: Request<pb::PieceRequest>,
     ) -> Result<Response<pb::PieceResponse>, Status> {
-        self.check(&request)?;
+        self.check_member(&request)?;
         let pb::PieceRequest { group, index } = request.into_inner();
         right_group(group)?;
         let tables = Arc::clone(&self.identity.tables);
@@ -383,7 +401,7 @@ impl Peer for Served {
         &self,
         request: Request<pb::FollowersRequest>,
     ) -> Result<Response<pb::FollowersResponse>, Status> {
-        self.check(&request)?;
+        self.check_member(&request)?;
         let metrics = crate::raft::metrics(&self.raft);
         let replication = metrics.replication.unwrap_or_default();
         let heartbeat = metrics.heartbeat.unwrap_or_default();
@@ -407,7 +425,7 @@ impl Peer for Served {
         &self,
         request: Request<pb::DigestRequest>,
     ) -> Result<Response<pb::DigestResponse>, Status> {
-        self.check(&request)?;
+        self.check_member(&request)?;
         right_group(request.into_inner().group)?;
         let digest = store::digest(&self.identity.tables, &self.stop).await;
         let digest = digest

@@ -76,7 +76,12 @@ pub(super) async fn send(
 
 /// Whether the receiver is there.
 async fn greet(client: &mut PeerClient) -> Result<(), Status> {
-    match timeout(PEER_REPLY_TIMEOUT, client.hello(pb::HelloRequest {})).await {
+    match timeout(
+        PEER_REPLY_TIMEOUT,
+        client.hello(pb::HelloRequest::default()),
+    )
+    .await
+    {
         Ok(answer) => answer.map(drop),
         Err(_) => Err(Status::deadline_exceeded(format!(
             "no answer within {PEER_REPLY_TIMEOUT:?}"
