@@ -239,12 +239,14 @@ impl<O: Outbox> Worker<O> {
         self.settle_all(due, host, words).await
     }
 
-    /// Opens a connection to the first of the primary's hosts that talks to us.
+    /// Opens a connection to the first of the primary's hosts that talks to us. When the forwarder
+    /// stops, it is called off: nothing is under way yet, and a host that is gone takes its time.
     async fn open(&self) -> Result<Connection, Parting> {
-        self.shared
-            .connect(&self.domain)
-            .await
-            .map_err(Parting::Unreachable)
+        let connecting = self.shared.connect(&self.domain);
+        match self.shared.stop.run_until_cancelled(connecting).await {
+            Some(connected) => connected.map_err(Parting::Unreachable),
+            None => Err(Parting::Idle),
+        }
     }
 
     /// Defers all recipients for a reason that is not the primary's.

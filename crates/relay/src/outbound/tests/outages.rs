@@ -128,3 +128,19 @@ async fn a_primary_that_refuses_the_second_connection_is_busy_and_not_down() {
     assert!(primary.taken().iter().all(|taken| taken.connection == 1));
     assert!(outbox.state.lock().unwrap().observations.is_empty());
 }
+
+#[tokio::test]
+async fn a_forwarder_that_stops_waits_for_no_greeting() {
+    let (primary, outbox) = setup(Arc::new(|_, _| Act::Silence), NEVER).await;
+    outbox.queue(&["a"], BODY);
+    let running = Running::start(&outbox);
+    until("a connection", || {
+        primary.log.lock().unwrap().connections > 0
+    })
+    .await;
+    let stopping = Instant::now();
+    running.stop().await.unwrap();
+    assert!(stopping.elapsed() < STOP_GRACE);
+    assert!(outbox.claims().is_empty(), "it is given back");
+    assert_no_deferral(&outbox);
+}
