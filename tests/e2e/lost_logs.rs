@@ -94,7 +94,7 @@ fn an_emptied_disk_founds_nothing_and_elects_nobody() {
     for place in [0, 1] {
         cluster.nodes[place].spawn();
     }
-    wait_logged(&cluster.nodes[0], "its cluster exists");
+    wait_logged(&cluster.nodes[0], "votes once it has caught up");
     let elected = harness::wait::within(SILENCE, || {
         let leads = |place: usize| cluster.nodes[place].is_leader();
         (leads(0) || leads(1)).then_some(())

@@ -258,17 +258,19 @@ impl Admission {
         let (last_index, acknowledged) = (index(self.log.last()), index(acknowledged));
         self.rebuilding.begin(PUT_BACK).map_err(note_failed)?;
         self.voting.enter(Stage::Rebuilding);
-        match (last_index, acknowledged) {
-            (None, None) => tracing::info!(
-                "this node has no log and its cluster exists; it votes once it has caught up"
-            ),
-            _ => tracing::warn!(
+        if self.rebuilding.is_loss() || acknowledged > last_index {
+            tracing::warn!(
                 last_index,
                 acknowledged,
                 reason = self.rebuilding.reason(),
                 "this node lacks entries that it had acknowledged; it does not vote until it is \
                  rebuilt from the others: check its disk"
-            ),
+            );
+        } else {
+            tracing::info!(
+                last_index,
+                "this node has never had all that its cluster has; it votes once it has caught up"
+            );
         }
         let began = Instant::now();
         let target = self.committed_by_leader().await;
