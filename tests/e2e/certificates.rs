@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use harness::{Cluster, Ctl, Daemon, Primary, Sender, Settings, wait_until};
+use harness::{Cluster, Ctl, Daemon, Primary, Sender, Settings, logs, wait_until};
 
 use crate::scene;
 
@@ -139,7 +139,7 @@ fn a_node_with_the_certificate_of_another_does_not_start() {
     cluster.nodes[2].spawn();
     let (status, log) = cluster.nodes[2].wait_exit();
     assert_eq!(status.code(), Some(1), "{log}");
-    let last = log.lines().last().unwrap_or_default();
+    let last = logs::last_words(&log);
     assert!(
         last.contains("peer.pem names 127.0.0.2, but the other nodes reach this one as 127.0.0.3"),
         "{last}"

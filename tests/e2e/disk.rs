@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use harness::{Cluster, Letter, Primary, Sender, Settings, SmallDisk, compare, wait_until};
+use harness::{Cluster, Letter, Primary, Sender, Settings, SmallDisk, compare, logs, wait_until};
 
 use crate::scene;
 
@@ -253,7 +253,7 @@ fn fill_with_mail(node: &mut harness::Daemon, disk: &SmallDisk) -> Vec<Letter> {
 fn bring_back(node: &mut harness::Daemon) {
     if node.has_ended() {
         let (status, log) = node.wait_exit();
-        let last = log.lines().last().unwrap_or_default();
+        let last = logs::last_words(&log);
         println!("ended with {status}: {last}");
         assert_eq!(status.code(), Some(1), "{last}");
         assert!(!log.contains("panicked"), "{log}");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harness::{Cluster, Daemon, FailingSyncs, Letter, Primary, Sender, Settings, wait_until};
+use harness::{Cluster, Daemon, FailingSyncs, Letter, Primary, Sender, Settings, logs, wait_until};
 
 use crate::scene;
 
@@ -23,7 +23,7 @@ fn outage(nodes: u64) -> (Primary, Cluster) {
 fn check_end(node: &mut Daemon) {
     wait_until(ENDED, "the node has ended", || node.has_ended());
     let (status, log) = node.wait_exit();
-    let last = log.lines().last().unwrap_or_default();
+    let last = logs::last_words(&log);
     assert_eq!(status.code(), Some(1), "{last}");
     assert!(last.contains("storage or consensus failed"), "{last}");
     assert!(

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use harness::{Cluster, Daemon, Letter, Primary, Sender, Settings};
+use harness::{Cluster, Daemon, Letter, Primary, Sender, Settings, logs};
 
 use crate::scene;
 
@@ -37,7 +37,7 @@ fn refusal(node: &mut Daemon) -> String {
     let said = log.get(before..).unwrap_or_default();
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(!said.contains("panicked"), "{said}");
-    let last = said.lines().last().unwrap_or_default().to_owned();
+    let last = logs::last_words(said).to_owned();
     assert!(
         last.contains(&node.data_dir().display().to_string()),
         "{last}"
@@ -123,7 +123,7 @@ fn data_of_another_cluster_does_no_harm_when_nobody_is_there_to_tell() {
     // It finds out where it is, and ends.
     let (status, log) = cluster.nodes[1].wait_exit();
     assert_eq!(status.code(), Some(1), "{log}");
-    let last = log.lines().last().unwrap_or_default();
+    let last = logs::last_words(&log);
     assert!(last.contains("belongs to cluster"), "{last}");
     scene::drain(&cluster, &mut primary, &letters);
 }

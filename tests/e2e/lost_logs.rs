@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use harness::{Cluster, Daemon, Primary, Settings, wait_until};
+use harness::{Cluster, Daemon, Primary, Settings, logs, wait_until};
 
 use crate::scene;
 
@@ -277,7 +277,7 @@ fn a_node_alone_whose_log_was_cut_does_not_start_and_says_what_to_do() {
     cut_log(&mut cluster.nodes[0]);
     cluster.nodes[0].spawn();
     let (status, log) = cluster.nodes[0].wait_exit();
-    let last = log.lines().last().unwrap_or_default();
+    let last = logs::last_words(&log);
     assert_eq!(status.code(), Some(1), "{last}");
     assert!(last.contains("had been acknowledged"), "{last}");
     assert!(last.contains("REBUILDING"), "{last}");

@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use harness::{Cluster, Courier, Ctl, Daemon, Letter, Port, Primary, Sender, Settings, wait_until};
+use harness::{
+    Cluster, Courier, Ctl, Daemon, Letter, Port, Primary, Sender, Settings, logs, wait_until,
+};
 use serde_json::Value;
 
 use crate::scene;
@@ -101,7 +103,7 @@ fn refused(ctl: &Ctl, words: &[&str], phrase: &str) {
 fn assert_ended_as_removed(node: &mut Daemon) {
     let (status, log) = node.wait_exit();
     assert_eq!(status.code(), Some(1), "{log}");
-    let last = log.lines().last().unwrap_or_default();
+    let last = logs::last_words(&log);
     assert!(last.contains("was removed from its cluster"), "{last}");
     assert!(last.contains("new id"), "{last}");
 }

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsStr, fs, net::TcpListener, path::Path};
 
-use harness::{Cluster, Primary, Settings, ctl};
+use harness::{Cluster, Primary, Settings, ctl, logs};
 
 use crate::scene;
 
@@ -30,7 +30,7 @@ fn refusal(cluster: &mut Cluster, place: usize) -> String {
     let (status, log) = node.wait_exit();
     assert_eq!(status.code(), Some(1), "{log}");
     assert!(!log.contains("panicked"), "{log}");
-    log.lines().last().unwrap_or_default().to_owned()
+    logs::last_words(&log).to_owned()
 }
 
 #[test]

@@ -29,6 +29,14 @@ pub fn tail(file: &Path, lines: usize) -> String {
         .join("\n")
 }
 
+/// The last line that an operator is shown. The lines of consensus itself are kept from him, and it may
+/// write some while it is taken down.
+#[must_use]
+pub fn last_words(log: &str) -> &str {
+    let shown = |line: &&str| !line.contains(" openraft::");
+    log.lines().rev().find(shown).unwrap_or_default()
+}
+
 /// The level stands in front, behind the time.
 fn is_error(line: &str) -> bool {
     line.split_whitespace().take(2).any(|word| word == "ERROR")
