@@ -7,14 +7,17 @@
 //! ```
 //!
 //! A primary that is down changes no message: its messages stay in the window, or in the spool.
+//!
+//! The policy may change at any time. Workers end when it says something else of the domain than when
+//! they began, with the message that is on its way; new ones begin with what it says now.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use rand::random_range;
-use spool::policy::Domain;
+use spool::policy::{Domain, Order};
 use spool::ports::OutboxError;
-use spool::{Outbox, Reachability};
+use spool::{Outbox, Reachability, Timestamp};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
@@ -34,6 +37,8 @@ pub(super) struct DestinationTask<O> {
     changes: watch::Receiver<u64>,
     results: mpsc::Sender<Settled>,
     workers: JoinSet<Parting>,
+    /// What the policy said of the domain when it was last looked at.
+    route: watch::Sender<Option<Arc<Domain>>>,
     /// Why a worker could not connect, and how much had been delivered by then. No further
     /// connection is tried until more has.
     refused: Option<(String, u64)>,
@@ -41,7 +46,7 @@ pub(super) struct DestinationTask<O> {
 
 /// Why draining ended.
 enum Drained {
-    /// Nothing is left, or the forwarder stops, or the policy knows the domain no longer.
+    /// Nothing is left, or the forwarder stops, or the policy does not let this task go on.
     Done,
     /// None of the primary's hosts talks to us.
     Unreachable(String),
@@ -67,37 +72,51 @@ impl<O: Outbox> DestinationTask<O> {
             changes,
             results,
             workers: JoinSet::new(),
+            route: watch::Sender::new(None),
             refused: None,
         }
     }
 
-    /// Runs until nothing is left to deliver.
+    /// Runs until nothing is left to deliver, or the policy knows the domain no longer, or has another
+    /// order for it: a window keeps the one that it was made with.
     ///
     /// # Errors
     /// This node leads no longer; all of the forwarder stops then.
     pub(super) async fn run(mut self) -> Result<(), OutboxError> {
-        let Some(domain) = self.domain() else {
+        let Some(domain) = self.look_up() else {
             return Ok(());
         };
         // The window outlives outages: its results may still be on their way to the spool, and a
         // new one would read their messages again.
         let queue = Arc::new(Queue::new(domain.order));
         let mut supply = Supply::new(self.shared.clone(), self.name.clone(), queue.clone());
-        let ended = self.serve(&queue, &mut supply).await;
+        let ended = self.serve(domain.order, &queue, &mut supply).await;
         if ended.is_err() {
             self.shared.stop.cancel();
         }
-        // What has not started goes back at once. Workers end their messages by themselves once the
-        // forwarder stops; those of a domain that has left the policy do when nothing is left to
-        // start. What they put back follows.
+        // What has not started goes back at once. Workers end by themselves once the forwarder stops, or
+        // the policy has changed. What they put back follows.
         supply.give_back().await;
         while self.workers.join_next().await.is_some() {}
         supply.give_back().await;
+        self.all_reported(&queue).await;
         ended
+    }
+
+    /// Waits until the spool knows every result: the domain's next window must not find there what has
+    /// left. When the forwarder stops there is none.
+    async fn all_reported(&self, queue: &Queue) {
+        while !queue.is_empty() {
+            tokio::select! {
+                () = queue.attention() => {}
+                () = self.shared.stop.cancelled() => return,
+            }
+        }
     }
 
     async fn serve(
         &mut self,
+        order: Order,
         queue: &Arc<Queue>,
         supply: &mut Supply<O>,
     ) -> Result<(), OutboxError> {
@@ -106,10 +125,10 @@ impl<O: Outbox> DestinationTask<O> {
         // What an earlier leader knew may be old, so the first probe does not wait.
         let mut wait = Duration::ZERO;
         loop {
-            if down && !self.wait_until_up(wait).await? {
+            if down && !self.wait_until_up(order, wait).await? {
                 return Ok(());
             }
-            match self.drain(queue, supply).await? {
+            match self.drain(order, queue, supply).await? {
                 Drained::Done => return Ok(()),
                 Drained::Unreachable(words) => {
                     tracing::warn!(domain = %self.name, reason = %words, "primary is down");
@@ -121,16 +140,42 @@ impl<O: Outbox> DestinationTask<O> {
         }
     }
 
-    fn domain(&self) -> Option<Arc<Domain>> {
-        let policy = self.shared.outbox.policy()?;
-        policy.domain(&self.name).cloned().map(Arc::new)
+    /// What the policy says of the domain now. Workers that go by something else end.
+    fn look_up(&mut self) -> Option<Arc<Domain>> {
+        let policy = self.shared.outbox.policy();
+        let now = policy.as_ref().and_then(|policy| policy.domain(&self.name));
+        let changed = self.route.send_if_modified(|known| {
+            let changed = known.as_deref() != now;
+            if changed {
+                *known = now.cloned().map(Arc::new);
+            }
+            changed
+        });
+        if changed {
+            // That was another primary.
+            self.refused = None;
+        }
+        self.route.borrow().clone()
+    }
+
+    /// The same, as long as this task's window fits it.
+    fn look_up_ordered(&mut self, order: Order) -> Option<Arc<Domain>> {
+        self.look_up().filter(|domain| domain.order == order)
+    }
+
+    /// Whether the policy says something else of the domain than when it was last looked at.
+    fn is_outdated(&self) -> bool {
+        let policy = self.shared.outbox.policy();
+        let now = policy.as_ref().and_then(|policy| policy.domain(&self.name));
+        self.route.borrow().as_deref() != now
     }
 
     /// The policy's interval and up to a tenth more, so that probes of many domains to one host
     /// do not stay in step.
     fn probe_interval(&self) -> Duration {
-        let interval = self
-            .domain()
+        let route = self.route.borrow();
+        let interval = route
+            .as_ref()
             .map_or(STORAGE_RETRY, |domain| domain.probe_interval);
         interval.mul_f64(random_range(1.0..1.1))
     }
@@ -143,23 +188,31 @@ impl<O: Outbox> DestinationTask<O> {
             .await
     }
 
-    /// Probes until the primary answers. Returns false when the forwarder stops or the policy
-    /// knows the domain no longer.
-    async fn wait_until_up(&mut self, mut wait: Duration) -> Result<bool, OutboxError> {
+    /// Probes until the primary answers. Returns false when the forwarder stops or the policy does not
+    /// let this task go on.
+    async fn wait_until_up(
+        &mut self,
+        order: Order,
+        mut wait: Duration,
+    ) -> Result<bool, OutboxError> {
         let mut flushed_at = self.shared.outbox.destination(&self.name).flushed_at;
-        let stop = self.shared.stop.clone();
+        let shared = self.shared.clone();
         loop {
             tokio::select! {
-                () = stop.cancelled() => return Ok(false),
+                () = shared.stop.cancelled() => return Ok(false),
                 () = sleep(wait) => {}
-                flushed = self.flushed_after(flushed_at) => flushed_at = flushed,
+                flushed = self.hurried(flushed_at) => flushed_at = flushed,
             }
-            let Some(domain) = self.domain() else {
+            let Some(domain) = self.look_up_ordered(order) else {
                 return Ok(false);
             };
             let probe = tokio::select! {
-                () = stop.cancelled() => return Ok(false),
-                probe = self.shared.connect(&domain) => probe,
+                () = shared.stop.cancelled() => return Ok(false),
+                () = self.outdated() => {
+                    wait = Duration::ZERO;
+                    continue;
+                }
+                probe = shared.connect(&domain) => probe,
             };
             match probe {
                 Ok(connection) => {
@@ -176,30 +229,45 @@ impl<O: Outbox> DestinationTask<O> {
         }
     }
 
-    /// Returns when the domain was flushed after a moment.
-    async fn flushed_after(&mut self, earlier: spool::Timestamp) -> spool::Timestamp {
+    /// Returns when there is a reason to probe at once: the domain was flushed after a moment, or the
+    /// policy has changed. Returns when it was last flushed.
+    async fn hurried(&mut self, earlier: Timestamp) -> Timestamp {
         loop {
             let flushed_at = self.shared.outbox.destination(&self.name).flushed_at;
-            if flushed_at > earlier {
+            if flushed_at > earlier || self.is_outdated() {
                 return flushed_at;
             }
-            if self.changes.changed().await.is_err() {
-                // The forwarder is gone, and stops this task.
-                std::future::pending::<()>().await;
-            }
+            self.changed().await;
+        }
+    }
+
+    /// Returns when the policy says something else of the domain than when it was last looked at.
+    async fn outdated(&mut self) {
+        while !self.is_outdated() {
+            self.changed().await;
+        }
+    }
+
+    async fn changed(&mut self) {
+        if self.changes.changed().await.is_err() {
+            // The forwarder is gone, and stops this task.
+            std::future::pending::<()>().await;
         }
     }
 
     /// Delivers until nothing is left or the primary does not talk to us any more.
     async fn drain(
         &mut self,
+        order: Order,
         queue: &Arc<Queue>,
         supply: &mut Supply<O>,
     ) -> Result<Drained, OutboxError> {
         self.refused = None;
         loop {
             self.refill(supply).await?;
-            let Some(domain) = self.domain() else { break };
+            let Some(domain) = self.look_up_ordered(order) else {
+                break;
+            };
             self.start_workers(queue, &domain);
             if self.workers.is_empty() && supply.is_exhausted() {
                 return Ok(Drained::Done);
@@ -254,6 +322,7 @@ impl<O: Outbox> DestinationTask<O> {
                 shared: self.shared.clone(),
                 queue: queue.clone(),
                 domain: domain.clone(),
+                route: self.route.subscribe(),
                 results: self.results.clone(),
             };
             self.workers.spawn(worker.run());

@@ -7,6 +7,7 @@ mod lease;
 mod order;
 mod outages;
 mod outbox;
+mod policies;
 mod primary;
 mod tls;
 mod verdicts;

@@ -6,7 +6,7 @@ use smtp::client;
 use spool::policy::Domain;
 use spool::ports::OutboxError;
 use spool::{Due, Outbox, Verdict};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{Instrument as _, info_span};
 
@@ -24,7 +24,7 @@ use crate::outbound::report::Settled;
 /// Why a worker ended.
 #[derive(Debug)]
 pub(super) enum Parting {
-    /// There was nothing to do, or the forwarder stops.
+    /// There was nothing to do, or the forwarder stops, or the policy has changed.
     Idle,
     /// None of the primary's hosts can be talked to; the words say why not the last one.
     Unreachable(String),
@@ -38,6 +38,8 @@ pub(super) struct Worker<O> {
     pub(super) shared: Arc<Shared<O>>,
     pub(super) queue: Arc<Queue>,
     pub(super) domain: Arc<Domain>,
+    /// What the policy says of the domain now; the worker ends when that is something else.
+    pub(super) route: watch::Receiver<Option<Arc<Domain>>>,
     pub(super) results: mpsc::Sender<Settled>,
 }
 
@@ -55,7 +57,7 @@ impl<O: Outbox> Worker<O> {
             let Some(due) = self.queue.next(IDLE_MAX, stop).await else {
                 break Parting::Idle;
             };
-            if !self.may_start().await {
+            if self.is_outdated() || !self.may_start().await {
                 self.queue.put_back(&due);
                 break Parting::Idle;
             }
@@ -73,8 +75,26 @@ impl<O: Outbox> Worker<O> {
         parting
     }
 
+    fn is_outdated(&self) -> bool {
+        !self.goes_by(self.route.borrow().as_ref())
+    }
+
+    fn goes_by(&self, route: Option<&Arc<Domain>>) -> bool {
+        route.is_some_and(|domain| Arc::ptr_eq(domain, &self.domain))
+    }
+
+    /// Returns when this worker is not to begin anything more: the forwarder stops, or the policy has
+    /// changed.
+    async fn is_over(&self) {
+        let mut route = self.route.clone();
+        tokio::select! {
+            () = self.shared.stop.cancelled() => {}
+            _ = route.wait_for(|now| !self.goes_by(now.as_ref())) => {}
+        }
+    }
+
     /// Waits for the pace that the policy sets and for a lease that lasts. Returns false when the
-    /// forwarder stops first.
+    /// worker's time is over first.
     async fn may_start(&self) -> bool {
         let wait = async {
             if let Some(start) = self.queue.reserve_start(self.domain.messages_per_second) {
@@ -91,7 +111,7 @@ impl<O: Outbox> Worker<O> {
         };
         tokio::select! {
             () = wait => true,
-            () = self.shared.stop.cancelled() => false,
+            () = self.is_over() => false,
         }
     }
 
@@ -239,13 +259,12 @@ impl<O: Outbox> Worker<O> {
         self.settle_all(due, host, words).await
     }
 
-    /// Opens a connection to the first of the primary's hosts that talks to us. When the forwarder
-    /// stops, it is called off: nothing is under way yet, and a host that is gone takes its time.
+    /// Opens a connection to the first of the primary's hosts that talks to us. When the worker's time is
+    /// over, it is called off: nothing is under way yet, and a host that is gone takes its time.
     async fn open(&self) -> Result<Connection, Parting> {
-        let connecting = self.shared.connect(&self.domain);
-        match self.shared.stop.run_until_cancelled(connecting).await {
-            Some(connected) => connected.map_err(Parting::Unreachable),
-            None => Err(Parting::Idle),
+        tokio::select! {
+            connected = self.shared.connect(&self.domain) => connected.map_err(Parting::Unreachable),
+            () = self.is_over() => Err(Parting::Idle),
         }
     }
 

@@ -52,7 +52,7 @@ pub(super) enum Damage {
 #[derive(Debug)]
 pub(super) struct MapOutbox {
     pub(super) state: Mutex<State>,
-    policy: Arc<Policy>,
+    policy: Mutex<Arc<Policy>>,
     version: watch::Sender<u64>,
     pub(super) retry: Duration,
     /// Milliseconds; 0 is no lease.
@@ -71,9 +71,9 @@ impl MapOutbox {
     pub(super) fn new(domain: Domain, retry: Duration) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::default(),
-            policy: Arc::new(Policy {
+            policy: Mutex::new(Arc::new(Policy {
                 domains: vec![domain],
-            }),
+            })),
             version: watch::Sender::new(1),
             retry,
             lease_ms: AtomicU64::new(5000),
@@ -157,6 +157,13 @@ impl MapOutbox {
     pub(super) fn appear_elsewhere(&self, sequence: u64, whole: Bytes) {
         let key = (MessageId(u128::from(sequence)), 1);
         self.state.lock().unwrap().elsewhere.insert(key, whole);
+    }
+
+    /// Puts another policy in force, perhaps one without the domain.
+    pub(super) fn adopt(&self, domain: Option<Domain>) {
+        let domains = domain.into_iter().collect();
+        *self.policy.lock().unwrap() = Arc::new(Policy { domains });
+        self.changed();
     }
 
     pub(super) fn set_down(&self, words: &str) {
@@ -308,7 +315,7 @@ impl State {
 
 impl Outbox for MapOutbox {
     fn policy(&self) -> Option<Arc<Policy>> {
-        Some(self.policy.clone())
+        Some(self.policy.lock().unwrap().clone())
     }
 
     fn destinations(&self) -> Vec<(String, Destination)> {
