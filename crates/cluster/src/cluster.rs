@@ -7,7 +7,7 @@ use std::{
 };
 
 use openraft::Instant as _;
-use spool::{Clock, Destination, MessageId, Policy};
+use spool::{Clock, Destination, MessageId, Policy, policy::InForce};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -89,9 +89,16 @@ impl Cluster {
         }
     }
 
-    /// The policy in force.
+    /// What the policy in force says.
     #[must_use]
     pub fn policy(&self) -> Option<Arc<Policy>> {
+        let figures = self.0.tables.figures();
+        figures.policy.as_ref().map(|now| Arc::clone(&now.policy))
+    }
+
+    /// The policy in force, as this node knows it.
+    #[must_use]
+    pub fn policy_in_force(&self) -> Option<Arc<InForce>> {
         self.0.tables.figures().policy.clone()
     }
 

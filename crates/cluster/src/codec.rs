@@ -6,6 +6,7 @@ mod command;
 mod consensus;
 mod copy;
 mod message;
+mod policy;
 mod replica;
 
 pub(crate) use command::{command_from, command_to, outcome_from, outcome_to};
@@ -18,6 +19,7 @@ pub(crate) use message::{
     destination_from, destination_to, id_from, id_to, known_from, known_to, message_from,
     message_to, staged_from, staged_to, unconfirmed_from, unconfirmed_to,
 };
+pub(crate) use policy::{founded_to, in_force_from};
 pub(crate) use replica::{digest_from, digest_to};
 
 /// Stored or received octets that do not make sense: damage, or a format of a newer version.

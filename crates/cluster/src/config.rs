@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use spool::policy::Document;
 use tls::MutualTls;
 
 /// What a node needs to know to take part.
@@ -17,8 +18,8 @@ pub struct Config {
     pub advertise: String,
     /// How the cluster comes to be, at the first start.
     pub founding: Founding,
-    /// The policy file's text, proposed when the cluster is founded.
-    pub policy: Option<String>,
+    /// The policy that is proposed when the cluster is founded.
+    pub policy: Option<Document>,
     /// Certificates for the talk between peers; `None` only on loopback.
     pub tls: Option<Arc<MutualTls>>,
     /// How long a message may wait for the quorum.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use spool::{Clock, Command, MessageId};
+use spool::{Clock, Command, MessageId, policy::Document};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +22,7 @@ pub(crate) struct Housekeeper {
     pub(crate) tables: Arc<Tables>,
     pub(crate) clock: Clock,
     /// Proposed when this node leads a cluster that has no policy yet.
-    pub(crate) policy: Option<String>,
+    pub(crate) policy: Option<Document>,
     pub(crate) discards: mpsc::Receiver<MessageId>,
 }
 
@@ -66,6 +66,7 @@ impl Housekeeper {
                 Command::Found {
                     cluster: rand::random(),
                     policy,
+                    at: self.clock.now(),
                 }
             }
             Chore::Sweep => Command::Sweep {

@@ -63,6 +63,8 @@ pub(crate) struct Sources {
     pub(crate) raft: RaftMetricsWatch,
     /// When a leader was last heard from.
     pub(crate) heard: watch::Receiver<Option<Instant>>,
+    /// The version of the policy in force as the leader told it last; 0 when it could not.
+    pub(crate) policy_in_force: watch::Receiver<u64>,
     pub(crate) tables: Arc<Tables>,
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -118,8 +120,9 @@ fn tell(sources: &Sources, signals: &Signals, state: &RaftMetrics) {
             "leadership"
         );
     }
+    let accepts = *signals.accepting.borrow();
     let accepting = is_in_quorum(sources, state)
-        && sources.tables.figures().policy.is_some()
+        && (accepts || goes_by_the_policy(sources, now))
         && signals.failed.borrow().is_none();
     let changed = signals.accepting.send_if_modified(|before| {
         let changed = *before != accepting;
@@ -182,6 +185,14 @@ fn is_in_quorum(sources: &Sources, state: &RaftMetrics) -> bool {
     let heard = sources.heard.borrow().map(|heard| heard.elapsed());
     quorum_silence(heard, state).is_some_and(|age| age < limits::QUORUM_SILENCE_MAX)
         && state.membership_config.voter_ids().any(|id| id == state.id)
+}
+
+/// Whether this node has the policy that the others go by. One that was down or cut off may have missed
+/// a change that was said to be in force everywhere; one that takes mail was asked whether it has it.
+fn goes_by_the_policy(sources: &Sources, now: Leadership) -> bool {
+    let own = sources.tables.figures().policy_version();
+    let told = *sources.policy_in_force.borrow();
+    own > 0 && (now.leading || (told > 0 && own >= told))
 }
 
 #[cfg(test)]

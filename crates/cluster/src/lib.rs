@@ -12,6 +12,7 @@
 //!
 //! This room knows nothing of SMTP dialogues, DNS, or the configuration file.
 
+mod adopt;
 mod backup;
 mod cluster;
 mod codec;
@@ -45,6 +46,7 @@ mod upkeep;
 mod voting;
 mod witness;
 
+pub use adopt::{AdoptError, Adopted};
 pub use backup::{BACKUP_VERSION, Backup, Snapshot};
 pub use cluster::Cluster;
 pub use config::{Config, Founding, FreeSpace};

@@ -139,6 +139,10 @@ pub(crate) const UPKEEP_INTERVAL: Duration = Duration::from_secs(2);
 pub(crate) const DISK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a request of an operator may take.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long every voter has to say that it goes by a new policy before it is named as one that does not:
+/// longer than [`QUORUM_SILENCE_MAX`] and the look that follows it, so that one which is cut off takes no
+/// mail any more; and with [`REQUEST_TIMEOUT`] within what `layover` waits for an answer.
+pub(crate) const ADOPTED_PATIENCE: Duration = Duration::from_millis(4500);
 /// How long a member may take to read its whole spool when replicas are compared: some GB from a slow
 /// disk. One that is gone is noticed sooner, by its connection.
 pub(crate) const DIGEST_TIMEOUT: Duration = Duration::from_secs(120);

@@ -36,7 +36,7 @@ impl Intake for Cluster {
         }
         match self.0.proposer.propose(Command::Stage(stage)).await? {
             Outcome::StageGone => Err(Refusal::StageGone),
-            Outcome::Done | Outcome::Accepted | Outcome::Repeated(_) => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -59,7 +59,7 @@ impl Intake for Cluster {
         {
             Ok(Outcome::Accepted) => Ok(id),
             Ok(Outcome::Repeated(first)) => Ok(first),
-            Ok(Outcome::StageGone | Outcome::Done) => Err(Refusal::StageGone),
+            Ok(_) => Err(Refusal::StageGone),
             Err(refusal) => {
                 self.0.confirmations.put_back(carried);
                 Err(refusal)

@@ -46,6 +46,7 @@ impl fmt::Display for Proposal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Command::Found { .. } => f.write_str("found"),
+            Command::Adopt(adopt) => write!(f, "adopt a policy after {}", adopt.replaces),
             Command::Stage(stage) => write!(f, "stage {} {}", stage.id, stage.number),
             Command::Accept(accept) => write!(f, "accept {}", accept.id),
             Command::Discard { id } => write!(f, "discard {id}"),

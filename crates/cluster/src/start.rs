@@ -1,11 +1,8 @@
 //! Starting a node.
 
-use std::{
-    sync::{Arc, Mutex, OnceLock},
-    time::Instant,
-};
+use std::sync::{Arc, Mutex, OnceLock};
 
-use spool::{Clock, MessageId, Policy};
+use spool::{Clock, MessageId};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -62,8 +59,8 @@ impl Cluster {
     /// # Errors
     /// One line for the operator: what is wrong and what would be right.
     pub async fn start(config: Config, clock: Clock, metrics: Metrics) -> Result<Self, StartError> {
-        if let Some(text) = &config.policy {
-            Policy::parse(text).map_err(failed("the policy is wrong"))?;
+        if let Some(document) = &config.policy {
+            document.policy().map_err(failed("the policy is wrong"))?;
         }
         let recorded = founding::claim(&config)?;
         let metrics = Arc::new(metrics);
@@ -162,6 +159,7 @@ fn assemble(
 ) -> Running {
     let stop = CancellationToken::new();
     let (heard, last_heard) = watch::channel(None);
+    let (told_policy, policy_in_force) = watch::channel(0);
     let config = Arc::new(config);
     let signals = Arc::new(Signals::new());
     let mut tasks = Tasks::new(Arc::clone(&signals), stop.clone());
@@ -177,6 +175,7 @@ fn assemble(
     let voting = Voting::new();
     let signs = Signs {
         heard,
+        told_policy,
         space: Arc::clone(&space),
         witness: Arc::clone(&opened.witness),
     };
@@ -217,9 +216,15 @@ fn assemble(
         &stop,
     );
 
-    start_watching(
-        &mut tasks, &raft, last_heard, &tables, metrics, &signals, &stop,
-    );
+    let sources = Sources {
+        raft: raft.metrics(),
+        heard: last_heard,
+        policy_in_force,
+        tables: Arc::clone(&tables),
+        metrics,
+    };
+    let watching = leadership::watch_leadership(sources, Arc::clone(&signals), stop.clone());
+    tasks.spawn("watching who leads", watching);
     let proposer = start_passing(&mut tasks, &config, &raft, &peers, &signals, &stop);
     let discards = start_housekeeping(
         &mut tasks, &config, &proposer, &signals, &tables, clock, &stop,
@@ -297,26 +302,6 @@ fn start_confirming(
     let telling = confirmations::tell(Arc::clone(&confirmations), proposer.clone(), stop.clone());
     tasks.spawn("telling which replies were read", telling);
     confirmations
-}
-
-/// Starts what watches who leads and whether a quorum is there.
-fn start_watching(
-    tasks: &mut Tasks,
-    raft: &Raft,
-    heard: watch::Receiver<Option<Instant>>,
-    tables: &Arc<Tables>,
-    metrics: Arc<Metrics>,
-    signals: &Arc<Signals>,
-    stop: &CancellationToken,
-) {
-    let sources = Sources {
-        raft: raft.metrics(),
-        heard,
-        tables: Arc::clone(tables),
-        metrics,
-    };
-    let watching = leadership::watch_leadership(sources, Arc::clone(signals), stop.clone());
-    tasks.spawn("watching who leads", watching);
 }
 
 async fn admit(admission: Admission, signals: Arc<Signals>, stop: CancellationToken) {

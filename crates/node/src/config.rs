@@ -10,6 +10,7 @@
 mod build;
 mod certificates;
 mod file;
+mod policy;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -23,7 +24,7 @@ use std::{
 
 use cluster::{Founding, FreeSpace};
 use ipnet::IpNet;
-use spool::{Policy, Timestamp};
+use spool::{Timestamp, policy::Document};
 use tls::MutualFiles;
 
 /// The port of the talk between nodes, where an address names none.
@@ -122,6 +123,29 @@ impl fmt::Display for ConfigError {
     }
 }
 
+/// All that is wrong with a file, one mistake at least.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) struct ConfigErrors(Vec<ConfigError>);
+
+impl ConfigErrors {
+    /// One line: the first of them, and how many more there are.
+    pub(crate) fn summary(&self) -> String {
+        let first = self.0.first().map(ToString::to_string).unwrap_or_default();
+        match self.0.len().saturating_sub(1) {
+            0 => first,
+            more => format!("{first} (and {more} more; `layoverd check` tells all)"),
+        }
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    /// One line for each.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
 impl ConfigError {
     fn at(file: &Path, text: &str, offset: usize, message: &str) -> Self {
         let (line, column) = spool::policy::line_and_column(text, offset);
@@ -150,21 +174,9 @@ impl Config {
             .map_err(|fault| ConfigError::at(file, &text, fault.offset, &fault.message))
     }
 
-    /// Reads and checks the policy file's text, if one is named.
-    pub(crate) fn read_policy(&self) -> Result<Option<String>, ConfigError> {
-        let Some(file) = &self.policy_file else {
-            return Ok(None);
-        };
-        let text =
-            fs::read_to_string(file).map_err(|error| ConfigError::unreadable(file, &error))?;
-        match Policy::parse(&text) {
-            Ok(_) => Ok(Some(text)),
-            Err(error) => Err(ConfigError {
-                file: file.clone(),
-                line: error.line,
-                column: error.column,
-                message: error.message,
-            }),
-        }
+    /// Reads and checks the policy file and the files that it names, if there is one.
+    pub(crate) fn read_policy(&self) -> Result<Option<Document>, ConfigErrors> {
+        let policy = self.policy_file.as_ref().map(|file| policy::read(file));
+        policy.transpose()
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use cluster::{Founding, FreeSpace};
-use spool::Policy;
+use spool::policy::Document;
 use tempfile::TempDir;
 
 use crate::{
@@ -86,17 +86,19 @@ pub(crate) fn serve(flags: Flags, format: LogFormat) -> anyhow::Result<ExitCode>
     })
 }
 
-fn policy(flags: &Flags) -> anyhow::Result<String> {
+fn policy(flags: &Flags) -> anyhow::Result<Document> {
     // A quick probe: whoever tries things out starts and stops the primary all the time.
     let text = format!(
         "[[domain]]\nname = {}\nprimary = [{}]\nprobe_interval = \"2s\"\n",
         toml::Value::from(flags.domain.as_str()),
         toml::Value::from(flags.primary.as_str())
     );
-    match Policy::parse(&text) {
-        Ok(_) => Ok(text),
-        Err(error) => anyhow::bail!("--domain or --primary: {}", error.message),
+    let document = Document::of_text(text);
+    if let Err(errors) = document.policy() {
+        let said: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
+        anyhow::bail!("--domain or --primary: {}", said.join("; "));
     }
+    Ok(document)
 }
 
 fn config(flags: &Flags, data_dir: PathBuf, certificates: &Path) -> anyhow::Result<Config> {
@@ -213,7 +215,7 @@ mod tests {
             (flags.domain.as_str(), flags.primary.as_str()),
             ("example.com", "127.0.0.1:2526")
         );
-        let policy = Policy::parse(&policy(&flags).unwrap()).unwrap();
+        let policy = policy(&flags).unwrap().policy().unwrap();
         assert_eq!(policy.domains[0].primary, ["127.0.0.1:2526"]);
     }
 

@@ -15,6 +15,7 @@ mod certificates;
 mod clock;
 mod config;
 mod dev;
+mod differing;
 mod forwarding;
 mod http;
 mod logging;
@@ -35,6 +36,7 @@ use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 
 use config::Config;
 use logging::LogFormat;
+use spool::policy::Document;
 
 /// One node of Layover, a clustered backup MX.
 #[derive(Debug, Parser)]
@@ -109,7 +111,10 @@ fn usage(kind: ErrorKind, message: &str) -> ! {
 
 fn check(file: &Path) -> anyhow::Result<ExitCode> {
     let config = Config::read(file, clock::SYSTEM.now())?;
-    config.read_policy()?;
+    if let Err(errors) = config.read_policy() {
+        eprintln!("{errors}");
+        return Ok(ExitCode::FAILURE);
+    }
     println!("{}: ok", file.display());
     Ok(ExitCode::SUCCESS)
 }
@@ -121,16 +126,20 @@ fn serve(file: &Path, format: LogFormat) -> anyhow::Result<ExitCode> {
     run::start(config, policy, |_| ())
 }
 
-/// The policy's text. It matters only until the cluster is founded, so after that a file that was
+/// The policy to found a cluster with. It matters only until the cluster is founded, so after that a file that was
 /// moved or half edited does not keep a node from starting.
-fn founding_policy(config: &Config) -> anyhow::Result<Option<String>> {
+fn founding_policy(config: &Config) -> anyhow::Result<Option<Document>> {
     match config.read_policy() {
         Ok(policy) => Ok(policy),
-        Err(error) if has_spool(&config.data_dir) => {
-            tracing::warn!(%error, "the policy file is not used: the cluster has its policy");
+        Err(errors) if has_spool(&config.data_dir) => {
+            let error = errors.summary();
+            tracing::warn!(
+                error,
+                "the policy file is not used: the cluster has its policy"
+            );
             Ok(None)
         }
-        Err(error) => Err(error.into()),
+        Err(errors) => anyhow::bail!(errors.summary()),
     }
 }
 

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use cluster::Cluster;
 use prometheus_client::registry::Registry;
+use spool::policy::Document;
 use tls::MutualTls;
 use tokio::{net::TcpListener, sync::Notify};
 use tracing::{error, info, warn};
@@ -14,6 +15,7 @@ use crate::{
     certificates::{Certificates, Expiries},
     clock,
     config::Config,
+    differing,
     forwarding::Forwarding,
     http,
     metrics::{self, Metrics},
@@ -41,7 +43,7 @@ pub(crate) struct Ports {
 /// why it did not start, in one line.
 pub(crate) fn start(
     config: Config,
-    policy: Option<String>,
+    policy: Option<Document>,
     announce: impl FnOnce(&Ports),
 ) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -56,7 +58,7 @@ pub(crate) fn start(
 
 async fn run(
     config: Config,
-    policy: Option<String>,
+    policy: Option<Document>,
     announce: impl FnOnce(&Ports),
 ) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new().context("listening to signals failed")?;
@@ -116,7 +118,7 @@ struct Node {
 }
 
 impl Node {
-    async fn start(config: &Config, policy: Option<String>) -> anyhow::Result<Self> {
+    async fn start(config: &Config, policy: Option<Document>) -> anyhow::Result<Self> {
         let clock = clock::SYSTEM;
         // The ports first: what is taken by another program is found out before the spool opens.
         let admin_port = bind(config.admin_listen, "[admin]").await?;
@@ -135,6 +137,7 @@ impl Node {
         let smtp_metrics = relay::inbound::Metrics::register(&mut registry);
         let forwarding_metrics = relay::outbound::Metrics::register(&mut registry);
         let peer_tls = certificates.cluster.clone();
+        let file = config.policy_file.clone().zip(policy.clone());
         let cluster = start_cluster(config, policy, peer_tls, &mut registry).await?;
         let metrics = Metrics::new(registry, cluster.clone(), expiries, clock);
 
@@ -159,6 +162,11 @@ impl Node {
         answers.spawn("http", |stop| {
             http::serve(http_port, networks, cluster.clone(), metrics, stop)
         });
+        if let Some((file, document)) = file {
+            answers.spawn("comparing the policy file", |stop| {
+                differing::tell(cluster.clone(), file, document, stop)
+            });
+        }
         let reload = Arc::new(Notify::new());
         answers.spawn("renewal", |stop| renewal.run(Arc::clone(&reload), stop));
         Ok(Self {
@@ -208,7 +216,7 @@ async fn bind(address: SocketAddr, table: &str) -> anyhow::Result<TcpListener> {
 
 async fn start_cluster(
     config: &Config,
-    policy: Option<String>,
+    policy: Option<Document>,
     tls: Option<Arc<MutualTls>>,
     registry: &mut Registry,
 ) -> anyhow::Result<Cluster> {

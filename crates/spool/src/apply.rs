@@ -11,6 +11,7 @@
 //! Every node applies the same commands in the same order and must write the same bytes, so
 //! nothing here reads a clock, draws a random number, or depends on which node it runs.
 
+mod adopt;
 mod claims;
 mod ledger;
 mod repeats;
@@ -56,7 +57,12 @@ pub fn apply<V: View>(
     command: Command,
 ) -> Result<(Outcome, Vec<Change>), V::Error> {
     match command {
-        Command::Found { cluster, policy } => Ok(found(view, cluster, policy)),
+        Command::Found {
+            cluster,
+            policy,
+            at,
+        } => Ok(adopt::found(view, cluster, policy, at)),
+        Command::Adopt(adopt) => Ok(adopt::adopt(view, adopt)),
         Command::Stage(stage) => stage_piece(view, index, &stage),
         Command::Accept(accept) => accept_message(view, index, *accept),
         Command::Discard { id } => discard(view, id),
@@ -72,14 +78,6 @@ pub fn apply<V: View>(
         Command::Release(release) => claims::release(view, release),
         Command::Sweep { at } => sweep(view, at),
     }
-}
-
-fn found<V: View>(view: &V, cluster: u128, policy: String) -> (Outcome, Vec<Change>) {
-    let changes = match view.policy() {
-        Some(_) => Vec::new(),
-        None => vec![Change::Founded { cluster, policy }],
-    };
-    (Outcome::Done, changes)
 }
 
 fn stage_piece<V: View>(

@@ -5,7 +5,7 @@ mod size;
 use bytes::Bytes;
 use smtp::{BodyType, ForwardPath, ReversePath};
 
-use crate::{Client, Digest, Fingerprint, MessageId, Reachability, Timestamp};
+use crate::{Client, Digest, Fingerprint, MessageId, Reachability, Timestamp, policy::Document};
 
 /// Everything that can change the spool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,9 +14,13 @@ pub enum Command {
     Found {
         /// Drawn at random by whoever proposes it; names the cluster from then on.
         cluster: u128,
-        /// The policy file's text, as the operator wrote it.
-        policy: String,
+        /// The first policy, as the operator wrote it.
+        policy: Document,
+        /// When it was proposed; `Timestamp(0)` from nodes that did not say.
+        at: Timestamp,
     },
+    /// Puts another policy in force.
+    Adopt(Adopt),
     /// Stores a piece of a body that is still arriving.
     Stage(Stage),
     /// Makes a message ours. When this is committed, 250 is true.
@@ -59,6 +63,20 @@ pub enum Command {
         /// The proposer's clock.
         at: Timestamp,
     },
+}
+
+/// Another policy, on all nodes from the same place in the log on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adopt {
+    /// As the operator wrote it.
+    pub policy: Document,
+    /// The version that he saw in force. Where another has followed that, nothing is done: neither
+    /// does a copy of this command undo what came after it, nor one operator what another just did.
+    pub replaces: u64,
+    /// When it was proposed.
+    pub at: Timestamp,
+    /// Who wants it, in his own words.
+    pub by: String,
 }
 
 /// A piece of a body that is still arriving.
@@ -159,4 +177,10 @@ pub enum Outcome {
     Repeated(MessageId),
     /// The pieces that `Accept` counts on are not all there.
     StageGone,
+    /// The policy is in force, under this version.
+    Adopted(u64),
+    /// The policy that was to be replaced is not in force any more, but this version is.
+    Overtaken(u64),
+    /// The policy makes no sense to this version of the program: the first line of what is wrong.
+    NotUnderstood(String),
 }

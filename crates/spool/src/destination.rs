@@ -25,6 +25,12 @@ pub struct Totals {
 }
 
 impl Totals {
+    /// Whether no message stands there.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.undelivered() == 0 && self.rejected == 0
+    }
+
     /// Messages that are still to be delivered.
     #[must_use]
     pub const fn undelivered(&self) -> u64 {

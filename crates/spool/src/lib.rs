@@ -24,7 +24,7 @@ pub mod unconfirmed;
 pub mod view;
 
 pub use apply::apply;
-pub use command::{Accept, Attempt, Claims, Command, Outcome, Report, Stage, Verdict};
+pub use command::{Accept, Adopt, Attempt, Claims, Command, Outcome, Report, Stage, Verdict};
 pub use destination::{Destination, Reachability, Totals};
 pub use fingerprint::Fingerprint;
 pub use id::MessageId;

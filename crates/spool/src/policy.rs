@@ -1,19 +1,29 @@
 //! Everything on which all nodes must agree: whose mail is taken, and where it goes.
 
+mod document;
+mod errors;
 mod file;
+mod in_force;
+mod list;
 mod name;
 mod position;
+mod tables;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use core::time::Duration;
 
 use smtp::ForwardPath;
 
+pub use document::{DOCUMENT_BYTES_MAX, Document, NamedList, lists_named};
+pub use errors::{PolicyError, PolicyErrors};
+pub use in_force::InForce;
+pub use list::{LISTED_MAX, List};
 pub use name::{DEFAULT_SMTP_PORT, HostPortError, host_port};
 pub use position::{line_and_column, one_line};
 
-/// The policy in force.
+/// What a policy says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// The domains whose mail is taken, in the order of the file.
@@ -46,6 +56,8 @@ pub struct Domain {
 pub enum Recipients {
     /// Every local part.
     Any,
+    /// Those that are listed, and postmaster.
+    List(List),
 }
 
 /// How deliveries to a primary are protected.
@@ -72,29 +84,17 @@ pub enum Order {
     None,
 }
 
-/// What is wrong with a policy, and where.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{line}:{column}: {message}")]
-pub struct PolicyError {
-    /// Counted from 1.
-    pub line: usize,
-    /// In characters, counted from 1.
-    pub column: usize,
-    /// What is wrong and what would be right.
-    pub message: String,
-}
-
 /// The recipient's domain is not in the policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotOurs;
 
 impl Policy {
-    /// Reads a policy file's text.
+    /// Reads a policy file's text that names no other file.
     ///
     /// # Errors
-    /// The first thing that is wrong with it.
-    pub fn parse(text: &str) -> Result<Self, PolicyError> {
-        file::parse(text)
+    /// All that is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, PolicyErrors> {
+        Document::of_text(text).policy()
     }
 
     /// The policy's domain that a recipient falls under. An exact name wins over a wildcard, a
@@ -123,5 +123,20 @@ impl Policy {
     #[must_use]
     pub fn domain(&self, name: &str) -> Option<&Domain> {
         self.domains.iter().find(|domain| domain.name == name)
+    }
+}
+
+impl Domain {
+    /// Whether it has a recipient that falls under it, as far as the policy itself knows. It always
+    /// has a postmaster (RFC 5321 section 4.5.1). What a subaddress such as `user+tag` belongs to is
+    /// not known here: it is an address like others.
+    #[must_use]
+    pub fn has(&self, path: &ForwardPath) -> bool {
+        match (&self.recipients, path) {
+            (Recipients::Any, _) | (_, ForwardPath::Postmaster) => true,
+            (Recipients::List(list), ForwardPath::Mailbox(mailbox)) => {
+                mailbox.local_part.eq_ignore_ascii_case("postmaster") || list.has(mailbox)
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Destination, Message, MessageId, Policy, Remembered, Timestamp, Unconfirmed};
+use crate::{Destination, Message, MessageId, Remembered, Timestamp, Unconfirmed, policy::InForce};
 
 /// What is known under a message's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub trait View {
     type Error;
 
     /// The policy in force; `None` before the cluster is founded.
-    fn policy(&self) -> Option<Arc<Policy>>;
+    fn policy(&self) -> Option<Arc<InForce>>;
     /// A domain's figures; the default when nothing was ever queued there.
     fn destination(&self, domain: &str) -> Destination;
     /// Every domain that has figures.
@@ -90,9 +90,11 @@ pub enum Change {
     Founded {
         /// The cluster's name.
         cluster: u128,
-        /// The policy file's text.
-        policy: String,
+        /// Version 1.
+        policy: Arc<InForce>,
     },
+    /// Another policy is in force from now on.
+    Adopted(Arc<InForce>),
     /// A message came, or its recipients moved on. Its places in the queues follow from the two;
     /// one that changes is claimed by nobody, and one that stays keeps its claim.
     Message {

@@ -13,16 +13,19 @@ use super::{
         body_type_from, client_from, client_to, digest_from, fingerprint_from, fingerprint_to,
         forward_from, forward_to, reverse_from, reverse_to,
     },
+    policy::{adopt_from, adopt_to, found_from, found_to},
     required,
 };
 
 pub(crate) fn command_to(command: Command) -> pb::Command {
     use pb::command::Kind;
     let kind = match command {
-        Command::Found { cluster, policy } => Kind::Found(pb::Found {
-            cluster: Some(id_to(MessageId(cluster))),
+        Command::Found {
+            cluster,
             policy,
-        }),
+            at,
+        } => Kind::Found(found_to(cluster, policy, at)),
+        Command::Adopt(adopt) => Kind::Adopt(adopt_to(adopt)),
         Command::Stage(stage) => Kind::Stage(pb::Stage {
             id: Some(id_to(stage.id)),
             number: stage.number,
@@ -68,10 +71,16 @@ pub(crate) fn command_to(command: Command) -> pb::Command {
 pub(crate) fn command_from(command: pb::Command) -> Result<Command, CodecError> {
     use pb::command::Kind;
     Ok(match required(command.kind, "command")? {
-        Kind::Found(found) => Command::Found {
-            cluster: id_from(found.cluster)?.0,
-            policy: found.policy,
-        },
+        Kind::Found(found) => {
+            let cluster = id_from(found.cluster)?.0;
+            let (policy, at) = found_from(found);
+            Command::Found {
+                cluster,
+                policy,
+                at,
+            }
+        }
+        Kind::Adopt(adopt) => Command::Adopt(adopt_from(adopt)),
         Kind::Stage(stage) => Command::Stage(Stage {
             id: id_from(stage.id)?,
             number: stage.number,
@@ -222,16 +231,30 @@ fn attempt_from(attempt: pb::Attempt) -> Result<Attempt, CodecError> {
 
 pub(crate) fn outcome_to(outcome: &Outcome) -> pb::Outcome {
     use pb::outcome::Kind;
-    let (kind, first) = match outcome {
-        Outcome::Done => (Kind::Done, None),
-        Outcome::Accepted => (Kind::Accepted, None),
-        Outcome::Repeated(first) => (Kind::Repeated, Some(id_to(*first))),
-        Outcome::StageGone => (Kind::StageGone, None),
+    let mut told = pb::Outcome::default();
+    let kind = match outcome {
+        Outcome::Done => Kind::Done,
+        Outcome::Accepted => Kind::Accepted,
+        Outcome::Repeated(first) => {
+            told.first = Some(id_to(*first));
+            Kind::Repeated
+        }
+        Outcome::StageGone => Kind::StageGone,
+        Outcome::Adopted(version) => {
+            told.policy_version = *version;
+            Kind::Adopted
+        }
+        Outcome::Overtaken(version) => {
+            told.policy_version = *version;
+            Kind::Overtaken
+        }
+        Outcome::NotUnderstood(why) => {
+            told.why.clone_from(why);
+            Kind::NotUnderstood
+        }
     };
-    pb::Outcome {
-        kind: kind as i32,
-        first,
-    }
+    told.set_kind(kind);
+    told
 }
 
 pub(crate) fn outcome_from(outcome: pb::Outcome) -> Result<Outcome, CodecError> {
@@ -241,6 +264,9 @@ pub(crate) fn outcome_from(outcome: pb::Outcome) -> Result<Outcome, CodecError> 
         Kind::Accepted => Ok(Outcome::Accepted),
         Kind::Repeated => Ok(Outcome::Repeated(id_from(outcome.first)?)),
         Kind::StageGone => Ok(Outcome::StageGone),
+        Kind::Adopted => Ok(Outcome::Adopted(outcome.policy_version)),
+        Kind::Overtaken => Ok(Outcome::Overtaken(outcome.policy_version)),
+        Kind::NotUnderstood => Ok(Outcome::NotUnderstood(outcome.why)),
         Kind::Unspecified => Err(CodecError::Missing { what: "outcome" }),
     }
 }
@@ -249,7 +275,7 @@ pub(crate) fn outcome_from(outcome: pb::Outcome) -> Result<Outcome, CodecError> 
 mod tests {
     use prost::Message as _;
     use smtp::{Mailbox, ReversePath};
-    use spool::{Client, Digest, Fingerprint};
+    use spool::{Adopt, Client, Digest, Fingerprint, policy::Document};
 
     use super::*;
 
@@ -300,6 +326,52 @@ mod tests {
         })
     }
 
+    fn policy() -> Document {
+        let list = |number| (format!("users-{number}"), "l".repeat(300));
+        Document {
+            text: "p".repeat(5000),
+            lists: (0..MANY).map(list).collect(),
+        }
+    }
+
+    #[test]
+    fn outcomes_of_policies_come_through() {
+        for outcome in [
+            Outcome::Adopted(7),
+            Outcome::Overtaken(8),
+            Outcome::NotUnderstood("1:1: no".to_owned()),
+        ] {
+            assert_eq!(outcome_from(outcome_to(&outcome)).unwrap(), outcome);
+        }
+    }
+
+    #[test]
+    fn a_policy_comes_through_with_its_lists() {
+        let adopt = Command::Adopt(Adopt {
+            policy: policy(),
+            replaces: 3,
+            at: Timestamp(4),
+            by: "postmaster".to_owned(),
+        });
+        assert_eq!(command_from(command_to(adopt.clone())).unwrap(), adopt);
+    }
+
+    #[test]
+    fn a_founding_of_before_there_were_lists_is_understood() {
+        let found = pb::Found {
+            cluster: Some(id_to(MessageId(7))),
+            policy: "text".to_owned(),
+            ..pb::Found::default()
+        };
+        let kind = Some(pb::command::Kind::Found(found));
+        let expected = Command::Found {
+            cluster: 7,
+            policy: Document::of_text("text"),
+            at: Timestamp(0),
+        };
+        assert_eq!(command_from(pb::Command { kind }).unwrap(), expected);
+    }
+
     #[test]
     fn no_command_is_larger_on_the_wire_than_it_is_counted() {
         let claims = Claims {
@@ -316,8 +388,15 @@ mod tests {
             },
             Command::Found {
                 cluster: u128::MAX,
-                policy: "p".repeat(5000),
+                policy: policy(),
+                at: Timestamp(u64::MAX),
             },
+            Command::Adopt(Adopt {
+                policy: policy(),
+                replaces: u64::MAX,
+                at: Timestamp(u64::MAX),
+                by: "b".repeat(500),
+            }),
             Command::Observe {
                 domain: "example.com".into(),
                 reachability: Reachability::Down("w".repeat(500)),

@@ -14,11 +14,13 @@ use crate::{
 
 /// `quorum_silence`: how long ago this leader last had a sign of its quorum. `disks_full`: whether too
 /// few members have room for mail. `acknowledgements`: what it has seen members acknowledge.
+/// `policy_version`: of the policy in force, 0 while it can not say.
 pub(super) fn request_to(
     request: AppendEntriesRequest<Types>,
     quorum_silence: Duration,
     disks_full: bool,
     acknowledgements: Vec<(u64, LogId)>,
+    policy_version: u64,
 ) -> pb::AppendRequest {
     pb::AppendRequest {
         group: GROUP,
@@ -35,6 +37,7 @@ pub(super) fn request_to(
                 log_id: Some(codec::log_id_to(log_id)),
             })
             .collect(),
+        policy_version,
     }
 }
 

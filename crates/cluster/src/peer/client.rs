@@ -34,7 +34,7 @@ use crate::{
     leadership, limits,
     raft::{LogId, Member, RaftMetricsWatch, Types, Vote},
     space::Space,
-    store::{GROUP, SnapshotData},
+    store::{GROUP, SnapshotData, Tables},
 };
 
 type Snapshot = openraft::alias::SnapshotOf<Types, SnapshotData>;
@@ -130,6 +130,17 @@ fn quorum_silence(state: &RaftState) -> Duration {
     silence.unwrap_or_default()
 }
 
+/// The version of the policy in force, once a leader knows it: before it has applied an entry of its own
+/// term, a later one may be among those that it has yet to apply.
+fn policy_version(state: &RaftState, tables: &Tables) -> u64 {
+    let leads = |state: &RaftMetricsWatch| leadership::of(&state.borrow_watched()).leading;
+    if state.get().is_some_and(leads) {
+        tables.figures().policy_version()
+    } else {
+        0
+    }
+}
+
 fn acknowledgements(state: &RaftState) -> Vec<(u64, LogId)> {
     let acknowledged =
         |state: &RaftMetricsWatch| leadership::acknowledged(&state.borrow_watched()).collect();
@@ -217,6 +228,7 @@ impl RaftNetworkV2<Types> for PeerLink {
             let sent = Arc::clone(&unanswered);
             let state = Arc::clone(&self.network.state);
             let space = Arc::clone(&self.network.space);
+            let tables = Arc::clone(&self.network.peers.identity().tables);
             let requests = input.map(move |request| {
                 sent.fetch_add(1, Ordering::Relaxed);
                 let acknowledgements = if request.entries.is_empty() {
@@ -229,6 +241,7 @@ impl RaftNetworkV2<Types> for PeerLink {
                     quorum_silence(&state),
                     space.is_full(),
                     acknowledgements,
+                    policy_version(&state, &tables),
                 )
             });
             let answers = in_time(limits::PEER_REPLY_TIMEOUT, client.append(requests))

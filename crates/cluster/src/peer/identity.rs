@@ -19,7 +19,7 @@ const PROTOCOL: &str = "layover-protocol";
 /// a node of the number before would misunderstand something. Nodes that speak the same run side by
 /// side, whatever their versions; others refuse each other, before the one puts into the log what
 /// the other can not read.
-const SPOKEN: u32 = 2;
+const SPOKEN: u32 = 3;
 
 /// In the metadata of a refusal: which kind of stranger the caller is.
 const REFUSAL: &str = "layover-refusal";
@@ -166,7 +166,9 @@ mod tests {
         assert!(newer.ends_with("upgrade this node to the version of the caller"));
         for older in [None, Some(SPOKEN - 1)] {
             let why = calls(older).unwrap_err();
-            assert!(why.starts_with("node 7 speaks protocol 1, this node 2: "));
+            let spoken = older.unwrap_or(1);
+            let told = format!("node 7 speaks protocol {spoken}, this node {SPOKEN}: ");
+            assert!(why.starts_with(&told), "{why}");
             assert!(why.ends_with("upgrade the caller to the version of this node"));
         }
     }

@@ -54,6 +54,8 @@ pub(crate) struct Served {
 pub(crate) struct Signs {
     /// When a leader was last heard from since the start.
     pub(crate) heard: watch::Sender<Option<Instant>>,
+    /// The version of the policy in force, as the leader told it last.
+    pub(crate) told_policy: watch::Sender<u64>,
     /// Whether there is room for mail.
     pub(crate) space: Arc<Space>,
     /// What members have acknowledged.
@@ -198,6 +200,7 @@ fn understood(
         let request = request.ok().filter(|request| request.group == GROUP)?;
         let silence = Duration::from_millis(request.quorum_silent_ms);
         let disks_full = request.disks_full;
+        let policy_version = request.policy_version;
         let acknowledgements: Vec<_> = append::acknowledgements_of(&request).collect();
         let request = append::request_from(request)
             .inspect_err(|error| tracing::error!(%error, "an append makes no sense"))
@@ -205,6 +208,7 @@ fn understood(
         rights::check_own(&request.vote, from)
             .inspect_err(|status| tracing::error!(%status, "an append makes no sense"))
             .ok()?;
+        signs.told_policy.send_replace(policy_version);
         signs.space.told(disks_full);
         signs.witness.note(acknowledgements);
         let sign = Instant::now().checked_sub(silence);
@@ -355,6 +359,7 @@ impl Peer for Served {
             waits,
             knows,
             withholds_vote: self.voting.check(false).is_err(),
+            policy_version: self.identity.tables.figures().policy_version(),
         }))
     }
 

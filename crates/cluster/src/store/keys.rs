@@ -12,7 +12,7 @@ pub(crate) const GROUP: u32 = 0;
 pub(crate) enum Table {
     /// Log id of the last applied entry.
     Applied = 0,
-    /// The cluster's name and policy.
+    /// The cluster's name, and the policy in force.
     Founded = 1,
     /// Sequence: a message.
     Message = 2,

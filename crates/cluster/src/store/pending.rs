@@ -9,7 +9,8 @@ use std::{
 
 use prost::Message as _;
 use spool::{
-    Change, Destination, Message, MessageId, Place, Policy, Timestamp, Unconfirmed, View,
+    Change, Destination, Message, MessageId, Place, Timestamp, Unconfirmed, View,
+    policy::InForce,
     view::{Known, Staged},
 };
 
@@ -30,7 +31,7 @@ pub(super) struct Pending<'t> {
     rows: HashMap<Vec<u8>, Option<Vec<u8>>>,
     dropped: Vec<u64>,
     destinations: BTreeMap<String, Destination>,
-    founded: Option<(u128, Arc<Policy>)>,
+    founded: Option<(u128, Arc<InForce>)>,
     /// Changed at once: a batch that can not be written stops the node, so it is never ahead of what
     /// the next batch finds.
     unconfirmed: MutexGuard<'t, Unconfirmed>,
@@ -57,7 +58,8 @@ impl<'t> Pending<'t> {
     pub(super) fn add(&mut self, changes: Vec<Change>) -> io::Result<()> {
         for change in changes {
             match change {
-                Change::Founded { cluster, policy } => self.add_founded(cluster, policy)?,
+                Change::Founded { cluster, policy } => self.add_founded(cluster, policy),
+                Change::Adopted(policy) => self.add_adopted(policy)?,
                 Change::Message { before, after } => self.add_message(before, after),
                 Change::Claimed {
                     domain,
@@ -107,17 +109,18 @@ impl<'t> Pending<'t> {
         Ok(())
     }
 
-    fn add_founded(&mut self, cluster: u128, policy: String) -> io::Result<()> {
-        let parsed = tables::parse_policy(&policy)?;
-        let founded = api::spool::v1::Founded {
-            cluster: Some(codec::id_to(MessageId(cluster))),
-            policy,
-        };
-        self.rows.insert(
-            self.keys.table(Table::Founded),
-            Some(founded.encode_to_vec()),
-        );
-        self.founded = Some((cluster, parsed));
+    fn add_founded(&mut self, cluster: u128, policy: Arc<InForce>) {
+        let octets = codec::founded_to(cluster, &policy).encode_to_vec();
+        self.rows
+            .insert(self.keys.table(Table::Founded), Some(octets));
+        self.founded = Some((cluster, policy));
+    }
+
+    fn add_adopted(&mut self, policy: Arc<InForce>) -> io::Result<()> {
+        let pending = self.founded.as_ref().map(|(cluster, _)| *cluster);
+        let cluster = pending.or_else(|| self.tables.figures().cluster);
+        let cluster = cluster.ok_or_else(|| io::Error::other("a policy without a cluster"))?;
+        self.add_founded(cluster, policy);
         Ok(())
     }
 
@@ -214,7 +217,7 @@ impl<'t> Pending<'t> {
 impl View for Pending<'_> {
     type Error = io::Error;
 
-    fn policy(&self) -> Option<Arc<Policy>> {
+    fn policy(&self) -> Option<Arc<InForce>> {
         let founded = self.founded.as_ref().map(|(_, policy)| Arc::clone(policy));
         founded.or_else(|| self.tables.figures().policy.clone())
     }

@@ -7,7 +7,8 @@ use std::{
 };
 
 use spool::{
-    Destination, Message, MessageId, Place, Policy, Timestamp, Unconfirmed,
+    Destination, Message, MessageId, Place, Timestamp, Unconfirmed,
+    policy::{InForce, PolicyErrors},
     ports::DeferredCursor,
     view::{Known, Staged},
 };
@@ -30,7 +31,7 @@ pub(crate) struct Figures {
     /// The cluster's name.
     pub(crate) cluster: Option<u128>,
     /// The policy in force.
-    pub(crate) policy: Option<Arc<Policy>>,
+    pub(crate) policy: Option<Arc<InForce>>,
     /// Every domain's figures.
     pub(crate) destinations: BTreeMap<String, Destination>,
     /// How many messages' 250s are not known to have been read.
@@ -47,6 +48,13 @@ pub(crate) struct Tables {
     /// All rows of the table of this name, which `apply` looks through for every message.
     unconfirmed: Mutex<Unconfirmed>,
     changes: watch::Sender<u64>,
+}
+
+impl Figures {
+    /// The version of the policy in force; 0 while there is none.
+    pub(crate) fn policy_version(&self) -> u64 {
+        self.policy.as_ref().map_or(0, |policy| policy.version)
+    }
 }
 
 impl Tables {
@@ -359,7 +367,8 @@ fn read_figures(database: &Database) -> io::Result<Figures> {
     if let Some(octets) = database.get(Column::Spool, database.keys().table(Table::Founded))? {
         let founded: api::spool::v1::Founded = codec::decode(octets.as_slice(), "founding")?;
         figures.cluster = Some(codec::id_from(founded.cluster)?.0);
-        figures.policy = Some(parse_policy(&founded.policy)?);
+        let policy = codec::in_force_from(founded).map_err(not_understood)?;
+        figures.policy = Some(Arc::new(policy));
     }
     let prefix = database.keys().table(Table::Destination);
     for row in scan(database, &prefix, &prefix) {
@@ -390,14 +399,15 @@ fn read_unconfirmed(database: &Database) -> io::Result<Unconfirmed> {
     Ok(unconfirmed)
 }
 
-pub(super) fn parse_policy(text: &str) -> io::Result<Arc<Policy>> {
-    let policy = Policy::parse(text).map_err(|error| {
-        io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("the stored policy is not understood by this version: {error}"),
-        )
-    })?;
-    Ok(Arc::new(policy))
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape that map_err wants"
+)]
+fn not_understood(errors: PolicyErrors) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("the stored policy is not understood by this version: {errors}"),
+    )
 }
 
 pub(super) fn decode_message(octets: Vec<u8>) -> io::Result<Message> {

@@ -2,6 +2,7 @@ mod anew;
 mod damage;
 mod digests;
 mod mending;
+mod policies;
 mod reading;
 mod room;
 mod snapshots;

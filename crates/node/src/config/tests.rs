@@ -283,6 +283,15 @@ fn a_mistake_in_the_policy_is_told_with_the_policys_name() {
         said.ends_with("policy.toml:2:8: invalid type: integer `5`, expected a string"),
         "{said}"
     );
+    fs::write(
+        &policy,
+        "[[domain]]\nname = 5\n[dsn]\npostmaster = \"me\"\n",
+    )
+    .unwrap();
+    let said = config.read_policy().unwrap_err().to_string();
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 2, "{said}");
+    assert!(lines[1].contains("policy.toml:4:14: postmaster"), "{said}");
     fs::remove_file(&policy).unwrap();
     let said = config.read_policy().unwrap_err().to_string();
     assert!(
@@ -383,4 +392,32 @@ fn certificates_that_do_not_belong_together_are_refused() {
             "{said}"
         );
     }
+}
+
+#[test]
+fn lists_of_recipients_are_read_from_beside_the_policy() {
+    let folder = TempDir::new().unwrap();
+    let policy = folder.path().join("policy.toml");
+    let text = format!("{ALONE}[policy]\ninitial = {policy:?}\n");
+    let config = read(&text).unwrap();
+    let domain = "[[domain]]\nname = \"example.com\"\nprimary = [\"mail.example.com\"]\n";
+    let list = "recipients = \"list\"\nrecipients_file = \"users.txt\"\n";
+    fs::write(&policy, format!("{domain}{list}")).unwrap();
+    let said = config.read_policy().unwrap_err().to_string();
+    assert!(
+        said.contains("policy.toml:5:19: reading \"users.txt\" failed"),
+        "{said}"
+    );
+
+    let users = folder.path().join("users.txt");
+    fs::write(&users, "anna@example.com\nbert\n").unwrap();
+    let said = config.read_policy().unwrap_err().to_string();
+    assert!(
+        said.contains("users.txt:2:1: \"bert\" is no recipient"),
+        "{said}"
+    );
+
+    fs::write(&users, "anna@example.com\n").unwrap();
+    let document = config.read_policy().unwrap().unwrap();
+    assert_eq!(document.lists["users.txt"], "anna@example.com\n");
 }

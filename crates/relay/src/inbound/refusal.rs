@@ -49,6 +49,11 @@ pub(super) fn not_ours() -> Reply {
     Reply::new(550, EnhancedCode::new(5, 7, 1), text)
 }
 
+/// The domain is ours, and has no such recipient.
+pub(super) fn unknown() -> Reply {
+    Reply::new(550, EnhancedCode::new(5, 1, 1), "User unknown")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 mod bodies;
 mod dialogues;
 mod memory;
+mod recipients;
 mod repeats;
 mod sockets;
 #[path = "../../../../tests/harness/transcript.rs"]

@@ -15,7 +15,8 @@ impl Command {
     #[must_use]
     pub fn octets(&self) -> usize {
         EACH + match self {
-            Self::Found { policy, .. } => policy.len(),
+            Self::Found { policy, .. } => policy.octets(),
+            Self::Adopt(adopt) => adopt.policy.octets() + adopt.by.len(),
             Self::Stage(Stage { piece, .. }) => piece.len(),
             Self::Accept(accept) => accept.octets(),
             Self::Report(report) => report.octets(),

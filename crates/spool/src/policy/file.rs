@@ -1,13 +1,19 @@
 //! The policy file as it is written: every key, its default, and what this version can do of it.
 
-use core::{fmt::Display, ops::Range, time::Duration};
+use core::{ops::Range, time::Duration};
 
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    DEFAULT_SMTP_PORT, Domain, Order, Policy, PolicyError, Recipients, Tls, host_port,
-    line_and_column, name, one_line,
+    DEFAULT_SMTP_PORT, DOCUMENT_BYTES_MAX, Document, Domain, NamedList, Order, Policy,
+    PolicyErrors, Recipients, Tls,
+    errors::{Fault, Faults},
+    host_port, line_and_column,
+    list::Lists,
+    name,
+    tables::{self, Read},
+    values::{choice, duration, number, only, only_duration},
 };
 
 /// A primary that takes more than this many sessions from one host is not known; it is a slip.
@@ -19,28 +25,13 @@ const PROBE_INTERVAL_MIN: Duration = Duration::from_millis(100);
 /// A primary that is back is found within this time.
 const PROBE_INTERVAL_DEFAULT: Duration = Duration::from_secs(15);
 
-/// What is wrong, and the octets of the file it is about.
-struct Fault {
-    span: Range<usize>,
-    message: String,
-}
-
-impl Fault {
-    fn new(span: Range<usize>, message: impl Into<String>) -> Self {
-        Self {
-            span,
-            message: message.into(),
-        }
-    }
-}
-
 type Text = Option<Spanned<String>>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     queue: Option<QueueTable>,
-    domain: Option<Vec<DomainTable>>,
+    domain: Option<Vec<Spanned<DomainTable>>>,
     dsn: Option<DsnTable>,
     alarms: Option<AlarmsTable>,
 }
@@ -89,74 +80,103 @@ struct AlarmsTable {
     webhook: Text,
 }
 
-pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
-    let placed = |offset: usize, message: &str| {
-        let (line, column) = line_and_column(text, offset);
-        PolicyError {
-            line,
-            column,
-            message: one_line(message),
-        }
-    };
-    let file: File = toml::from_str(text)
-        .map_err(|error| placed(error.span().map_or(0, |span| span.start), error.message()))?;
-    let policy = file
-        .policy()
-        .map_err(|fault| placed(fault.span.start, &fault.message))?;
-    if policy.domains.is_empty() {
-        let end = text.trim_end().len();
-        return Err(placed(
-            end,
-            "no domain is named; add [[domain]] with a name and its primary",
-        ));
+pub(super) fn parse(document: &Document) -> Result<Policy, PolicyErrors> {
+    let text = document.text.as_str();
+    let mut faults = Faults::new(text);
+    if document.octets() > DOCUMENT_BYTES_MAX {
+        let message = format!(
+            "the policy and its lists have {} octets; {DOCUMENT_BYTES_MAX} are possible",
+            document.octets()
+        );
+        faults.add(&Fault::new(0..0, message));
+        return faults.unless_any(None);
     }
-    Ok(policy)
+    let policy = tables::read(text, &mut faults)
+        .map(|read: Read<File>| read.tables.policy(&read.lacking, document, &mut faults));
+    if faults.is_empty() && policy.as_ref().is_some_and(|p| p.domains.is_empty()) {
+        let end = text.trim_end().len();
+        let message = "no domain is named; add [[domain]] with a name and its primary";
+        faults.add(&Fault::new(end..end, message));
+    }
+    faults.unless_any(policy)
+}
+
+pub(super) fn lists_named(text: &str) -> Vec<NamedList> {
+    let read: Option<Read<File>> = tables::read(text, &mut Faults::new(text));
+    let domains = read.and_then(|read| read.tables.domain).unwrap_or_default();
+    let mut lists: Vec<NamedList> = Vec::new();
+    for file in domains
+        .iter()
+        .filter_map(|table| table.get_ref().list_named())
+    {
+        let (line, column) = line_and_column(text, file.span().start);
+        if !lists.iter().any(|earlier| earlier.name == *file.get_ref()) {
+            let name = file.get_ref().clone();
+            lists.push(NamedList { name, line, column });
+        }
+    }
+    lists
 }
 
 impl File {
-    fn policy(self) -> Result<Policy, Fault> {
+    fn policy(
+        self,
+        lacking: &[Range<usize>],
+        document: &Document,
+        faults: &mut Faults<'_>,
+    ) -> Policy {
         if let Some(queue) = &self.queue {
-            queue.check()?;
+            queue.check(faults);
         }
         if let Some(dsn) = &self.dsn {
-            dsn.check()?;
+            dsn.check(faults);
         }
         if let Some(alarms) = &self.alarms {
-            only("webhook", alarms.webhook.as_ref(), "")?;
+            faults.note(only("webhook", alarms.webhook.as_ref(), ""));
         }
+        let mut lists = Lists::of(document);
         let mut domains: Vec<Domain> = Vec::new();
         for table in self.domain.unwrap_or_default() {
+            let is_whole = !lacking.contains(&table.span());
+            let table = table.into_inner();
             let span = table.name.span();
-            let domain = table.domain()?;
+            let Some(domain) = table.domain(is_whole, &mut lists, faults) else {
+                continue;
+            };
             if domains.iter().any(|earlier| earlier.name == domain.name) {
                 let message = format!(
                     "\"{}\" is named twice; join the two [[domain]]s",
                     domain.name
                 );
-                return Err(Fault::new(span, message));
+                faults.add(&Fault::new(span, message));
             }
             domains.push(domain);
         }
-        Ok(Policy { domains })
+        lists.check_all_taken(faults);
+        Policy { domains }
     }
 }
 
 impl QueueTable {
-    fn check(&self) -> Result<(), Fault> {
-        only_duration("max_age", self.max_age.as_ref(), "30d")?;
-        only_duration("max_age_total", self.max_age_total.as_ref(), "60d")?;
-        only_duration("delay_notice_after", self.delay_notice_after.as_ref(), "0s")?;
-        only_duration("retain_delivered", self.retain_delivered.as_ref(), "48h")?;
-        only_duration("history", self.history.as_ref(), "30d")?;
-        only("dsn", self.dsn.as_ref(), "authenticated")
+    fn check(&self, faults: &mut Faults<'_>) {
+        for (key, value, supported) in [
+            ("max_age", &self.max_age, "30d"),
+            ("max_age_total", &self.max_age_total, "60d"),
+            ("delay_notice_after", &self.delay_notice_after, "0s"),
+            ("retain_delivered", &self.retain_delivered, "48h"),
+            ("history", &self.history, "30d"),
+        ] {
+            faults.note(only_duration(key, value.as_ref(), supported));
+        }
+        faults.note(only("dsn", self.dsn.as_ref(), "authenticated"));
     }
 }
 
 impl DsnTable {
-    fn check(&self) -> Result<(), Fault> {
-        only("smarthost", self.smarthost.as_ref(), "")?;
+    fn check(&self, faults: &mut Faults<'_>) {
+        faults.note(only("smarthost", self.smarthost.as_ref(), ""));
         let Some(postmaster) = &self.postmaster else {
-            return Ok(());
+            return;
         };
         let address = postmaster.get_ref();
         let sound = address
@@ -165,80 +185,147 @@ impl DsnTable {
                 !local_part.is_empty()
                     && name::normal_domain(domain).is_ok_and(|d| !name::is_wildcard(&d))
             });
-        if sound {
-            return Ok(());
+        if !sound {
+            let message = format!(
+                "postmaster = \"{}\" is not an address; write one such as \"postmaster@example.com\"",
+                address.escape_debug()
+            );
+            faults.add(&Fault::new(postmaster.span(), message));
         }
-        let message = format!(
-            "postmaster = \"{}\" is not an address; write one such as \"postmaster@example.com\"",
-            address.escape_debug()
-        );
-        Err(Fault::new(postmaster.span(), message))
     }
 }
 
+/// What `recipients` may be.
+#[derive(Clone, Copy)]
+enum RecipientsMode {
+    Any,
+    List,
+}
+
 impl DomainTable {
-    fn domain(self) -> Result<Domain, Fault> {
-        self.check_unsupported()?;
-        let name = name::normal_domain(self.name.get_ref())
-            .map_err(|message| Fault::new(self.name.span(), format!("name = {message}")))?;
-        Ok(Domain {
-            primary: primary(self.primary.as_ref(), &self.name)?,
-            recipients: Recipients::Any,
-            tls: choice(
-                "tls",
-                self.tls.as_ref(),
-                Tls::Opportunistic,
-                &[
-                    ("off", Some(Tls::Off)),
-                    ("opportunistic", Some(Tls::Opportunistic)),
-                    ("require", Some(Tls::Require)),
-                    ("verify", Some(Tls::Verify)),
-                    ("dane", None),
-                ],
-            )?,
-            order: choice(
-                "order",
-                self.order.as_ref(),
-                Order::Recipient,
-                &[
-                    ("recipient", Some(Order::Recipient)),
-                    ("strict", Some(Order::Strict)),
-                    ("none", Some(Order::None)),
-                ],
-            )?,
-            connections: number(
-                "connections",
-                self.connections.as_ref(),
-                CONNECTIONS_DEFAULT,
-                1..=CONNECTIONS_MAX,
-            )?,
-            messages_per_second: number(
-                "messages_per_second",
-                self.messages_per_second.as_ref(),
-                0,
-                0..=u32::MAX,
-            )?,
-            probe_interval: probe_interval(self.probe_interval.as_ref())?,
-            name,
+    /// What it says. Of one that is not whole, what it lacks is no mistake.
+    fn domain(
+        self,
+        is_whole: bool,
+        lists: &mut Lists<'_>,
+        faults: &mut Faults<'_>,
+    ) -> Option<Domain> {
+        self.check_unsupported(faults);
+        let name = faults.note(
+            name::normal_domain(self.name.get_ref())
+                .map_err(|message| Fault::new(self.name.span(), format!("name = {message}"))),
+        );
+        let primary = match &self.primary {
+            None if !is_whole => None,
+            hosts => faults.note(primary(hosts.as_ref(), &self.name)),
+        };
+        let recipients = self.recipients(name.as_deref(), lists, faults);
+        let tls = faults.note(choice(
+            "tls",
+            self.tls.as_ref(),
+            Tls::Opportunistic,
+            &[
+                ("off", Some(Tls::Off)),
+                ("opportunistic", Some(Tls::Opportunistic)),
+                ("require", Some(Tls::Require)),
+                ("verify", Some(Tls::Verify)),
+                ("dane", None),
+            ],
+        ));
+        let order = faults.note(choice(
+            "order",
+            self.order.as_ref(),
+            Order::Recipient,
+            &[
+                ("recipient", Some(Order::Recipient)),
+                ("strict", Some(Order::Strict)),
+                ("none", Some(Order::None)),
+            ],
+        ));
+        let connections = faults.note(number(
+            "connections",
+            self.connections.as_ref(),
+            CONNECTIONS_DEFAULT,
+            1..=CONNECTIONS_MAX,
+        ));
+        let messages_per_second = faults.note(number(
+            "messages_per_second",
+            self.messages_per_second.as_ref(),
+            0,
+            0..=u32::MAX,
+        ));
+        let probe_interval = faults.note(probe_interval(self.probe_interval.as_ref()));
+        Some(Domain {
+            name: name?,
+            primary: primary?,
+            recipients: recipients?,
+            tls: tls?,
+            order: order?,
+            connections: connections?,
+            messages_per_second: messages_per_second?,
+            probe_interval: probe_interval?,
         })
     }
 
-    fn check_unsupported(&self) -> Result<(), Fault> {
-        let modes = &[("any", Some(())), ("list", None), ("verify", None)];
-        choice("recipients", self.recipients.as_ref(), (), modes)?;
-        only("recipients_file", self.recipients_file.as_ref(), "")?;
+    /// The file that it names, if it names one.
+    fn list_named(&self) -> Option<&Spanned<String>> {
+        let file = self.recipients_file.as_ref();
+        file.filter(|file| !file.get_ref().is_empty())
+    }
+
+    fn recipients(
+        &self,
+        name: Option<&str>,
+        lists: &mut Lists<'_>,
+        faults: &mut Faults<'_>,
+    ) -> Option<Recipients> {
+        let mode = faults.note(choice(
+            "recipients",
+            self.recipients.as_ref(),
+            RecipientsMode::Any,
+            &[
+                ("any", Some(RecipientsMode::Any)),
+                ("list", Some(RecipientsMode::List)),
+                ("verify", None),
+            ],
+        ))?;
+        match (mode, self.list_named()) {
+            (RecipientsMode::Any, None) => Some(Recipients::Any),
+            (RecipientsMode::Any, Some(file)) => {
+                let message =
+                    "recipients_file belongs to recipients = \"list\"; write that, or leave it out";
+                faults.add(&Fault::new(file.span(), message));
+                None
+            }
+            (RecipientsMode::List, Some(file)) => {
+                lists.take(file, name, faults).map(Recipients::List)
+            }
+            (RecipientsMode::List, None) => {
+                let place = self.recipients.as_ref().unwrap_or(&self.name).span();
+                let message = "recipients = \"list\" needs recipients_file = \"FILE\", with one address a line";
+                faults.add(&Fault::new(place, message));
+                None
+            }
+        }
+    }
+
+    fn check_unsupported(&self, faults: &mut Faults<'_>) {
         let answers = &[("accept", Some(())), ("defer", None)];
-        choice(
+        faults.note(choice(
             "unknown_while_down",
             self.unknown_while_down.as_ref(),
             (),
             answers,
-        )?;
-        only("sentry", self.sentry.as_ref(), false)?;
-        only("recovery_guard", self.recovery_guard.as_ref(), true)?;
-        only("xclient", self.xclient.as_ref(), false)?;
-        only("max_queued_messages", self.max_queued_messages.as_ref(), 0)?;
-        only("max_queued_size", self.max_queued_size.as_ref(), "0")
+        ));
+        faults.note(only("sentry", self.sentry.as_ref(), false));
+        faults.note(only("recovery_guard", self.recovery_guard.as_ref(), true));
+        faults.note(only("xclient", self.xclient.as_ref(), false));
+        faults.note(only(
+            "max_queued_messages",
+            self.max_queued_messages.as_ref(),
+            0,
+        ));
+        faults.note(only("max_queued_size", self.max_queued_size.as_ref(), "0"));
     }
 }
 
@@ -284,101 +371,4 @@ fn probe_interval(text: Option<&Spanned<String>>) -> Result<Duration, Fault> {
         return Err(Fault::new(text.span(), message));
     }
     Ok(interval)
-}
-
-fn duration(key: &str, text: &Spanned<String>) -> Result<Duration, Fault> {
-    humantime::parse_duration(text.get_ref()).map_err(|_| {
-        let message = format!(
-            "{key} = \"{}\" is not a duration; write for example \"15s\", \"4h\" or \"30d\"",
-            text.get_ref().escape_debug()
-        );
-        Fault::new(text.span(), message)
-    })
-}
-
-/// Refuses any value but the one that stands for what this version does.
-fn only<T, D>(key: &str, value: Option<&Spanned<T>>, supported: D) -> Result<(), Fault>
-where
-    T: PartialEq<D> + core::fmt::Debug,
-    D: core::fmt::Debug,
-{
-    let Some(value) = value else { return Ok(()) };
-    if *value.get_ref() == supported {
-        return Ok(());
-    }
-    let message = format!(
-        "{key} = {:?} is not supported by this version; use {supported:?} or leave it out",
-        value.get_ref()
-    );
-    Err(Fault::new(value.span(), message))
-}
-
-fn only_duration(key: &str, value: Option<&Spanned<String>>, supported: &str) -> Result<(), Fault> {
-    let Some(value) = value else { return Ok(()) };
-    let given = duration(key, value)?;
-    if humantime::parse_duration(supported) == Ok(given) {
-        return Ok(());
-    }
-    only(key, Some(value), supported)
-}
-
-/// One of several words; those without a meaning are known but not supported by this version.
-fn choice<T: Copy>(
-    key: &str,
-    word: Option<&Spanned<String>>,
-    default: T,
-    known: &[(&str, Option<T>)],
-) -> Result<T, Fault> {
-    let Some(word) = word else { return Ok(default) };
-    let found = known.iter().find(|(name, _)| name == word.get_ref());
-    if let Some((_, Some(meaning))) = found {
-        return Ok(*meaning);
-    }
-    let supported = or_list(
-        known
-            .iter()
-            .filter(|(_, meaning)| meaning.is_some())
-            .map(|(name, _)| name),
-    );
-    let given = word.get_ref().escape_debug();
-    let what = if found.is_some() {
-        "is not supported by this version"
-    } else {
-        "is unknown"
-    };
-    Err(Fault::new(
-        word.span(),
-        format!("{key} = \"{given}\" {what}; use {supported}"),
-    ))
-}
-
-fn or_list<T: Display>(words: impl Iterator<Item = T>) -> String {
-    let quoted: Vec<String> = words.map(|word| format!("\"{word}\"")).collect();
-    match quoted.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
-        _ => quoted.concat(),
-    }
-}
-
-fn number(
-    key: &str,
-    value: Option<&Spanned<i64>>,
-    default: u32,
-    range: core::ops::RangeInclusive<u32>,
-) -> Result<u32, Fault> {
-    let Some(value) = value else {
-        return Ok(default);
-    };
-    u32::try_from(*value.get_ref())
-        .ok()
-        .filter(|n| range.contains(n))
-        .ok_or_else(|| {
-            let message = format!(
-                "{key} = {} is out of range; {} to {} are possible",
-                value.get_ref(),
-                range.start(),
-                range.end()
-            );
-            Fault::new(value.span(), message)
-        })
 }

@@ -85,19 +85,11 @@ fn what_this_version_can_not_do_is_refused_with_what_it_can() {
     for (line, expected) in [
         (
             "recipients = \"verify\"",
-            "4:14: recipients = \"verify\" is not supported by this version; use \"any\"",
-        ),
-        (
-            "recipients = \"list\"",
-            "4:14: recipients = \"list\" is not supported by this version; use \"any\"",
+            "4:14: recipients = \"verify\" is not supported by this version; use \"any\" or \"list\"",
         ),
         (
             "recipients = \"most\"",
-            "4:14: recipients = \"most\" is unknown; use \"any\"",
-        ),
-        (
-            "recipients_file = \"/x\"",
-            "4:19: recipients_file = \"/x\" is not supported by this version; use \"\" or leave it out",
+            "4:14: recipients = \"most\" is unknown; use \"any\" or \"list\"",
         ),
         (
             "unknown_while_down = \"defer\"",
@@ -357,12 +349,165 @@ fn lines_and_columns_count_characters_from_one() {
     assert_eq!(line_and_column("a\n", 99), (2, 1));
 }
 
+#[test]
+fn all_mistakes_are_told_in_the_order_of_the_text() {
+    let text = "[queue]\nmax_age = \"5d\"\nhistory = \"long\"\nfuture = 1\n\
+        [[domain]]\nname = \"a b\"\nprimary = [\"mail.example.com:0\"]\n\
+        [[domain]]\nname = 5\nprimary = []\n\
+        [[domain]]\nname = \"example.com\"\nprimary = [7]\ntls = \"maybe\"\nconections = 3\n\
+        [[domain]]\nprimary = [\"x\"]\n\
+        [alarm]\n";
+    let said = complaint(text);
+    let places: Vec<&str> = said
+        .lines()
+        .map(|line| line.split(": ").next().unwrap_or_default())
+        .collect();
+    let expected = [
+        "2:11", "3:11", "4:1", "6:8", "7:12", "9:8", "13:12", "14:7", "15:1", "16:1", "18:2",
+    ];
+    assert_eq!(places, expected, "{said}");
+    for word in [
+        "future",
+        "maybe",
+        "conections",
+        "missing key `name`",
+        "alarm",
+    ] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+}
+
+fn with_list(lines: &str, list: &str) -> Document {
+    Document {
+        text: with(lines),
+        lists: [("users.txt".to_owned(), list.to_owned())].into(),
+    }
+}
+
+const LIST: &str = "recipients = \"list\"\nrecipients_file = \"users.txt\"";
+
+#[test]
+fn only_listed_recipients_and_postmaster_are_known() {
+    let list =
+        "# staff\nAnna@Example.com\n\n  bert@example.com   # on leave\n\"c d\"@example.com\n";
+    let policy = with_list(LIST, list).policy().unwrap();
+    let domain = &policy.domains[0];
+    let Recipients::List(list) = &domain.recipients else {
+        panic!("{domain:?}");
+    };
+    assert_eq!((list.len(), list.is_empty()), (3, false));
+    for known in [
+        "anna",
+        "ANNA",
+        "Bert",
+        "\"anna\"",
+        "\"C D\"",
+        "postmaster",
+        "PostMaster",
+    ] {
+        assert!(domain.has(&recipient(known, "EXAMPLE.com")), "{known}");
+    }
+    assert!(domain.has(&ForwardPath::Postmaster));
+    for unknown in ["anne", "anna+tag", "a", "postmaster1"] {
+        assert!(!domain.has(&recipient(unknown, "example.com")), "{unknown}");
+    }
+}
+
+#[test]
+fn domains_may_share_a_file_and_each_has_its_own_of_it() {
+    let text = "[[domain]]\nname = \"example.com\"\nprimary = [\"x\"]\n\
+        recipients = \"list\"\nrecipients_file = \"all\"\n\
+        [[domain]]\nname = \"*.example.com\"\nprimary = [\"x\"]\n\
+        recipients = \"list\"\nrecipients_file = \"all\"\n";
+    let lists = [(
+        "all".to_owned(),
+        "a@example.com\na@b.example.com\n".to_owned(),
+    )];
+    let document = Document {
+        text: text.to_owned(),
+        lists: lists.into(),
+    };
+    let policy = document.policy().unwrap();
+    let has = |local_part: &str, domain: &str| {
+        let path = recipient(local_part, domain);
+        policy.domain_of(&path).unwrap().has(&path)
+    };
+    assert!(has("a", "example.com") && has("a", "b.example.com"));
+    assert!(!has("a", "c.example.com"));
+    let named = lists_named(text);
+    assert_eq!(named.len(), 1);
+    assert_eq!(
+        (named[0].name.as_str(), named[0].line, named[0].column),
+        ("all", 5, 19)
+    );
+}
+
+#[test]
+fn a_list_and_its_file_belong_together() {
+    for (lines, list, expected) in [
+        (
+            "recipients = \"list\"",
+            "",
+            "4:14: recipients = \"list\" needs recipients_file",
+        ),
+        (
+            "recipients_file = \"users.txt\"",
+            "",
+            "4:19: recipients_file belongs to recipients = \"list\"",
+        ),
+        (
+            "recipients = \"any\"\nrecipients_file = \"users.txt\"",
+            "",
+            "5:19: recipients_file belongs to recipients = \"list\"",
+        ),
+        (
+            "recipients = \"list\"\nrecipients_file = \"others.txt\"",
+            "",
+            "5:19: recipients_file = \"others.txt\" was not given along",
+        ),
+        (
+            LIST,
+            "a@example.com\n  anna\n",
+            "users.txt:2:3: \"anna\" is no recipient: ",
+        ),
+        (
+            LIST,
+            "a@example.com\na@example.org # moved\n",
+            "users.txt:2:1: a@example.org is in none of the domains that name this file",
+        ),
+    ] {
+        let said = with_list(lines, list).policy().unwrap_err().to_string();
+        assert!(said.starts_with(expected), "{lines}: {said}");
+        assert!(!said.contains('\n'), "{said}");
+    }
+}
+
+#[test]
+fn a_policy_and_its_lists_are_bounded() {
+    let list = "a@example.com\n".repeat(LISTED_MAX + 5);
+    let said = with_list(LIST, &list).policy().unwrap_err().to_string();
+    let expected = format!("users.txt:{}:1: there are more than", LISTED_MAX + 1);
+    assert!(said.starts_with(&expected), "{said}");
+    let list = " ".repeat(DOCUMENT_BYTES_MAX);
+    let said = with_list(LIST, &list).policy().unwrap_err().to_string();
+    assert!(
+        said.starts_with("1:1: the policy and its lists have"),
+        "{said}"
+    );
+    let list = "a\n".repeat(1000);
+    let errors = with_list(LIST, &list).policy().unwrap_err();
+    assert_eq!(errors.iter().count(), 100);
+}
+
 proptest! {
     #[test]
     fn no_text_makes_the_reader_panic(text in "(?s).{0,200}") {
-        if let Err(error) = Policy::parse(&text) {
-            prop_assert!(error.line >= 1 && error.column >= 1);
-            prop_assert!(!error.message.contains('\n'));
+        if let Err(errors) = Policy::parse(&text) {
+            prop_assert!(errors.iter().next().is_some());
+            for error in errors {
+                prop_assert!(error.line >= 1 && error.column >= 1);
+                prop_assert!(!error.message.contains('\n'));
+            }
         }
     }
 

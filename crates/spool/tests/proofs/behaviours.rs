@@ -5,6 +5,7 @@ use core::time::Duration;
 use spool::{
     Command, Message, Outcome, Place, Reachability, Standing, Status, Timestamp, Totals,
     apply::{DEPARTED_AGE_MAX, STAGE_AGE_MAX, SWEEP_DEPARTED_MAX, SWEEP_STAGES_MAX},
+    policy::Document,
     retry,
     view::Known,
 };
@@ -121,10 +122,14 @@ fn the_first_founding_wins() {
     replica.apply(found());
     replica.apply(Command::Found {
         cluster: 8,
-        policy: String::new(),
+        policy: Document::default(),
+        at: NOW,
     });
-    let founded = &replica.memory.rows[&Key::Founded];
-    assert_eq!(*founded, Row::Founded(7, POLICY.to_owned()));
+    let Row::Founded(cluster, policy) = &replica.memory.rows[&Key::Founded] else {
+        panic!("another row stands there");
+    };
+    assert_eq!((*cluster, policy.version), (7, 1));
+    assert_eq!(policy.document, Document::of_text(POLICY));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use smtp::{BodyType, ForwardPath, Mailbox, ReversePath};
 use spool::{
     Accept, Attempt, Client, Command, Digest, Fingerprint, MessageId, Report, Stage, Timestamp,
-    Verdict,
+    Verdict, policy::Document,
 };
 
 /// The domains that letters go to.
@@ -184,6 +184,7 @@ pub(crate) fn rejected() -> Verdict {
 pub(crate) fn found() -> Command {
     Command::Found {
         cluster: 7,
-        policy: POLICY.to_owned(),
+        policy: Document::of_text(POLICY),
+        at: Timestamp(1),
     }
 }

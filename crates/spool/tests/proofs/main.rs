@@ -9,6 +9,7 @@ mod claims;
 mod dice;
 mod letters;
 mod memory;
+mod policies;
 mod properties;
 mod repeats;
 mod replica;

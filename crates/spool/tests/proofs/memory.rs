@@ -6,8 +6,9 @@ use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
 use spool::{
-    Change, Command, Destination, Message, MessageId, Outcome, Place, Policy, Remembered, Standing,
+    Change, Command, Destination, Message, MessageId, Outcome, Place, Remembered, Standing,
     Timestamp, Unconfirmed, View,
+    policy::InForce,
     view::{Known, Staged},
 };
 
@@ -28,7 +29,7 @@ pub(crate) enum Key {
 /// What a row says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Row {
-    Founded(u128, String),
+    Founded(u128, Arc<InForce>),
     Message(Box<Message>),
     Known(Known),
     Place(Place),
@@ -131,6 +132,14 @@ impl Memory {
         }
     }
 
+    /// The policy in force.
+    pub(crate) fn policy(&self) -> Option<&InForce> {
+        match self.rows.get(&Key::Founded) {
+            Some(Row::Founded(_, policy)) => Some(policy),
+            _ => None,
+        }
+    }
+
     /// The octets of a message's body, as they would leave.
     pub(crate) fn body_of(&self, message: &Message) -> Vec<u8> {
         let pieces = message.body.pieces.iter();
@@ -151,10 +160,6 @@ fn carried_octets(command: &Command) -> Option<&Bytes> {
         _ => None,
     }
     .filter(|octets| !octets.is_empty())
-}
-
-fn policy_of(text: &str) -> Arc<Policy> {
-    Arc::new(Policy::parse(text).expect("the tests found spools with good policies"))
 }
 
 /// A batch in the making.
@@ -184,6 +189,13 @@ impl<'m> Pending<'m> {
             match change {
                 Change::Founded { cluster, policy } => {
                     let founded = Row::Founded(cluster, policy);
+                    self.rows.insert(Key::Founded, Some(founded));
+                }
+                Change::Adopted(policy) => {
+                    let Some(Row::Founded(cluster, _)) = self.row(&Key::Founded) else {
+                        panic!("a policy was adopted by no cluster");
+                    };
+                    let founded = Row::Founded(*cluster, policy);
                     self.rows.insert(Key::Founded, Some(founded));
                 }
                 Change::Message { before, after } => {
@@ -270,9 +282,9 @@ impl<'m> Pending<'m> {
 impl View for Pending<'_> {
     type Error = Infallible;
 
-    fn policy(&self) -> Option<Arc<Policy>> {
+    fn policy(&self) -> Option<Arc<InForce>> {
         match self.row(&Key::Founded) {
-            Some(Row::Founded(_, text)) => Some(policy_of(text)),
+            Some(Row::Founded(_, policy)) => Some(Arc::clone(policy)),
             _ => None,
         }
     }

@@ -1,9 +1,11 @@
 //! Random commands.
 
 use proptest::{collection::vec, prelude::*, sample::select};
-use spool::{Claims, Command, MessageId, Reachability, Report, Timestamp, Verdict};
+use spool::{
+    Adopt, Claims, Command, MessageId, Reachability, Report, Timestamp, Verdict, policy::Document,
+};
 
-use crate::letters::{DOMAINS, Letter, deferred, delivered, found, rejected};
+use crate::letters::{DOMAINS, Letter, POLICY, deferred, delivered, found, rejected};
 
 /// So few letters that commands meet often; among them are bodies of no octets, of a tail alone,
 /// of pieces alone, and of both.
@@ -83,10 +85,40 @@ fn observation() -> impl Strategy<Value = Command> {
     })
 }
 
+/// A policy, with a list or without, or a text that is none.
+fn policy() -> impl Strategy<Value = Document> {
+    let listed = format!("{POLICY}recipients = \"list\"\nrecipients_file = \"users\"\n");
+    let with_list = |users: &str| Document {
+        text: listed.clone(),
+        lists: [("users".to_owned(), users.to_owned())].into(),
+    };
+    select(vec![
+        Document::of_text(POLICY),
+        Document::of_text(format!("# another\n{POLICY}")),
+        with_list("anna@a.example\n"),
+        with_list("anna@a.example\nbert@a.example\n"),
+        with_list("anna\n"),
+        Document::of_text("[[domain"),
+    ])
+}
+
+/// Another policy in the place of one that is in force, or was, or never.
+pub(crate) fn adoption() -> impl Strategy<Value = Command> {
+    (policy(), 0..6_u64, moment()).prop_map(|(policy, replaces, at)| {
+        Command::Adopt(Adopt {
+            policy,
+            replaces,
+            at,
+            by: "postmaster".to_owned(),
+        })
+    })
+}
+
 /// Anything, in any order, with any clock.
 pub(crate) fn any_command() -> impl Strategy<Value = Command> {
     prop_oneof![
         1 => Just(found()),
+        1 => adoption(),
         8 => (letter(), 0..4_u32, moment()).prop_map(|(letter, number, at)| {
             let most = letter.pieces().max(1);
             letter.stage(number % (most + 1), at)

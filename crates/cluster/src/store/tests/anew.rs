@@ -1,5 +1,7 @@
 //! New clusters from the directory of a node of a former one.
 
+use spool::policy::Document;
+
 use super::*;
 use crate::store::found_anew;
 
@@ -21,11 +23,19 @@ fn has_only_node_1(opened: &Opened) {
 }
 
 fn beginning() -> Vec<Entry> {
-    let policy = "[[domain]]\nname = \"example.com\"\nprimary = [\"[::1]:25\"]\n".to_owned();
-    let cluster = 77;
+    let text = "[[domain]]\nname = \"example.com\"\nprimary = [\"[::1]:25\"]\n";
+    let policy = Document::of_text(text);
+    let (cluster, at) = (77, Timestamp(5));
     vec![
         members(1, &[2, 1]),
-        entry(2, Command::Found { cluster, policy }),
+        entry(
+            2,
+            Command::Found {
+                cluster,
+                policy,
+                at,
+            },
+        ),
         entry(3, accept(9, 0, 4, b"body")),
     ]
 }

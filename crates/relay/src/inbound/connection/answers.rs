@@ -49,15 +49,19 @@ impl<I: Intake> Connection<I> {
             recipients.deferred.inc();
             return Err(refusal::no_policy());
         };
-        if let Ok(domain) = policy.domain_of(path) {
-            recipients.accepted.inc();
-            self.domains.push(domain.name.clone());
-            Ok(())
-        } else {
+        let Ok(domain) = policy.domain_of(path) else {
             recipients.rejected.inc();
             debug!(from = %self.sender, to = %path, "recipient refused: not our domain");
-            Err(refusal::not_ours())
+            return Err(refusal::not_ours());
+        };
+        if !domain.has(path) {
+            recipients.rejected.inc();
+            debug!(from = %self.sender, to = %path, "recipient refused: not in the domain's list");
+            return Err(refusal::unknown());
         }
+        recipients.accepted.inc();
+        self.domains.push(domain.name.clone());
+        Ok(())
     }
 
     async fn message(&mut self, envelope: Envelope) -> Reply {

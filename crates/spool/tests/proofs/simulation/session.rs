@@ -69,6 +69,7 @@ impl Session {
                 self.tries = 0;
                 Step::Goes
             }
+            Some(other) => panic!("a session heard {other:?}"),
         }
     }
 

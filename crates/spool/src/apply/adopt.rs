@@ -1,0 +1,58 @@
+//! Which policy is in force.
+
+use std::sync::Arc;
+
+use crate::{
+    Adopt, Change, Outcome, Timestamp, View,
+    policy::{Document, InForce, PolicyErrors},
+};
+
+/// The version of the policy that a cluster is founded with.
+const FIRST_VERSION: u64 = 1;
+
+pub(super) fn found<V: View>(
+    view: &V,
+    cluster: u128,
+    policy: Document,
+    at: Timestamp,
+) -> (Outcome, Vec<Change>) {
+    if view.policy().is_some() {
+        return (Outcome::Done, Vec::new());
+    }
+    match InForce::read(FIRST_VERSION, at, String::new(), policy) {
+        Ok(policy) => {
+            let policy = Arc::new(policy);
+            (Outcome::Done, vec![Change::Founded { cluster, policy }])
+        }
+        Err(errors) => not_understood(&errors),
+    }
+}
+
+/// A policy that is in force already has been adopted, whoever by.
+pub(super) fn adopt<V: View>(view: &V, adopt: Adopt) -> (Outcome, Vec<Change>) {
+    let Some(before) = view.policy() else {
+        return (Outcome::Overtaken(0), Vec::new());
+    };
+    if before.document == adopt.policy {
+        return (Outcome::Adopted(before.version), Vec::new());
+    }
+    if before.version != adopt.replaces {
+        return (Outcome::Overtaken(before.version), Vec::new());
+    }
+    let version = before.version + 1;
+    match InForce::read(version, adopt.at, adopt.by, adopt.policy) {
+        Ok(policy) => (
+            Outcome::Adopted(version),
+            vec![Change::Adopted(Arc::new(policy))],
+        ),
+        Err(errors) => not_understood(&errors),
+    }
+}
+
+fn not_understood(errors: &PolicyErrors) -> (Outcome, Vec<Change>) {
+    let first = errors.iter().next().map(ToString::to_string);
+    (
+        Outcome::NotUnderstood(first.unwrap_or_default()),
+        Vec::new(),
+    )
+}

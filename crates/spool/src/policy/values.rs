@@ -1,0 +1,108 @@
+//! The kinds of values that a policy's keys may have.
+
+use core::{fmt::Display, time::Duration};
+
+use toml::Spanned;
+
+use super::errors::Fault;
+
+pub(super) fn duration(key: &str, text: &Spanned<String>) -> Result<Duration, Fault> {
+    humantime::parse_duration(text.get_ref()).map_err(|_| {
+        let message = format!(
+            "{key} = \"{}\" is not a duration; write for example \"15s\", \"4h\" or \"30d\"",
+            text.get_ref().escape_debug()
+        );
+        Fault::new(text.span(), message)
+    })
+}
+
+/// Refuses any value but the one that stands for what this version does.
+pub(super) fn only<T, D>(key: &str, value: Option<&Spanned<T>>, supported: D) -> Result<(), Fault>
+where
+    T: PartialEq<D> + core::fmt::Debug,
+    D: core::fmt::Debug,
+{
+    let Some(value) = value else { return Ok(()) };
+    if *value.get_ref() == supported {
+        return Ok(());
+    }
+    let message = format!(
+        "{key} = {:?} is not supported by this version; use {supported:?} or leave it out",
+        value.get_ref()
+    );
+    Err(Fault::new(value.span(), message))
+}
+
+pub(super) fn only_duration(
+    key: &str,
+    value: Option<&Spanned<String>>,
+    supported: &str,
+) -> Result<(), Fault> {
+    let Some(value) = value else { return Ok(()) };
+    let given = duration(key, value)?;
+    if humantime::parse_duration(supported) == Ok(given) {
+        return Ok(());
+    }
+    only(key, Some(value), supported)
+}
+
+/// One of several words; those without a meaning are known but not supported by this version.
+pub(super) fn choice<T: Copy>(
+    key: &str,
+    word: Option<&Spanned<String>>,
+    default: T,
+    known: &[(&str, Option<T>)],
+) -> Result<T, Fault> {
+    let Some(word) = word else { return Ok(default) };
+    let found = known.iter().find(|(name, _)| name == word.get_ref());
+    if let Some((_, Some(meaning))) = found {
+        return Ok(*meaning);
+    }
+    let supported = or_list(
+        known
+            .iter()
+            .filter(|(_, meaning)| meaning.is_some())
+            .map(|(name, _)| name),
+    );
+    let given = word.get_ref().escape_debug();
+    let what = if found.is_some() {
+        "is not supported by this version"
+    } else {
+        "is unknown"
+    };
+    Err(Fault::new(
+        word.span(),
+        format!("{key} = \"{given}\" {what}; use {supported}"),
+    ))
+}
+
+fn or_list<T: Display>(words: impl Iterator<Item = T>) -> String {
+    let quoted: Vec<String> = words.map(|word| format!("\"{word}\"")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => quoted.concat(),
+    }
+}
+
+pub(super) fn number(
+    key: &str,
+    value: Option<&Spanned<i64>>,
+    default: u32,
+    range: core::ops::RangeInclusive<u32>,
+) -> Result<u32, Fault> {
+    let Some(value) = value else {
+        return Ok(default);
+    };
+    u32::try_from(*value.get_ref())
+        .ok()
+        .filter(|n| range.contains(n))
+        .ok_or_else(|| {
+            let message = format!(
+                "{key} = {} is out of range; {} to {} are possible",
+                value.get_ref(),
+                range.start(),
+                range.end()
+            );
+            Fault::new(value.span(), message)
+        })
+}

@@ -1,0 +1,138 @@
+//! Which policy is in force, after any founding and any adoptions.
+
+use proptest::{collection::vec, prelude::*};
+use spool::{Adopt, Command, Outcome, Timestamp, policy::Document};
+
+use crate::{
+    letters::{Letter, POLICY, found},
+    memory::Memory,
+    replica::Replica,
+    scripts::{adoption, any_command},
+};
+
+const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+fn adopt(text: &str, replaces: u64) -> Command {
+    Command::Adopt(Adopt {
+        policy: Document::of_text(text),
+        replaces,
+        at: NOW,
+        by: "postmaster".to_owned(),
+    })
+}
+
+fn another() -> String {
+    format!("{POLICY}connections = 3\n")
+}
+
+fn founded() -> Replica {
+    let mut replica = Replica::default();
+    replica.apply(found());
+    replica
+}
+
+#[track_caller]
+fn assert_in_force(replica: &Replica, version: u64, text: &str) {
+    let policy = replica.memory.policy().expect("a policy is in force");
+    assert_eq!(
+        (policy.version, policy.document.text.as_str()),
+        (version, text)
+    );
+}
+
+#[test]
+fn an_adopted_policy_is_in_force_with_the_next_version() {
+    let mut replica = founded();
+    let outcome = replica.apply_repeatedly(adopt(&another(), 1));
+    assert_eq!(outcome, Outcome::Adopted(2));
+    assert_in_force(&replica, 2, &another());
+    let policy = replica.memory.policy().expect("a policy is in force");
+    assert_eq!((policy.since, policy.by.as_str()), (NOW, "postmaster"));
+    assert_eq!(policy.policy.domains[0].connections, 3);
+}
+
+#[test]
+fn a_policy_that_is_in_force_already_is_not_counted_again() {
+    let mut replica = founded();
+    assert_eq!(replica.apply(adopt(POLICY, 1)), Outcome::Adopted(1));
+    assert_eq!(replica.apply(adopt(POLICY, 7)), Outcome::Adopted(1));
+    assert_in_force(&replica, 1, POLICY);
+}
+
+#[test]
+fn a_late_copy_of_an_adoption_does_not_undo_what_came_after_it() {
+    let mut replica = founded();
+    replica.apply(adopt(&another(), 1));
+    assert_eq!(replica.apply(adopt(POLICY, 2)), Outcome::Adopted(3));
+    assert_eq!(replica.apply(adopt(&another(), 1)), Outcome::Overtaken(3));
+    assert_in_force(&replica, 3, POLICY);
+}
+
+#[test]
+fn a_policy_that_makes_no_sense_changes_nothing() {
+    let mut replica = founded();
+    let text = format!("{POLICY}conections = 3\n");
+    let outcome = replica.apply(adopt(&text, 1));
+    let Outcome::NotUnderstood(why) = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert!(why.starts_with("4:1: unknown key `conections`"), "{why}");
+    assert_in_force(&replica, 1, POLICY);
+}
+
+#[test]
+fn a_cluster_that_is_not_founded_adopts_nothing() {
+    let mut replica = Replica::default();
+    assert_eq!(replica.apply(adopt(POLICY, 0)), Outcome::Overtaken(0));
+    assert!(replica.memory.policy().is_none());
+}
+
+#[test]
+fn mail_for_a_domain_that_has_left_the_policy_stays() {
+    let mut replica = founded();
+    replica.apply(Letter(0).accept(NOW));
+    let elsewhere = "[[domain]]\nname = \"d.example\"\nprimary = [\"mail.d.example\"]\n";
+    assert_eq!(replica.apply(adopt(elsewhere, 1)), Outcome::Adopted(2));
+    assert!(replica.memory.message_of(Letter(0).id()).is_some());
+    assert_eq!(replica.memory.destination_of("a.example").totals.waiting, 1);
+}
+
+proptest! {
+    #[test]
+    fn versions_count_the_policies_and_replicas_agree_on_them(
+        commands in vec(prop_oneof![3 => adoption(), 1 => any_command()], 1..60),
+        cuts in vec(1..9_usize, 60),
+    ) {
+        let mut replica = Replica::default();
+        for command in std::iter::once(found()).chain(commands.iter().cloned()) {
+            let before = replica.memory.policy().cloned();
+            let outcome = replica.apply(command);
+            let after = replica.memory.policy();
+            let version = |policy: Option<&spool::policy::InForce>| policy.map_or(0, |p| p.version);
+            match outcome {
+                Outcome::Adopted(version) => prop_assert_eq!(after.map(|p| p.version), Some(version)),
+                Outcome::Overtaken(_) | Outcome::NotUnderstood(_) => {
+                    prop_assert_eq!(before.as_ref(), after);
+                }
+                _ => {}
+            }
+            let differs = before.as_ref() != after;
+            prop_assert_eq!(version(after), version(before.as_ref()) + u64::from(differs));
+            if let Some(after) = after {
+                let read = after.document.policy();
+                prop_assert_eq!(read.as_ref().ok(), Some(after.policy.as_ref()));
+            }
+        }
+        let commands = std::iter::once(found()).chain(commands);
+        let log: Vec<(u64, Command)> = (1..).zip(commands).collect();
+        let mut in_batches = Memory::default();
+        let mut rest = log.as_slice();
+        for cut in cuts {
+            let (batch, behind) = rest.split_at(cut.min(rest.len()));
+            in_batches.apply_batch(batch);
+            rest = behind;
+        }
+        in_batches.apply_batch(rest);
+        prop_assert_eq!(in_batches.policy(), replica.memory.policy());
+    }
+}
