@@ -58,6 +58,9 @@ pub(crate) enum Command {
         #[arg(long)]
         wait: bool,
     },
+    /// On what all nodes agree: whose mail is taken, and where it goes.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// The nodes and their Raft.
     #[command(subcommand)]
     Cluster(ClusterCommand),
@@ -122,6 +125,25 @@ impl State {
             Self::Rejected => "rejected",
         }
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// The policy in force, as it was written.
+    Show,
+    /// Put a policy in force on every node at once.
+    Apply {
+        /// The policy file; the files that it names are looked for from its folder on.
+        file: PathBuf,
+        /// Who applies it, as `policy show` tells later.
+        #[arg(long, value_name = "WHO", env = "USER", default_value = "somebody")]
+        by: String,
+    },
+    /// What a policy would change, line by line.
+    Diff {
+        /// The policy file.
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -242,6 +264,8 @@ mod tests {
             ),
             ("layover status --frob", ErrorKind::UnknownArgument),
             ("layover backup", ErrorKind::MissingRequiredArgument),
+            ("layover policy apply", ErrorKind::MissingRequiredArgument),
+            ("layover policy edit x", ErrorKind::InvalidSubcommand),
         ] {
             let error = parsed(line).unwrap_err();
             assert_eq!(error.kind(), kind, "{line}");

@@ -13,6 +13,7 @@ mod certs;
 mod cluster;
 mod flush;
 mod output;
+mod policy;
 mod queue;
 mod servers;
 mod status;
@@ -25,6 +26,7 @@ use clap::Parser as _;
 
 use arguments::{Arguments, Command, QueueCommand};
 use output::Output;
+use policy::Mistakes;
 use servers::Servers;
 
 fn main() -> ExitCode {
@@ -35,7 +37,10 @@ fn main() -> ExitCode {
         // Whoever read the output has seen enough (`layover queue list | head`).
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("layover: {}", words::escaped(&format!("{error:#}")));
+            match error.downcast_ref::<Mistakes>() {
+                Some(mistakes) => eprintln!("{mistakes}"),
+                None => eprintln!("layover: {}", words::escaped(&format!("{error:#}"))),
+            }
             ExitCode::FAILURE
         }
     }
@@ -66,6 +71,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             Command::Flush { domain, wait } => {
                 flush::flush(&servers, &mut output, domain, wait).await
             }
+            Command::Policy(command) => policy::run(&servers, &mut output, command).await,
             Command::Cluster(command) => cluster::run(&servers, &mut output, command).await,
             Command::Backup { directory } => backup::backup(&servers, &mut output, directory).await,
         }

@@ -14,6 +14,9 @@ use crate::arguments::TlsFiles;
 /// A node on the same continent completes a TCP and TLS handshake well within this.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Room for a policy with its lists, which is the largest answer.
+const ANSWER_BYTES_MAX: usize = 8 << 20;
+
 /// Longer than a node may wait for a quorum before it says that there is none.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -48,7 +51,9 @@ impl Servers {
         let mut complaints = Vec::new();
         for (address, endpoint) in &self.endpoints {
             let client = match endpoint.connect().await {
-                Ok(channel) => AdminClient::new(channel),
+                Ok(channel) => {
+                    AdminClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX)
+                }
                 Err(error) => {
                     complaints.push(format!("{address}: {}", root_cause(&error)));
                     continue;

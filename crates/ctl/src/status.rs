@@ -94,6 +94,9 @@ pub(crate) fn primary(domain: &DomainStatus, now_ms: u64) -> String {
 
 /// `down for 3 minutes`. The reason stands among the troubles.
 fn primary_state(domain: &DomainStatus, now_ms: u64) -> String {
+    if !domain.in_policy {
+        return "not in the policy".to_owned();
+    }
     let mut text = domain.primary_state.clone();
     if let Some(since_ms) = domain.since_ms {
         text.push_str(&format!(
@@ -111,6 +114,7 @@ mod tests {
     #[test]
     fn a_primary_is_told_in_words() {
         let domain = DomainStatus {
+            in_policy: true,
             primary_state: "down".to_owned(),
             since_ms: Some(1_000),
             reason: Some("connection refused\u{1b}[31m".to_owned()),

@@ -4,6 +4,7 @@ mod answer;
 mod backup;
 mod filter;
 mod membership;
+mod policy;
 mod trouble;
 
 use std::{pin::Pin, sync::Arc, time::Duration};
@@ -11,7 +12,8 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use api::admin::v1::{
     BackupRequest, ClusterAddRequest, ClusterChangeResponse, ClusterRemoveRequest,
     ClusterSnapshotRequest, ClusterSnapshotResponse, ClusterStatusRequest, ClusterStatusResponse,
-    ClusterVerifyRequest, DomainStatus, FlushRequest, FlushResponse, QueueEntry, QueueListRequest,
+    ClusterVerifyRequest, DomainStatus, FlushRequest, FlushResponse, PolicyApplyRequest,
+    PolicyApplyResponse, PolicyShowRequest, PolicyShowResponse, QueueEntry, QueueListRequest,
     QueueShowRequest, QueueShowResponse, Replica, StatusRequest, StatusResponse,
     TransferLeaderRequest,
     admin_server::{Admin, AdminServer},
@@ -19,7 +21,7 @@ use api::admin::v1::{
 use api::copy::v1::BackupChunk;
 use cluster::{Change, Cluster, RequestError};
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
-use spool::{Clock, MessageId};
+use spool::{Clock, MessageId, policy::DOCUMENT_BYTES_MAX};
 use tls::MutualTls;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +38,9 @@ const PAGE_MESSAGES: usize = 256;
 
 /// Longest header that is shown. Real ones are a tenth of it.
 const HEADER_BYTES_MAX: usize = 64 * 1024;
+
+/// Room for a policy with its lists; one that is a little too large is to be told by how much.
+const REQUEST_BYTES_MAX: usize = 2 * DOCUMENT_BYTES_MAX;
 
 /// Longer than the wait for a quorum behind any of the answers.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -71,18 +76,16 @@ impl AdminService {
             let destination = place
                 .map(|at| destinations.remove(at).1)
                 .unwrap_or_default();
-            domains.push(answer::domain(
-                domain.name.clone(),
-                domain.primary.clone(),
-                &destination,
-            ));
+            let mut status =
+                answer::domain(domain.name.clone(), domain.primary.clone(), &destination);
+            status.in_policy = true;
+            domains.push(status);
         }
         // What left the policy may still have messages.
-        domains.extend(
-            destinations
-                .into_iter()
-                .map(|(name, destination)| answer::domain(name, Vec::new(), &destination)),
-        );
+        let left = destinations.into_iter();
+        let left = left.filter(|(_, destination)| !destination.totals.is_empty());
+        domains
+            .extend(left.map(|(name, destination)| answer::domain(name, Vec::new(), &destination)));
         for domain in &mut domains {
             let oldest = self.cluster.oldest(&domain.name).await.map_err(refused)?;
             domain.oldest_ms = oldest.map(|at| at.0);
@@ -271,6 +274,21 @@ impl Admin for AdminService {
         }))
     }
 
+    async fn policy_show(
+        &self,
+        _request: Request<PolicyShowRequest>,
+    ) -> Result<Response<PolicyShowResponse>, Status> {
+        Ok(Response::new(policy::show(&self.cluster)?))
+    }
+
+    async fn policy_apply(
+        &self,
+        request: Request<PolicyApplyRequest>,
+    ) -> Result<Response<PolicyApplyResponse>, Status> {
+        let applied = policy::apply(&self.cluster, request.into_inner()).await?;
+        Ok(Response::new(applied))
+    }
+
     type BackupStream = Chunks;
 
     async fn backup(&self, _request: Request<BackupRequest>) -> Result<Response<Chunks>, Status> {
@@ -297,7 +315,7 @@ pub(crate) async fn serve(
         .timeout(ANSWER_TIMEOUT)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
-        .add_service(AdminServer::new(service))
+        .add_service(AdminServer::new(service).max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_service(health)
         .add_service(reflection);
     let stop = stop.cancelled_owned();

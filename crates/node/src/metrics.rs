@@ -73,7 +73,19 @@ impl Metrics {
             // A store that can not be read shows in other metrics; the scrape goes on without.
             oldest.push(self.cluster.oldest(domain).await.ok().flatten());
         }
-        register_queue(&mut registry, &destinations, &oldest, now);
+        let policy = self.cluster.policy_in_force();
+        let version = policy.as_ref().map_or(0, |policy| policy.version);
+        gauge(
+            &mut registry,
+            "policy_version",
+            "Version of the policy that this node goes by; 0 while it has none",
+            version,
+        );
+        let is_known = |domain: &str| {
+            let policy = policy.as_ref().map(|now| &now.policy);
+            policy.is_some_and(|policy| policy.domain(domain).is_some())
+        };
+        register_queue(&mut registry, &destinations, &oldest, is_known, now);
         gauge(
             &mut registry,
             "queue_unconfirmed",
@@ -168,10 +180,12 @@ fn register_queue(
     registry: &mut Registry,
     destinations: &[(String, Destination)],
     oldest: &[Option<Timestamp>],
+    is_known: impl Fn(&str) -> bool,
     now: Timestamp,
 ) {
     let [messages, bytes, ages, up] = core::array::from_fn(|_| Gauges::default());
     for ((domain, destination), oldest) in destinations.iter().zip(oldest) {
+        let has_primary = is_known(domain);
         let domain = || ("domain", domain.clone());
         let totals = destination.totals;
         for (state, count) in [
@@ -188,11 +202,14 @@ fn register_queue(
         set(&bytes, vec![domain()], signed(totals.bytes));
         let age = oldest.map_or(0, |oldest| now.since(oldest).as_secs());
         set(&ages, vec![domain()], signed(age));
-        set(
-            &up,
-            vec![domain()],
-            i64::from(destination.reachability == Reachability::Up),
-        );
+        // One that has left the policy has no primary that could be down.
+        if has_primary {
+            set(
+                &up,
+                vec![domain()],
+                i64::from(destination.reachability == Reachability::Up),
+            );
+        }
     }
     registry.register("queue_messages", "Messages in the spool", messages);
     registry.register("queue_bytes", "Octets of the bodies in the spool", bytes);
@@ -240,6 +257,7 @@ mod tests {
             &mut registry,
             &destinations,
             &[Some(Timestamp(1000))],
+            |_| true,
             Timestamp(91_000),
         );
         let mut page = String::new();

@@ -1,9 +1,9 @@
 use api::admin::v1::{
     BackupRequest, ClusterAddRequest, ClusterChangeResponse, ClusterRemoveRequest,
     ClusterSnapshotRequest, ClusterSnapshotResponse, ClusterStatusRequest, ClusterStatusResponse,
-    ClusterVerifyRequest, FlushRequest, FlushResponse, QueueEntry, QueueListRequest,
-    QueueShowRequest, QueueShowResponse, Replica, StatusRequest, StatusResponse,
-    TransferLeaderRequest,
+    ClusterVerifyRequest, FlushRequest, FlushResponse, PolicyApplyRequest, PolicyApplyResponse,
+    PolicyShowRequest, PolicyShowResponse, QueueEntry, QueueListRequest, QueueShowRequest,
+    QueueShowResponse, Replica, StatusRequest, StatusResponse, TransferLeaderRequest,
     admin_server::{Admin, AdminServer},
 };
 use api::copy::v1::BackupChunk;
@@ -125,6 +125,20 @@ impl Admin for Node {
         _: Request<ClusterVerifyRequest>,
     ) -> Result<Response<Self::ClusterVerifyStream>, Status> {
         Ok(Response::new(tokio_stream::iter(Vec::new())))
+    }
+
+    async fn policy_show(
+        &self,
+        _: Request<PolicyShowRequest>,
+    ) -> Result<Response<PolicyShowResponse>, Status> {
+        self.answer()
+    }
+
+    async fn policy_apply(
+        &self,
+        _: Request<PolicyApplyRequest>,
+    ) -> Result<Response<PolicyApplyResponse>, Status> {
+        self.answer()
     }
 
     type BackupStream = Iter<std::vec::IntoIter<Result<BackupChunk, Status>>>;

@@ -28,6 +28,7 @@ pub(super) fn domain(
         rejected: destination.totals.rejected,
         bytes: destination.totals.bytes,
         oldest_ms: None,
+        in_policy: false,
     }
 }
 

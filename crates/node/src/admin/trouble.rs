@@ -59,7 +59,11 @@ pub(super) fn troubles(cluster: &ClusterStatus, domains: &[DomainStatus]) -> Vec
         }
     }
     for domain in domains {
-        if domain.primary_state == "down" {
+        let undelivered = domain.waiting + domain.deferred;
+        if !domain.in_policy && undelivered > 0 {
+            troubles.push(left_policy(&domain.name, undelivered));
+        }
+        if domain.in_policy && domain.primary_state == "down" {
             let reason = domain.reason.as_deref().unwrap_or("no reason is known");
             troubles.push(format!("The primary of {} is down: {reason}.", domain.name));
         }
@@ -72,6 +76,19 @@ pub(super) fn troubles(cluster: &ClusterStatus, domains: &[DomainStatus]) -> Vec
         }
     }
     troubles
+}
+
+/// Mail stays in the queue of a domain that is not in the policy any more.
+pub(super) fn left_policy(domain: &str, messages: u64) -> String {
+    let what = if messages == 1 {
+        "1 message waits".to_owned()
+    } else {
+        format!("{messages} messages wait")
+    };
+    format!(
+        "{what} for {domain}, which is not in the policy any more: they leave when it is in it again \
+         (layover policy apply)."
+    )
 }
 
 #[cfg(test)]
@@ -114,6 +131,7 @@ mod tests {
     #[test]
     fn a_sound_cluster_has_no_troubles() {
         let up = DomainStatus {
+            in_policy: true,
             primary_state: "up".to_owned(),
             ..DomainStatus::default()
         };
@@ -131,19 +149,27 @@ mod tests {
         });
         let domain = DomainStatus {
             name: "example.com".to_owned(),
+            in_policy: true,
             primary_state: "down".to_owned(),
             reason: Some("connection refused".to_owned()),
             rejected: 2,
             ..DomainStatus::default()
         };
+        let left = DomainStatus {
+            name: "example.org".to_owned(),
+            primary_state: "down".to_owned(),
+            waiting: 3,
+            ..DomainStatus::default()
+        };
         assert_eq!(
-            troubles(&status, &[domain]),
+            troubles(&status, &[domain, left]),
             [
                 "Too little disk space is free on a majority of the nodes: no mail is taken. What is queued is delivered.",
                 "Node 1 (mx1:7400) has too little free disk space: 7 MiB.",
                 "Node 2 (mx2:7400) has not answered for 1m 5s.",
                 "The primary of example.com is down: connection refused.",
                 "The primary of example.com refused 2 messages for good; layover queue list --state rejected shows what.",
+                "3 messages wait for example.org, which is not in the policy any more: they leave when it is in it again (layover policy apply).",
             ]
         );
         status.leadership.leader = None;
