@@ -34,6 +34,12 @@ fn opens_and_delivers(format: &str) {
     let old = fixture::waiting();
     let count = u64::try_from(old.len() + fixture::turned_away().len()).unwrap();
     cluster.wait_queued(count, scene::CATCH_UP);
+    let policy = cluster.ctl().json(&["policy", "show"]);
+    assert_eq!(
+        policy["version"],
+        fixture::policy_version(format),
+        "{policy}"
+    );
     let new: Vec<Letter> = (100..110)
         .map(|serial| Letter::new(serial, "a@example.com", 2_000))
         .collect();

@@ -20,6 +20,7 @@ mod large;
 mod lost_logs;
 mod membership;
 mod operator;
+mod policy;
 mod primaries;
 mod repeats;
 mod replication;

@@ -74,6 +74,35 @@ pub fn waiting() -> Vec<Letter> {
     letters
 }
 
+/// The policy that was put in force beside the one of the founding: with one more domain, whose
+/// recipients are listed. Writes its files; returns the policy's.
+///
+/// # Panics
+/// When they can not be written.
+#[must_use]
+pub fn second_policy(cluster: &Cluster) -> PathBuf {
+    let domains = [("example.com", primary()), ("example.org", primary())];
+    let text = Settings::for_domains(&domains).policy;
+    let listed = "recipients = \"list\"\nrecipients_file = \"users\"";
+    let text = match text.rsplit_once("recipients = \"any\"") {
+        Some((front, last)) => format!("{front}{listed}{last}"),
+        None => text,
+    };
+    let path = cluster.directory().join("second.toml");
+    fs::write(&path, text).expect("files can be written");
+    fs::write(cluster.directory().join("users"), "a@example.org\n").expect("files can be written");
+    path
+}
+
+/// The version of the policy that was in force when a format was kept: earlier ones could not change it.
+#[must_use]
+pub fn policy_version(format: &str) -> u64 {
+    match format {
+        "format-1" | "format-2" => 1,
+        _ => 2,
+    }
+}
+
 /// Where the data of a format is kept, in the folder of the tests.
 #[must_use]
 pub fn archive(tests: &Path, format: &str) -> PathBuf {
