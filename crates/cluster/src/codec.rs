@@ -5,6 +5,7 @@
 mod command;
 mod consensus;
 mod copy;
+mod dsn;
 mod message;
 mod policy;
 mod replica;

@@ -1,8 +1,11 @@
-//! Mailboxes and the paths of an envelope (RFC 5321 sections 4.1.1.2, 4.1.1.3, 4.1.2).
+//! Mailboxes and the paths of an envelope (RFC 5321 sections 4.1.1.2, 4.1.1.3, 4.1.2), in ASCII or
+//! beyond it (RFC 6531 section 3.3).
 
 mod parser;
 
 use core::{fmt, str::FromStr};
+
+pub(crate) use parser::is_atext;
 
 /// `local-part@domain`, each side as it was written.
 ///
@@ -14,6 +17,14 @@ pub struct Mailbox {
     pub local_part: String,
     /// Right of the `@`: a domain name without trailing dot, or an address literal in brackets.
     pub domain: String,
+}
+
+impl Mailbox {
+    /// Whether it goes without SMTPUTF8 (RFC 6531).
+    #[must_use]
+    pub fn is_ascii(&self) -> bool {
+        self.local_part.is_ascii() && self.domain.is_ascii()
+    }
 }
 
 impl fmt::Display for Mailbox {
@@ -48,6 +59,15 @@ impl ReversePath {
     pub fn parse(text: &str) -> Result<(Self, &str), AddressError> {
         parser::reverse_path(text)
     }
+
+    /// Whether it goes without SMTPUTF8 (RFC 6531).
+    #[must_use]
+    pub fn is_ascii(&self) -> bool {
+        match self {
+            Self::Null => true,
+            Self::Mailbox(mailbox) => mailbox.is_ascii(),
+        }
+    }
 }
 
 impl fmt::Display for ReversePath {
@@ -77,6 +97,15 @@ impl ForwardPath {
     /// What about it is not a forward-path.
     pub fn parse(text: &str) -> Result<(Self, &str), AddressError> {
         parser::forward_path(text)
+    }
+
+    /// Whether it goes without SMTPUTF8 (RFC 6531).
+    #[must_use]
+    pub fn is_ascii(&self) -> bool {
+        match self {
+            Self::Postmaster => true,
+            Self::Mailbox(mailbox) => mailbox.is_ascii(),
+        }
     }
 }
 
@@ -108,4 +137,7 @@ pub enum AddressError {
     /// It needs SMTPUTF8 (RFC 6531), which is not offered.
     #[error("address is not ASCII")]
     NotAscii,
+    /// It is neither ASCII nor UTF-8.
+    #[error("address is not UTF-8")]
+    NotUtf8,
 }

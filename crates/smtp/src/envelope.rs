@@ -1,8 +1,8 @@
 //! Who a message is from and for, and what was declared about it (RFC 5321 section 2.3.1).
 
-use crate::{ForwardPath, ReversePath};
+use crate::{ForwardPath, ReversePath, dsn};
 
-/// What the MAIL command declared the body to be (RFC 6152).
+/// What the MAIL command declared the body to be (RFC 6152, RFC 3030).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum BodyType {
     /// Seven-bit text, or nothing was said.
@@ -10,6 +10,8 @@ pub enum BodyType {
     SevenBit,
     /// `BODY=8BITMIME`: octets above 127 may occur.
     EightBitMime,
+    /// `BODY=BINARYMIME`: any octets in any order; it can only travel by BDAT.
+    BinaryMime,
 }
 
 /// The envelope of one transaction.
@@ -18,22 +20,48 @@ pub struct Envelope {
     /// Where a DSN would go; null for a DSN itself.
     pub reverse_path: ReversePath,
     /// The recipients that were accepted, in the order in which they were given.
-    pub forward_paths: Vec<ForwardPath>,
+    pub recipients: Vec<Recipient>,
     /// What `BODY=` said.
     pub body_type: BodyType,
     /// What `SIZE=` said, in octets (RFC 1870); it is a claim, not a measure.
     pub declared_size: Option<u64>,
+    /// Whether `SMTPUTF8` was said: addresses and header fields may hold UTF-8 (RFC 6531). Without
+    /// it no address of the envelope does.
+    pub smtputf8: bool,
+    /// What `RET=` and `ENVID=` said.
+    pub dsn: dsn::PerMessage,
+}
+
+/// One recipient, with what RCPT said about reports on him.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Recipient {
+    /// His address.
+    pub path: ForwardPath,
+    /// What `NOTIFY=` and `ORCPT=` said.
+    pub dsn: dsn::PerRecipient,
 }
 
 impl Envelope {
-    /// An envelope without recipients yet.
+    /// An envelope without recipients yet, of which nothing was declared.
     #[must_use]
-    pub const fn new(reverse_path: ReversePath) -> Self {
+    pub fn new(reverse_path: ReversePath) -> Self {
         Self {
             reverse_path,
-            forward_paths: Vec::new(),
+            recipients: Vec::new(),
             body_type: BodyType::SevenBit,
             declared_size: None,
+            smtputf8: false,
+            dsn: dsn::PerMessage::default(),
+        }
+    }
+}
+
+impl From<ForwardPath> for Recipient {
+    /// One of whom nothing was said.
+    fn from(path: ForwardPath) -> Self {
+        Self {
+            path,
+            dsn: dsn::PerRecipient::default(),
         }
     }
 }

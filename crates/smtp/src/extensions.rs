@@ -11,10 +11,49 @@ pub struct Extensions {
     pub size: Option<u64>,
     /// 8BITMIME (RFC 6152).
     pub eight_bit_mime: bool,
+    /// SMTPUTF8 (RFC 6531).
+    pub smtputf8: bool,
     /// ENHANCEDSTATUSCODES (RFC 2034).
     pub enhanced_status_codes: bool,
+    /// CHUNKING (RFC 3030).
+    pub chunking: bool,
+    /// BINARYMIME (RFC 3030).
+    pub binary_mime: bool,
+    /// DSN (RFC 3461).
+    pub dsn: bool,
     /// STARTTLS (RFC 3207).
     pub starttls: bool,
+    /// ETRN (RFC 1985).
+    pub etrn: bool,
+    /// LIMITS (RFC 9422); not offered when none is known.
+    pub limits: Limits,
+}
+
+/// How much a server takes of anything, as far as it says so (RFC 9422 section 4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// MAILMAX: messages in one session.
+    pub messages: Option<u64>,
+    /// RCPTMAX: recipients of one message.
+    pub recipients: Option<u64>,
+    /// RCPTDOMAINMAX: domains among the recipients of one message.
+    pub recipient_domains: Option<u64>,
+}
+
+impl Limits {
+    /// The line of an EHLO reply that names them; `None` when there are none.
+    fn keyword(self) -> Option<String> {
+        let limits = [
+            ("MAILMAX", self.messages),
+            ("RCPTMAX", self.recipients),
+            ("RCPTDOMAINMAX", self.recipient_domains),
+        ];
+        let words: String = limits
+            .into_iter()
+            .filter_map(|(name, limit)| Some(format!(" {name}={}", limit?)))
+            .collect();
+        (!words.is_empty()).then(|| format!("LIMITS{words}"))
+    }
 }
 
 impl Extensions {
@@ -30,8 +69,14 @@ impl Extensions {
             named(self.pipelining, "PIPELINING"),
             size,
             named(self.eight_bit_mime, "8BITMIME"),
+            named(self.smtputf8, "SMTPUTF8"),
             named(self.enhanced_status_codes, "ENHANCEDSTATUSCODES"),
+            named(self.chunking, "CHUNKING"),
+            named(self.binary_mime, "BINARYMIME"),
+            named(self.dsn, "DSN"),
             named(self.starttls, "STARTTLS"),
+            named(self.etrn, "ETRN"),
+            self.limits.keyword(),
         ]
         .into_iter()
         .flatten()
@@ -58,5 +103,19 @@ mod tests {
             ..Extensions::default()
         };
         assert_eq!(sized.keywords(), ["SIZE 1000", "STARTTLS"]);
+    }
+
+    #[test]
+    fn limits_are_named_as_far_as_there_are_any() {
+        let limits = Limits {
+            messages: Some(20),
+            recipients: Some(1000),
+            recipient_domains: None,
+        };
+        let limited = Extensions {
+            limits,
+            ..Extensions::default()
+        };
+        assert_eq!(limited.keywords(), ["LIMITS MAILMAX=20 RCPTMAX=1000"]);
     }
 }

@@ -12,6 +12,7 @@ pub mod address;
 pub mod client;
 pub mod command;
 pub mod data;
+pub mod dsn;
 pub mod envelope;
 pub mod extensions;
 pub mod limits;
@@ -20,6 +21,6 @@ pub mod server;
 
 pub use address::{ForwardPath, Mailbox, ReversePath};
 pub use command::Command;
-pub use envelope::{BodyType, Envelope};
+pub use envelope::{BodyType, Envelope, Recipient};
 pub use extensions::Extensions;
 pub use reply::{EnhancedCode, Reply};

@@ -6,11 +6,18 @@ pub const LOCAL_PART_MAX: usize = 64;
 /// Octets of a domain or an address literal (RFC 5321 section 4.5.3.1.2).
 pub const DOMAIN_MAX: usize = 255;
 
-/// Octets of one label of a domain (RFC 1035 section 2.3.4).
+/// Octets of one label of a domain (RFC 1035 section 2.3.4); characters of one beyond ASCII, whose
+/// limit is that of its ASCII form.
 pub const LABEL_MAX: usize = 63;
 
 /// Octets of a mailbox: a path of 256 less its brackets (RFC 5321 section 4.5.3.1.3).
 pub const MAILBOX_MAX: usize = 254;
+
+/// Octets of an ENVID as it is written (RFC 3461 section 4.4).
+pub const ENVID_MAX: usize = 100;
+
+/// Octets of an ORCPT as it is written: what RFC 3461 section 4 adds to the length of RCPT.
+pub const ORCPT_MAX: usize = 500;
 
 /// Octets of a client's name in EHLO and HELO that are kept: a domain's.
 pub const HELO_MAX: usize = DOMAIN_MAX;

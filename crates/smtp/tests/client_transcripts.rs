@@ -86,11 +86,11 @@ fn message(line: &str) -> Outgoing {
         "<>" => ReversePath::Null,
         from => ReversePath::Mailbox(mailbox(from)),
     });
-    envelope.forward_paths = to
+    envelope.recipients = to
         .split(' ')
         .map(|to| match to {
-            "postmaster" => ForwardPath::Postmaster,
-            to => ForwardPath::Mailbox(mailbox(to)),
+            "postmaster" => ForwardPath::Postmaster.into(),
+            to => ForwardPath::Mailbox(mailbox(to)).into(),
         })
         .collect();
     Outgoing {
@@ -198,9 +198,10 @@ impl<'a> Player<'a> {
 
     fn record(&mut self, verdicts: Vec<Verdict>) {
         let number = self.next;
-        let paths = &self.transcript.messages[number - 1].envelope.forward_paths;
-        assert_eq!(paths.len(), verdicts.len(), "{}", self.transcript.name);
-        for (path, verdict) in paths.iter().zip(verdicts) {
+        let recipients = &self.transcript.messages[number - 1].envelope.recipients;
+        assert_eq!(recipients.len(), verdicts.len(), "{}", self.transcript.name);
+        for (recipient, verdict) in recipients.iter().zip(verdicts) {
+            let path = &recipient.path;
             let word = match verdict {
                 Verdict::Delivered(_) => "delivered",
                 Verdict::Deferred(_) => "deferred",

@@ -100,8 +100,8 @@ impl Player {
                 Output::Ask(Question::Message(envelope)) => {
                     self.gather_replies();
                     let mut line = format!("<{}>", envelope.reverse_path);
-                    for path in &envelope.forward_paths {
-                        line.push_str(&format!(" <{path}>"));
+                    for recipient in &envelope.recipients {
+                        line.push_str(&format!(" <{}>", recipient.path));
                     }
                     let lost = line.starts_with("<lost@");
                     self.events.push(Event::Message(line));

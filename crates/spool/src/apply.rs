@@ -176,8 +176,9 @@ fn spool_message<V: View>(view: &V, message: Message, changes: &mut Vec<Change>)
 }
 
 fn queued(index: u64, accept: Accept, pieces: Vec<u64>) -> Message {
-    let pending = |(path, domain)| Recipient {
-        path,
+    let pending = |(recipient, domain): (smtp::Recipient, String)| Recipient {
+        path: recipient.path,
+        dsn: recipient.dsn,
         domain,
         status: Status::Pending,
     };
@@ -187,6 +188,8 @@ fn queued(index: u64, accept: Accept, pieces: Vec<u64>) -> Message {
         received_at: accept.received_at,
         reverse_path: accept.reverse_path,
         body_type: accept.body_type,
+        smtputf8: accept.smtputf8,
+        dsn: accept.dsn,
         recipients: accept.recipients.into_iter().map(pending).collect(),
         body: Body {
             pieces,

@@ -3,7 +3,7 @@
 mod size;
 
 use bytes::Bytes;
-use smtp::{BodyType, ForwardPath, ReversePath};
+use smtp::{BodyType, Recipient, ReversePath, dsn};
 
 use crate::{Client, Digest, Fingerprint, MessageId, Reachability, Timestamp, policy::Document};
 
@@ -103,8 +103,12 @@ pub struct Accept {
     pub reverse_path: ReversePath,
     /// What the sender declared the body to be.
     pub body_type: BodyType,
+    /// Whether its addresses and header fields may hold UTF-8 (RFC 6531).
+    pub smtputf8: bool,
+    /// What the sender said about reports on it.
+    pub dsn: dsn::PerMessage,
     /// Each recipient with the policy's domain it falls under.
-    pub recipients: Vec<(ForwardPath, String)>,
+    pub recipients: Vec<(Recipient, String)>,
     /// How many pieces were staged before.
     pub staged: u32,
     /// The octets after the staged pieces; the whole body when there are none.

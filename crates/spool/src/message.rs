@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use smtp::{BodyType, ForwardPath, ReversePath};
+use smtp::{BodyType, ForwardPath, ReversePath, dsn};
 
 use crate::{MessageId, Timestamp};
 
@@ -24,6 +24,10 @@ pub struct Message {
     pub reverse_path: ReversePath,
     /// What the sender declared the body to be.
     pub body_type: BodyType,
+    /// Whether its addresses and header fields may hold UTF-8 (RFC 6531).
+    pub smtputf8: bool,
+    /// What the sender said about reports on it.
+    pub dsn: dsn::PerMessage,
     /// Its recipients, in the order of the envelope; the index of one never changes.
     pub recipients: Vec<Recipient>,
     /// The octets between DATA and the final dot.
@@ -66,6 +70,8 @@ pub struct Client {
 pub struct Recipient {
     /// The address as it was given.
     pub path: ForwardPath,
+    /// What the sender said about reports on him.
+    pub dsn: dsn::PerRecipient,
     /// The policy's domain that it falls under (`example.com`, `*.example.com`): the queue it
     /// stands in.
     pub domain: String,

@@ -1,14 +1,16 @@
 //! Commands and what they come to.
 
 use api::spool::v1 as pb;
-use smtp::BodyType;
+use smtp::{BodyType, Recipient};
 use spool::{
     Accept, Attempt, Claims, Command, MessageId, Outcome, Reachability, Report, Stage, Timestamp,
     Verdict,
 };
 
 use super::{
-    CodecError, id_from, id_to,
+    CodecError,
+    dsn::{per_message_from, per_message_to, per_recipient_from, per_recipient_to},
+    id_from, id_to,
     message::{
         body_type_from, client_from, client_to, digest_from, fingerprint_from, fingerprint_to,
         forward_from, forward_to, reverse_from, reverse_to,
@@ -129,15 +131,19 @@ fn ids_from(ids: Vec<pb::MessageId>) -> Result<Vec<MessageId>, CodecError> {
 }
 
 fn accept_to(accept: Accept) -> pb::Accept {
-    let recipient = |(path, domain)| pb::AcceptedRecipient {
-        path: forward_to(path),
+    let recipient = |(recipient, domain): (Recipient, String)| pb::AcceptedRecipient {
+        path: forward_to(recipient.path),
         domain,
+        dsn: per_recipient_to(recipient.dsn),
     };
     pb::Accept {
         id: Some(id_to(accept.id)),
         received_at_ms: accept.received_at.0,
         reverse_path: reverse_to(accept.reverse_path),
-        eight_bit_mime: accept.body_type == BodyType::EightBitMime,
+        eight_bit_mime: accept.body_type != BodyType::SevenBit,
+        binary_mime: accept.body_type == BodyType::BinaryMime,
+        smtputf8: accept.smtputf8,
+        dsn: per_message_to(accept.dsn),
         recipients: accept.recipients.into_iter().map(recipient).collect(),
         staged: accept.staged,
         tail: accept.tail,
@@ -151,14 +157,20 @@ fn accept_to(accept: Accept) -> pb::Accept {
 }
 
 fn accept_from(accept: pb::Accept) -> Result<Accept, CodecError> {
-    let recipient =
-        |recipient: pb::AcceptedRecipient| (forward_from(recipient.path), recipient.domain);
+    let recipient = |recipient: pb::AcceptedRecipient| {
+        let path = forward_from(recipient.path);
+        let dsn = per_recipient_from(recipient.dsn)?;
+        Ok((Recipient { path, dsn }, recipient.domain))
+    };
+    let recipients = accept.recipients.into_iter().map(recipient);
     Ok(Accept {
         id: id_from(accept.id)?,
         received_at: Timestamp(accept.received_at_ms),
         reverse_path: reverse_from(accept.reverse_path),
-        body_type: body_type_from(accept.eight_bit_mime),
-        recipients: accept.recipients.into_iter().map(recipient).collect(),
+        body_type: body_type_from(accept.eight_bit_mime, accept.binary_mime),
+        smtputf8: accept.smtputf8,
+        dsn: per_message_from(accept.dsn)?,
+        recipients: recipients.collect::<Result<_, CodecError>>()?,
         staged: accept.staged,
         tail: accept.tail,
         size: accept.size,
@@ -274,7 +286,10 @@ pub(crate) fn outcome_from(outcome: pb::Outcome) -> Result<Outcome, CodecError> 
 #[cfg(test)]
 mod tests {
     use prost::Message as _;
-    use smtp::{Mailbox, ReversePath};
+    use smtp::{
+        Mailbox, ReversePath,
+        dsn::{Notify, PerMessage, PerRecipient, Ret},
+    };
     use spool::{Adopt, Client, Digest, Fingerprint, policy::Document};
 
     use super::*;
@@ -288,13 +303,26 @@ mod tests {
         };
         let recipient = |number| {
             let path = smtp::ForwardPath::Mailbox(mailbox(number));
-            (path, "*.example.com".to_owned())
+            let dsn = PerRecipient {
+                notify: Some(Notify {
+                    success: true,
+                    failure: true,
+                    delay: true,
+                }),
+                orcpt: Some(format!("rfc822;{}", "o".repeat(490)).parse().unwrap()),
+            };
+            (Recipient { path, dsn }, "*.example.com".to_owned())
         };
         Command::Accept(Box::new(Accept {
             id: MessageId(u128::MAX),
             received_at: Timestamp(u64::MAX),
             reverse_path: ReversePath::Mailbox(mailbox(0)),
-            body_type: BodyType::EightBitMime,
+            body_type: BodyType::BinaryMime,
+            smtputf8: true,
+            dsn: PerMessage {
+                ret: Some(Ret::Headers),
+                envid: Some("e".repeat(100).parse().unwrap()),
+            },
             recipients: (0..MANY).map(recipient).collect(),
             staged: u32::MAX,
             tail: vec![0; 1000].into(),

@@ -8,7 +8,11 @@ use spool::{
     view::{Known, Staged},
 };
 
-use super::{CodecError, required};
+use super::{
+    CodecError,
+    dsn::{per_message_from, per_message_to, per_recipient_from, per_recipient_to},
+    required,
+};
 
 pub(crate) fn id_to(id: MessageId) -> pb::MessageId {
     // Each half is cut off on purpose.
@@ -63,11 +67,11 @@ pub(super) fn forward_from(path: Option<pb::Mailbox>) -> ForwardPath {
     })
 }
 
-pub(super) const fn body_type_from(eight_bit_mime: bool) -> BodyType {
-    if eight_bit_mime {
-        BodyType::EightBitMime
-    } else {
-        BodyType::SevenBit
+pub(super) const fn body_type_from(eight_bit_mime: bool, binary_mime: bool) -> BodyType {
+    match (eight_bit_mime, binary_mime) {
+        (_, true) => BodyType::BinaryMime,
+        (true, false) => BodyType::EightBitMime,
+        (false, false) => BodyType::SevenBit,
     }
 }
 
@@ -108,7 +112,10 @@ pub(crate) fn message_to(message: Message) -> pb::Message {
         sequence: message.sequence,
         received_at_ms: message.received_at.0,
         reverse_path: reverse_to(message.reverse_path),
-        eight_bit_mime: message.body_type == BodyType::EightBitMime,
+        eight_bit_mime: message.body_type != BodyType::SevenBit,
+        binary_mime: message.body_type == BodyType::BinaryMime,
+        smtputf8: message.smtputf8,
+        dsn: per_message_to(message.dsn),
         recipients: message.recipients.into_iter().map(recipient_to).collect(),
         pieces: message.body.pieces,
         size: message.body.size,
@@ -121,13 +128,16 @@ pub(crate) fn message_to(message: Message) -> pb::Message {
 }
 
 pub(crate) fn message_from(message: pb::Message) -> Result<Message, CodecError> {
+    let recipients = message.recipients.into_iter().map(recipient_from);
     Ok(Message {
         id: id_from(message.id)?,
         sequence: message.sequence,
         received_at: Timestamp(message.received_at_ms),
         reverse_path: reverse_from(message.reverse_path),
-        body_type: body_type_from(message.eight_bit_mime),
-        recipients: message.recipients.into_iter().map(recipient_from).collect(),
+        body_type: body_type_from(message.eight_bit_mime, message.binary_mime),
+        smtputf8: message.smtputf8,
+        dsn: per_message_from(message.dsn)?,
+        recipients: recipients.collect::<Result<_, _>>()?,
         body: Body {
             pieces: message.pieces,
             size: message.size,
@@ -155,10 +165,11 @@ fn recipient_to(recipient: Recipient) -> pb::Recipient {
         path: forward_to(recipient.path),
         domain: recipient.domain,
         status,
+        dsn: per_recipient_to(recipient.dsn),
     }
 }
 
-fn recipient_from(recipient: pb::Recipient) -> Recipient {
+fn recipient_from(recipient: pb::Recipient) -> Result<Recipient, CodecError> {
     use pb::recipient::Status as Kind;
     let status = match recipient.status {
         None => Status::Pending,
@@ -175,11 +186,12 @@ fn recipient_from(recipient: pb::Recipient) -> Recipient {
             reply: last.reply,
         },
     };
-    Recipient {
+    Ok(Recipient {
         path: forward_from(recipient.path),
+        dsn: per_recipient_from(recipient.dsn)?,
         domain: recipient.domain,
         status,
-    }
+    })
 }
 
 pub(crate) fn staged_to(staged: Staged) -> pb::Staged {

@@ -21,7 +21,7 @@ use openraft::{
     type_config::TypeConfigExt as _,
 };
 use prometheus_client::registry::Registry;
-use smtp::{BodyType, ForwardPath, Mailbox, ReversePath};
+use smtp::{BodyType, ForwardPath, Mailbox, ReversePath, dsn::PerMessage};
 use spool::{
     Accept, Attempt, Claims, Client, Command, Digest, Fingerprint, MessageId, Outcome, Place,
     Report, Stage, Timestamp, Verdict,
@@ -167,7 +167,12 @@ fn accept(id: u128, staged: u32, size: u64, tail: &'static [u8]) -> Command {
         received_at: Timestamp(2),
         reverse_path: ReversePath::Null,
         body_type: BodyType::EightBitMime,
-        recipients: vec![(ForwardPath::Mailbox(mailbox), "example.com".to_owned())],
+        smtputf8: false,
+        dsn: PerMessage::default(),
+        recipients: vec![(
+            ForwardPath::Mailbox(mailbox).into(),
+            "example.com".to_owned(),
+        )],
         staged,
         tail: Bytes::from_static(tail),
         size,

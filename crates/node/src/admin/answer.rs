@@ -122,6 +122,7 @@ pub(super) fn message(message: &Message, head: &[u8], head_max: usize) -> QueueS
         body_type: match message.body_type {
             BodyType::SevenBit => "7bit",
             BodyType::EightBitMime => "8bitmime",
+            BodyType::BinaryMime => "binarymime",
         }
         .to_owned(),
         size: message.body.size,

@@ -117,7 +117,10 @@ fn matches(pattern: &str, address: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use smtp::{BodyType, ForwardPath, Mailbox, ReversePath};
+    use smtp::{
+        BodyType, ForwardPath, Mailbox, ReversePath,
+        dsn::{PerMessage, PerRecipient},
+    };
     use spool::{Body, Client, Digest, MessageId, Recipient};
 
     use super::*;
@@ -137,6 +140,8 @@ mod tests {
             received_at: Timestamp(1_000),
             reverse_path: ReversePath::Mailbox(mailbox("Ann@Sender.example")),
             body_type: BodyType::SevenBit,
+            smtputf8: false,
+            dsn: PerMessage::default(),
             recipients: recipients
                 .iter()
                 .map(|(address, status)| {
@@ -144,6 +149,7 @@ mod tests {
                     let domain = mailbox.domain.clone();
                     Recipient {
                         path: ForwardPath::Mailbox(mailbox),
+                        dsn: PerRecipient::default(),
                         domain,
                         status: status.clone(),
                     }

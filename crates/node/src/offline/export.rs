@@ -28,6 +28,17 @@ struct Envelope {
     sender: String,
     /// Whether the sender declared octets beyond ASCII.
     eight_bit_mime: bool,
+    /// Whether he declared octets in any order, which only BDAT carries.
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    binary_mime: bool,
+    /// Whether he declared UTF-8 in addresses and header fields.
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    smtputf8: bool,
+    /// What he said about reports (RFC 3461), each as on the wire.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ret: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    envid: Option<String>,
     recipients: Vec<Recipient>,
     client: String,
     size: u64,
@@ -38,6 +49,10 @@ struct Envelope {
 struct Recipient {
     address: String,
     domain: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notify: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    orcpt: Option<String>,
     /// "pending", "deferred", "delivered" or "rejected".
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -148,6 +163,8 @@ fn envelope(message: &Message) -> Envelope {
         Recipient {
             address: recipient.path.to_string(),
             domain: recipient.domain.clone(),
+            notify: recipient.dsn.notify.map(|notify| notify.to_string()),
+            orcpt: recipient.dsn.orcpt.as_ref().map(ToString::to_string),
             status,
             reply: reply.cloned(),
         }
@@ -157,7 +174,11 @@ fn envelope(message: &Message) -> Envelope {
         id: message.id.to_string(),
         received_ms: message.received_at.0,
         sender: message.reverse_path.to_string(),
-        eight_bit_mime: message.body_type == smtp::BodyType::EightBitMime,
+        eight_bit_mime: message.body_type != smtp::BodyType::SevenBit,
+        binary_mime: message.body_type == smtp::BodyType::BinaryMime,
+        smtputf8: message.smtputf8,
+        ret: message.dsn.ret.map(|ret| ret.to_string()),
+        envid: message.dsn.envid.as_ref().map(ToString::to_string),
         recipients: recipients.collect(),
         client: message.client.address.to_string(),
         size: message.body.size,

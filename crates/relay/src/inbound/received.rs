@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use jiff::{fmt::rfc2822, tz::TimeZone};
-use smtp::{ForwardPath, server::Helo};
+use smtp::{Recipient, server::Helo};
 use spool::{MessageId, Timestamp};
 
 /// What is said about a message's arrival.
@@ -18,7 +18,7 @@ pub(super) struct Received<'a> {
     pub(super) id: MessageId,
     /// Version and cipher suite, parted by a space.
     pub(super) tls: Option<&'a str>,
-    pub(super) recipients: &'a [ForwardPath],
+    pub(super) recipients: &'a [Recipient],
     pub(super) at: Timestamp,
 }
 
@@ -39,7 +39,7 @@ impl Received<'_> {
         }
         // Where there are several, naming them would tell each who the others are.
         if let [recipient] = self.recipients {
-            let _ = write!(field, "\r\n\tfor <{recipient}>");
+            let _ = write!(field, "\r\n\tfor <{}>", recipient.path);
         }
         let _ = write!(field, "; {}\r\n", date(self.at));
         field.into()
@@ -92,9 +92,11 @@ fn date(at: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
+    use smtp::ForwardPath;
+
     use super::*;
 
-    fn received<'a>(helo: &'a Helo, recipients: &'a [ForwardPath]) -> Received<'a> {
+    fn received<'a>(helo: &'a Helo, recipients: &'a [Recipient]) -> Received<'a> {
         Received {
             helo: Some(helo),
             peer: "192.0.2.1:4711".parse().unwrap(),
@@ -112,7 +114,7 @@ mod tests {
             name: "client.example".into(),
             extended: true,
         };
-        let recipients = [ForwardPath::Postmaster];
+        let recipients = [Recipient::from(ForwardPath::Postmaster)];
         let field = received(&helo, &recipients).field();
         let expected = "Received: from client.example (unknown [192.0.2.1])\r\n\
             \tby mx.example.net (Layover) with ESMTP id 00000000000000000000000000\r\n\
@@ -126,7 +128,7 @@ mod tests {
             name: "evil (\u{0}) \r\n name".into(),
             extended: true,
         };
-        let recipients = [ForwardPath::Postmaster, ForwardPath::Postmaster];
+        let recipients = [ForwardPath::Postmaster, ForwardPath::Postmaster].map(Recipient::from);
         let mut received = received(&helo, &recipients);
         received.tls = Some("TLSv1.3 TLS13_AES_256_GCM_SHA384");
         received.peer = "[2001:db8::1]:4711".parse().unwrap();

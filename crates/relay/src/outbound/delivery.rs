@@ -1,8 +1,8 @@
 //! One message through one connection.
 
 use sha2::{Digest as _, Sha256};
+use smtp::Envelope;
 use smtp::client::{Awaiting, Failure, Output, Verdict};
-use smtp::{Envelope, ForwardPath};
 use spool::ports::OutboxError;
 use spool::{Due, Outbox};
 
@@ -129,16 +129,20 @@ impl Connection {
 /// The part of a message's envelope that concerns the recipients to be tried.
 fn envelope(due: &Due) -> Envelope {
     let message = &due.message;
-    let paths = due
+    let recipients = due
         .recipients
         .iter()
-        .filter_map(|index| message.recipients.get(*index as usize));
+        .filter_map(|index| message.recipients.get(*index as usize))
+        .map(|recipient| smtp::Recipient {
+            path: recipient.path.clone(),
+            dsn: recipient.dsn.clone(),
+        });
     Envelope {
         reverse_path: message.reverse_path.clone(),
-        forward_paths: paths
-            .map(|recipient| recipient.path.clone())
-            .collect::<Vec<ForwardPath>>(),
+        recipients: recipients.collect(),
         body_type: message.body_type,
         declared_size: Some(message.trace.len() as u64 + message.body.size),
+        smtputf8: message.smtputf8,
+        dsn: message.dsn.clone(),
     }
 }

@@ -1,6 +1,9 @@
 //! The grammar of RFC 5321 section 4.1.2, with two liberties that its senders take: dots anywhere
 //! in a local part (mobile carriers have handed such mailboxes out) and underscores in a domain.
 //! Whether such a mailbox exists is for its own host to say.
+//!
+//! Characters beyond ASCII are read wherever RFC 6531 section 3.3 lets them stand; whether the sender
+//! may use them is decided elsewhere.
 
 use super::{AddressError, ForwardPath, Mailbox, ReversePath};
 use crate::limits::{DOMAIN_MAX, LABEL_MAX, LOCAL_PART_MAX, MAILBOX_MAX};
@@ -22,9 +25,6 @@ pub(super) fn forward_path(text: &str) -> Result<(ForwardPath, &str), AddressErr
 }
 
 pub(super) fn mailbox(text: &str) -> Result<Mailbox, AddressError> {
-    if !text.is_ascii() {
-        return Err(AddressError::NotAscii);
-    }
     let (local_part, rest) = text.split_at(local_part_end(text));
     let domain = rest.strip_prefix('@').ok_or(AddressError::Domain)?;
     if !is_local_part(local_part) {
@@ -48,9 +48,6 @@ pub(super) fn mailbox(text: &str) -> Result<Mailbox, AddressError> {
 
 /// Takes `<...>` off the front: the mailbox in it without its source route, and what follows.
 fn bracketed(text: &str) -> Result<(&str, &str), AddressError> {
-    if !text.is_ascii() {
-        return Err(AddressError::NotAscii);
-    }
     let inner = text.strip_prefix('<').ok_or(AddressError::Brackets)?;
     let inner = if inner.starts_with('@') {
         skip_route(inner)?
@@ -97,14 +94,34 @@ fn local_part_end(text: &str) -> usize {
 
 fn is_local_part(text: &str) -> bool {
     match text.strip_prefix('"') {
-        None => !text.is_empty() && text.bytes().all(|octet| octet == b'.' || is_atext(octet)),
-        Some(quoted) => quoted
-            .strip_suffix('"')
-            .is_some_and(|inner| inner.bytes().all(|octet| matches!(octet, b' '..=b'~'))),
+        None => !text.is_empty() && text.chars().all(|c| c == '.' || is_atom_character(c)),
+        Some(quoted) => quoted.strip_suffix('"').is_some_and(|inner| {
+            inner
+                .chars()
+                .all(|c| matches!(c, ' '..='~') || is_beyond_ascii(c))
+        }),
     }
 }
 
-const fn is_atext(octet: u8) -> bool {
+fn is_atom_character(c: char) -> bool {
+    u8::try_from(c).is_ok_and(is_atext) || is_beyond_ascii(c)
+}
+
+/// Whether it is a character beyond ASCII that can be shown on a line.
+fn is_beyond_ascii(c: char) -> bool {
+    !c.is_ascii() && !c.is_control() && !c.is_whitespace()
+}
+
+/// Whether it may stand in a label in the place of a letter. What some take for the dot between labels
+/// (RFC 3490 section 3.1) may not: a domain is to be the same one to everybody.
+fn is_label_character(c: char) -> bool {
+    c.is_ascii_alphanumeric()
+        || "-_".contains(c)
+        || (is_beyond_ascii(c) && !matches!(c, '\u{3002}' | '\u{ff0e}' | '\u{ff61}'))
+}
+
+/// Whether it may stand in an atom (RFC 5322 section 3.2.3).
+pub(crate) const fn is_atext(octet: u8) -> bool {
     octet.is_ascii_alphanumeric()
         || matches!(
             octet,
@@ -132,12 +149,10 @@ const fn is_atext(octet: u8) -> bool {
 fn is_domain(text: &str) -> bool {
     !text.is_empty()
         && text.split('.').all(|label| {
-            (1..=LABEL_MAX).contains(&label.len())
+            (1..=LABEL_MAX).contains(&label.chars().count())
                 && !label.starts_with('-')
                 && !label.ends_with('-')
-                && label
-                    .bytes()
-                    .all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(&octet))
+                && label.chars().all(is_label_character)
         })
 }
 
@@ -177,6 +192,8 @@ mod tests {
             ("<a@[IPv6:2001:db8::1]>", "a@[IPv6:2001:db8::1]|"),
             ("<@a.example,@b.example:c@d.example>", "c@d.example|"),
             ("<Postmaster>", "postmaster|"),
+            ("<\u{e4}@\u{f6}.example> x", "\u{e4}@\u{f6}.example| x"),
+            ("<\"\u{e4} b\"@example.com>", "\"\u{e4} b\"@example.com|"),
             ("<POSTMASTER@example.com>", "POSTMASTER@example.com|"),
         ] {
             assert_eq!(forward(text).as_deref(), Ok(expected), "{text}");
@@ -201,9 +218,25 @@ mod tests {
             ("<a@b..example>", AddressError::Domain),
             ("<a@[]>", AddressError::Domain),
             ("<@b c:a@example.com>", AddressError::Domain),
-            ("<ä@example.com>", AddressError::NotAscii),
+            ("<a\u{85}@example.com>", AddressError::LocalPart),
+            ("<a\u{a0}b@example.com>", AddressError::LocalPart),
+            ("<a@b\u{3002}example>", AddressError::Domain),
+            ("<a@b\u{2028}.example>", AddressError::Domain),
         ] {
             assert_eq!(forward(text), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_all_ascii_goes_without_smtputf8() {
+        for (text, is_ascii) in [
+            ("<a@example.com>", true),
+            ("<postmaster>", true),
+            ("<\u{e4}@example.com>", false),
+            ("<a@\u{e4}.example>", false),
+        ] {
+            let (path, _) = ForwardPath::parse(text).unwrap();
+            assert_eq!(path.is_ascii(), is_ascii, "{text}");
         }
     }
 

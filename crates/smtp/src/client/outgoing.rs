@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use bytes::{BufMut as _, BytesMut};
 
-use crate::{BodyType, Envelope, Extensions, ForwardPath, ReversePath};
+use crate::{BodyType, Envelope, Extensions, ForwardPath, Recipient, ReversePath};
 
 /// What waits to be carried to the server.
 #[derive(Debug, Default)]
@@ -37,8 +37,8 @@ impl Outgoing {
     }
 
     /// RCPT.
-    pub(super) fn recipient(&mut self, path: &ForwardPath) {
-        self.command(format_args!("RCPT TO:<{path}>"));
+    pub(super) fn recipient(&mut self, recipient: &Recipient) {
+        self.command(format_args!("RCPT TO:<{}>", recipient.path));
     }
 
     /// Octets as they are.
@@ -56,8 +56,13 @@ pub(super) fn is_speakable(envelope: &Envelope) -> bool {
         ReversePath::Mailbox(mailbox) => clean(&mailbox.local_part) && clean(&mailbox.domain),
     };
     reverse
-        && envelope.forward_paths.iter().all(|path| match path {
-            ForwardPath::Postmaster => true,
-            ForwardPath::Mailbox(mailbox) => clean(&mailbox.local_part) && clean(&mailbox.domain),
-        })
+        && envelope
+            .recipients
+            .iter()
+            .all(|recipient| match &recipient.path {
+                ForwardPath::Postmaster => true,
+                ForwardPath::Mailbox(mailbox) => {
+                    clean(&mailbox.local_part) && clean(&mailbox.domain)
+                }
+            })
 }

@@ -153,7 +153,7 @@ impl Session {
     /// Starts a transaction, on a session that is ready. `declared_size` should be the octets
     /// that will be fed as the body.
     pub fn deliver(&mut self, envelope: Envelope) {
-        if !matches!(self.state, State::Ready) || envelope.forward_paths.is_empty() {
+        if !matches!(self.state, State::Ready) || envelope.recipients.is_empty() {
             self.completed = Some(Vec::new());
             return;
         }
@@ -166,8 +166,8 @@ impl Session {
         let transaction = Transaction::new(envelope, self.extensions.pipelining);
         self.outgoing.mail(transaction.envelope(), &self.extensions);
         if transaction.pipelined {
-            for path in &transaction.envelope().forward_paths {
-                self.outgoing.recipient(path);
+            for recipient in &transaction.envelope().recipients {
+                self.outgoing.recipient(recipient);
             }
             self.outgoing.command("DATA");
         }
@@ -319,8 +319,8 @@ impl Session {
             return State::Recipients(transaction);
         }
         match transaction.next_recipient() {
-            Some(path) if accepted => {
-                self.outgoing.recipient(path);
+            Some(recipient) if accepted => {
+                self.outgoing.recipient(recipient);
                 State::Recipients(transaction)
             }
             _ => self.refuse(transaction, &reply),
@@ -329,9 +329,9 @@ impl Session {
 
     fn after_recipient(&mut self, mut transaction: Transaction, reply: Reply) -> State {
         transaction.answer_recipient(reply.clone());
-        if let Some(path) = transaction.next_recipient() {
+        if let Some(recipient) = transaction.next_recipient() {
             if !transaction.pipelined {
-                self.outgoing.recipient(path);
+                self.outgoing.recipient(recipient);
             }
             return State::Recipients(transaction);
         }

@@ -1,7 +1,7 @@
 //! One message's way through MAIL, RCPT and DATA.
 
 use crate::client::verdict::{Answered, Verdict};
-use crate::{Envelope, ForwardPath, Reply};
+use crate::{Envelope, Recipient, Reply};
 
 /// The replies of one transaction, as they come in.
 #[derive(Clone, Debug)]
@@ -49,8 +49,8 @@ impl Transaction {
     }
 
     /// The recipient whose RCPT is to be sent, or to be answered, next.
-    pub(super) fn next_recipient(&self) -> Option<&ForwardPath> {
-        self.envelope.forward_paths.get(self.answers.len())
+    pub(super) fn next_recipient(&self) -> Option<&Recipient> {
+        self.envelope.recipients.get(self.answers.len())
     }
 
     /// Whether the message has anyone to go to: MAIL and at least one RCPT were accepted.
@@ -65,7 +65,7 @@ impl Transaction {
 
     /// The verdicts: those refused at RCPT keep theirs, the rest share the last reply.
     pub(super) fn conclude(self, answered: Answered, last: &Reply) -> Vec<Verdict> {
-        let count = self.envelope.forward_paths.len();
+        let count = self.envelope.recipients.len();
         if let Some(refusal) = self.refusal {
             return vec![Verdict::of(Answered::Transaction, refusal); count];
         }

@@ -1,7 +1,7 @@
 //! From a line to a command.
 
 use super::{Command, CommandError};
-use crate::{BodyType, ForwardPath, ReversePath, limits::HELO_MAX};
+use crate::{BodyType, ForwardPath, ReversePath, address::AddressError, limits::HELO_MAX};
 
 const EHLO_SYNTAX: &str = "EHLO hostname";
 const HELO_SYNTAX: &str = "HELO hostname";
@@ -84,9 +84,12 @@ fn host_name(arguments: &[u8], syntax: &'static str) -> Result<String, CommandEr
 
 fn mail(arguments: &[u8]) -> Result<Command, CommandError> {
     let path = after_keyword(arguments, b"FROM:").ok_or(CommandError::Syntax(MAIL_SYNTAX))?;
-    let path = core::str::from_utf8(path)
-        .map_err(|_| CommandError::Sender(crate::address::AddressError::NotAscii))?;
+    let path =
+        core::str::from_utf8(path).map_err(|_| CommandError::Sender(AddressError::NotUtf8))?;
     let (reverse_path, parameters) = ReversePath::parse(path).map_err(CommandError::Sender)?;
+    if !reverse_path.is_ascii() {
+        return Err(CommandError::Sender(AddressError::NotAscii));
+    }
     let mut body_type = None;
     let mut declared_size = None;
     for parameter in parameters_of(parameters, MAIL_SYNTAX)? {
@@ -109,9 +112,12 @@ fn mail(arguments: &[u8]) -> Result<Command, CommandError> {
 
 fn rcpt(arguments: &[u8]) -> Result<Command, CommandError> {
     let path = after_keyword(arguments, b"TO:").ok_or(CommandError::Syntax(RCPT_SYNTAX))?;
-    let path = core::str::from_utf8(path)
-        .map_err(|_| CommandError::Recipient(crate::address::AddressError::NotAscii))?;
+    let path =
+        core::str::from_utf8(path).map_err(|_| CommandError::Recipient(AddressError::NotUtf8))?;
     let (forward_path, parameters) = ForwardPath::parse(path).map_err(CommandError::Recipient)?;
+    if !forward_path.is_ascii() {
+        return Err(CommandError::Recipient(AddressError::NotAscii));
+    }
     match parameters_of(parameters, RCPT_SYNTAX)?.next() {
         None => Ok(Command::Rcpt(forward_path)),
         Some(_) => Err(CommandError::Parameter),
@@ -171,7 +177,6 @@ fn body(value: &str) -> Result<BodyType, CommandError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::address::AddressError;
 
     fn parse_mail(line: &str) -> Result<(String, BodyType, Option<u64>), CommandError> {
         match parse(line.as_bytes())? {
@@ -238,6 +243,11 @@ mod tests {
         let latin = b"RCPT TO:<\xe4@b>";
         assert_eq!(
             parse(latin),
+            Err(CommandError::Recipient(AddressError::NotUtf8))
+        );
+        let utf8 = "RCPT TO:<\u{e4}@b>";
+        assert_eq!(
+            parse(utf8.as_bytes()),
             Err(CommandError::Recipient(AddressError::NotAscii))
         );
     }

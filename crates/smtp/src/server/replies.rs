@@ -160,8 +160,8 @@ pub(super) fn command_error(error: CommandError) -> Reply {
         CommandError::Unknown => (500, 5, 1),
         CommandError::NotImplemented => (502, 5, 1),
         CommandError::Syntax(_) | CommandError::ParameterValue => (501, 5, 4),
-        CommandError::Sender(AddressError::NotAscii)
-        | CommandError::Recipient(AddressError::NotAscii) => (553, 6, 7),
+        CommandError::Sender(AddressError::NotAscii | AddressError::NotUtf8)
+        | CommandError::Recipient(AddressError::NotAscii | AddressError::NotUtf8) => (553, 6, 7),
         CommandError::Sender(_) => (501, 1, 7),
         CommandError::Recipient(_) => (501, 1, 3),
         CommandError::Parameter => (555, 5, 4),

@@ -155,7 +155,7 @@ impl Session {
         let state = match core::mem::replace(&mut self.state, State::Closed) {
             State::Recipient(mut envelope, path) => match answer {
                 Ok(()) => {
-                    envelope.forward_paths.push(path);
+                    envelope.recipients.push(path.into());
                     self.answer(&replies::recipient_ok(), State::Transaction(envelope))
                 }
                 Err(reply) => self.answer(&reply, State::Transaction(envelope)),
@@ -312,13 +312,14 @@ impl Session {
         }
     }
 
-    const fn extensions(&self) -> Extensions {
+    fn extensions(&self) -> Extensions {
         Extensions {
             pipelining: true,
             size: Some(self.settings.size_max),
             eight_bit_mime: true,
             enhanced_status_codes: true,
             starttls: self.settings.starttls && !self.secured,
+            ..Extensions::default()
         }
     }
 }

@@ -45,16 +45,20 @@ impl Accept {
             ReversePath::Null => 0,
             ReversePath::Mailbox(mailbox) => octets(mailbox),
         };
-        let recipients = self.recipients.iter().map(|(path, domain)| {
-            let path = match path {
+        let recipients = self.recipients.iter().map(|(recipient, domain)| {
+            let path = match &recipient.path {
                 ForwardPath::Postmaster => 0,
                 ForwardPath::Mailbox(mailbox) => octets(mailbox),
             };
-            EACH + path + domain.len()
+            let orcpt = recipient.dsn.orcpt.as_ref();
+            EACH + path + domain.len() + orcpt.map_or(0, |orcpt| orcpt.as_str().len())
         });
+        let envid = self.dsn.envid.as_ref();
+        let envid = envid.map_or(0, |envid| envid.as_str().len());
         let client = self.client.helo.len() + self.client.tls.as_ref().map_or(0, String::len);
         4 * EACH
             + sender
+            + envid
             + recipients.sum::<usize>()
             + self.tail.len()
             + self.trace.len()

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use smtp::{BodyType, ForwardPath, Mailbox, ReversePath};
+use smtp::{BodyType, ForwardPath, Mailbox, ReversePath, dsn::PerMessage};
 use spool::{
     Accept, Attempt, Client, Command, Digest, Fingerprint, MessageId, Report, Stage, Timestamp,
     Verdict, policy::Document,
@@ -107,13 +107,15 @@ impl Letter {
                 local_part: format!("user{number}"),
                 domain: domain.trim_start_matches("*.").to_owned(),
             });
-            (path, domain.to_owned())
+            (path.into(), domain.to_owned())
         };
         Command::Accept(Box::new(Accept {
             id: self.id(),
             received_at,
             reverse_path: ReversePath::Null,
             body_type: BodyType::SevenBit,
+            smtputf8: false,
+            dsn: PerMessage::default(),
             recipients: self
                 .domains()
                 .into_iter()

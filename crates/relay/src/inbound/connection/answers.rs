@@ -68,7 +68,7 @@ impl<I: Intake> Connection<I> {
         let end_of_data = Instant::now();
         let id = self.arrival.id();
         let octets = self.arrival.octets();
-        let recipients = envelope.forward_paths.len();
+        let recipients = envelope.recipients.len();
         // The reply leaves only after this returned: once a client has read 250 the message is
         // ours (RFC 5321 section 6.1). A crash one line earlier merely makes it send again.
         match self.store(envelope).await {
@@ -115,7 +115,7 @@ impl<I: Intake> Connection<I> {
             hostname: &self.shared.config.hostname,
             id: self.arrival.id(),
             tls: self.tls.as_deref(),
-            recipients: &envelope.forward_paths,
+            recipients: &envelope.recipients,
             at: received_at,
         };
         let trace = received.field();
@@ -125,19 +125,15 @@ impl<I: Intake> Connection<I> {
             .map(|helo| helo.name.clone())
             .unwrap_or_default();
         let domains = core::mem::take(&mut self.domains);
-        let fingerprint = Fingerprint::of(
-            &envelope.reverse_path,
-            &envelope.forward_paths,
-            envelope.body_type,
-            arrived.size,
-            &arrived.digest,
-        );
+        let fingerprint = Fingerprint::of(&envelope, arrived.size, &arrived.digest);
         let accept = Accept {
             id: self.arrival.id(),
             received_at,
             reverse_path: envelope.reverse_path,
             body_type: envelope.body_type,
-            recipients: envelope.forward_paths.into_iter().zip(domains).collect(),
+            smtputf8: envelope.smtputf8,
+            dsn: envelope.dsn,
+            recipients: envelope.recipients.into_iter().zip(domains).collect(),
             staged: arrived.staged,
             tail: arrived.tail,
             size: arrived.size,

@@ -44,7 +44,7 @@ impl Memory {
             let recipients = accept
                 .recipients
                 .iter()
-                .map(|(path, _)| format!(" <{path}>"));
+                .map(|(recipient, _)| format!(" <{}>", recipient.path));
             format!(
                 "<{}>{}",
                 accept.reverse_path,

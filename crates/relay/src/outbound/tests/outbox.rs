@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
-use smtp::{BodyType, ForwardPath, Mailbox, ReversePath};
+use smtp::{
+    BodyType, ForwardPath, Mailbox, ReversePath,
+    dsn::{PerMessage, PerRecipient},
+};
 use spool::policy::Domain;
 use spool::ports::{DeferredCursor, OutboxError};
 use spool::{
@@ -94,6 +97,7 @@ impl MapOutbox {
                 local_part: (*local_part).into(),
                 domain: DOMAIN.into(),
             }),
+            dsn: PerRecipient::default(),
             domain: DOMAIN.into(),
             status: Status::Pending,
         });
@@ -106,6 +110,8 @@ impl MapOutbox {
             received_at: clock().now(),
             reverse_path: ReversePath::Null,
             body_type: BodyType::SevenBit,
+            smtputf8: false,
+            dsn: PerMessage::default(),
             recipients: recipients.collect(),
             body: Body {
                 pieces: vec![0, 1],

@@ -2,7 +2,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use smtp::{BodyType, Mailbox, ReversePath};
+use smtp::{
+    BodyType, Mailbox, ReversePath,
+    dsn::{PerMessage, PerRecipient},
+};
 use spool::{Body, Client, Digest, MessageId, Recipient, Status, Timestamp};
 
 use super::*;
@@ -16,6 +19,7 @@ fn due(sequence: u64, to: &[&str]) -> Due {
                 local_part: (*local_part).into(),
                 domain: "example.com".into(),
             }),
+            dsn: PerRecipient::default(),
             domain: "example.com".into(),
             status: Status::Pending,
         })
@@ -26,6 +30,8 @@ fn due(sequence: u64, to: &[&str]) -> Due {
         received_at: Timestamp(0),
         reverse_path: ReversePath::Null,
         body_type: BodyType::SevenBit,
+        smtputf8: false,
+        dsn: PerMessage::default(),
         recipients,
         body: Body {
             pieces: Vec::new(),

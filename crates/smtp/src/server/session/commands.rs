@@ -88,7 +88,7 @@ impl Session {
             let reply = replies::out_of_order("Error: need MAIL command");
             return (self.object(&reply, State::Ready), None);
         };
-        if envelope.forward_paths.len() >= self.settings.recipients_max {
+        if envelope.recipients.len() >= self.settings.recipients_max {
             let reply = replies::too_many_recipients();
             return (self.answer(&reply, State::Transaction(envelope)), None);
         }
@@ -105,7 +105,7 @@ impl Session {
                 let reply = replies::out_of_order("Error: need MAIL command");
                 self.object(&reply, State::Ready)
             }
-            Some(envelope) if envelope.forward_paths.is_empty() => self.object(
+            Some(envelope) if envelope.recipients.is_empty() => self.object(
                 &replies::no_valid_recipients(),
                 State::Transaction(envelope),
             ),

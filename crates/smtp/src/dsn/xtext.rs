@@ -1,0 +1,42 @@
+//! The encoding that lets any text be the value of a parameter (RFC 3461 section 4).
+
+/// Whether a text is xtext, and what it stands for printable ASCII.
+pub(super) fn is_printable(text: &str) -> bool {
+    text.is_ascii() && is_printable_beyond_ascii(text)
+}
+
+/// The same of a text that may hold characters beyond ASCII, which stand for themselves (RFC 6533
+/// section 3). None may be a control character: reports and logs show it.
+pub(super) fn is_printable_beyond_ascii(text: &str) -> bool {
+    let mut rest = text.chars();
+    while let Some(character) = rest.next() {
+        let sound = match character {
+            '+' => stands_for_printable(rest.next(), rest.next()),
+            '=' => false,
+            '!'..='~' => true,
+            _ => !character.is_ascii() && !character.is_control(),
+        };
+        if !sound {
+            return false;
+        }
+    }
+    true
+}
+
+/// Two digits in upper case, which stand for an octet of printable ASCII.
+fn stands_for_printable(high: Option<char>, low: Option<char>) -> bool {
+    let digit = |character: Option<char>| {
+        character
+            .filter(|digit| !digit.is_ascii_lowercase())
+            .and_then(|digit| digit.to_digit(16))
+    };
+    match (digit(high), digit(low)) {
+        (Some(high), Some(low)) => (0x20..=0x7e).contains(&(high * 16 + low)),
+        _ => false,
+    }
+}
+
+/// Whether a text is an atom (RFC 5322 section 3.2.3).
+pub(super) fn is_atom(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(crate::address::is_atext)
+}
