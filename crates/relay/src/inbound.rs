@@ -97,6 +97,7 @@ impl<I: Intake> Shared<I> {
             size_max: self.config.max_message_size,
             recipients_max: self.config.max_recipients,
             starttls: self.tls.is_some(),
+            smtputf8: true,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 mod parser;
 
-use crate::{BodyType, ForwardPath, ReversePath, address::AddressError};
+use crate::{Envelope, Recipient, address::AddressError};
 
 /// One command, with its arguments read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,17 +11,10 @@ pub enum Command {
     Ehlo(String),
     /// HELO: the same.
     Helo(String),
-    /// MAIL: begins a transaction.
-    Mail {
-        /// Where a DSN would go.
-        reverse_path: ReversePath,
-        /// What `BODY=` says.
-        body_type: BodyType,
-        /// What `SIZE=` says, in octets.
-        declared_size: Option<u64>,
-    },
+    /// MAIL: begins a transaction, with an envelope that has no recipients yet.
+    Mail(Box<Envelope>),
     /// RCPT: one more recipient.
-    Rcpt(ForwardPath),
+    Rcpt(Recipient),
     /// DATA: the body follows.
     Data,
     /// RSET: forgets the transaction.

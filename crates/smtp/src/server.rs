@@ -31,6 +31,8 @@ pub struct Settings {
     pub recipients_max: usize,
     /// Whether STARTTLS is offered.
     pub starttls: bool,
+    /// Whether SMTPUTF8 is offered.
+    pub smtputf8: bool,
 }
 
 /// What has to happen before a session can go on.

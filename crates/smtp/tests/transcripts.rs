@@ -140,6 +140,7 @@ fn settings_of(transcript: &Transcript) -> Settings {
         recipients_max: usize::try_from(number("recipients_max").unwrap_or(1000))
             .unwrap_or(usize::MAX),
         starttls: !transcript.has("no-starttls"),
+        smtputf8: !transcript.has("no-smtputf8"),
     }
 }
 
@@ -328,6 +329,7 @@ fn outcome(octets: &[u8], cut: Cut<'_>) -> (Vec<Event>, bool) {
         size_max: 2000,
         recipients_max: 3,
         starttls: false,
+        smtputf8: true,
     };
     let mut player = Player::new(settings);
     player.run();

@@ -84,6 +84,13 @@ pub enum Order {
     None,
 }
 
+/// `user%elsewhere@ours`, `elsewhere!user@ours` and `"user@elsewhere"@ours` ask whoever takes them to
+/// send the mail on. A primary that trusts this host would, and one that normalises what is beyond
+/// ASCII reads the small and the wide forms of these characters as the characters (Unicode, NFKC).
+const ROUTES: [char; 9] = [
+    '@', '%', '!', '\u{ff20}', '\u{ff05}', '\u{ff01}', '\u{fe6b}', '\u{fe6a}', '\u{fe57}',
+];
+
 /// The recipient's domain is not in the policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotOurs;
@@ -100,6 +107,9 @@ impl Policy {
     /// The policy's domain that a recipient falls under. An exact name wins over a wildcard, a
     /// longer wildcard over a shorter one. `<Postmaster>` without a domain falls under the first.
     ///
+    /// The policy's names are ASCII. A domain in the characters of its own script (a U-label) is not
+    /// converted to the form `xn--...`, so it is ours only below a wildcard.
+    ///
     /// # Errors
     /// [`NotOurs`] when taking it would make this an open relay.
     pub fn domain_of(&self, path: &ForwardPath) -> Result<&Domain, NotOurs> {
@@ -107,9 +117,7 @@ impl Policy {
             ForwardPath::Postmaster => return self.domains.first().ok_or(NotOurs),
             ForwardPath::Mailbox(mailbox) => mailbox,
         };
-        // `user%elsewhere@ours`, `elsewhere!user@ours` and `"user@elsewhere"@ours` ask whoever
-        // takes them to send the mail on. A primary that trusts this host would.
-        if mailbox.local_part.contains(['@', '%', '!']) {
+        if mailbox.local_part.contains(ROUTES) {
             return Err(NotOurs);
         }
         self.domains

@@ -18,6 +18,7 @@ pub(super) struct Received<'a> {
     pub(super) id: MessageId,
     /// Version and cipher suite, parted by a space.
     pub(super) tls: Option<&'a str>,
+    pub(super) smtputf8: bool,
     pub(super) recipients: &'a [Recipient],
     pub(super) at: Timestamp,
 }
@@ -45,14 +46,14 @@ impl Received<'_> {
         field.into()
     }
 
-    /// RFC 3848.
+    /// RFC 3848, and RFC 6531 section 3.7.3.
     fn protocol(&self) -> &'static str {
-        match (
-            self.helo.is_some_and(|helo| helo.extended),
-            self.tls.is_some(),
-        ) {
-            (_, true) => "ESMTPS",
-            (true, false) => "ESMTP",
+        let extended = self.helo.is_some_and(|helo| helo.extended);
+        match (self.smtputf8, self.tls.is_some()) {
+            (true, true) => "UTF8SMTPS",
+            (true, false) => "UTF8SMTP",
+            (false, true) => "ESMTPS",
+            (false, false) if extended => "ESMTP",
             (false, false) => "SMTP",
         }
     }
@@ -103,6 +104,7 @@ mod tests {
             hostname: "mx.example.net",
             id: MessageId(0),
             tls: None,
+            smtputf8: false,
             recipients,
             at: Timestamp(1_700_000_000_000),
         }
@@ -148,6 +150,24 @@ mod tests {
         received.peer = "[::ffff:192.0.2.7]:1".parse().unwrap();
         let field = String::from_utf8(received.field().to_vec()).unwrap();
         assert!(field.contains("(unknown [192.0.2.7])") && field.contains(" with SMTP id "));
+    }
+
+    #[test]
+    fn a_message_that_may_hold_utf8_is_said_to_have_come_so() {
+        let helo = Helo {
+            name: "a".into(),
+            extended: true,
+        };
+        let mailbox = "\u{e4}@example.com".parse().unwrap();
+        let recipients = [Recipient::from(ForwardPath::Mailbox(mailbox))];
+        let mut received = received(&helo, &recipients);
+        received.smtputf8 = true;
+        let field = String::from_utf8(received.field().to_vec()).unwrap();
+        assert!(field.contains(" with UTF8SMTP id "), "{field}");
+        assert!(field.contains("for <\u{e4}@example.com>; "), "{field}");
+        received.tls = Some("TLSv1.3 TLS13_AES_256_GCM_SHA384");
+        let field = String::from_utf8(received.field().to_vec()).unwrap();
+        assert!(field.contains(" with UTF8SMTPS id "), "{field}");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! From a line to a command.
 
 use super::{Command, CommandError};
-use crate::{BodyType, ForwardPath, ReversePath, address::AddressError, limits::HELO_MAX};
+use crate::{
+    BodyType, Envelope, ForwardPath, ReversePath, address::AddressError, limits::HELO_MAX,
+};
 
 const EHLO_SYNTAX: &str = "EHLO hostname";
 const HELO_SYNTAX: &str = "HELO hostname";
@@ -87,27 +89,25 @@ fn mail(arguments: &[u8]) -> Result<Command, CommandError> {
     let path =
         core::str::from_utf8(path).map_err(|_| CommandError::Sender(AddressError::NotUtf8))?;
     let (reverse_path, parameters) = ReversePath::parse(path).map_err(CommandError::Sender)?;
-    if !reverse_path.is_ascii() {
-        return Err(CommandError::Sender(AddressError::NotAscii));
-    }
+    let mut envelope = Envelope::new(reverse_path);
     let mut body_type = None;
-    let mut declared_size = None;
     for parameter in parameters_of(parameters, MAIL_SYNTAX)? {
         let (keyword, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         if keyword.eq_ignore_ascii_case("SIZE") {
-            once(&mut declared_size, size(value)?)?;
+            once(&mut envelope.declared_size, size(value)?)?;
         } else if keyword.eq_ignore_ascii_case("BODY") {
             once(&mut body_type, body(value)?)?;
+        } else if keyword.eq_ignore_ascii_case("SMTPUTF8") {
+            let repeated = core::mem::replace(&mut envelope.smtputf8, true);
+            if repeated || parameter.contains('=') {
+                return Err(CommandError::ParameterValue);
+            }
         } else {
             return Err(CommandError::Parameter);
         }
     }
-    let body_type = body_type.unwrap_or_default();
-    Ok(Command::Mail {
-        reverse_path,
-        body_type,
-        declared_size,
-    })
+    envelope.body_type = body_type.unwrap_or_default();
+    Ok(Command::Mail(Box::new(envelope)))
 }
 
 fn rcpt(arguments: &[u8]) -> Result<Command, CommandError> {
@@ -115,11 +115,8 @@ fn rcpt(arguments: &[u8]) -> Result<Command, CommandError> {
     let path =
         core::str::from_utf8(path).map_err(|_| CommandError::Recipient(AddressError::NotUtf8))?;
     let (forward_path, parameters) = ForwardPath::parse(path).map_err(CommandError::Recipient)?;
-    if !forward_path.is_ascii() {
-        return Err(CommandError::Recipient(AddressError::NotAscii));
-    }
     match parameters_of(parameters, RCPT_SYNTAX)?.next() {
-        None => Ok(Command::Rcpt(forward_path)),
+        None => Ok(Command::Rcpt(forward_path.into())),
         Some(_) => Err(CommandError::Parameter),
     }
 }
@@ -178,13 +175,9 @@ fn body(value: &str) -> Result<BodyType, CommandError> {
 mod tests {
     use super::*;
 
-    fn parse_mail(line: &str) -> Result<(String, BodyType, Option<u64>), CommandError> {
-        match parse(line.as_bytes())? {
-            Command::Mail {
-                reverse_path,
-                body_type,
-                declared_size,
-            } => Ok((reverse_path.to_string(), body_type, declared_size)),
+    fn parse_mail(line: &str) -> Envelope {
+        match parse(line.as_bytes()) {
+            Ok(Command::Mail(envelope)) => *envelope,
             other => panic!("{other:?}"),
         }
     }
@@ -229,6 +222,11 @@ mod tests {
             ("MAIL FROM:<a@b> AUTH=<>", CommandError::Parameter),
             ("MAIL FROM:<a@b> SIZE", CommandError::ParameterValue),
             ("MAIL FROM:<a@b> SIZE=-1", CommandError::ParameterValue),
+            ("MAIL FROM:<a@b> SMTPUTF8=", CommandError::ParameterValue),
+            (
+                "MAIL FROM:<a@b> SMTPUTF8 SMTPUTF8",
+                CommandError::ParameterValue,
+            ),
             (
                 "MAIL FROM:<a@b> SIZE=1 SIZE=1",
                 CommandError::ParameterValue,
@@ -245,22 +243,26 @@ mod tests {
             parse(latin),
             Err(CommandError::Recipient(AddressError::NotUtf8))
         );
-        let utf8 = "RCPT TO:<\u{e4}@b>";
-        assert_eq!(
-            parse(utf8.as_bytes()),
-            Err(CommandError::Recipient(AddressError::NotAscii))
-        );
     }
 
     #[test]
     fn mail_parameters_are_read_in_any_order_and_case() {
+        let sender = ReversePath::Mailbox("a@b".parse().unwrap());
         assert_eq!(
-            parse_mail("mail from: <a@b> body=8bitmime Size=42"),
-            Ok(("a@b".into(), BodyType::EightBitMime, Some(42)))
+            parse_mail("mail from: <a@b> body=8bitmime smtputf8 Size=42"),
+            Envelope {
+                body_type: BodyType::EightBitMime,
+                declared_size: Some(42),
+                smtputf8: true,
+                ..Envelope::new(sender)
+            }
         );
         assert_eq!(
             parse_mail("MAIL FROM:<> SIZE=99999999999999999999"),
-            Ok((String::new(), BodyType::SevenBit, Some(u64::MAX)))
+            Envelope {
+                declared_size: Some(u64::MAX),
+                ..Envelope::new(ReversePath::Null)
+            }
         );
     }
 

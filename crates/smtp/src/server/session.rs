@@ -11,7 +11,7 @@ use super::{
     replies,
 };
 use crate::{
-    Envelope, Extensions, ForwardPath, Reply,
+    Envelope, Extensions, Recipient, Reply,
     limits::{ERRORS_MAX, IDLE_COMMANDS_MAX, REPLIES_MAX},
 };
 
@@ -27,7 +27,7 @@ enum State {
     /// MAIL was taken.
     Transaction(Envelope),
     /// It is being decided whether one more recipient joins.
-    Recipient(Envelope, ForwardPath),
+    Recipient(Envelope, Recipient),
     /// The octets after DATA are arriving.
     Data(Box<Reading>),
     /// All of them have arrived.
@@ -153,9 +153,9 @@ impl Session {
     /// Answers [`Question::Recipient`].
     pub fn answer_recipient(&mut self, answer: Result<(), Reply>) {
         let state = match core::mem::replace(&mut self.state, State::Closed) {
-            State::Recipient(mut envelope, path) => match answer {
+            State::Recipient(mut envelope, recipient) => match answer {
                 Ok(()) => {
-                    envelope.recipients.push(path.into());
+                    envelope.recipients.push(recipient);
                     self.answer(&replies::recipient_ok(), State::Transaction(envelope))
                 }
                 Err(reply) => self.answer(&reply, State::Transaction(envelope)),
@@ -317,6 +317,7 @@ impl Session {
             pipelining: true,
             size: Some(self.settings.size_max),
             eight_bit_mime: true,
+            smtputf8: self.settings.smtputf8,
             enhanced_status_codes: true,
             starttls: self.settings.starttls && !self.secured,
             ..Extensions::default()

@@ -311,6 +311,10 @@ fn an_address_that_asks_for_relaying_is_not_ours() {
         "\"u@elsewhere\"",
         "@elsewhere:u",
         "\"u%x\"",
+        "u\u{ff20}elsewhere",
+        "u\u{ff05}elsewhere",
+        "elsewhere\u{ff01}u",
+        "u\u{fe6b}elsewhere",
     ] {
         assert_eq!(
             found(&policy, local_part, "example.com"),
@@ -321,6 +325,17 @@ fn an_address_that_asks_for_relaying_is_not_ours() {
     assert_eq!(
         found(&policy, "\"a b\"", "example.com"),
         Some("example.com")
+    );
+    assert_eq!(found(&policy, "\u{e4}", "example.com"), Some("example.com"));
+}
+
+#[test]
+fn a_domain_beyond_ascii_is_ours_only_below_a_wildcard() {
+    let policy = policy_of(&["xn--bcher-kva.example", "*.example.com"]);
+    assert_eq!(found(&policy, "u", "b\u{fc}cher.example"), None);
+    assert_eq!(
+        found(&policy, "u", "b\u{fc}cher.example.com"),
+        Some("*.example.com")
     );
 }
 

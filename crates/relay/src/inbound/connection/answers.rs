@@ -115,6 +115,7 @@ impl<I: Intake> Connection<I> {
             hostname: &self.shared.config.hostname,
             id: self.arrival.id(),
             tls: self.tls.as_deref(),
+            smtputf8: envelope.smtputf8,
             recipients: &envelope.recipients,
             at: received_at,
         };

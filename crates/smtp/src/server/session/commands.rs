@@ -2,7 +2,9 @@
 
 use super::{Session, State, between_commands};
 use crate::{
-    Command, Envelope, ForwardPath, Reply,
+    Command, Envelope, Recipient, Reply,
+    address::AddressError,
+    command::CommandError,
     data::Decoder,
     server::{Helo, Output, Question, reading::Reading, replies},
 };
@@ -21,19 +23,8 @@ impl Session {
             }
         };
         let state = match command {
-            Command::Mail {
-                reverse_path,
-                body_type,
-                declared_size,
-            } => {
-                let opened = Envelope {
-                    body_type,
-                    declared_size,
-                    ..Envelope::new(reverse_path)
-                };
-                return self.mail(opened, envelope);
-            }
-            Command::Rcpt(path) => return self.rcpt(path, envelope),
+            Command::Mail(opened) => return self.mail(*opened, envelope),
+            Command::Rcpt(recipient) => return self.rcpt(recipient, envelope),
             Command::Data => self.data(envelope),
             // Both end whatever transaction is open (RFC 5321 section 4.1.4).
             Command::Ehlo(name) => {
@@ -70,6 +61,10 @@ impl Session {
             let reply = replies::out_of_order("Error: send EHLO or HELO first");
             return (self.object(&reply, State::Ready), None);
         }
+        if let Some(error) = self.objection_to(&opened) {
+            let reply = replies::command_error(error);
+            return (self.object(&reply, State::Ready), None);
+        }
         let declared_size = opened.declared_size;
         if declared_size.is_some_and(|size| size > self.settings.size_max) {
             let reply = replies::too_big(self.settings.size_max);
@@ -83,18 +78,34 @@ impl Session {
         (State::Sender(opened), Some(Output::Ask(question)))
     }
 
-    fn rcpt(&mut self, path: ForwardPath, open: Option<Envelope>) -> (State, Option<Output>) {
+    /// What in a MAIL command needs an extension that is not offered, or was not asked for.
+    fn objection_to(&self, opened: &Envelope) -> Option<CommandError> {
+        if opened.smtputf8 && !self.settings.smtputf8 {
+            Some(CommandError::Parameter)
+        } else if !opened.smtputf8 && !opened.reverse_path.is_ascii() {
+            Some(CommandError::Sender(AddressError::NotAscii))
+        } else {
+            None
+        }
+    }
+
+    fn rcpt(&mut self, recipient: Recipient, open: Option<Envelope>) -> (State, Option<Output>) {
         let Some(envelope) = open else {
             let reply = replies::out_of_order("Error: need MAIL command");
             return (self.object(&reply, State::Ready), None);
         };
+        if !envelope.smtputf8 && !recipient.path.is_ascii() {
+            let error = CommandError::Recipient(AddressError::NotAscii);
+            let reply = replies::command_error(error);
+            return (self.object(&reply, State::Transaction(envelope)), None);
+        }
         if envelope.recipients.len() >= self.settings.recipients_max {
             let reply = replies::too_many_recipients();
             return (self.answer(&reply, State::Transaction(envelope)), None);
         }
-        let question = Question::Recipient(path.clone());
+        let question = Question::Recipient(recipient.path.clone());
         (
-            State::Recipient(envelope, path),
+            State::Recipient(envelope, recipient),
             Some(Output::Ask(question)),
         )
     }
