@@ -224,7 +224,7 @@ mod tests {
         }
         for value in [
             "rfc822;bob+2Bx@example.com",
-            "X400;/c=de/",
+            "X400;/c+3Dde/",
             "utf-8;\\x{E4}@example.com",
             "utf-8;\u{e4}@example.com",
         ] {

@@ -1,8 +1,11 @@
 //! From a line to a command.
 
+use core::str::FromStr;
+
 use super::{Command, CommandError};
 use crate::{
-    BodyType, Envelope, ForwardPath, ReversePath, address::AddressError, limits::HELO_MAX,
+    BodyType, Envelope, ForwardPath, Recipient, ReversePath, address::AddressError, dsn,
+    limits::HELO_MAX,
 };
 
 const EHLO_SYNTAX: &str = "EHLO hostname";
@@ -102,6 +105,10 @@ fn mail(arguments: &[u8]) -> Result<Command, CommandError> {
             if repeated || parameter.contains('=') {
                 return Err(CommandError::ParameterValue);
             }
+        } else if keyword.eq_ignore_ascii_case("RET") {
+            once(&mut envelope.dsn.ret, asked(value)?)?;
+        } else if keyword.eq_ignore_ascii_case("ENVID") {
+            once(&mut envelope.dsn.envid, asked(value)?)?;
         } else {
             return Err(CommandError::Parameter);
         }
@@ -115,10 +122,18 @@ fn rcpt(arguments: &[u8]) -> Result<Command, CommandError> {
     let path =
         core::str::from_utf8(path).map_err(|_| CommandError::Recipient(AddressError::NotUtf8))?;
     let (forward_path, parameters) = ForwardPath::parse(path).map_err(CommandError::Recipient)?;
-    match parameters_of(parameters, RCPT_SYNTAX)?.next() {
-        None => Ok(Command::Rcpt(forward_path.into())),
-        Some(_) => Err(CommandError::Parameter),
+    let mut recipient = Recipient::from(forward_path);
+    for parameter in parameters_of(parameters, RCPT_SYNTAX)? {
+        let (keyword, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        if keyword.eq_ignore_ascii_case("NOTIFY") {
+            once(&mut recipient.dsn.notify, asked(value)?)?;
+        } else if keyword.eq_ignore_ascii_case("ORCPT") {
+            once(&mut recipient.dsn.orcpt, asked(value)?)?;
+        } else {
+            return Err(CommandError::Parameter);
+        }
     }
+    Ok(Command::Rcpt(recipient))
 }
 
 /// What follows `FROM:` or `TO:`. Many clients put a space behind the colon, which RFC 5321
@@ -149,6 +164,11 @@ fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), CommandError> {
         None => Ok(()),
         Some(_) => Err(CommandError::ParameterValue),
     }
+}
+
+/// A value of a parameter of RFC 3461.
+fn asked<T: FromStr<Err = dsn::ValueError>>(value: &str) -> Result<T, CommandError> {
+    value.parse().map_err(|_| CommandError::ParameterValue)
 }
 
 fn size(value: &str) -> Result<u64, CommandError> {
@@ -218,7 +238,24 @@ mod tests {
                 "MAIL FROM:a@b",
                 CommandError::Sender(AddressError::Brackets),
             ),
-            ("RCPT TO:<a@b> NOTIFY=NEVER", CommandError::Parameter),
+            ("RCPT TO:<a@b> SIZE=1", CommandError::Parameter),
+            ("RCPT TO:<a@b> NOTIFY", CommandError::ParameterValue),
+            (
+                "RCPT TO:<a@b> NOTIFY=NEVER NOTIFY=NEVER",
+                CommandError::ParameterValue,
+            ),
+            (
+                "RCPT TO:<a@b> ORCPT=rfc822;a ORCPT=rfc822;a",
+                CommandError::ParameterValue,
+            ),
+            (
+                "MAIL FROM:<a@b> RET=FULL RET=FULL",
+                CommandError::ParameterValue,
+            ),
+            (
+                "MAIL FROM:<a@b> ENVID=x ENVID=x",
+                CommandError::ParameterValue,
+            ),
             ("MAIL FROM:<a@b> AUTH=<>", CommandError::Parameter),
             ("MAIL FROM:<a@b> SIZE", CommandError::ParameterValue),
             ("MAIL FROM:<a@b> SIZE=-1", CommandError::ParameterValue),
@@ -264,6 +301,22 @@ mod tests {
                 ..Envelope::new(ReversePath::Null)
             }
         );
+    }
+
+    #[test]
+    fn what_is_said_about_reports_is_kept_as_it_was_said() {
+        let envelope = parse_mail("MAIL FROM:<a@b> ret=hdrs envid=a+2Bb");
+        assert_eq!(envelope.dsn.ret, Some(dsn::Ret::Headers));
+        let envid = envelope.dsn.envid.map(|envid| envid.to_string());
+        assert_eq!(envid.as_deref(), Some("a+2Bb"));
+        let line = "RCPT TO:<c@d> orcpt=RFC822;Old+2Bname@D notify=failure,delay";
+        let Ok(Command::Rcpt(recipient)) = parse(line.as_bytes()) else {
+            panic!("not read as RCPT");
+        };
+        let notify = recipient.dsn.notify.map(|notify| notify.to_string());
+        assert_eq!(notify.as_deref(), Some("FAILURE,DELAY"));
+        let orcpt = recipient.dsn.orcpt.map(|orcpt| orcpt.to_string());
+        assert_eq!(orcpt.as_deref(), Some("RFC822;Old+2Bname@D"));
     }
 
     #[test]

@@ -319,6 +319,7 @@ impl Session {
             eight_bit_mime: true,
             smtputf8: self.settings.smtputf8,
             enhanced_status_codes: true,
+            dsn: true,
             starttls: self.settings.starttls && !self.secured,
             ..Extensions::default()
         }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use smtp::dsn::{Notify, PerRecipient, Ret};
 use tokio::io::AsyncReadExt as _;
 
 use super::*;
@@ -135,6 +136,38 @@ async fn an_accepted_message_carries_everything_that_is_known_of_it() {
         "{trace}"
     );
     assert!(trace.contains("\r\n\tfor <b@example.com>; "), "{trace}");
+}
+
+#[tokio::test]
+async fn what_a_sender_says_is_spooled_with_his_message() {
+    let mut piped = Piped::start(config(), Memory::new(), None).await;
+    piped.client.line().await;
+    for command in [
+        "HELO client.example",
+        "MAIL FROM:<\u{e4}@sender.example> SMTPUTF8 RET=FULL ENVID=x+2By",
+        "RCPT TO:<b@example.com> NOTIFY=NEVER ORCPT=rfc822;c@example.com",
+        "RCPT TO:<\u{f6}@example.com>",
+    ] {
+        let reply = piped.client.ask(command).await;
+        assert!(reply.starts_with("250 "), "{command}: {reply}");
+    }
+    assert!(piped.client.ask("DATA").await.starts_with("354 "));
+    assert!(piped.client.ask("text\r\n.").await.starts_with("250 "));
+    let accepted = piped.memory.accepted.lock().unwrap();
+    let (accept, _) = &accepted[0];
+    assert!(accept.smtputf8);
+    assert_eq!(accept.dsn.ret, Some(Ret::Full));
+    assert_eq!(accept.dsn.envid.as_ref().unwrap().as_str(), "x+2By");
+    let [(first, _), (second, _)] = &accept.recipients[..] else {
+        panic!("{:?}", accept.recipients);
+    };
+    assert_eq!(first.dsn.notify, Some(Notify::NEVER));
+    let orcpt = first.dsn.orcpt.as_ref().unwrap();
+    assert_eq!(orcpt.as_str(), "rfc822;c@example.com");
+    assert_eq!(second.dsn, PerRecipient::default());
+    assert_eq!(second.path.to_string(), "\u{f6}@example.com");
+    let trace = String::from_utf8(accept.trace.to_vec()).unwrap();
+    assert!(trace.contains(" with UTF8SMTP id "), "{trace}");
 }
 
 #[tokio::test]

@@ -94,8 +94,9 @@ impl Session {
             let reply = replies::out_of_order("Error: need MAIL command");
             return (self.object(&reply, State::Ready), None);
         };
-        if !envelope.smtputf8 && !recipient.path.is_ascii() {
-            let error = CommandError::Recipient(AddressError::NotAscii);
+        if !envelope.smtputf8
+            && let Some(error) = needs_smtputf8(&recipient)
+        {
             let reply = replies::command_error(error);
             return (self.object(&reply, State::Transaction(envelope)), None);
         }
@@ -150,5 +151,17 @@ impl Session {
         } else {
             None
         }
+    }
+}
+
+/// What in a RCPT command only a sender may say who has said SMTPUTF8.
+fn needs_smtputf8(recipient: &Recipient) -> Option<CommandError> {
+    let orcpt = recipient.dsn.orcpt.as_ref();
+    if !recipient.path.is_ascii() {
+        Some(CommandError::Recipient(AddressError::NotAscii))
+    } else if orcpt.is_some_and(|orcpt| !orcpt.is_ascii()) {
+        Some(CommandError::ParameterValue)
+    } else {
+        None
     }
 }
