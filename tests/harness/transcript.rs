@@ -24,8 +24,8 @@ use std::path::{Path, PathBuf};
 pub struct Transcript {
     /// The file's name without its ending.
     pub name: String,
-    /// What a server must be set to: `size_max N`, `recipients_max N`, `no-starttls`, `no-smtputf8`; who can
-    /// play it: `machine` (only the bare session, because it asks for answers that no policy
+    /// What a server must be set to: `size_max N`, `recipients_max N`, `no-starttls`, `no-smtputf8`,
+    /// `binarymime`; who can play it: `machine` (only the bare session, because it asks for answers that no policy
     /// gives), `whole` (only with all client lines between two barriers in one segment).
     pub settings: Vec<(String, String)>,
     /// What happens, in order.

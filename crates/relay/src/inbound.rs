@@ -98,6 +98,7 @@ impl<I: Intake> Shared<I> {
             recipients_max: self.config.max_recipients,
             starttls: self.tls.is_some(),
             smtputf8: true,
+            binary_mime: false,
         }
     }
 }

@@ -17,6 +17,13 @@ pub enum Command {
     Rcpt(Recipient),
     /// DATA: the body follows.
     Data,
+    /// BDAT: a chunk of the body follows (RFC 3030).
+    Bdat {
+        /// How long it is.
+        octets: u64,
+        /// Whether the body ends with it.
+        last: bool,
+    },
     /// RSET: forgets the transaction.
     Rset,
     /// NOOP.

@@ -2,6 +2,8 @@
 
 mod decoder;
 mod encoder;
+mod line_ends;
 
 pub use decoder::{Consumed, Decoder};
 pub use encoder::{Encoded, Encoder};
+pub use line_ends::LineEnds;

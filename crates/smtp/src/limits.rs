@@ -26,6 +26,11 @@ pub const HELO_MAX: usize = DOMAIN_MAX;
 /// for the parameters of MAIL and RCPT, which each extension may lengthen.
 pub const COMMAND_LINE_MAX: usize = 1024;
 
+/// Octets of a chunk that are waited for in any case, also when nobody takes them: many times the
+/// largest message. The command behind a chunk is found no other way, so a client that announces
+/// more, and more than a message may have, is sent away.
+pub const CHUNK_MAX: u64 = 1024 * 1024 * 1024;
+
 /// `Received` fields that a message may carry; more of them are a loop. RFC 5321 section 6.3 asks
 /// for a large threshold, usually 100; Postfix takes 50.
 pub const RECEIVED_MAX: u32 = 50;

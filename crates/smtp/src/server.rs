@@ -10,6 +10,7 @@
 //! gathered in [`Session::replies`] whenever that says `Read`, `Flush`, `StartTls` or `Close`.
 //! How long a client may take, and what is done with a message, is not decided here.
 
+mod chunks;
 mod hops;
 mod lines;
 mod reading;
@@ -33,6 +34,8 @@ pub struct Settings {
     pub starttls: bool,
     /// Whether SMTPUTF8 is offered.
     pub smtputf8: bool,
+    /// Whether BINARYMIME is offered.
+    pub binary_mime: bool,
 }
 
 /// What has to happen before a session can go on.
@@ -48,8 +51,11 @@ pub enum Output {
     /// is appended without this and is there when [`Question::Message`] is asked.
     Body,
     /// What was appended of this body is to be thrown away: the message is refused. The client
-    /// hears it once it has sent the end of data.
+    /// hears it once it has sent the end of data, or of the chunk.
     Discard,
+    /// What was appended of this body is to be thrown away: the client has given the message up
+    /// between two chunks.
+    Abandon,
     /// Write the replies, shake hands, and call [`Session::secured`]. Nothing that was read before
     /// may be taken for the handshake.
     StartTls,

@@ -114,7 +114,7 @@ impl Player {
                     });
                 }
                 Output::Body => assert!(!self.body.is_empty()),
-                Output::Discard => self.body.clear(),
+                Output::Discard | Output::Abandon => self.body.clear(),
                 Output::Flush => self.gather_replies(),
                 output @ (Output::Read | Output::StartTls | Output::Close) => {
                     self.gather_replies();
@@ -141,6 +141,7 @@ fn settings_of(transcript: &Transcript) -> Settings {
             .unwrap_or(usize::MAX),
         starttls: !transcript.has("no-starttls"),
         smtputf8: !transcript.has("no-smtputf8"),
+        binary_mime: transcript.has("binarymime"),
     }
 }
 
@@ -303,9 +304,17 @@ fn fragments() -> impl Strategy<Value = Vec<u8>> {
         "HELO a\r\n",
         "MAIL FROM:<a@b.example>\r\n",
         "MAIL FROM:<> SIZE=10\r\n",
+        "MAIL FROM:<\u{e4}@b.example> SMTPUTF8 RET=FULL ENVID=x\r\n",
+        "MAIL FROM:<> BODY=BINARYMIME\r\n",
         "RCPT TO:<c@example.com>\r\n",
         "RCPT TO:<c@other.example>\r\n",
+        "RCPT TO:<\u{e4}@example.com> NOTIFY=NEVER ORCPT=rfc822;x\r\n",
         "DATA\r\n",
+        "BDAT 0 LAST\r\n",
+        "BDAT 9\r\n",
+        "BDAT 13 LAST\r\n",
+        "BDAT 1999\r\n",
+        "BDAT 99999999999\r\n",
         "RSET\r\n",
         "text\r\n",
         "Received: x\r\n",
@@ -330,6 +339,7 @@ fn outcome(octets: &[u8], cut: Cut<'_>) -> (Vec<Event>, bool) {
         recipients_max: 3,
         starttls: false,
         smtputf8: true,
+        binary_mime: true,
     };
     let mut player = Player::new(settings);
     player.run();

@@ -145,6 +145,7 @@ impl<I: Intake> Connection<I> {
                     self.pace.forgive(began.elapsed());
                 }
                 Output::Discard => self.refuse_body(),
+                Output::Abandon => self.arrival.give_up(),
                 Output::Ask(question) => {
                     if question_may_block(&question) {
                         self.flush(stream).await?;
@@ -203,7 +204,7 @@ impl<I: Intake> Connection<I> {
                 Ok(())
             }
             Wake::TimedOut => {
-                if self.session.is_reading_body() {
+                if self.session.is_receiving() {
                     self.log_broken(&Broken::TimedOut);
                 }
                 self.session.time_out();
@@ -275,7 +276,7 @@ impl<I: Intake> Connection<I> {
 
     /// Anyone can break off, so only what was a message in the making is worth a line.
     fn log_broken(&self, cause: &Broken) {
-        if self.session.is_reading_body() {
+        if self.session.is_receiving() {
             self.shared.metrics.messages_broken.inc();
             let octets = self.arrival.octets();
             info!(target: "mail", peer = %self.peer, from = %self.sender, octets, %cause, "broken off");

@@ -1,4 +1,5 @@
 mod bodies;
+mod chunks;
 mod dialogues;
 mod memory;
 mod recipients;

@@ -12,8 +12,9 @@ const EHLO_SYNTAX: &str = "EHLO hostname";
 const HELO_SYNTAX: &str = "HELO hostname";
 const MAIL_SYNTAX: &str = "MAIL FROM:<address>";
 const RCPT_SYNTAX: &str = "RCPT TO:<address>";
+const BDAT_SYNTAX: &str = "BDAT octets [LAST]";
 
-/// Digits of the largest SIZE (RFC 1870 section 4).
+/// Digits of the largest SIZE (RFC 1870 section 4), and of the largest chunk.
 const SIZE_DIGITS_MAX: usize = 20;
 
 pub(super) fn parse(line: &[u8]) -> Result<Command, CommandError> {
@@ -38,6 +39,9 @@ pub(super) fn parse(line: &[u8]) -> Result<Command, CommandError> {
     }
     if is("RCPT") {
         return rcpt(arguments);
+    }
+    if is("BDAT") {
+        return bdat(arguments);
     }
     let (command, syntax) = if is("DATA") {
         (Command::Data, "DATA")
@@ -172,13 +176,28 @@ fn asked<T: FromStr<Err = dsn::ValueError>>(value: &str) -> Result<T, CommandErr
 }
 
 fn size(value: &str) -> Result<u64, CommandError> {
-    let digits = (1..=SIZE_DIGITS_MAX).contains(&value.len())
-        && value.bytes().all(|octet| octet.is_ascii_digit());
-    if !digits {
-        return Err(CommandError::ParameterValue);
+    octets(value).ok_or(CommandError::ParameterValue)
+}
+
+/// Twenty digits may pass u64; so much is too big for anyone.
+fn octets(digits: &str) -> Option<u64> {
+    let is_number = (1..=SIZE_DIGITS_MAX).contains(&digits.len())
+        && digits.bytes().all(|octet| octet.is_ascii_digit());
+    is_number.then(|| digits.parse().unwrap_or(u64::MAX))
+}
+
+fn bdat(arguments: &[u8]) -> Result<Command, CommandError> {
+    let arguments = core::str::from_utf8(arguments).unwrap_or_default();
+    let mut words = arguments.split_ascii_whitespace();
+    let octets = words.next().and_then(octets);
+    let last = match words.next() {
+        None => Some(false),
+        Some(word) => word.eq_ignore_ascii_case("LAST").then_some(true),
+    };
+    match (octets, last, words.next()) {
+        (Some(octets), Some(last), None) => Ok(Command::Bdat { octets, last }),
+        _ => Err(CommandError::Syntax(BDAT_SYNTAX)),
     }
-    // Twenty digits may pass u64; such a message is too big for anyone.
-    Ok(value.parse().unwrap_or(u64::MAX))
 }
 
 fn body(value: &str) -> Result<BodyType, CommandError> {
@@ -186,6 +205,8 @@ fn body(value: &str) -> Result<BodyType, CommandError> {
         Ok(BodyType::SevenBit)
     } else if value.eq_ignore_ascii_case("8BITMIME") {
         Ok(BodyType::EightBitMime)
+    } else if value.eq_ignore_ascii_case("BINARYMIME") {
+        Ok(BodyType::BinaryMime)
     } else {
         Err(CommandError::ParameterValue)
     }
@@ -204,6 +225,7 @@ mod tests {
 
     #[test]
     fn verbs_are_read_in_any_case_and_with_trailing_spaces() {
+        let bdat = |octets, last| Command::Bdat { octets, last };
         for (line, expected) in [
             ("data", Command::Data),
             ("DaTa  ", Command::Data),
@@ -213,6 +235,9 @@ mod tests {
             ("vrfy someone", Command::Vrfy),
             ("help mail", Command::Help),
             ("starttls", Command::StartTls),
+            ("bdat 0 last", bdat(0, true)),
+            ("BDAT  86", bdat(86, false)),
+            ("BDAT 99999999999999999999", bdat(u64::MAX, false)),
         ] {
             assert_eq!(parse(line.as_bytes()), Ok(expected), "{line}");
         }
@@ -268,9 +293,16 @@ mod tests {
                 "MAIL FROM:<a@b> SIZE=1 SIZE=1",
                 CommandError::ParameterValue,
             ),
+            ("MAIL FROM:<a@b> BODY=9BIT", CommandError::ParameterValue),
+            ("BDAT", CommandError::Syntax(BDAT_SYNTAX)),
+            ("BDAT LAST", CommandError::Syntax(BDAT_SYNTAX)),
+            ("BDAT -1", CommandError::Syntax(BDAT_SYNTAX)),
+            ("BDAT +1", CommandError::Syntax(BDAT_SYNTAX)),
+            ("BDAT 1 FIRST", CommandError::Syntax(BDAT_SYNTAX)),
+            ("BDAT 1 LAST LAST", CommandError::Syntax(BDAT_SYNTAX)),
             (
-                "MAIL FROM:<a@b> BODY=BINARYMIME",
-                CommandError::ParameterValue,
+                "BDAT 100000000000000000000",
+                CommandError::Syntax(BDAT_SYNTAX),
             ),
         ] {
             assert_eq!(parse(line.as_bytes()), Err(expected), "{line}");

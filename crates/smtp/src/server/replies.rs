@@ -41,13 +41,17 @@ pub(super) fn go_ahead() -> Reply {
     Reply::plain(354, "End data with <CR><LF>.<CR><LF>")
 }
 
+pub(super) fn chunk_received(octets: u64) -> Reply {
+    ok(&format!("{octets} octets received"))
+}
+
 pub(super) fn cannot_verify() -> Reply {
     let text = "Cannot verify the user, but will take a message and try to deliver it";
     Reply::new(252, EnhancedCode::new(2, 0, 0), text)
 }
 
 pub(super) fn help() -> Reply {
-    let text = "Commands: EHLO HELO MAIL RCPT DATA RSET NOOP VRFY STARTTLS QUIT";
+    let text = "Commands: EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY STARTTLS QUIT";
     Reply::new(214, EnhancedCode::new(2, 0, 0), text)
 }
 

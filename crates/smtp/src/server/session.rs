@@ -6,12 +6,14 @@ use bytes::BytesMut;
 
 use super::{
     Helo, Output, Question, Settings,
+    chunks::{Chunk, Chunks},
     lines::{Line, LineReader},
     reading::{Progress, Reading},
     replies,
 };
 use crate::{
     Envelope, Extensions, Recipient, Reply,
+    data::Decoder,
     limits::{ERRORS_MAX, IDLE_COMMANDS_MAX, REPLIES_MAX},
 };
 
@@ -20,18 +22,21 @@ use crate::{
 enum State {
     /// The greeting is not out yet: the client has to be silent.
     Opening,
-    /// No transaction is open.
-    Ready,
+    /// A command is awaited.
+    Command(Transaction),
     /// It is being decided whether a transaction may open.
     Sender(Envelope),
-    /// MAIL was taken.
-    Transaction(Envelope),
     /// It is being decided whether one more recipient joins.
     Recipient(Envelope, Recipient),
     /// The octets after DATA are arriving.
-    Data(Box<Reading>),
-    /// All of them have arrived.
-    DataEnded(Box<Reading>),
+    Data(Box<Reading>, Decoder),
+    /// The octets after BDAT are arriving.
+    Chunk(Box<Chunks>),
+    /// The octets after a BDAT are arriving that is answered with this reply; they belong to no
+    /// message.
+    Stray(Chunk, Reply, Transaction),
+    /// The body has arrived.
+    BodyEnded(Box<Reading>),
     /// It is being decided whether the message is ours.
     Message,
     /// The TLS handshake is due.
@@ -39,6 +44,20 @@ enum State {
     /// It is over.
     Closed,
 }
+
+/// What transaction a command finds open.
+#[derive(Debug)]
+enum Transaction {
+    /// None.
+    None,
+    /// MAIL was taken.
+    Open(Envelope),
+    /// Some of the body has come, by BDAT.
+    Chunks(Box<Chunks>),
+}
+
+/// The state between two messages.
+const READY: State = State::Command(Transaction::None);
 
 /// The server's end of one dialogue.
 ///
@@ -102,17 +121,29 @@ impl Session {
     /// Whether the octets that the client sends now belong to a body.
     #[must_use]
     pub const fn is_reading_body(&self) -> bool {
-        matches!(self.state, State::Data(_))
+        matches!(
+            self.state,
+            State::Data(..) | State::Chunk(_) | State::Stray(..)
+        )
+    }
+
+    /// Whether some of a message has arrived, or may have, and not all of it.
+    #[must_use]
+    pub const fn is_receiving(&self) -> bool {
+        matches!(
+            self.state,
+            State::Data(..) | State::Chunk(_) | State::Command(Transaction::Chunks(_))
+        )
     }
 
     /// Goes on as far as possible. Octets of a body are appended to `body`.
     pub fn next(&mut self, body: &mut BytesMut) -> Output {
         loop {
-            if let Some(output) = self.step(body) {
-                return output;
-            }
             if self.replies.len() >= REPLIES_MAX {
                 return Output::Flush;
+            }
+            if let Some(output) = self.step(body) {
+                return output;
             }
         }
     }
@@ -121,16 +152,16 @@ impl Session {
     fn step(&mut self, body: &mut BytesMut) -> Option<Output> {
         let (state, output) = match core::mem::replace(&mut self.state, State::Closed) {
             State::Opening => (self.open(), None),
-            State::Ready => self.read_command(None),
-            State::Transaction(envelope) => self.read_command(Some(envelope)),
-            State::Data(reading) => self.read_body(reading, body),
-            State::DataEnded(reading) => self.end_body(*reading),
-            State::Sender(_) => (self.answer(&replies::unanswered(), State::Ready), None),
-            State::Recipient(envelope, _) => (
-                self.answer(&replies::unanswered(), State::Transaction(envelope)),
-                None,
-            ),
-            State::Message => (self.answer(&replies::unanswered(), State::Ready), None),
+            State::Command(transaction) => self.read_command(transaction),
+            State::Data(reading, decoder) => self.read_data(reading, decoder, body),
+            State::Chunk(chunks) => self.read_chunk(chunks, body),
+            State::Stray(chunk, reply, transaction) => self.pass_over(chunk, reply, transaction),
+            State::BodyEnded(reading) => self.end_body(*reading),
+            State::Recipient(envelope, _) => {
+                let next = State::Command(Transaction::Open(envelope));
+                (self.answer(&replies::unanswered(), next), None)
+            }
+            State::Sender(_) | State::Message => (self.answer(&replies::unanswered(), READY), None),
             State::Handshake => (State::Handshake, Some(Output::StartTls)),
             State::Closed => (State::Closed, Some(Output::Close)),
         };
@@ -142,8 +173,11 @@ impl Session {
     pub fn answer_sender(&mut self, answer: Result<(), Reply>) {
         let state = match core::mem::replace(&mut self.state, State::Closed) {
             State::Sender(envelope) => match answer {
-                Ok(()) => self.answer(&replies::sender_ok(), State::Transaction(envelope)),
-                Err(reply) => self.answer(&reply, State::Ready),
+                Ok(()) => {
+                    let next = State::Command(Transaction::Open(envelope));
+                    self.answer(&replies::sender_ok(), next)
+                }
+                Err(reply) => self.answer(&reply, READY),
             },
             other => other,
         };
@@ -153,13 +187,16 @@ impl Session {
     /// Answers [`Question::Recipient`].
     pub fn answer_recipient(&mut self, answer: Result<(), Reply>) {
         let state = match core::mem::replace(&mut self.state, State::Closed) {
-            State::Recipient(mut envelope, recipient) => match answer {
-                Ok(()) => {
-                    envelope.recipients.push(recipient);
-                    self.answer(&replies::recipient_ok(), State::Transaction(envelope))
-                }
-                Err(reply) => self.answer(&reply, State::Transaction(envelope)),
-            },
+            State::Recipient(mut envelope, recipient) => {
+                let reply = match answer {
+                    Ok(()) => {
+                        envelope.recipients.push(recipient);
+                        replies::recipient_ok()
+                    }
+                    Err(reply) => reply,
+                };
+                self.answer(&reply, State::Command(Transaction::Open(envelope)))
+            }
             other => other,
         };
         self.state = state;
@@ -173,7 +210,7 @@ impl Session {
                     self.errors = 0;
                     self.idle_commands = 0;
                 }
-                self.answer(reply, State::Ready)
+                self.answer(reply, READY)
             }
             other => other,
         };
@@ -184,7 +221,7 @@ impl Session {
     /// forgotten (RFC 3207 section 4.2).
     pub fn secured(&mut self) {
         if matches!(self.state, State::Handshake) {
-            self.state = State::Ready;
+            self.state = READY;
             self.secured = true;
             self.helo = None;
             self.unread.clear();
@@ -208,7 +245,7 @@ impl Session {
         self.retiring = true;
         if matches!(
             self.state,
-            State::Opening | State::Ready | State::Transaction(_)
+            State::Opening | State::Command(Transaction::None | Transaction::Open(_))
         ) {
             self.state = self.answer(
                 &replies::shutting_down(&self.settings.hostname),
@@ -243,15 +280,15 @@ impl Session {
 
     fn open(&mut self) -> State {
         if self.unread.is_empty() {
-            self.answer(&replies::greeting(&self.settings.hostname), State::Ready)
+            self.answer(&replies::greeting(&self.settings.hostname), READY)
         } else {
             self.answer(&replies::talked_early(), State::Closed)
         }
     }
 
-    fn read_command(&mut self, envelope: Option<Envelope>) -> (State, Option<Output>) {
+    fn read_command(&mut self, transaction: Transaction) -> (State, Option<Output>) {
         let line = match self.lines.take(&mut self.unread) {
-            Line::Partial => return (between_commands(envelope), Some(Output::Read)),
+            Line::Partial => return (State::Command(transaction), Some(Output::Read)),
             // Whatever the client means by it, someone in front of it may have taken it for a
             // line end, or may not. Nothing that follows can be trusted to be its command.
             Line::BareLineFeed => {
@@ -260,7 +297,7 @@ impl Session {
             Line::TooLong => None,
             Line::Whole(line) => Some(line),
         };
-        if self.retiring {
+        if self.retiring && !matches!(transaction, Transaction::Chunks(_)) {
             let reply = replies::shutting_down(&self.settings.hostname);
             return (self.answer(&reply, State::Closed), None);
         }
@@ -270,36 +307,80 @@ impl Session {
             return (self.answer(&reply, State::Closed), None);
         }
         match line {
-            Some(line) => self.follow(&line, envelope),
+            Some(line) => self.follow(&line, transaction),
             None => (
-                self.object(&replies::line_too_long(), between_commands(envelope)),
+                self.object(&replies::line_too_long(), State::Command(transaction)),
                 None,
             ),
         }
     }
 
-    fn read_body(
+    fn read_data(
         &mut self,
         mut reading: Box<Reading>,
+        mut decoder: Decoder,
         body: &mut BytesMut,
     ) -> (State, Option<Output>) {
         if self.unread.is_empty() {
-            return (State::Data(reading), Some(Output::Read));
+            return (State::Data(reading, decoder), Some(Output::Read));
         }
-        let (progress, ended) = reading.read(&mut self.unread, body, &self.settings);
-        let output = match progress {
-            Progress::Refused => Some(Output::Discard),
-            Progress::Grown if !ended => Some(Output::Body),
-            Progress::Grown | Progress::Nothing => None,
+        let (progress, ended) =
+            reading.read_data(&mut decoder, &mut self.unread, body, &self.settings);
+        let state = if ended {
+            State::BodyEnded(reading)
+        } else {
+            State::Data(reading, decoder)
         };
-        (
-            if ended {
-                State::DataEnded(reading)
-            } else {
-                State::Data(reading)
-            },
-            output,
-        )
+        (state, output_for(progress, ended))
+    }
+
+    fn read_chunk(
+        &mut self,
+        mut chunks: Box<Chunks>,
+        body: &mut BytesMut,
+    ) -> (State, Option<Output>) {
+        let awaited = chunks.chunk();
+        if self.unread.is_empty() && !awaited.has_ended() {
+            return (State::Chunk(chunks), Some(Output::Read));
+        }
+        let progress = chunks.read(&mut self.unread, body, &self.settings);
+        let chunk = chunks.chunk();
+        if !chunk.has_ended() {
+            return (State::Chunk(chunks), output_for(progress, false));
+        }
+        if chunk.last {
+            let reading = Box::new(chunks.into_reading());
+            return (State::BodyEnded(reading), output_for(progress, true));
+        }
+        let reply = match chunks.objection(&self.settings) {
+            Some(objection) => objection,
+            None => replies::chunk_received(chunk.octets),
+        };
+        let next = State::Command(Transaction::Chunks(chunks));
+        (self.answer(&reply, next), output_for(progress, false))
+    }
+
+    /// Takes what has come of a chunk that belongs to no message, and answers once that is all.
+    fn pass_over(
+        &mut self,
+        mut chunk: Chunk,
+        reply: Reply,
+        transaction: Transaction,
+    ) -> (State, Option<Output>) {
+        drop(chunk.take(&mut self.unread));
+        if !chunk.has_ended() {
+            let output = Some(Output::Read);
+            return (State::Stray(chunk, reply, transaction), output);
+        }
+        let next = State::Command(transaction);
+        // A client that waits for nothing sends a message in many chunks before it hears that nobody
+        // takes it: that is one error.
+        let next = if chunk.last {
+            self.object(&reply, next)
+        } else {
+            self.answer(&reply, next)
+        };
+        (next, None)
     }
 
     fn end_body(&mut self, reading: Reading) -> (State, Option<Output>) {
@@ -308,7 +389,7 @@ impl Session {
                 State::Message,
                 Some(Output::Ask(Question::Message(envelope))),
             ),
-            Err(reply) => (self.answer(&reply, State::Ready), None),
+            Err(reply) => (self.answer(&reply, READY), None),
         }
     }
 
@@ -318,6 +399,8 @@ impl Session {
             size: Some(self.settings.size_max),
             eight_bit_mime: true,
             smtputf8: self.settings.smtputf8,
+            chunking: true,
+            binary_mime: self.settings.binary_mime,
             enhanced_status_codes: true,
             dsn: true,
             starttls: self.settings.starttls && !self.secured,
@@ -326,6 +409,11 @@ impl Session {
     }
 }
 
-fn between_commands(envelope: Option<Envelope>) -> State {
-    envelope.map_or(State::Ready, State::Transaction)
+/// What is to be done with a body after a stretch of input.
+const fn output_for(progress: Progress, ended: bool) -> Option<Output> {
+    match progress {
+        Progress::Refused => Some(Output::Discard),
+        Progress::Grown if !ended => Some(Output::Body),
+        Progress::Grown | Progress::Nothing => None,
+    }
 }

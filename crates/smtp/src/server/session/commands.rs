@@ -1,31 +1,38 @@
 //! What each command does.
 
-use super::{Session, State, between_commands};
+use super::{READY, Session, State, Transaction};
 use crate::{
-    Command, Envelope, Recipient, Reply,
+    BodyType, Command, Envelope, Recipient, Reply,
     address::AddressError,
     command::CommandError,
     data::Decoder,
-    server::{Helo, Output, Question, reading::Reading, replies},
+    limits::CHUNK_MAX,
+    server::{
+        Helo, Output, Question,
+        chunks::{Chunk, Chunks},
+        reading::Reading,
+        replies,
+    },
 };
 
 impl Session {
     pub(super) fn follow(
         &mut self,
         line: &[u8],
-        envelope: Option<Envelope>,
+        transaction: Transaction,
     ) -> (State, Option<Output>) {
         let command = match Command::parse(line) {
             Ok(command) => command,
             Err(error) => {
                 let reply = replies::command_error(error);
-                return (self.object(&reply, between_commands(envelope)), None);
+                return (self.object(&reply, State::Command(transaction)), None);
             }
         };
         let state = match command {
-            Command::Mail(opened) => return self.mail(*opened, envelope),
-            Command::Rcpt(recipient) => return self.rcpt(recipient, envelope),
-            Command::Data => self.data(envelope),
+            Command::Mail(opened) => return self.mail(*opened, transaction),
+            Command::Rcpt(recipient) => return self.rcpt(recipient, transaction),
+            Command::Data => self.data(transaction),
+            Command::Bdat { octets, last } => self.bdat(Chunk::new(octets, last), transaction),
             // Both end whatever transaction is open (RFC 5321 section 4.1.4).
             Command::Ehlo(name) => {
                 self.helo = Some(Helo {
@@ -33,42 +40,48 @@ impl Session {
                     extended: true,
                 });
                 let reply = replies::ehlo(&self.settings.hostname, &self.extensions());
-                self.answer(&reply, State::Ready)
+                return (self.answer(&reply, READY), abandoned(&transaction));
             }
             Command::Helo(name) => {
                 self.helo = Some(Helo {
                     name,
                     extended: false,
                 });
-                self.answer(&replies::helo(&self.settings.hostname), State::Ready)
+                let reply = replies::helo(&self.settings.hostname);
+                return (self.answer(&reply, READY), abandoned(&transaction));
             }
-            Command::Rset => self.answer(&replies::done(), State::Ready),
-            Command::Noop => self.answer(&replies::done(), between_commands(envelope)),
-            Command::Vrfy => self.answer(&replies::cannot_verify(), between_commands(envelope)),
-            Command::Help => self.answer(&replies::help(), between_commands(envelope)),
+            Command::Rset => {
+                return (
+                    self.answer(&replies::done(), READY),
+                    abandoned(&transaction),
+                );
+            }
+            Command::Noop => self.answer(&replies::done(), State::Command(transaction)),
+            Command::Vrfy => self.answer(&replies::cannot_verify(), State::Command(transaction)),
+            Command::Help => self.answer(&replies::help(), State::Command(transaction)),
             Command::Quit => self.answer(&replies::farewell(), State::Closed),
-            Command::StartTls => self.start_tls(envelope),
+            Command::StartTls => self.start_tls(transaction),
         };
         (state, None)
     }
 
-    fn mail(&mut self, opened: Envelope, open: Option<Envelope>) -> (State, Option<Output>) {
-        if open.is_some() {
+    fn mail(&mut self, opened: Envelope, open: Transaction) -> (State, Option<Output>) {
+        if !matches!(open, Transaction::None) {
             let reply = replies::out_of_order("Error: nested MAIL command");
-            return (self.object(&reply, between_commands(open)), None);
+            return (self.object(&reply, State::Command(open)), None);
         }
         if self.helo.is_none() {
             let reply = replies::out_of_order("Error: send EHLO or HELO first");
-            return (self.object(&reply, State::Ready), None);
+            return (self.object(&reply, READY), None);
         }
         if let Some(error) = self.objection_to(&opened) {
             let reply = replies::command_error(error);
-            return (self.object(&reply, State::Ready), None);
+            return (self.object(&reply, READY), None);
         }
         let declared_size = opened.declared_size;
         if declared_size.is_some_and(|size| size > self.settings.size_max) {
             let reply = replies::too_big(self.settings.size_max);
-            return (self.answer(&reply, State::Ready), None);
+            return (self.answer(&reply, READY), None);
         }
         let reverse_path = opened.reverse_path.clone();
         let question = Question::Sender {
@@ -82,6 +95,8 @@ impl Session {
     fn objection_to(&self, opened: &Envelope) -> Option<CommandError> {
         if opened.smtputf8 && !self.settings.smtputf8 {
             Some(CommandError::Parameter)
+        } else if opened.body_type == BodyType::BinaryMime && !self.settings.binary_mime {
+            Some(CommandError::ParameterValue)
         } else if !opened.smtputf8 && !opened.reverse_path.is_ascii() {
             Some(CommandError::Sender(AddressError::NotAscii))
         } else {
@@ -89,20 +104,26 @@ impl Session {
         }
     }
 
-    fn rcpt(&mut self, recipient: Recipient, open: Option<Envelope>) -> (State, Option<Output>) {
-        let Some(envelope) = open else {
-            let reply = replies::out_of_order("Error: need MAIL command");
-            return (self.object(&reply, State::Ready), None);
+    fn rcpt(&mut self, recipient: Recipient, open: Transaction) -> (State, Option<Output>) {
+        let envelope = match open {
+            Transaction::Open(envelope) => envelope,
+            Transaction::None => {
+                let reply = replies::out_of_order("Error: need MAIL command");
+                return (self.object(&reply, READY), None);
+            }
+            Transaction::Chunks(_) => return (self.object_to_command_between_chunks(open), None),
         };
         if !envelope.smtputf8
             && let Some(error) = needs_smtputf8(&recipient)
         {
             let reply = replies::command_error(error);
-            return (self.object(&reply, State::Transaction(envelope)), None);
+            let next = State::Command(Transaction::Open(envelope));
+            return (self.object(&reply, next), None);
         }
         if envelope.recipients.len() >= self.settings.recipients_max {
             let reply = replies::too_many_recipients();
-            return (self.answer(&reply, State::Transaction(envelope)), None);
+            let next = State::Command(Transaction::Open(envelope));
+            return (self.answer(&reply, next), None);
         }
         let question = Question::Recipient(recipient.path.clone());
         (
@@ -111,26 +132,76 @@ impl Session {
         )
     }
 
-    fn data(&mut self, open: Option<Envelope>) -> State {
-        match open {
-            None => {
+    fn data(&mut self, open: Transaction) -> State {
+        let envelope = match open {
+            Transaction::Open(envelope) => envelope,
+            Transaction::None => {
                 let reply = replies::out_of_order("Error: need MAIL command");
-                self.object(&reply, State::Ready)
+                return self.object(&reply, READY);
             }
-            Some(envelope) if envelope.recipients.is_empty() => self.object(
-                &replies::no_valid_recipients(),
-                State::Transaction(envelope),
-            ),
-            Some(envelope) => {
-                let reading = Reading::new(envelope, Decoder::new());
-                self.answer(&replies::go_ahead(), State::Data(Box::new(reading)))
+            Transaction::Chunks(_) => return self.object_to_command_between_chunks(open),
+        };
+        let objection = if envelope.recipients.is_empty() {
+            Some(replies::no_valid_recipients())
+        } else if envelope.body_type == BodyType::BinaryMime {
+            Some(replies::out_of_order("Error: a binary body needs BDAT"))
+        } else {
+            None
+        };
+        match objection {
+            Some(reply) => self.object(&reply, State::Command(Transaction::Open(envelope))),
+            None => {
+                let reading = Box::new(Reading::new(envelope));
+                self.answer(&replies::go_ahead(), State::Data(reading, Decoder::new()))
             }
         }
     }
 
-    fn start_tls(&mut self, open: Option<Envelope>) -> State {
+    /// The octets of a chunk follow on its command whatever is answered, so an error is told behind
+    /// them (RFC 3030 section 2).
+    fn bdat(&mut self, chunk: Chunk, open: Transaction) -> State {
+        if chunk.octets > self.settings.size_max.max(CHUNK_MAX) {
+            let reply = replies::too_big(self.settings.size_max);
+            return self.answer(&reply, State::Closed);
+        }
+        let mut chunks = match open {
+            Transaction::Chunks(chunks) => chunks,
+            Transaction::Open(envelope) if !envelope.recipients.is_empty() => {
+                Box::new(Chunks::new(envelope))
+            }
+            Transaction::Open(envelope) => {
+                // With its last chunk a message is over, whoever it was for.
+                let next = if chunk.last {
+                    Transaction::None
+                } else {
+                    Transaction::Open(envelope)
+                };
+                return State::Stray(chunk, replies::no_valid_recipients(), next);
+            }
+            Transaction::None => {
+                let reply = replies::out_of_order("Error: need MAIL command");
+                return State::Stray(chunk, reply, Transaction::None);
+            }
+        };
+        // A chunk with something in it is a part of a message, not a command without one.
+        if chunk.octets > 0 && chunks.objection(&self.settings).is_none() {
+            self.idle_commands = self.idle_commands.saturating_sub(1);
+        }
+        chunks.begin(chunk);
+        State::Chunk(chunks)
+    }
+
+    fn object_to_command_between_chunks(&mut self, open: Transaction) -> State {
+        let reply = replies::out_of_order("Error: the message is under way, send BDAT or RSET");
+        self.object(&reply, State::Command(open))
+    }
+
+    fn start_tls(&mut self, open: Transaction) -> State {
         if let Some(reply) = self.objection_to_tls() {
-            return self.object(&reply, between_commands(open));
+            return self.object(&reply, State::Command(open));
+        }
+        if matches!(open, Transaction::Chunks(_)) {
+            return self.object_to_command_between_chunks(open);
         }
         // Octets pipelined behind STARTTLS travelled in clear. If they survived the handshake they
         // would run as if the client had sent them under TLS (CVE-2011-0411), so nothing but the
@@ -151,6 +222,14 @@ impl Session {
         } else {
             None
         }
+    }
+}
+
+/// What becomes of a body when its transaction is given up.
+const fn abandoned(transaction: &Transaction) -> Option<Output> {
+    match transaction {
+        Transaction::Chunks(_) => Some(Output::Abandon),
+        Transaction::None | Transaction::Open(_) => None,
     }
 }
 
