@@ -14,6 +14,7 @@ use super::{
 use crate::{
     Envelope, Extensions, Recipient, Reply,
     data::Decoder,
+    extensions::Limits,
     limits::{ERRORS_MAX, IDLE_COMMANDS_MAX, REPLIES_MAX},
 };
 
@@ -404,7 +405,11 @@ impl Session {
             enhanced_status_codes: true,
             dsn: true,
             starttls: self.settings.starttls && !self.secured,
-            ..Extensions::default()
+            etrn: false,
+            limits: Limits {
+                recipients: Some(self.settings.recipients_max as u64),
+                ..Limits::default()
+            },
         }
     }
 }
