@@ -124,7 +124,7 @@ mod tests {
     use std::time::Instant;
 
     use super::compare;
-    use crate::{Letter, Received};
+    use crate::{Letter, Received, Said};
 
     fn arrival(letter: &Letter) -> Received {
         let mut body = b"Received: by us\r\n".to_vec();
@@ -132,6 +132,7 @@ mod tests {
         Received {
             from: letter.from.clone(),
             to: letter.to.clone(),
+            said: Said::default(),
             body,
             session: 1,
             tls: false,

@@ -44,7 +44,7 @@ pub use failing_syncs::FailingSyncs;
 pub use letter::Letter;
 pub use loop_disk::LoopDisk;
 pub use ports::Port;
-pub use primary::{Cue, Primary, Received, Stage};
+pub use primary::{Cue, Offer, Primary, Received, Said, Stage};
 pub use sender::{Reply, Sender};
 pub use settings::Settings;
 pub use small_disk::SmallDisk;

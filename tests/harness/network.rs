@@ -122,6 +122,16 @@ impl Lines {
         Ok(line)
     }
 
+    /// The next octets, exactly so many.
+    ///
+    /// # Errors
+    /// When the connection breaks, times out, or ends before.
+    pub fn read_octets(&mut self, octets: usize) -> io::Result<Vec<u8>> {
+        let mut read = vec![0; octets];
+        self.wire.read_exact(&mut read)?;
+        Ok(read)
+    }
+
     /// Writes all of it at once.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use std::{
     time::Instant,
 };
 
-pub use cue::{Cue, Stage};
+pub use cue::{Cue, Offer, Stage};
 use rustls::ServerConfig;
 use session::Session;
 
@@ -28,7 +28,9 @@ pub struct Received {
     pub from: String,
     /// The forward-paths this primary had said 250 to.
     pub to: Vec<String>,
-    /// The octets after DATA, un-stuffed, trace fields included.
+    /// What was said besides the paths.
+    pub said: Said,
+    /// The octets after DATA, un-stuffed, or those of all chunks; trace fields included.
     pub body: Vec<u8>,
     /// Which session brought it, counted from 1.
     pub session: usize,
@@ -36,6 +38,17 @@ pub struct Received {
     pub tls: bool,
     /// When its final dot was read.
     pub at: Instant,
+}
+
+/// What a client said in a transaction besides the paths.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// The parameters of MAIL, as they were written.
+    pub mail: Vec<String>,
+    /// Those of each RCPT that was said 250 to.
+    pub rcpt: Vec<Vec<String>>,
+    /// In how many chunks the body came; 0 when it came by DATA.
+    pub chunks: usize,
 }
 
 impl Received {

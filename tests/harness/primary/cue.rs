@@ -1,6 +1,9 @@
 //! How a primary is to misbehave.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// The points of a session at which something can go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +24,43 @@ pub enum Stage {
     AfterDot,
 }
 
+/// An extension that a primary offers only when it is told to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Offer {
+    /// SMTPUTF8.
+    SmtpUtf8,
+    /// CHUNKING.
+    Chunking,
+    /// BINARYMIME.
+    BinaryMime,
+    /// DSN.
+    Dsn,
+}
+
+impl Offer {
+    /// Its name in the reply to EHLO.
+    pub(super) const fn keyword(self) -> &'static str {
+        match self {
+            Self::SmtpUtf8 => "SMTPUTF8",
+            Self::Chunking => "CHUNKING",
+            Self::BinaryMime => "BINARYMIME",
+            Self::Dsn => "DSN",
+        }
+    }
+
+    /// What must be offered for a parameter of MAIL or RCPT to be taken.
+    pub(super) fn for_parameter(parameter: &str) -> Option<Self> {
+        let parameter = parameter.to_ascii_uppercase();
+        let keyword = parameter.split('=').next().unwrap_or_default();
+        match keyword {
+            "SMTPUTF8" => Some(Self::SmtpUtf8),
+            "RET" | "ENVID" | "NOTIFY" | "ORCPT" => Some(Self::Dsn),
+            "BODY" if parameter == "BODY=BINARYMIME" => Some(Self::BinaryMime),
+            _ => None,
+        }
+    }
+}
+
 /// Standing orders of a primary; the default is to behave.
 #[derive(Clone, Debug, Default)]
 pub struct Cue {
@@ -32,6 +72,8 @@ pub struct Cue {
     pub drops: BTreeMap<Stage, usize>,
     /// A wait before the reply at this stage.
     pub pauses: BTreeMap<Stage, Duration>,
+    /// What is offered besides PIPELINING, SIZE, 8BITMIME and ENHANCEDSTATUSCODES.
+    pub offers: BTreeSet<Offer>,
 }
 
 impl Cue {
@@ -59,6 +101,11 @@ impl Cue {
     /// Waits before each reply at a stage.
     pub fn pause(&mut self, stage: Stage, time: Duration) {
         self.pauses.insert(stage, time);
+    }
+
+    /// Offers these extensions besides those that it offers in any case.
+    pub fn offer(&mut self, offers: &[Offer]) {
+        self.offers.extend(offers);
     }
 
     /// Whether the connection is to break now; counts it.

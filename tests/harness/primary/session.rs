@@ -2,7 +2,7 @@
 
 use std::{io, net::TcpStream, sync::Arc, thread, time::Instant};
 
-use super::{Received, Shared, Stage, lock};
+use super::{Offer, Received, Said, Shared, Stage, lock};
 use crate::network::{Lines, Wire};
 
 /// The dialogue with one client.
@@ -14,6 +14,9 @@ pub(super) struct Session {
     tls: bool,
     from: Option<String>,
     to: Vec<String>,
+    said: Said,
+    /// What came by BDAT so far.
+    chunks: Vec<u8>,
 }
 
 /// Whether to read on.
@@ -33,6 +36,8 @@ impl Session {
             tls: false,
             from: None,
             to: Vec::new(),
+            said: Said::default(),
+            chunks: Vec::new(),
         }
     }
 
@@ -60,7 +65,13 @@ impl Session {
         match verb.as_str() {
             "EHLO" => {
                 let starttls = self.shared.tls.is_some() && !self.tls;
-                let extra = if starttls { "250-STARTTLS\r\n" } else { "" };
+                let starttls = starttls.then_some("STARTTLS");
+                let offers = lock(&self.shared.cue).offers.clone();
+                let extra: String = starttls
+                    .into_iter()
+                    .chain(offers.into_iter().map(Offer::keyword))
+                    .map(|keyword| format!("250-{keyword}\r\n"))
+                    .collect();
                 let offer = format!(
                     "250-primary.test\r\n250-PIPELINING\r\n250-SIZE 104857600\r\n{extra}\
                      250-ENHANCEDSTATUSCODES\r\n250 8BITMIME"
@@ -72,17 +83,12 @@ impl Session {
                 self.lines.write(b"220 2.0.0 go ahead\r\n")?;
                 return Ok(Next::Tls);
             }
-            "MAIL" => {
-                if self.answer(Stage::Mail, "250 2.1.0 ok")? {
-                    self.from = Some(path(line));
-                    self.to.clear();
-                }
-            }
-            "RCPT" => self.recipient(path(line))?,
+            "MAIL" => self.mail(line)?,
+            "RCPT" => self.recipient(line)?,
             "DATA" => self.data()?,
+            "BDAT" if self.is_offered(Offer::Chunking) => self.chunk(line)?,
             "RSET" => {
-                self.from = None;
-                self.to.clear();
+                self.forget();
                 self.lines.write(b"250 2.0.0 ok\r\n")?;
             }
             "NOOP" => self.lines.write(b"250 2.0.0 ok\r\n")?,
@@ -95,9 +101,58 @@ impl Session {
         Ok(Next::Command)
     }
 
-    fn recipient(&mut self, to: String) -> io::Result<()> {
+    fn forget(&mut self) {
+        self.from = None;
+        self.to.clear();
+        self.said = Said::default();
+        self.chunks.clear();
+    }
+
+    fn is_offered(&self, offer: Offer) -> bool {
+        lock(&self.shared.cue).offers.contains(&offer)
+    }
+
+    fn mail(&mut self, line: &str) -> io::Result<()> {
+        let (path, parameters) = path(line);
+        let may_be_beyond_ascii = parameters.iter().any(|word| is_smtputf8(word));
+        if let Some(refusal) = self.objection(&path, &parameters, may_be_beyond_ascii) {
+            return self.lines.write(refusal);
+        }
+        if self.answer(Stage::Mail, "250 2.1.0 ok")? {
+            self.forget();
+            self.from = Some(path);
+            self.said.mail = parameters;
+        }
+        Ok(())
+    }
+
+    /// What is said of a MAIL or RCPT that uses what is not offered, or what it did not ask for. A
+    /// primary without SMTPUTF8 takes any octets in a path, as many do.
+    fn objection(
+        &self,
+        path: &str,
+        parameters: &[String],
+        may_be_beyond_ascii: bool,
+    ) -> Option<&'static [u8]> {
+        let mut needed = parameters
+            .iter()
+            .filter_map(|parameter| Offer::for_parameter(parameter));
+        if !needed.all(|offer| self.is_offered(offer)) {
+            return Some(b"555 5.5.4 not offered\r\n");
+        }
+        let strict = self.is_offered(Offer::SmtpUtf8);
+        (strict && !may_be_beyond_ascii && !path.is_ascii())
+            .then_some(b"553 5.6.7 SMTPUTF8 first\r\n")
+    }
+
+    fn recipient(&mut self, line: &str) -> io::Result<()> {
+        let (to, parameters) = path(line);
         if self.from.is_none() {
             return self.lines.write(b"503 5.5.1 MAIL first\r\n");
+        }
+        let may_be_beyond_ascii = self.said.mail.iter().any(|word| is_smtputf8(word));
+        if let Some(refusal) = self.objection(&to, &parameters, may_be_beyond_ascii) {
+            return self.lines.write(refusal);
         }
         let refused = lock(&self.shared.cue).recipients.get(&to).cloned();
         if let Some(reply) = refused {
@@ -105,6 +160,7 @@ impl Session {
         }
         if self.answer(Stage::Recipient, "250 2.1.5 ok")? {
             self.to.push(to);
+            self.said.rcpt.push(parameters);
         }
         Ok(())
     }
@@ -117,6 +173,32 @@ impl Session {
             return Ok(());
         }
         let body = self.read_body()?;
+        self.take(body)
+    }
+
+    /// One chunk of a body (RFC 3030).
+    fn chunk(&mut self, line: &str) -> io::Result<()> {
+        let mut words = line.split_ascii_whitespace().skip(1);
+        let octets = words.next().and_then(|word| word.parse().ok());
+        let Some(octets) = octets else {
+            return self.lines.write(b"501 5.5.4 BDAT octets [LAST]\r\n");
+        };
+        let octets = self.lines.read_octets(octets)?;
+        if self.to.is_empty() {
+            return self.lines.write(b"554 5.5.1 no valid recipients\r\n");
+        }
+        self.chunks.extend_from_slice(&octets);
+        self.said.chunks += 1;
+        if words.next().is_some() {
+            let body = std::mem::take(&mut self.chunks);
+            return self.take(body);
+        }
+        self.answer(Stage::Data, "250 2.0.0 go on")?;
+        Ok(())
+    }
+
+    /// Records a message that has arrived, and answers.
+    fn take(&mut self, body: Vec<u8>) -> io::Result<()> {
         let at = Instant::now();
         // Looked at here: a refusal at the dot must leave no record.
         if self.misbehaves(Stage::Dot)? {
@@ -124,9 +206,11 @@ impl Session {
         }
         let from = self.from.take().unwrap_or_default();
         let to = std::mem::take(&mut self.to);
+        let said = std::mem::take(&mut self.said);
         let arrived = Received {
             from,
             to,
+            said,
             body,
             session: self.number,
             tls: self.tls,
@@ -183,21 +267,32 @@ impl Session {
     fn upgraded(self) -> io::Result<Self> {
         let config = self.shared.tls.clone().ok_or(io::ErrorKind::Unsupported)?;
         let wire = self.lines.into_wire().accept_tls(config)?;
-        Ok(Self {
+        let mut secure = Self {
             lines: Lines::new(wire),
             tls: true,
-            from: None,
-            to: Vec::new(),
             ..self
-        })
+        };
+        secure.forget();
+        Ok(secure)
     }
 }
 
-/// What stands between the angle brackets. A quoted local part may have such brackets of its own,
-/// and no parameter has any.
-fn path(line: &str) -> String {
-    let inner = line
-        .split_once('<')
-        .and_then(|(_, rest)| rest.rsplit_once('>'));
-    inner.map_or_else(String::new, |(path, _)| path.to_owned())
+/// What stands between the angle brackets, and the words behind them. A quoted local part may have
+/// such brackets of its own, and so may a parameter.
+fn path(line: &str) -> (String, Vec<String>) {
+    let (_, rest) = line.split_once('<').unwrap_or_default();
+    let (mut quoted, mut escaped) = (false, false);
+    let end = rest.find(|c: char| {
+        let closes = c == '>' && !quoted;
+        quoted ^= c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        closes
+    });
+    let (path, parameters) = rest.split_at(end.unwrap_or(rest.len()));
+    let words = parameters.trim_start_matches('>').split_ascii_whitespace();
+    (path.to_owned(), words.map(str::to_owned).collect())
+}
+
+fn is_smtputf8(parameter: &str) -> bool {
+    parameter.eq_ignore_ascii_case("SMTPUTF8")
 }

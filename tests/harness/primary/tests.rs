@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Primary, Stage};
+use super::{Offer, Primary, Stage};
 use crate::{Authority, Courier, Letter, Sender, letter::Text};
 
 #[test]
@@ -41,6 +41,39 @@ fn it_is_down_until_it_is_up_and_down_again() {
     assert!(Sender::connect(primary.address()).is_err());
     primary.up();
     assert!(Sender::connect(primary.address()).is_ok());
+}
+
+#[test]
+fn what_is_offered_on_cue_is_taken_and_recorded_and_the_rest_refused() {
+    let primary = Primary::started();
+    let mail = "MAIL FROM:<\u{e4}@b.test> SMTPUTF8 ENVID=<x>";
+    let mut sender = Sender::connect(primary.address()).unwrap();
+    assert_eq!(sender.command(mail).unwrap().code, 555);
+    assert_eq!(sender.command("BDAT 0 LAST").unwrap().code, 500);
+    let all = [Offer::SmtpUtf8, Offer::Chunking, Offer::Dsn];
+    primary.on_cue(|cue| cue.offer(&all));
+    sender.ehlo().unwrap();
+    assert!(sender.offers("SMTPUTF8") && sender.offers("CHUNKING") && sender.offers("DSN"));
+    let unasked = sender.command("MAIL FROM:<\u{e4}@b.test>").unwrap();
+    assert_eq!(unasked.code, 553);
+    for (command, octets) in [
+        (mail, &b""[..]),
+        ("RCPT TO:<c@d.test> NOTIFY=NEVER", b""),
+        ("BDAT 5", b"one\r\n"),
+        ("BDAT 6 LAST", b"\n.\r\n\r\n"),
+    ] {
+        sender.write(format!("{command}\r\n").as_bytes()).unwrap();
+        sender.write(octets).unwrap();
+        assert_eq!(sender.read_reply().unwrap().code, 250, "{command}");
+    }
+    let [arrived] = &primary.received()[..] else {
+        panic!("not one message");
+    };
+    assert_eq!(arrived.from, "\u{e4}@b.test");
+    assert_eq!(arrived.said.mail, ["SMTPUTF8", "ENVID=<x>"]);
+    assert_eq!(arrived.said.rcpt, [["NOTIFY=NEVER"]]);
+    assert_eq!(arrived.said.chunks, 2);
+    assert_eq!(arrived.body, b"one\r\n\n.\r\n\r\n");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use harness::{Received, letter::Text};
+use harness::{Received, Said, letter::Text};
 
 use super::{Evidence, Findings, judge};
 use crate::{
@@ -35,6 +35,7 @@ fn arrival(entry: &Entry, id: &str) -> Received {
     Received {
         from: letter.from,
         to: letter.to,
+        said: Said::default(),
         body,
         session: 1,
         tls: false,
