@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use harness::{Cluster, Primary, ctl};
+use harness::{Cluster, Offer, Primary, ctl};
 
 use crate::scene;
 
@@ -48,6 +48,47 @@ fn pythons_smtplib_is_served() {
             "{body}"
         );
     }
+}
+
+/// Sends a message from and to addresses beyond ASCII, with a header field of that kind.
+const SMTPLIB_UTF8: &str = r#"
+import smtplib, sys
+from email.message import EmailMessage
+from email.policy import SMTPUTF8
+message = EmailMessage(policy=SMTPUTF8)
+message["From"] = "p\u00e4r@sender.test"
+message["To"] = "m\u00fcller@example.com"
+message["Subject"] = "gr\u00fc\u00dfe"
+message.set_content("text\n")
+with smtplib.SMTP(sys.argv[1], int(sys.argv[2]), timeout=20) as client:
+    assert client.send_message(message) == {}
+    try:
+        client.sendmail("a@sender.test", ["x@b\u00fccher.test"], "text", mail_options=["SMTPUTF8"])
+        raise AssertionError("relayed")
+    except smtplib.SMTPRecipientsRefused as error:
+        assert error.recipients["x@b\u00fccher.test"][0] == 550
+"#;
+
+#[test]
+fn pythons_smtplib_is_served_with_addresses_beyond_ascii() {
+    let (mut primary, cluster) = scene::outage(1);
+    primary.on_cue(|cue| cue.offer(&[Offer::SmtpUtf8]));
+    let script = cluster.directory().join("client.py");
+    fs::write(&script, SMTPLIB_UTF8).unwrap();
+    let address = cluster.nodes[0].smtp();
+    let outcome = ctl::outcome(
+        Command::new("python3")
+            .arg(script)
+            .arg("localhost")
+            .arg(address.port().to_string()),
+    );
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    let body = arrived(&mut primary, &cluster, 1).remove(0);
+    assert!(body.contains(" with UTF8SMTP id "), "{body}");
+    assert!(body.contains("Subject: gr\u{fc}\u{df}e\r\n"), "{body}");
+    let received = primary.received().remove(0);
+    assert_eq!(received.from, "p\u{e4}r@sender.test");
+    assert_eq!(received.to, ["m\u{fc}ller@example.com"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{io::ErrorKind, net::TcpStream, path::Path, time::Duration};
 
 use harness::{
-    Cluster, Primary, Received, Settings,
+    Cluster, Offer, Primary, Received, Settings,
     letter::after_field,
     network::{Lines, Wire},
     transcript::{Step, Transcript, matches},
@@ -71,6 +71,7 @@ fn play_all(cluster: &Cluster, mut primary: Primary, wanted: fn(&Transcript) -> 
         expected.extend(play(cluster, transcript));
         played += 1;
     }
+    primary.on_cue(|cue| cue.offer(&[Offer::SmtpUtf8]));
     primary.up();
     scene::wait_received(&primary, expected.len());
     wait_until(scene::DRAIN, "the queue is empty", || {

@@ -4,6 +4,7 @@
 
 mod backup;
 mod certificates;
+mod chunks;
 mod claims;
 mod clients;
 mod crashes;

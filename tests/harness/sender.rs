@@ -189,23 +189,64 @@ impl Sender {
     /// # Errors
     /// When the connection fails: whether the message was taken is then unknown.
     pub fn send(&mut self, letter: &Letter) -> io::Result<Reply> {
-        let eight_bit = letter.is_eight_bit() && self.offers("8BITMIME");
-        let body = if eight_bit { " BODY=8BITMIME" } else { "" };
-        let mut commands = vec![format!("MAIL FROM:<{}>{body}", letter.from)];
-        commands.extend(letter.to.iter().map(|to| format!("RCPT TO:<{to}>")));
+        let mut commands = self.envelope(letter);
         commands.push("DATA".to_owned());
         for command in commands {
             let reply = self.command(&command)?;
             if !reply.is_positive() {
-                // Behind a 421 the server hangs up (RFC 5321 section 3.8).
-                if reply.code != 421 {
-                    self.command("RSET")?;
-                }
-                return Ok(reply);
+                return self.give_up(reply);
             }
         }
         self.write(&stuffed(&letter.body))?;
         self.read_reply()
+    }
+
+    /// Sends one message by BDAT, in chunks of so many octets and a last one with the rest (RFC 3030).
+    /// Waits for no reply before all is sent, so the chunks should not be thousands; returns the last
+    /// one, or the first that said no.
+    ///
+    /// # Errors
+    /// When the connection fails: whether the message was taken is then unknown.
+    pub fn send_in_chunks(&mut self, letter: &Letter, octets: usize) -> io::Result<Reply> {
+        let commands = self.envelope(letter);
+        let mut sent = format!("{}\r\n", commands.join("\r\n")).into_bytes();
+        let mut awaited = 1 + letter.to.len();
+        let mut rest = letter.body.as_slice();
+        loop {
+            let (chunk, behind) = rest.split_at(octets.min(rest.len()));
+            let last = if behind.is_empty() { " LAST" } else { "" };
+            write!(sent, "BDAT {}{last}\r\n", chunk.len())?;
+            sent.extend_from_slice(chunk);
+            awaited += 1;
+            rest = behind;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        self.write(&sent)?;
+        let replies = (0..awaited).map(|_| self.read_reply());
+        let replies: Vec<Reply> = replies.collect::<io::Result<_>>()?;
+        let refusal = replies.iter().find(|reply| !reply.is_positive());
+        let told = refusal.or_else(|| replies.last()).cloned();
+        told.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    /// MAIL and RCPT for a message.
+    fn envelope(&self, letter: &Letter) -> Vec<String> {
+        let eight_bit = letter.is_eight_bit() && self.offers("8BITMIME");
+        let body = if eight_bit { " BODY=8BITMIME" } else { "" };
+        let mut commands = vec![format!("MAIL FROM:<{}>{body}", letter.from)];
+        commands.extend(letter.to.iter().map(|to| format!("RCPT TO:<{to}>")));
+        commands
+    }
+
+    /// Clears the transaction behind a reply that said no.
+    fn give_up(&mut self, reply: Reply) -> io::Result<Reply> {
+        // Behind a 421 the server hangs up (RFC 5321 section 3.8).
+        if reply.code != 421 {
+            self.command("RSET")?;
+        }
+        Ok(reply)
     }
 
     /// The server's certificate, DER, when TLS runs.

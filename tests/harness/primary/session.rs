@@ -114,8 +114,7 @@ impl Session {
 
     fn mail(&mut self, line: &str) -> io::Result<()> {
         let (path, parameters) = path(line);
-        let may_be_beyond_ascii = parameters.iter().any(|word| is_smtputf8(word));
-        if let Some(refusal) = self.objection(&path, &parameters, may_be_beyond_ascii) {
+        if let Some(refusal) = self.objection(&parameters) {
             return self.lines.write(refusal);
         }
         if self.answer(Stage::Mail, "250 2.1.0 ok")? {
@@ -126,23 +125,13 @@ impl Session {
         Ok(())
     }
 
-    /// What is said of a MAIL or RCPT that uses what is not offered, or what it did not ask for. A
-    /// primary without SMTPUTF8 takes any octets in a path, as many do.
-    fn objection(
-        &self,
-        path: &str,
-        parameters: &[String],
-        may_be_beyond_ascii: bool,
-    ) -> Option<&'static [u8]> {
+    /// What is said to parameters of MAIL or RCPT that are not offered.
+    fn objection(&self, parameters: &[String]) -> Option<&'static [u8]> {
         let mut needed = parameters
             .iter()
             .filter_map(|parameter| Offer::for_parameter(parameter));
-        if !needed.all(|offer| self.is_offered(offer)) {
-            return Some(b"555 5.5.4 not offered\r\n");
-        }
-        let strict = self.is_offered(Offer::SmtpUtf8);
-        (strict && !may_be_beyond_ascii && !path.is_ascii())
-            .then_some(b"553 5.6.7 SMTPUTF8 first\r\n")
+        let offered = needed.all(|offer| self.is_offered(offer));
+        (!offered).then_some(b"555 5.5.4 not offered\r\n")
     }
 
     fn recipient(&mut self, line: &str) -> io::Result<()> {
@@ -150,8 +139,7 @@ impl Session {
         if self.from.is_none() {
             return self.lines.write(b"503 5.5.1 MAIL first\r\n");
         }
-        let may_be_beyond_ascii = self.said.mail.iter().any(|word| is_smtputf8(word));
-        if let Some(refusal) = self.objection(&to, &parameters, may_be_beyond_ascii) {
+        if let Some(refusal) = self.objection(&parameters) {
             return self.lines.write(refusal);
         }
         let refused = lock(&self.shared.cue).recipients.get(&to).cloned();
@@ -291,8 +279,4 @@ fn path(line: &str) -> (String, Vec<String>) {
     let (path, parameters) = rest.split_at(end.unwrap_or(rest.len()));
     let words = parameters.trim_start_matches('>').split_ascii_whitespace();
     (path.to_owned(), words.map(str::to_owned).collect())
-}
-
-fn is_smtputf8(parameter: &str) -> bool {
-    parameter.eq_ignore_ascii_case("SMTPUTF8")
 }

@@ -53,9 +53,15 @@ fn what_is_offered_on_cue_is_taken_and_recorded_and_the_rest_refused() {
     let all = [Offer::SmtpUtf8, Offer::Chunking, Offer::Dsn];
     primary.on_cue(|cue| cue.offer(&all));
     sender.ehlo().unwrap();
+    let letter = Letter::new(1, "a@example.com", 5_000);
+    let reply = sender.send_in_chunks(&letter, 700).unwrap();
+    assert_eq!(reply.code, 250, "{reply}");
+    let [arrived] = &primary.take_received()[..] else {
+        panic!("not one message");
+    };
+    assert_eq!(arrived.body, letter.body);
+    assert_eq!(arrived.said.chunks, letter.body.len().div_ceil(700));
     assert!(sender.offers("SMTPUTF8") && sender.offers("CHUNKING") && sender.offers("DSN"));
-    let unasked = sender.command("MAIL FROM:<\u{e4}@b.test>").unwrap();
-    assert_eq!(unasked.code, 553);
     for (command, octets) in [
         (mail, &b""[..]),
         ("RCPT TO:<c@d.test> NOTIFY=NEVER", b""),
