@@ -13,6 +13,7 @@ mod dev;
 mod dialogues;
 mod disk;
 mod disk_errors;
+mod etrn;
 mod failures;
 mod formats;
 mod founding;

@@ -71,6 +71,13 @@ impl Intake for Cluster {
         self.0.confirmations.add(id);
     }
 
+    async fn flush(&self, domain: &str) -> Result<u64, Refusal> {
+        let flushed = Self::flush(self, Some(domain.to_owned())).await;
+        flushed.map_err(|_| Refusal::NoQuorum)?;
+        let totals = Outbox::destination(self, domain).totals;
+        Ok(totals.waiting + totals.deferred)
+    }
+
     fn discard(&self, id: MessageId) {
         if self.0.discards.try_send(id).is_err() {
             tracing::debug!(message = %id, "a stage is left to the sweep");

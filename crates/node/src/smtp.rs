@@ -32,6 +32,7 @@ impl Smtp {
             max_connections: config.smtp.max_connections,
             max_connections_per_ip: config.smtp.max_connections_per_ip,
             command_timeout: config.smtp.command_timeout,
+            trusted: config.http.trusted.clone(),
         })?;
         Ok(Self { listener, tls })
     }

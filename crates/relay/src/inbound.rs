@@ -13,6 +13,7 @@
 mod admission;
 mod arrival;
 mod connection;
+mod etrn;
 pub mod limits;
 mod listener;
 mod metrics;
@@ -27,6 +28,7 @@ mod tests;
 use core::time::Duration;
 use std::{net::SocketAddr, sync::Arc};
 
+use ipnet::IpNet;
 use smtp::server::Settings;
 use spool::{Clock, Intake, MessageId};
 use tls::ServerTls;
@@ -54,6 +56,8 @@ pub struct Config {
     pub max_connections_per_ip: usize,
     /// How long a client may take for a command, or for the next octets of a body.
     pub command_timeout: Duration,
+    /// Networks whose hosts may ask for any domain's mail by ETRN; a domain's primary may in any case.
+    pub trusted: Vec<IpNet>,
 }
 
 /// What every session needs and none owns.

@@ -5,7 +5,7 @@ mod parser;
 
 use core::{fmt, str::FromStr};
 
-pub(crate) use parser::is_atext;
+pub(crate) use parser::{is_atext, is_domain};
 
 /// `local-part@domain`, each side as it was written.
 ///

@@ -2,6 +2,8 @@
 
 mod parser;
 
+use core::fmt;
+
 use crate::{Envelope, Recipient, address::AddressError};
 
 /// One command, with its arguments read.
@@ -30,6 +32,8 @@ pub enum Command {
     Noop,
     /// VRFY, with whatever it asks about.
     Vrfy,
+    /// ETRN: whoever asks wants mail that waits here (RFC 1985).
+    Etrn(EtrnNode),
     /// HELP.
     Help,
     /// QUIT.
@@ -45,6 +49,28 @@ impl Command {
     /// What about it is not a command that can be served.
     pub fn parse(line: &[u8]) -> Result<Self, CommandError> {
         parser::parse(line)
+    }
+}
+
+/// Whose mail ETRN asks for (RFC 1985 section 5.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EtrnNode {
+    /// A domain's.
+    Domain(String),
+    /// `@`: that of a domain and of all domains below it.
+    Subdomains(String),
+    /// `#`: that of a queue, by its name.
+    Queue(String),
+}
+
+impl fmt::Display for EtrnNode {
+    /// As it was asked for.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Domain(name) => f.write_str(name),
+            Self::Subdomains(name) => write!(f, "@{name}"),
+            Self::Queue(name) => write!(f, "#{name}"),
+        }
     }
 }
 

@@ -17,7 +17,7 @@ mod reading;
 mod replies;
 mod session;
 
-use crate::{Envelope, ForwardPath, ReversePath};
+use crate::{Envelope, ForwardPath, ReversePath, command::EtrnNode};
 
 pub use session::Session;
 
@@ -75,6 +75,9 @@ pub enum Question {
     },
     /// Is mail for him taken? Answered by [`Session::answer_recipient`].
     Recipient(ForwardPath),
+    /// May his mail be asked for from here, and is it sent now? Answered by
+    /// [`Session::answer_etrn`].
+    Etrn(EtrnNode),
     /// The body is complete: is the message ours now? Answered by [`Session::answer_message`].
     Message(Envelope),
 }

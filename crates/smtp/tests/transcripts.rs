@@ -14,6 +14,7 @@ use bytes::BytesMut;
 use proptest::prelude::*;
 use smtp::{
     EnhancedCode, ForwardPath, Reply, ReversePath,
+    command::EtrnNode,
     server::{Output, Question, Session, Settings},
 };
 use transcript::{Step, Transcript, matches};
@@ -68,6 +69,14 @@ fn recipient_answer(path: &ForwardPath) -> Result<(), Reply> {
     }
 }
 
+fn etrn_answer(node: &EtrnNode) -> Reply {
+    match node.to_string().as_str() {
+        "example.com" | "@example.com" => Reply::new(253, EnhancedCode::new(2, 0, 0), "started"),
+        "elsewhere.example" => reply(459, 7, 1),
+        _ => reply(458, 7, 1),
+    }
+}
+
 impl Player {
     fn new(settings: Settings) -> Self {
         Self {
@@ -96,6 +105,9 @@ impl Player {
                 }
                 Output::Ask(Question::Recipient(path)) => {
                     self.session.answer_recipient(recipient_answer(&path));
+                }
+                Output::Ask(Question::Etrn(node)) => {
+                    self.session.answer_etrn(&etrn_answer(&node));
                 }
                 Output::Ask(Question::Message(envelope)) => {
                     self.gather_replies();
@@ -310,6 +322,8 @@ fn fragments() -> impl Strategy<Value = Vec<u8>> {
         "RCPT TO:<c@other.example>\r\n",
         "RCPT TO:<\u{e4}@example.com> NOTIFY=NEVER ORCPT=rfc822;x\r\n",
         "DATA\r\n",
+        "ETRN example.com\r\n",
+        "ETRN #x\r\n",
         "BDAT 0 LAST\r\n",
         "BDAT 9\r\n",
         "BDAT 13 LAST\r\n",

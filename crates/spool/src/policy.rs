@@ -120,11 +120,27 @@ impl Policy {
         if mailbox.local_part.contains(ROUTES) {
             return Err(NotOurs);
         }
+        self.domain_covering(&mailbox.domain).ok_or(NotOurs)
+    }
+
+    /// The policy's domain that mail for a domain, in any case, falls under.
+    #[must_use]
+    pub fn domain_covering(&self, domain: &str) -> Option<&Domain> {
         self.domains
             .iter()
-            .filter(|domain| name::covers(&domain.name, &mailbox.domain))
-            .max_by_key(|domain| (!name::is_wildcard(&domain.name), domain.name.len()))
-            .ok_or(NotOurs)
+            .filter(|own| name::covers(&own.name, domain))
+            .max_by_key(|own| (!name::is_wildcard(&own.name), own.name.len()))
+    }
+
+    /// The policy's domains that mail for a domain, in any case, or for any below it may fall under,
+    /// in the order of the file.
+    #[must_use]
+    pub fn domains_below(&self, domain: &str) -> Vec<&Domain> {
+        let covering = self.domain_covering(domain).map(|own| own.name.as_str());
+        self.domains
+            .iter()
+            .filter(|own| name::is_below(&own.name, domain) || Some(own.name.as_str()) == covering)
+            .collect()
     }
 
     /// The domain of that name in the policy.

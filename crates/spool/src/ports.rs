@@ -41,6 +41,14 @@ pub trait Intake: Send + Sync + 'static {
     /// another one, on every node. Returns at once; what does not get through is forgotten later.
     fn confirm(&self, id: MessageId);
 
+    /// Makes a domain's deferred messages due now and has its primary asked at once whether it is
+    /// back, wherever the leader is. `domain` is one of the policy's. Returns how many messages wait
+    /// for it.
+    ///
+    /// # Errors
+    /// Why it was not recorded.
+    fn flush(&self, domain: &str) -> impl Future<Output = Result<u64, Refusal>> + Send;
+
     /// Gives up what was staged for a message. Returns at once; what does not get through is
     /// swept later.
     fn discard(&self, id: MessageId);

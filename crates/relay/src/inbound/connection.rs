@@ -6,7 +6,7 @@ use core::pin::pin;
 use std::{io, net::SocketAddr, sync::Arc};
 
 use bytes::{Buf as _, BytesMut};
-use smtp::server::{Output, Session};
+use smtp::server::{Output, Question, Session};
 use spool::{Intake, MessageId};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -295,8 +295,8 @@ fn apply(session: &mut Session, serving: Serving) {
 }
 
 /// Questions about addresses are answered out of memory.
-const fn question_may_block(question: &smtp::server::Question) -> bool {
-    matches!(question, smtp::server::Question::Message(_))
+const fn question_may_block(question: &Question) -> bool {
+    matches!(question, Question::Message(_) | Question::Etrn(_))
 }
 
 /// Version and cipher suite, as they stand in `Received` and in the spool.

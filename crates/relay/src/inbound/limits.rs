@@ -27,6 +27,10 @@ pub const BODY_RATE_MIN: u64 = 256;
 /// A TLS handshake takes two round trips.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long the names of a primary's hosts may take to be looked up when a client says that it is
+/// one: as long as a resolver tries, and shorter than a client waits for a reply.
+pub const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// How long a connection that is closed is still read from, so that what the client had under way
 /// does not make its kernel throw the last reply away.
 pub const LINGER: Duration = Duration::from_secs(1);

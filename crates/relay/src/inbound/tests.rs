@@ -1,6 +1,7 @@
 mod bodies;
 mod chunks;
 mod dialogues;
+mod etrn;
 mod memory;
 mod recipients;
 mod repeats;
@@ -38,6 +39,7 @@ fn config() -> Config {
         max_connections: 10,
         max_connections_per_ip: 10,
         command_timeout: Duration::from_secs(300),
+        trusted: Vec::new(),
     }
 }
 

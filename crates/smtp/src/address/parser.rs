@@ -146,7 +146,8 @@ pub(crate) const fn is_atext(octet: u8) -> bool {
         )
 }
 
-fn is_domain(text: &str) -> bool {
+/// Whether it is a domain name, without trailing dot.
+pub(crate) fn is_domain(text: &str) -> bool {
     !text.is_empty()
         && text.split('.').all(|label| {
             (1..=LABEL_MAX).contains(&label.chars().count())

@@ -2,10 +2,12 @@
 
 use core::str::FromStr;
 
-use super::{Command, CommandError};
+use super::{Command, CommandError, EtrnNode};
 use crate::{
-    BodyType, Envelope, ForwardPath, Recipient, ReversePath, address::AddressError, dsn,
-    limits::HELO_MAX,
+    BodyType, Envelope, ForwardPath, Recipient, ReversePath,
+    address::{AddressError, is_domain},
+    dsn,
+    limits::{DOMAIN_MAX, HELO_MAX},
 };
 
 const EHLO_SYNTAX: &str = "EHLO hostname";
@@ -13,6 +15,7 @@ const HELO_SYNTAX: &str = "HELO hostname";
 const MAIL_SYNTAX: &str = "MAIL FROM:<address>";
 const RCPT_SYNTAX: &str = "RCPT TO:<address>";
 const BDAT_SYNTAX: &str = "BDAT octets [LAST]";
+const ETRN_SYNTAX: &str = "ETRN domain, @domain or #queue";
 
 /// Digits of the largest SIZE (RFC 1870 section 4), and of the largest chunk.
 const SIZE_DIGITS_MAX: usize = 20;
@@ -42,6 +45,9 @@ pub(super) fn parse(line: &[u8]) -> Result<Command, CommandError> {
     }
     if is("BDAT") {
         return bdat(arguments);
+    }
+    if is("ETRN") {
+        return etrn(arguments);
     }
     let (command, syntax) = if is("DATA") {
         (Command::Data, "DATA")
@@ -200,6 +206,29 @@ fn bdat(arguments: &[u8]) -> Result<Command, CommandError> {
     }
 }
 
+fn etrn(arguments: &[u8]) -> Result<Command, CommandError> {
+    let node = core::str::from_utf8(arguments.trim_ascii())
+        .ok()
+        .filter(|node| node.len() <= DOMAIN_MAX && node.bytes().all(|b| b.is_ascii_graphic()))
+        .and_then(etrn_node);
+    node.map(Command::Etrn)
+        .ok_or(CommandError::Syntax(ETRN_SYNTAX))
+}
+
+fn etrn_node(text: &str) -> Option<EtrnNode> {
+    if let Some(queue) = text.strip_prefix('#') {
+        return (!queue.is_empty()).then(|| EtrnNode::Queue(queue.to_owned()));
+    }
+    let domain = |text: &str| {
+        let name = text.strip_suffix('.').unwrap_or(text);
+        is_domain(name).then(|| name.to_owned())
+    };
+    match text.strip_prefix('@') {
+        Some(text) => domain(text).map(EtrnNode::Subdomains),
+        None => domain(text).map(EtrnNode::Domain),
+    }
+}
+
 fn body(value: &str) -> Result<BodyType, CommandError> {
     if value.eq_ignore_ascii_case("7BIT") {
         Ok(BodyType::SevenBit)
@@ -226,6 +255,7 @@ mod tests {
     #[test]
     fn verbs_are_read_in_any_case_and_with_trailing_spaces() {
         let bdat = |octets, last| Command::Bdat { octets, last };
+        let etrn = |node: fn(String) -> EtrnNode, name: &str| Command::Etrn(node(name.to_owned()));
         for (line, expected) in [
             ("data", Command::Data),
             ("DaTa  ", Command::Data),
@@ -238,6 +268,9 @@ mod tests {
             ("bdat 0 last", bdat(0, true)),
             ("BDAT  86", bdat(86, false)),
             ("BDAT 99999999999999999999", bdat(u64::MAX, false)),
+            ("etrn  Example.com. ", etrn(EtrnNode::Domain, "Example.com")),
+            ("ETRN @a.example", etrn(EtrnNode::Subdomains, "a.example")),
+            ("ETRN #a", etrn(EtrnNode::Queue, "a")),
         ] {
             assert_eq!(parse(line.as_bytes()), Ok(expected), "{line}");
         }
@@ -249,7 +282,16 @@ mod tests {
             ("", CommandError::Unknown),
             (" NOOP", CommandError::Unknown),
             ("MAILFROM:<a@b>", CommandError::Unknown),
-            ("ETRN example.com", CommandError::Unknown),
+            ("ETRN", CommandError::Syntax(ETRN_SYNTAX)),
+            ("ETRN #", CommandError::Syntax(ETRN_SYNTAX)),
+            ("ETRN @", CommandError::Syntax(ETRN_SYNTAX)),
+            ("ETRN a@b", CommandError::Syntax(ETRN_SYNTAX)),
+            ("ETRN *.example.com", CommandError::Syntax(ETRN_SYNTAX)),
+            (
+                "ETRN a.example b.example",
+                CommandError::Syntax(ETRN_SYNTAX),
+            ),
+            ("ETRN \u{e4}.example", CommandError::Syntax(ETRN_SYNTAX)),
             ("EXPN list", CommandError::NotImplemented),
             ("NOOP \0", CommandError::ControlCharacter),
             ("NOOP a\rb", CommandError::ControlCharacter),
@@ -263,6 +305,29 @@ mod tests {
                 "MAIL FROM:a@b",
                 CommandError::Sender(AddressError::Brackets),
             ),
+            ("BDAT", CommandError::Syntax(BDAT_SYNTAX)),
+            ("BDAT LAST", CommandError::Syntax(BDAT_SYNTAX)),
+            ("BDAT -1", CommandError::Syntax(BDAT_SYNTAX)),
+            ("BDAT +1", CommandError::Syntax(BDAT_SYNTAX)),
+            ("BDAT 1 FIRST", CommandError::Syntax(BDAT_SYNTAX)),
+            ("BDAT 1 LAST LAST", CommandError::Syntax(BDAT_SYNTAX)),
+            (
+                "BDAT 100000000000000000000",
+                CommandError::Syntax(BDAT_SYNTAX),
+            ),
+        ] {
+            assert_eq!(parse(line.as_bytes()), Err(expected), "{line}");
+        }
+        let latin = b"RCPT TO:<\xe4@b>";
+        assert_eq!(
+            parse(latin),
+            Err(CommandError::Recipient(AddressError::NotUtf8))
+        );
+    }
+
+    #[test]
+    fn parameters_that_are_wrong_or_not_offered_are_told_apart() {
+        for (line, expected) in [
             ("RCPT TO:<a@b> SIZE=1", CommandError::Parameter),
             ("RCPT TO:<a@b> NOTIFY", CommandError::ParameterValue),
             (
@@ -294,24 +359,9 @@ mod tests {
                 CommandError::ParameterValue,
             ),
             ("MAIL FROM:<a@b> BODY=9BIT", CommandError::ParameterValue),
-            ("BDAT", CommandError::Syntax(BDAT_SYNTAX)),
-            ("BDAT LAST", CommandError::Syntax(BDAT_SYNTAX)),
-            ("BDAT -1", CommandError::Syntax(BDAT_SYNTAX)),
-            ("BDAT +1", CommandError::Syntax(BDAT_SYNTAX)),
-            ("BDAT 1 FIRST", CommandError::Syntax(BDAT_SYNTAX)),
-            ("BDAT 1 LAST LAST", CommandError::Syntax(BDAT_SYNTAX)),
-            (
-                "BDAT 100000000000000000000",
-                CommandError::Syntax(BDAT_SYNTAX),
-            ),
         ] {
             assert_eq!(parse(line.as_bytes()), Err(expected), "{line}");
         }
-        let latin = b"RCPT TO:<\xe4@b>";
-        assert_eq!(
-            parse(latin),
-            Err(CommandError::Recipient(AddressError::NotUtf8))
-        );
     }
 
     #[test]

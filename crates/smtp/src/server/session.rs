@@ -40,6 +40,8 @@ enum State {
     BodyEnded(Box<Reading>),
     /// It is being decided whether the message is ours.
     Message,
+    /// It is being decided whether mail that was asked for is sent.
+    Etrn,
     /// The TLS handshake is due.
     Handshake,
     /// It is over.
@@ -162,7 +164,9 @@ impl Session {
                 let next = State::Command(Transaction::Open(envelope));
                 (self.answer(&replies::unanswered(), next), None)
             }
-            State::Sender(_) | State::Message => (self.answer(&replies::unanswered(), READY), None),
+            State::Sender(_) | State::Message | State::Etrn => {
+                (self.answer(&replies::unanswered(), READY), None)
+            }
             State::Handshake => (State::Handshake, Some(Output::StartTls)),
             State::Closed => (State::Closed, Some(Output::Close)),
         };
@@ -213,6 +217,16 @@ impl Session {
                 }
                 self.answer(reply, READY)
             }
+            other => other,
+        };
+        self.state = state;
+    }
+
+    /// Answers [`Question::Etrn`].
+    pub fn answer_etrn(&mut self, reply: &Reply) {
+        let state = match core::mem::replace(&mut self.state, State::Closed) {
+            State::Etrn if reply.is_positive() => self.answer(reply, READY),
+            State::Etrn => self.object(reply, READY),
             other => other,
         };
         self.state = state;
@@ -405,7 +419,7 @@ impl Session {
             enhanced_status_codes: true,
             dsn: true,
             starttls: self.settings.starttls && !self.secured,
-            etrn: false,
+            etrn: true,
             limits: Limits {
                 recipients: Some(self.settings.recipients_max as u64),
                 ..Limits::default()

@@ -32,6 +32,15 @@ pub(super) fn covers(name: &str, domain: &str) -> bool {
             .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
 }
 
+/// Whether a policy's name, in lower case, is that of a domain, in any case, or of one below it.
+pub(super) fn is_below(name: &str, domain: &str) -> bool {
+    let Some(front) = name.len().checked_sub(domain.len()) else {
+        return false;
+    };
+    let (front, end) = name.split_at_checked(front).unwrap_or_default();
+    end.eq_ignore_ascii_case(domain) && (front.is_empty() || front.ends_with('.'))
+}
+
 /// A policy's domain in its normal form: lower case, no trailing dot. Says what is wrong with it
 /// and what would be right.
 pub(super) fn normal_domain(text: &str) -> Result<String, String> {

@@ -340,6 +340,30 @@ fn a_domain_beyond_ascii_is_ours_only_below_a_wildcard() {
 }
 
 #[test]
+fn domains_below_a_domain_are_those_that_its_mail_may_fall_under() {
+    let policy = policy_of(&[
+        "example.com",
+        "*.example.com",
+        "a.example.com",
+        "notexample.com",
+        "*.example.net",
+    ]);
+    let below = |domain: &str| -> Vec<&str> {
+        let domains = policy.domains_below(domain);
+        domains.iter().map(|own| own.name.as_str()).collect()
+    };
+    assert_eq!(
+        below("Example.com"),
+        ["example.com", "*.example.com", "a.example.com"]
+    );
+    assert_eq!(below("a.example.com"), ["a.example.com"]);
+    assert_eq!(below("b.example.com"), ["*.example.com"]);
+    assert_eq!(below("example.net"), ["*.example.net"]);
+    assert_eq!(below("com").len(), 4);
+    assert!(below("elsewhere.example").is_empty());
+}
+
+#[test]
 fn postmaster_without_a_domain_falls_under_the_first() {
     let policy = policy_of(&["b.example", "a.example"]);
     assert_eq!(

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use tracing::{debug, info};
 
 use super::Connection;
-use crate::inbound::{limits::BODY_RESERVE_MAX, received::Received, refusal};
+use crate::inbound::{etrn, limits::BODY_RESERVE_MAX, received::Received, refusal};
 
 impl<I: Intake> Connection<I> {
     pub(super) async fn answer(&mut self, question: Question) {
@@ -21,6 +21,10 @@ impl<I: Intake> Connection<I> {
             Question::Recipient(path) => {
                 let answer = self.recipient(&path);
                 self.session.answer_recipient(answer);
+            }
+            Question::Etrn(node) => {
+                let reply = etrn::reply(&self.shared, self.peer.ip(), &node).await;
+                self.session.answer_etrn(&reply);
             }
             Question::Message(envelope) => {
                 let reply = self.message(envelope).await;

@@ -25,6 +25,10 @@ pub(super) struct Memory {
     /// Every message is this one again.
     pub(super) repeat_of: Option<MessageId>,
     pub(super) confirmed: Mutex<Vec<MessageId>>,
+    pub(super) refuse_flush: Option<Refusal>,
+    /// Messages that wait for each domain.
+    pub(super) waiting: u64,
+    pub(super) flushed: Mutex<Vec<String>>,
 }
 
 impl Memory {
@@ -102,6 +106,14 @@ impl Intake for Memory {
 
     fn confirm(&self, id: MessageId) {
         self.confirmed.lock().unwrap().push(id);
+    }
+
+    async fn flush(&self, domain: &str) -> Result<u64, Refusal> {
+        if let Some(refusal) = &self.refuse_flush {
+            return Err(refusal.clone());
+        }
+        self.flushed.lock().unwrap().push(domain.to_owned());
+        Ok(self.waiting)
     }
 
     fn discard(&self, id: MessageId) {

@@ -4,7 +4,7 @@ use super::{READY, Session, State, Transaction};
 use crate::{
     BodyType, Command, Envelope, Recipient, Reply,
     address::AddressError,
-    command::CommandError,
+    command::{CommandError, EtrnNode},
     data::Decoder,
     limits::CHUNK_MAX,
     server::{
@@ -61,6 +61,7 @@ impl Session {
             Command::Help => self.answer(&replies::help(), State::Command(transaction)),
             Command::Quit => self.answer(&replies::farewell(), State::Closed),
             Command::StartTls => self.start_tls(transaction),
+            Command::Etrn(node) => return self.etrn(node, transaction),
         };
         (state, None)
     }
@@ -194,6 +195,18 @@ impl Session {
     fn object_to_command_between_chunks(&mut self, open: Transaction) -> State {
         let reply = replies::out_of_order("Error: the message is under way, send BDAT or RSET");
         self.object(&reply, State::Command(open))
+    }
+
+    fn etrn(&mut self, node: EtrnNode, open: Transaction) -> (State, Option<Output>) {
+        let text = if self.helo.is_none() {
+            "Error: send EHLO or HELO first"
+        } else if !matches!(open, Transaction::None) {
+            "Error: a message is under way"
+        } else {
+            return (State::Etrn, Some(Output::Ask(Question::Etrn(node))));
+        };
+        let reply = replies::out_of_order(text);
+        (self.object(&reply, State::Command(open)), None)
     }
 
     fn start_tls(&mut self, open: Transaction) -> State {

@@ -1,0 +1,120 @@
+//! ETRN: a primary that is back asks for its mail (RFC 1985).
+//!
+//! What it starts is what `layover flush` starts, of the whole cluster's queue, whichever node is
+//! asked. Strangers could keep a primary busy with it, so only a domain's own primary may, known by
+//! its address, and hosts that the operator trusts.
+
+use std::net::IpAddr;
+
+use smtp::{EnhancedCode, Reply, command::EtrnNode};
+use spool::{Intake, Policy, policy::Domain};
+use tokio::{net::lookup_host, time::timeout};
+use tracing::{debug, info};
+
+use super::{Shared, limits::LOOKUP_TIMEOUT};
+
+/// Starts what a client asks for, if it may, and says what came of it.
+pub(super) async fn reply<I: Intake>(shared: &Shared<I>, peer: IpAddr, node: &EtrnNode) -> Reply {
+    let Some(policy) = shared.intake.policy() else {
+        return unable(node, 3, 0, "this node has no policy yet");
+    };
+    let domains = match asked_for(&policy, node) {
+        Ok(domains) => domains,
+        Err(reply) => return reply,
+    };
+    for domain in &domains {
+        if !may_ask(shared, peer, domain).await {
+            debug!(%node, domain = %domain.name, "etrn refused: neither its primary nor trusted");
+            return unable(node, 7, 1, "this is for its primary and for trusted hosts");
+        }
+    }
+    let mut pending = 0;
+    for domain in &domains {
+        match shared.intake.flush(&domain.name).await {
+            Ok(messages) => pending += messages,
+            Err(cause) => {
+                info!(target: "mail", %peer, %node, %cause, "etrn put off");
+                return unable(node, 3, 0, "try again later, or another host");
+            }
+        }
+    }
+    info!(target: "mail", %peer, %node, pending, "flush started by etrn");
+    started(node, pending)
+}
+
+/// The policy's domains that are meant; at least one.
+fn asked_for<'p>(policy: &'p Policy, node: &EtrnNode) -> Result<Vec<&'p Domain>, Reply> {
+    let domains = match node {
+        EtrnNode::Domain(name) => policy.domain_covering(name).into_iter().collect(),
+        EtrnNode::Subdomains(name) => policy.domains_below(name),
+        EtrnNode::Queue(_) => return Err(unable(node, 5, 4, "queues have no names here")),
+    };
+    if domains.is_empty() {
+        return Err(not_allowed(node));
+    }
+    Ok(domains)
+}
+
+async fn may_ask<I: Intake>(shared: &Shared<I>, peer: IpAddr, domain: &Domain) -> bool {
+    // A socket that listens on [::] shows IPv4 peers as ::ffff:a.b.c.d.
+    let peer = peer.to_canonical();
+    if shared.config.trusted.iter().any(|net| net.contains(&peer)) {
+        return true;
+    }
+    let is_primary = async {
+        for host in &domain.primary {
+            if is_at(host, peer).await {
+                return true;
+            }
+        }
+        false
+    };
+    timeout(LOOKUP_TIMEOUT, is_primary).await.unwrap_or(false)
+}
+
+/// Whether a host of the policy, `host:port`, has an address.
+async fn is_at(host: &str, peer: IpAddr) -> bool {
+    match lookup_host(host).await {
+        Ok(mut addresses) => addresses.any(|address| address.ip().to_canonical() == peer),
+        Err(error) => {
+            debug!(host, %error, "no address of the primary found");
+            false
+        }
+    }
+}
+
+fn started(node: &EtrnNode, pending: u64) -> Reply {
+    let (code, text) = match pending {
+        0 => (251, format!("OK, no messages waiting for node {node}")),
+        _ => (
+            253,
+            format!("OK, {pending} pending messages for node {node} started"),
+        ),
+    };
+    Reply::new(code, EnhancedCode::new(2, 0, 0), text)
+}
+
+fn unable(node: &EtrnNode, subject: u16, detail: u16, why: &str) -> Reply {
+    let text = format!("Unable to queue messages for node {node}: {why}");
+    Reply::new(458, EnhancedCode::new(4, subject, detail), text)
+}
+
+fn not_allowed(node: &EtrnNode) -> Reply {
+    let text = format!("Node {node} not allowed: this host keeps no mail for it");
+    Reply::new(459, EnhancedCode::new(4, 7, 1), text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_primary_is_known_by_its_address_or_by_its_name() {
+        let loopback = IpAddr::from([127, 0, 0, 1]);
+        assert!(is_at("127.0.0.1:2526", loopback).await);
+        assert!(is_at("localhost:2526", loopback).await);
+        assert!(!is_at("127.0.0.2:2526", loopback).await);
+        assert!(!is_at("[::1]:2526", loopback).await);
+        assert!(!is_at("primary.invalid:25", loopback).await);
+    }
+}
