@@ -192,6 +192,7 @@ fn octets(digits: &str) -> Option<u64> {
     is_number.then(|| digits.parse().unwrap_or(u64::MAX))
 }
 
+/// Octets that follow a BDAT without a size are read as commands: nobody knows how many they are.
 fn bdat(arguments: &[u8]) -> Result<Command, CommandError> {
     let arguments = core::str::from_utf8(arguments).unwrap_or_default();
     let mut words = arguments.split_ascii_whitespace();

@@ -260,7 +260,9 @@ impl Session {
         self.retiring = true;
         if matches!(
             self.state,
-            State::Opening | State::Command(Transaction::None | Transaction::Open(_))
+            State::Opening
+                | State::Command(Transaction::None | Transaction::Open(_))
+                | State::Stray(..)
         ) {
             self.state = self.answer(
                 &replies::shutting_down(&self.settings.hostname),
