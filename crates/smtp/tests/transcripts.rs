@@ -375,6 +375,37 @@ proptest! {
     }
 
     #[test]
+    fn a_body_in_chunks_comes_out_as_it_was_or_not_at_all(
+        body in prop::collection::vec(prop::sample::select(b"\r\n.a".to_vec()), 0..40),
+        sizes in prop::collection::vec(0_usize..8, 0..8),
+        segment in 1_usize..50,
+    ) {
+        let mut wire = b"HELO a\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@example.com>\r\n".to_vec();
+        let mut rest = body.as_slice();
+        for size in sizes {
+            let (chunk, behind) = rest.split_at(size.min(rest.len()));
+            wire.extend_from_slice(format!("BDAT {}\r\n", chunk.len()).as_bytes());
+            wire.extend_from_slice(chunk);
+            rest = behind;
+        }
+        wire.extend_from_slice(format!("BDAT {} LAST\r\n", rest.len()).as_bytes());
+        wire.extend_from_slice(rest);
+        wire.extend_from_slice(b"QUIT\r\n");
+        let (events, closed) = outcome(&wire, &mut || segment);
+        let bodies: Vec<&Event> = events.iter().filter(|e| matches!(e, Event::Body(_))).collect();
+        let text = String::from_utf8_lossy(&body).replace("\r\n", "");
+        let expected = Event::Body(body);
+        if text.contains(['\r', '\n']) {
+            prop_assert!(bodies.is_empty());
+        } else {
+            prop_assert_eq!(bodies, [&expected]);
+        }
+        let farewell = Event::Line("221 2.0.0 Bye".to_owned());
+        prop_assert_eq!(events.last(), Some(&farewell));
+        prop_assert!(closed);
+    }
+
+    #[test]
     fn a_body_that_was_stuffed_comes_out_as_it_was(
         lines in prop::collection::vec("[.a-c]{0,5}", 0..20),
         at in any::<prop::sample::Index>(),
