@@ -12,6 +12,7 @@
 //! The driver loops: carry [`Session::outgoing`] to the server, feed what comes back to
 //! [`Session::receive`], and do what [`Session::poll`] asks for.
 
+mod offered;
 mod outgoing;
 mod session;
 mod transaction;

@@ -2,6 +2,7 @@
 
 use bytes::BytesMut;
 
+use crate::client::offered::offered_by;
 use crate::client::outgoing::{Outgoing, is_speakable};
 use crate::client::transaction::Transaction;
 use crate::client::verdict::{Answered, Verdict};
@@ -45,6 +46,8 @@ pub struct Session {
     tls: Tls,
     state: State,
     extensions: Extensions,
+    /// Whether a reply to EHLO named them. A server that knows HELO only has told nothing.
+    told: bool,
     parser: Parser,
     outgoing: Outgoing,
     /// Verdicts that the driver has not fetched.
@@ -60,6 +63,7 @@ impl Session {
             tls,
             state: State::Greeting,
             extensions: Extensions::default(),
+            told: false,
             parser: Parser::default(),
             outgoing: Outgoing::default(),
             completed: None,
@@ -71,10 +75,10 @@ impl Session {
         &mut self.outgoing.0
     }
 
-    /// What the server offers. Settled once the session has been ready.
+    /// What the server offers, once the session has been ready; `None` when it knows HELO only.
     #[must_use]
-    pub const fn extensions(&self) -> &Extensions {
-        &self.extensions
+    pub fn offered(&self) -> Option<&Extensions> {
+        self.told.then_some(&self.extensions)
     }
 
     /// What the driver should do now.
@@ -287,11 +291,14 @@ impl Session {
                 State::StartTls(offered)
             }
             Tls::Require if !secured => State::Closed(Some(Failure::TlsNotOffered)),
-            _ => {
-                self.extensions = offered;
-                State::Ready
-            }
+            _ => self.ready(offered),
         }
+    }
+
+    fn ready(&mut self, offered: Extensions) -> State {
+        self.extensions = offered;
+        self.told = true;
+        State::Ready
     }
 
     fn after_helo(&self, secured: bool, reply: Reply) -> State {
@@ -306,10 +313,7 @@ impl Session {
         match (reply.code, self.tls) {
             (220, _) => State::Handshake,
             (_, Tls::Require) => State::Closed(Some(Failure::TlsRefused(reply))),
-            _ => {
-                self.extensions = offered;
-                State::Ready
-            }
+            _ => self.ready(offered),
         }
     }
 
@@ -378,27 +382,4 @@ impl Session {
         self.outgoing.command("RSET");
         State::Reset
     }
-}
-
-/// What the lines behind the first of a reply to EHLO offer (RFC 5321 section 4.1.1.1).
-fn offered_by(reply: &Reply) -> Extensions {
-    let mut extensions = Extensions::default();
-    for line in reply.lines.iter().skip(1) {
-        let mut words = line.split_ascii_whitespace();
-        let Some(keyword) = words.next() else {
-            continue;
-        };
-        match keyword.to_ascii_uppercase().as_str() {
-            "PIPELINING" => extensions.pipelining = true,
-            "SIZE" => {
-                let limit = words.next().and_then(|word| word.parse().ok());
-                extensions.size = Some(limit.unwrap_or(0));
-            }
-            "8BITMIME" => extensions.eight_bit_mime = true,
-            "ENHANCEDSTATUSCODES" => extensions.enhanced_status_codes = true,
-            "STARTTLS" => extensions.starttls = true,
-            _ => {}
-        }
-    }
-    extensions
 }
