@@ -5,8 +5,8 @@ use std::{io, sync::Arc, time::Duration};
 use bytes::Bytes;
 use openraft::Instant as _;
 use spool::{
-    Accept, Claims, Command, Destination, Due, Intake, Message, MessageId, Outbox, Outcome, Place,
-    Policy, Reachability, Refusal, Report, Stage, Standing, Status, Timestamp,
+    Accept, Claims, Command, Destination, Due, Intake, Message, MessageId, Offers, Outbox, Outcome,
+    Place, Policy, Reachability, Refusal, Report, Stage, Standing, Status, Timestamp,
     ports::{DeferredCursor, OutboxError},
 };
 
@@ -15,6 +15,12 @@ use crate::{Cluster, leadership, limits, raft};
 impl Intake for Cluster {
     fn policy(&self) -> Option<Arc<Policy>> {
         Self::policy(self)
+    }
+
+    fn offers(&self, domain: &str) -> Option<Offers> {
+        let figures = self.0.tables.figures();
+        let learned = figures.destinations.get(domain)?.learned;
+        learned.map(|learned| learned.offers)
     }
 
     fn ready(&self) -> Result<(), Refusal> {
@@ -214,6 +220,15 @@ impl Outbox for Cluster {
         self.record(Command::Observe {
             domain: domain.to_owned(),
             reachability,
+            at,
+        })
+        .await
+    }
+
+    async fn learn(&self, domain: &str, offers: Offers, at: Timestamp) -> Result<(), OutboxError> {
+        self.record(Command::Offers {
+            domain: domain.to_owned(),
+            offers,
             at,
         })
         .await

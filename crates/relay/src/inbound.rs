@@ -17,6 +17,7 @@ mod etrn;
 pub mod limits;
 mod listener;
 mod metrics;
+mod offered;
 mod pace;
 mod ports;
 mod receipts;
@@ -98,7 +99,7 @@ impl<I: Intake> Shared<I> {
     fn settings(&self) -> Settings {
         Settings {
             hostname: self.config.hostname.clone(),
-            size_max: self.config.max_message_size,
+            size_max: offered::size_max(&*self.intake, self.config.max_message_size),
             recipients_max: self.config.max_recipients,
             starttls: self.tls.is_some(),
             smtputf8: true,

@@ -22,8 +22,8 @@ use core::time::Duration;
 use ledger::Ledger;
 
 use crate::{
-    Accept, Body, Change, Command, Message, MessageId, Outcome, Reachability, Recipient, Stage,
-    Status, Timestamp, View,
+    Accept, Body, Change, Command, Learned, Message, MessageId, Offers, Outcome, Reachability,
+    Recipient, Stage, Status, Timestamp, View,
     view::{Known, Staged},
 };
 
@@ -72,6 +72,7 @@ pub fn apply<V: View>(
             reachability,
             at,
         } => Ok(observe(view, domain, reachability, at)),
+        Command::Offers { domain, offers, at } => Ok(learn(view, domain, offers, at)),
         Command::Flush { domain, at } => Ok(flush(view, domain, at)),
         Command::Confirm { ids } => Ok((Outcome::Done, repeats::confirm(view, &ids))),
         Command::Claim(claim) => claims::claim(view, claim),
@@ -232,6 +233,22 @@ fn observe<V: View>(
         after.since = at;
     }
     after.reachability = reachability;
+    (Outcome::Done, vec![Change::Destination { domain, after }])
+}
+
+/// What is known already, or was found out later, stays: a proposal that comes again says nothing new.
+fn learn<V: View>(
+    view: &V,
+    domain: String,
+    offers: Offers,
+    at: Timestamp,
+) -> (Outcome, Vec<Change>) {
+    let mut after = view.destination(&domain);
+    let is_news = |known: Learned| known.offers != offers && known.since < at;
+    if !after.learned.is_none_or(is_news) {
+        return (Outcome::Done, Vec::new());
+    }
+    after.learned = Some(Learned { offers, since: at });
     (Outcome::Done, vec![Change::Destination { domain, after }])
 }
 

@@ -5,7 +5,9 @@ mod size;
 use bytes::Bytes;
 use smtp::{BodyType, Recipient, ReversePath, dsn};
 
-use crate::{Client, Digest, Fingerprint, MessageId, Reachability, Timestamp, policy::Document};
+use crate::{
+    Client, Digest, Fingerprint, MessageId, Offers, Reachability, Timestamp, policy::Document,
+};
 
 /// Everything that can change the spool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +41,15 @@ pub enum Command {
         /// What it is now.
         reachability: Reachability,
         /// Since when.
+        at: Timestamp,
+    },
+    /// Tells that a domain's primary offers something else than what is known.
+    Offers {
+        /// The policy's domain.
+        domain: String,
+        /// What it offers.
+        offers: Offers,
+        /// When it said so.
         at: Timestamp,
     },
     /// Makes every deferred message due now.

@@ -1,6 +1,6 @@
 //! A domain's queue in figures, and whether its primary answers.
 
-use crate::Timestamp;
+use crate::{Learned, Timestamp};
 
 /// Whether a primary answers, and since when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub struct Destination {
     pub flushed_at: Timestamp,
     /// The queue in figures.
     pub totals: Totals,
+    /// What the primary offers; `None` while it was never talked to.
+    pub learned: Option<Learned>,
 }
 
 impl Default for Destination {
@@ -58,6 +60,7 @@ impl Default for Destination {
             since: Timestamp(0),
             flushed_at: Timestamp(0),
             totals: Totals::default(),
+            learned: None,
         }
     }
 }

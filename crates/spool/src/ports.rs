@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::{
-    Accept, Destination, Message, MessageId, Policy, Reachability, Refusal, Report, Stage,
+    Accept, Destination, Message, MessageId, Offers, Policy, Reachability, Refusal, Report, Stage,
     Timestamp,
 };
 
@@ -16,6 +16,9 @@ use crate::{
 pub trait Intake: Send + Sync + 'static {
     /// The policy in force; `None` while the cluster is not founded.
     fn policy(&self) -> Option<Arc<Policy>>;
+
+    /// What a domain's primary offers, as far as it was ever talked to. Cheap.
+    fn offers(&self, domain: &str) -> Option<Offers>;
 
     /// Whether a message could be taken now. Cheap; asked at MAIL, before anything is sent.
     ///
@@ -197,6 +200,15 @@ pub trait Outbox: Send + Sync + 'static {
         &self,
         domain: &str,
         reachability: Reachability,
+        at: Timestamp,
+    ) -> impl Future<Output = Result<(), OutboxError>> + Send;
+
+    /// Records what a primary offers. Only to be called with what is not known yet: it is a command
+    /// in the log.
+    fn learn(
+        &self,
+        domain: &str,
+        offers: Offers,
         at: Timestamp,
     ) -> impl Future<Output = Result<(), OutboxError>> + Send;
 

@@ -74,6 +74,8 @@ pub struct Cue {
     pub pauses: BTreeMap<Stage, Duration>,
     /// What is offered besides PIPELINING, SIZE, 8BITMIME and ENHANCEDSTATUSCODES.
     pub offers: BTreeSet<Offer>,
+    /// The SIZE that EHLO tells instead of the usual; 0 is no limit.
+    pub size: Option<usize>,
 }
 
 impl Cue {
@@ -86,6 +88,11 @@ impl Cue {
     /// Takes mail for every recipient again.
     pub fn forgive(&mut self) {
         self.recipients.clear();
+    }
+
+    /// Tells this SIZE from now on.
+    pub fn tell_size(&mut self, octets: usize) {
+        self.size = Some(octets);
     }
 
     /// Says `reply` the next `times` at a stage.

@@ -5,6 +5,9 @@ use std::{io, net::TcpStream, sync::Arc, thread, time::Instant};
 use super::{Offer, Received, Said, Shared, Stage, lock};
 use crate::network::{Lines, Wire};
 
+/// The SIZE that is usually told.
+const SIZE: usize = 100 * 1024 * 1024;
+
 /// The dialogue with one client.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -72,8 +75,9 @@ impl Session {
                     .chain(offers.into_iter().map(Offer::keyword))
                     .map(|keyword| format!("250-{keyword}\r\n"))
                     .collect();
+                let size = lock(&self.shared.cue).size.unwrap_or(SIZE);
                 let offer = format!(
-                    "250-primary.test\r\n250-PIPELINING\r\n250-SIZE 104857600\r\n{extra}\
+                    "250-primary.test\r\n250-PIPELINING\r\n250-SIZE {size}\r\n{extra}\
                      250-ENHANCEDSTATUSCODES\r\n250 8BITMIME"
                 );
                 self.answer(Stage::Ehlo, &offer)?;

@@ -13,7 +13,7 @@ use super::{
     id_from, id_to,
     message::{
         body_type_from, client_from, client_to, digest_from, fingerprint_from, fingerprint_to,
-        forward_from, forward_to, reverse_from, reverse_to,
+        forward_from, forward_to, offers_from, offers_to, reverse_from, reverse_to,
     },
     policy::{adopt_from, adopt_to, found_from, found_to},
     required,
@@ -58,6 +58,11 @@ pub(crate) fn command_to(command: Command) -> pb::Command {
                 at_ms: at.0,
             })
         }
+        Command::Offers { domain, offers, at } => Kind::Offers(pb::Offers {
+            domain,
+            offers: Some(offers_to(offers)),
+            at_ms: at.0,
+        }),
         Command::Flush { domain, at } => Kind::Flush(pb::Flush {
             domain,
             at_ms: at.0,
@@ -106,6 +111,11 @@ pub(crate) fn command_from(command: pb::Command) -> Result<Command, CodecError> 
             domain: observe.domain,
             reachability: observe.down.map_or(Reachability::Up, Reachability::Down),
             at: Timestamp(observe.at_ms),
+        },
+        Kind::Offers(told) => Command::Offers {
+            domain: told.domain,
+            offers: offers_from(&required(told.offers, "primary's offers")?),
+            at: Timestamp(told.at_ms),
         },
         Kind::Flush(flush) => Command::Flush {
             domain: flush.domain,
@@ -290,7 +300,7 @@ mod tests {
         Mailbox, ReversePath,
         dsn::{Notify, PerMessage, PerRecipient, Ret},
     };
-    use spool::{Adopt, Client, Digest, Fingerprint, policy::Document};
+    use spool::{Adopt, Client, Digest, Fingerprint, Offers, policy::Document};
 
     use super::*;
 
@@ -362,6 +372,17 @@ mod tests {
         }
     }
 
+    const fn all_offers() -> Offers {
+        Offers {
+            size_max: Some(u64::MAX),
+            eight_bit_mime: true,
+            smtputf8: true,
+            chunking: true,
+            binary_mime: true,
+            dsn: true,
+        }
+    }
+
     #[test]
     fn outcomes_of_policies_come_through() {
         for outcome in [
@@ -401,6 +422,22 @@ mod tests {
     }
 
     #[test]
+    fn what_a_primary_offers_is_read_as_it_was_written() {
+        let dsn_only = Offers {
+            dsn: true,
+            ..Offers::default()
+        };
+        for offers in [Offers::default(), dsn_only, all_offers()] {
+            let command = Command::Offers {
+                domain: "example.com".into(),
+                offers,
+                at: Timestamp(7),
+            };
+            assert_eq!(command_from(command_to(command.clone())).unwrap(), command);
+        }
+    }
+
+    #[test]
     fn no_command_is_larger_on_the_wire_than_it_is_counted() {
         let claims = Claims {
             term: u64::MAX,
@@ -428,6 +465,11 @@ mod tests {
             Command::Observe {
                 domain: "example.com".into(),
                 reachability: Reachability::Down("w".repeat(500)),
+                at: Timestamp(u64::MAX),
+            },
+            Command::Offers {
+                domain: "example.com".into(),
+                offers: all_offers(),
                 at: Timestamp(u64::MAX),
             },
             Command::Flush {

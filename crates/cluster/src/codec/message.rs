@@ -3,8 +3,8 @@
 use api::spool::v1 as pb;
 use smtp::{BodyType, ForwardPath, Mailbox, ReversePath};
 use spool::{
-    Body, Client, Destination, Digest, Fingerprint, Message, MessageId, Reachability, Recipient,
-    Remembered, Status, Timestamp, Totals,
+    Body, Client, Destination, Digest, Fingerprint, Learned, Message, MessageId, Offers,
+    Reachability, Recipient, Remembered, Status, Timestamp, Totals,
     view::{Known, Staged},
 };
 
@@ -262,6 +262,10 @@ pub(crate) fn destination_to(destination: Destination) -> pb::Destination {
         deferred: destination.totals.deferred,
         rejected: destination.totals.rejected,
         bytes: destination.totals.bytes,
+        learned: destination.learned.map(|learned| pb::destination::Learned {
+            offers: Some(offers_to(learned.offers)),
+            since_ms: learned.since.0,
+        }),
     }
 }
 
@@ -278,5 +282,31 @@ pub(crate) fn destination_from(destination: pb::Destination) -> Destination {
             rejected: destination.rejected,
             bytes: destination.bytes,
         },
+        learned: destination.learned.map(|learned| Learned {
+            offers: offers_from(&learned.offers.unwrap_or_default()),
+            since: Timestamp(learned.since_ms),
+        }),
+    }
+}
+
+pub(super) const fn offers_to(offers: Offers) -> pb::PrimaryOffers {
+    pb::PrimaryOffers {
+        size_max: offers.size_max,
+        eight_bit_mime: offers.eight_bit_mime,
+        smtputf8: offers.smtputf8,
+        chunking: offers.chunking,
+        binary_mime: offers.binary_mime,
+        dsn: offers.dsn,
+    }
+}
+
+pub(super) const fn offers_from(offers: &pb::PrimaryOffers) -> Offers {
+    Offers {
+        size_max: offers.size_max,
+        eight_bit_mime: offers.eight_bit_mime,
+        smtputf8: offers.smtputf8,
+        chunking: offers.chunking,
+        binary_mime: offers.binary_mime,
+        dsn: offers.dsn,
     }
 }

@@ -1,11 +1,12 @@
 //! From the spool's and the cluster's types to the admin service's.
 
 use api::admin::v1::{
-    Client, ClusterStatusResponse, DomainStatus, Member, QueueShowResponse, Recipient, Replica,
+    Client, ClusterStatusResponse, DomainStatus, Member, PrimaryOffers, QueueShowResponse,
+    Recipient, Replica,
 };
 use cluster::{ClusterStatus, MemberStatus};
 use smtp::BodyType;
-use spool::{Destination, Message, Reachability, Standing, Status, Timestamp};
+use spool::{Destination, Learned, Message, Reachability, Standing, Status, Timestamp};
 
 /// One domain, without its oldest message.
 pub(super) fn domain(
@@ -29,6 +30,27 @@ pub(super) fn domain(
         bytes: destination.totals.bytes,
         oldest_ms: None,
         in_policy: false,
+        offers: destination.learned.map(offers),
+    }
+}
+
+fn offers(learned: Learned) -> PrimaryOffers {
+    let Learned { offers, since } = learned;
+    let extensions = [
+        (offers.eight_bit_mime, "8BITMIME"),
+        (offers.smtputf8, "SMTPUTF8"),
+        (offers.chunking, "CHUNKING"),
+        (offers.binary_mime, "BINARYMIME"),
+        (offers.dsn, "DSN"),
+    ];
+    PrimaryOffers {
+        since_ms: since.0,
+        size_max: offers.size_max,
+        extensions: extensions
+            .into_iter()
+            .filter(|(offered, _)| *offered)
+            .map(|(_, name)| name.to_owned())
+            .collect(),
     }
 }
 
@@ -182,6 +204,22 @@ fn header(head: &[u8], head_max: usize, body_size: u64) -> (String, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_primary_offers_is_told_by_its_keywords() {
+        let learned = Learned {
+            offers: spool::Offers {
+                size_max: Some(1000),
+                smtputf8: true,
+                dsn: true,
+                ..spool::Offers::default()
+            },
+            since: Timestamp(7),
+        };
+        let told = offers(learned);
+        assert_eq!((told.since_ms, told.size_max), (7, Some(1000)));
+        assert_eq!(told.extensions, ["SMTPUTF8", "DSN"]);
+    }
 
     #[test]
     fn the_header_ends_at_the_first_empty_line() {

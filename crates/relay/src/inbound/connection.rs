@@ -75,6 +75,8 @@ struct Connection<I: Intake> {
     arrival: Arrival<I>,
     /// The policy's domain of each recipient that was accepted.
     domains: Vec<String>,
+    /// What `SIZE=` said of the message.
+    declared_size: Option<u64>,
     /// The reverse-path, for the log.
     sender: String,
     /// Version and cipher suite.
@@ -100,6 +102,7 @@ impl<I: Intake> Connection<I> {
             session,
             arrival,
             domains: Vec::new(),
+            declared_size: None,
             sender: String::new(),
             tls: None,
             pace,

@@ -1,8 +1,9 @@
 mod bodies;
+mod capabilities;
 mod chunks;
 mod dialogues;
 mod etrn;
-mod memory;
+pub(super) mod memory;
 mod recipients;
 mod repeats;
 mod sockets;

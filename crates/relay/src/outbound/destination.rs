@@ -216,6 +216,7 @@ impl<O: Outbox> DestinationTask<O> {
             };
             match probe {
                 Ok(connection) => {
+                    self.shared.learn(&self.name, &connection).await?;
                     connection.quit().await;
                     tracing::info!(domain = %self.name, "primary is up");
                     self.observe(Reachability::Up).await?;

@@ -1,6 +1,7 @@
 //! The forwarder against primaries on loopback that misbehave on cue.
 
 mod breaks;
+mod capabilities;
 mod claims;
 mod damage;
 mod lease;

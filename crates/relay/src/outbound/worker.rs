@@ -5,7 +5,7 @@ use std::sync::Arc;
 use smtp::client;
 use spool::policy::Domain;
 use spool::ports::OutboxError;
-use spool::{Due, Outbox, Verdict};
+use spool::{Due, Offers, Outbox, Verdict};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{Instrument as _, info_span};
@@ -262,8 +262,15 @@ impl<O: Outbox> Worker<O> {
     /// Opens a connection to the first of the primary's hosts that talks to us. When the worker's time is
     /// over, it is called off: nothing is under way yet, and a host that is gone takes its time.
     async fn open(&self) -> Result<Connection, Parting> {
+        let connecting = async {
+            let connection = self.shared.connect(&self.domain).await;
+            let connection = connection.map_err(Parting::Unreachable)?;
+            let learned = self.shared.learn(&self.domain.name, &connection).await;
+            learned.map_err(Parting::Spool)?;
+            Ok(connection)
+        };
         tokio::select! {
-            connected = self.shared.connect(&self.domain) => connected.map_err(Parting::Unreachable),
+            connected = connecting => connected,
             () = self.is_over() => Err(Parting::Idle),
         }
     }
@@ -365,6 +372,26 @@ impl<O: Outbox> Shared<O> {
             return Err("the policy names no primary".to_owned());
         }
         Err(shortened(reasons.join("; ")))
+    }
+
+    /// Records what a primary offers that was just connected to, where that is news.
+    ///
+    /// # Errors
+    /// Why it could not be recorded.
+    pub(super) async fn learn(
+        &self,
+        domain: &str,
+        connection: &Connection,
+    ) -> Result<(), OutboxError> {
+        let Some(offers) = connection.session.offered().map(Offers::from) else {
+            return Ok(());
+        };
+        let known = self.outbox.destination(domain).learned;
+        if known.is_some_and(|known| known.offers == offers) {
+            return Ok(());
+        }
+        tracing::info!(domain, host = %connection.host, ?offers, "primary offers something new");
+        self.outbox.learn(domain, offers, self.clock.now()).await
     }
 }
 

@@ -31,6 +31,7 @@ impl Command {
                         Reachability::Down(words) => words.len(),
                     }
             }
+            Self::Offers { domain, .. } => EACH + domain.len(),
             Self::Flush { domain, .. } => domain.as_ref().map_or(0, String::len),
             Self::Confirm { ids } => ids.len() * EACH,
             Self::Claim(claims) | Self::Release(claims) => claims.octets(),

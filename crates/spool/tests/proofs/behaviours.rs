@@ -3,7 +3,8 @@
 use core::time::Duration;
 
 use spool::{
-    Command, Message, Outcome, Place, Reachability, Standing, Status, Timestamp, Totals,
+    Command, Learned, Message, Offers, Outcome, Place, Reachability, Standing, Status, Timestamp,
+    Totals,
     apply::{DEPARTED_AGE_MAX, STAGE_AGE_MAX, SWEEP_DEPARTED_MAX, SWEEP_STAGES_MAX},
     policy::Document,
     retry,
@@ -323,6 +324,42 @@ fn a_flush_marks_one_domain_or_all_and_never_goes_back() {
     assert_eq!(flushed_at(&replica, "b.example"), later(5));
     assert_eq!(flushed_at(&replica, "*.c.example"), later(3));
     assert_eq!(replica.totals("b.example").waiting, 1);
+}
+
+#[test]
+fn what_a_primary_offers_is_kept_with_the_moment_of_the_change() {
+    let mut replica = accepted(&[SMALL]);
+    let offers = |size_max| Offers {
+        size_max: Some(size_max),
+        ..Offers::default()
+    };
+    let told = |size_max, at| Command::Offers {
+        domain: "a.example".to_owned(),
+        offers: offers(size_max),
+        at,
+    };
+    let learned = |replica: &Replica| replica.memory.destination_of("a.example").learned;
+    assert_eq!(learned(&replica), None);
+    replica.apply_repeatedly(told(1000, later(1)));
+    let first = Some(Learned {
+        offers: offers(1000),
+        since: later(1),
+    });
+    assert_eq!(learned(&replica), first);
+    replica.apply(told(1000, later(2)));
+    assert_eq!(learned(&replica), first, "nothing new");
+    replica.apply_repeatedly(told(2000, later(3)));
+    replica.apply(told(1000, later(1)));
+    let second = Some(Learned {
+        offers: offers(2000),
+        since: later(3),
+    });
+    assert_eq!(
+        learned(&replica),
+        second,
+        "a late copy of the first changes nothing"
+    );
+    assert_eq!(replica.totals("a.example").waiting, 1);
 }
 
 #[test]

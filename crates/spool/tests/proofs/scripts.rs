@@ -2,7 +2,8 @@
 
 use proptest::{collection::vec, prelude::*, sample::select};
 use spool::{
-    Adopt, Claims, Command, MessageId, Reachability, Report, Timestamp, Verdict, policy::Document,
+    Adopt, Claims, Command, MessageId, Offers, Reachability, Report, Timestamp, Verdict,
+    policy::Document,
 };
 
 use crate::letters::{DOMAINS, Letter, POLICY, deferred, delivered, found, rejected};
@@ -114,6 +115,18 @@ pub(crate) fn adoption() -> impl Strategy<Value = Command> {
     })
 }
 
+fn offers() -> impl Strategy<Value = Command> {
+    let size_max = select(vec![None, Some(1_000), Some(2_000)]);
+    (domain(), size_max, moment()).prop_map(|(domain, size_max, at)| Command::Offers {
+        domain,
+        offers: Offers {
+            size_max,
+            ..Offers::default()
+        },
+        at,
+    })
+}
+
 /// Anything, in any order, with any clock.
 pub(crate) fn any_command() -> impl Strategy<Value = Command> {
     prop_oneof![
@@ -135,6 +148,7 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
         4 => claims().prop_map(Command::Claim),
         1 => claims().prop_map(Command::Release),
         1 => observation(),
+        1 => offers(),
         1 => (proptest::option::of(domain()), moment())
             .prop_map(|(domain, at)| Command::Flush { domain, at }),
         1 => moment().prop_map(|at| Command::Sweep { at }),

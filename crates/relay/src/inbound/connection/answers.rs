@@ -1,7 +1,8 @@
 //! The session's questions, put to policy and spool.
 
+use bytes::Bytes;
 use smtp::{EnhancedCode, Envelope, ForwardPath, Reply, ReversePath, server::Question};
-use spool::{Accept, Client, Fingerprint, Intake, MessageId, Refusal};
+use spool::{Accept, Client, Fingerprint, Intake, MessageId, Refusal, Timestamp};
 use tokio::time::Instant;
 use tracing::{debug, info};
 
@@ -43,6 +44,7 @@ impl<I: Intake> Connection<I> {
         let declared = usize::try_from(declared_size.unwrap_or(0)).unwrap_or(usize::MAX);
         self.arrival.body.reserve(declared.min(BODY_RESERVE_MAX));
         self.domains.clear();
+        self.declared_size = declared_size;
         self.sender = format!("<{path}>");
         Ok(())
     }
@@ -63,9 +65,21 @@ impl<I: Intake> Connection<I> {
             debug!(from = %self.sender, to = %path, "recipient refused: not in the domain's list");
             return Err(refusal::unknown());
         }
+        let declared = self.declared_size.unwrap_or(0);
+        if let Some(size_max) = self.size_taken_short_of(declared, &domain.name) {
+            recipients.rejected.inc();
+            debug!(from = %self.sender, to = %path, size_max, "recipient refused: message too big");
+            return Err(refusal::too_big_for_primary(size_max));
+        }
         recipients.accepted.inc();
         self.domains.push(domain.name.clone());
         Ok(())
+    }
+
+    /// The largest message that a domain's primary takes, where that is less than so many octets.
+    fn size_taken_short_of(&self, octets: u64, domain: &str) -> Option<u64> {
+        let offers = self.shared.intake.offers(domain)?;
+        offers.size_max.filter(|_| !offers.takes_size(octets))
     }
 
     async fn message(&mut self, envelope: Envelope) -> Reply {
@@ -73,9 +87,21 @@ impl<I: Intake> Connection<I> {
         let id = self.arrival.id();
         let octets = self.arrival.octets();
         let recipients = envelope.recipients.len();
+        let received_at = self.shared.clock.now();
+        let trace = self.trace(&envelope, received_at);
+        if let Some(size_max) = self.size_exceeded_by(octets + trace.len() as u64) {
+            self.arrival.give_up();
+            self.shared.metrics.messages.rejected.inc();
+            let (peer, from) = (self.peer, &self.sender);
+            info!(
+                target: "mail", message = %id, %peer, %from, octets, size_max,
+                "refused: larger than a primary takes"
+            );
+            return refusal::too_big_for_primary(size_max);
+        }
         // The reply leaves only after this returned: once a client has read 250 the message is
         // ours (RFC 5321 section 6.1). A crash one line earlier merely makes it send again.
-        match self.store(envelope).await {
+        match self.store(envelope, trace, received_at).await {
             Ok(told) => {
                 self.arrival.accepted();
                 self.receipts.tell(told);
@@ -109,10 +135,15 @@ impl<I: Intake> Connection<I> {
         }
     }
 
-    async fn store(&mut self, envelope: Envelope) -> Result<MessageId, Refusal> {
-        self.arrival.stage_pieces(self.shared.clock).await;
-        let arrived = self.arrival.finish()?;
-        let received_at = self.shared.clock.now();
+    /// The largest message that the primary of some recipient takes, where that is less than so many
+    /// octets.
+    fn size_exceeded_by(&self, octets: u64) -> Option<u64> {
+        let mut domains = self.domains.iter();
+        domains.find_map(|domain| self.size_taken_short_of(octets, domain))
+    }
+
+    /// The field that will stand in front of the message.
+    fn trace(&self, envelope: &Envelope, at: Timestamp) -> Bytes {
         let received = Received {
             helo: self.session.helo(),
             peer: self.peer,
@@ -121,9 +152,19 @@ impl<I: Intake> Connection<I> {
             tls: self.tls.as_deref(),
             smtputf8: envelope.smtputf8,
             recipients: &envelope.recipients,
-            at: received_at,
+            at,
         };
-        let trace = received.field();
+        received.field()
+    }
+
+    async fn store(
+        &mut self,
+        envelope: Envelope,
+        trace: Bytes,
+        received_at: Timestamp,
+    ) -> Result<MessageId, Refusal> {
+        self.arrival.stage_pieces(self.shared.clock).await;
+        let arrived = self.arrival.finish()?;
         let helo = self
             .session
             .helo()

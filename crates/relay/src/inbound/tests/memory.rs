@@ -7,13 +7,15 @@ use std::{
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
-use spool::{Accept, Intake, MessageId, Policy, Refusal, Stage};
+use spool::{Accept, Intake, MessageId, Offers, Policy, Refusal, Stage};
 use tokio::sync::Notify;
 
 /// What has happened to the spool.
 #[derive(Debug, Default)]
-pub(super) struct Memory {
+pub(in crate::inbound) struct Memory {
     pub(super) policy: Option<Arc<Policy>>,
+    /// What primaries offer, by domain.
+    pub(super) offers: Mutex<HashMap<String, Offers>>,
     pub(super) not_ready: Option<Refusal>,
     pub(super) refuse_stage: Option<Refusal>,
     pub(super) refuse_accept: Option<Refusal>,
@@ -34,11 +36,31 @@ pub(super) struct Memory {
 impl Memory {
     /// One that takes mail for example.com.
     pub(super) fn new() -> Self {
-        let policy = "[[domain]]\nname = \"example.com\"\nprimary = [\"127.0.0.1:2526\"]\n";
+        Self::for_domains(&["example.com"])
+    }
+
+    /// One that takes mail for these domains.
+    pub(in crate::inbound) fn for_domains(names: &[&str]) -> Self {
+        let domain = |name: &&str| {
+            format!("[[domain]]\nname = \"{name}\"\nprimary = [\"127.0.0.1:2526\"]\n")
+        };
+        let policy: String = names.iter().map(domain).collect();
         Self {
-            policy: Some(Arc::new(Policy::parse(policy).unwrap())),
+            policy: Some(Arc::new(Policy::parse(&policy).unwrap())),
             ..Self::default()
         }
+    }
+
+    /// The primary of a domain tells a largest size, and nothing else.
+    pub(in crate::inbound) fn learn_size(&self, domain: &str, size_max: Option<u64>) {
+        let offers = Offers {
+            size_max,
+            ..Offers::default()
+        };
+        self.offers
+            .lock()
+            .unwrap()
+            .insert(domain.to_owned(), offers);
     }
 
     /// Envelope and body of every accepted message.
@@ -65,6 +87,10 @@ impl Memory {
 impl Intake for Memory {
     fn policy(&self) -> Option<Arc<Policy>> {
         self.policy.clone()
+    }
+
+    fn offers(&self, domain: &str) -> Option<Offers> {
+        self.offers.lock().unwrap().get(domain).copied()
     }
 
     fn ready(&self) -> Result<(), Refusal> {

@@ -14,8 +14,8 @@ use smtp::{
 use spool::policy::Domain;
 use spool::ports::{DeferredCursor, OutboxError};
 use spool::{
-    Attempt, Body, Client, Destination, Digest, Due, Message, MessageId, Outbox, Policy,
-    Reachability, Recipient, Report, Standing, Status, Timestamp, Totals, Verdict,
+    Attempt, Body, Client, Destination, Digest, Due, Learned, Message, MessageId, Offers, Outbox,
+    Policy, Reachability, Recipient, Report, Standing, Status, Timestamp, Totals, Verdict,
 };
 use tokio::sync::watch;
 
@@ -28,6 +28,8 @@ pub(super) struct State {
     pieces: HashMap<(MessageId, u64), Bytes>,
     destination: Destination,
     pub(super) observations: Vec<Reachability>,
+    /// What was told of the primary, each time.
+    pub(super) offers: Vec<Offers>,
     pub(super) reports: Vec<Report>,
     /// Who has claimed which message.
     pub(super) claims: BTreeMap<u64, u64>,
@@ -476,6 +478,18 @@ impl Outbox for MapOutbox {
         state.observations.push(reachability.clone());
         state.destination.reachability = reachability;
         state.destination.since = at;
+        drop(state);
+        self.changed();
+        Ok(())
+    }
+
+    async fn learn(&self, _: &str, offers: Offers, at: Timestamp) -> Result<(), OutboxError> {
+        if !self.leads.load(Ordering::Relaxed) {
+            return Err(OutboxError::NotLeading);
+        }
+        let mut state = self.state.lock().unwrap();
+        state.offers.push(offers);
+        state.destination.learned = Some(Learned { offers, since: at });
         drop(state);
         self.changed();
         Ok(())

@@ -210,6 +210,8 @@ impl Talk {
                 "250-primary.test\r\n250 PIPELINING"
             };
             self.say(stream, Moment::Ehlo, lines).await?;
+        } else if command.starts_with("HELO") {
+            stream.write_all(b"250 primary.test\r\n").await.ok()?;
         } else if command.starts_with("MAIL") {
             self.to.clear();
             self.begun = self.say(stream, Moment::Mail, "250 2.1.0 ok").await?;
