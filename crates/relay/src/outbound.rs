@@ -16,6 +16,7 @@ mod delivery;
 mod destination;
 pub mod limits;
 mod metrics;
+mod open;
 mod queue;
 mod report;
 mod stream;

@@ -4,7 +4,7 @@ use sha2::{Digest as _, Sha256};
 use smtp::Envelope;
 use smtp::client::{Awaiting, Failure, Output, Verdict};
 use spool::ports::OutboxError;
-use spool::{Due, Outbox};
+use spool::{Message, Outbox};
 
 use crate::outbound::connection::{Broken, Connection};
 use crate::outbound::limits::{LEASE_MARGIN, UNSENT_BEFORE_DOT_MAX, WRITE_MAX};
@@ -37,14 +37,16 @@ pub(super) enum Aborted {
 }
 
 impl Connection {
-    /// Offers a message and carries it over. The verdicts are in the order of `due.recipients`.
+    /// Offers a message for some of its recipients and carries it over. The verdicts are in the
+    /// order of `recipients`.
     ///
     /// # Errors
     /// Why there are no verdicts.
     pub(super) async fn deliver(
         &mut self,
         outbox: &impl Outbox,
-        due: &Due,
+        message: &Message,
+        recipients: &[u32],
     ) -> Result<Vec<Verdict>, Aborted> {
         // An RSET may be on its way; the next message follows its reply.
         match self.advance().await {
@@ -52,14 +54,14 @@ impl Connection {
             Ok(_) => return Err(Aborted::Unheard(Broken::Ended)),
             Err(broken) => return Err(Aborted::Unheard(broken)),
         }
-        self.session.deliver(envelope(due));
+        self.session.deliver(envelope(message, recipients));
         loop {
             match self
                 .advance()
                 .await
                 .map_err(|broken| self.aborted(broken))?
             {
-                Output::SendBody => self.send_body(outbox, due).await?,
+                Output::SendBody => self.send_body(outbox, message).await?,
                 Output::ConfirmFinalDot => self.confirm(outbox)?,
                 Output::Completed(verdicts) => return Ok(verdicts),
                 _ => return Err(Aborted::Unheard(Broken::Ended)),
@@ -79,10 +81,9 @@ impl Connection {
         }
     }
 
-    async fn send_body(&mut self, outbox: &impl Outbox, due: &Due) -> Result<(), Aborted> {
+    async fn send_body(&mut self, outbox: &impl Outbox, message: &Message) -> Result<(), Aborted> {
         // MAIL and DATA may have been answered in one packet; the message is on its way now.
         self.awaiting = Some(Awaiting::Data);
-        let message = &due.message;
         let mut hasher = Sha256::new();
         let mut size = 0;
         self.session.send_body(&message.trace);
@@ -127,10 +128,8 @@ impl Connection {
 }
 
 /// The part of a message's envelope that concerns the recipients to be tried.
-fn envelope(due: &Due) -> Envelope {
-    let message = &due.message;
-    let recipients = due
-        .recipients
+fn envelope(message: &Message, recipients: &[u32]) -> Envelope {
+    let recipients = recipients
         .iter()
         .filter_map(|index| message.recipients.get(*index as usize))
         .map(|recipient| smtp::Recipient {

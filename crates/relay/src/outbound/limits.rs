@@ -23,7 +23,7 @@ pub const CLOSINGS_MAX: u32 = 10;
 
 /// Messages sent over one connection. Servers count, too; a connection that ends by itself is
 /// cheaper than one that is cut.
-pub const MESSAGES_PER_CONNECTION_MAX: u32 = 1000;
+pub const MESSAGES_PER_CONNECTION_MAX: u64 = 1000;
 
 /// How long a connection without work is kept. Postfix keeps its cached ones for 2 s; what comes
 /// later may as well open a new one.

@@ -14,10 +14,10 @@ use crate::outbound::Shared;
 use crate::outbound::connection::{Broken, Connection, Terms};
 use crate::outbound::delivery::Aborted;
 use crate::outbound::limits::{
-    BREAKS_MAX, CLOSINGS_MAX, IDLE_MAX, LEASE_MARGIN, LEASE_RETRY, MESSAGES_PER_CONNECTION_MAX,
-    WORDS_MAX,
+    BREAKS_MAX, CLOSINGS_MAX, IDLE_MAX, LEASE_MARGIN, LEASE_RETRY, WORDS_MAX,
 };
 use crate::outbound::metrics::DeliveryResult;
+use crate::outbound::open::Open;
 use crate::outbound::queue::Queue;
 use crate::outbound::report::Settled;
 
@@ -32,6 +32,27 @@ pub(super) enum Parting {
     Spool(OutboxError),
 }
 
+/// A transaction that came to verdicts.
+struct Done {
+    verdicts: Vec<Verdict>,
+    host: String,
+    /// The connection, if another transaction may follow.
+    open: Option<Open>,
+}
+
+/// Why a transaction came to none.
+enum Unended {
+    /// There was no connection for it.
+    Unopened(Parting),
+    /// It broke off.
+    Aborted {
+        host: String,
+        /// Whether another transaction had gone over the connection before.
+        reused: bool,
+        aborted: Aborted,
+    },
+}
+
 /// Delivers a domain's messages over one connection at a time.
 #[derive(Debug)]
 pub(super) struct Worker<O> {
@@ -41,12 +62,6 @@ pub(super) struct Worker<O> {
     /// What the policy says of the domain now; the worker ends when that is something else.
     pub(super) route: watch::Receiver<Option<Arc<Domain>>>,
     pub(super) results: mpsc::Sender<Settled>,
-}
-
-/// An open connection, and how many messages went over it.
-struct Open {
-    connection: Connection,
-    messages: u32,
 }
 
 impl<O: Outbox> Worker<O> {
@@ -115,53 +130,105 @@ impl<O: Outbox> Worker<O> {
         }
     }
 
-    /// Delivers one message over the open connection or a new one. Returns the connection if it
-    /// can be used further. On an error the message is still in flight.
-    async fn carry(&self, due: &Due, open: Option<Open>) -> Result<Option<Open>, Parting> {
+    /// Delivers one message over the open connection or a new one, in as many transactions as the
+    /// primary's limits ask for. Returns the connection if it can be used further. On an error the
+    /// message is still in flight.
+    async fn carry(&self, due: &Due, mut open: Option<Open>) -> Result<Option<Open>, Parting> {
+        let mut verdicts = Vec::new();
+        loop {
+            match self.transact(due, verdicts.len(), open).await {
+                Ok(done) => {
+                    verdicts.extend(done.verdicts);
+                    if verdicts.len() >= due.recipients.len() {
+                        self.settle(due, &done.host, verdicts).await?;
+                        return Ok(done.open);
+                    }
+                    open = done.open;
+                }
+                Err(unended) if !verdicts.is_empty() => {
+                    self.settle_rest(due, verdicts, unended).await?;
+                    return Ok(None);
+                }
+                Err(Unended::Unopened(parting)) => return Err(parting),
+                Err(Unended::Aborted {
+                    host,
+                    reused,
+                    aborted,
+                }) => {
+                    self.explain(due, &host, reused, aborted).await?;
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// One transaction, for as many of the recipients behind the first `done` as the primary takes
+    /// at once.
+    async fn transact(&self, due: &Due, done: usize, open: Option<Open>) -> Result<Done, Unended> {
         let mut open = match open {
             Some(open) => open,
-            None => Open {
-                connection: self.open().await?,
-                messages: 0,
-            },
+            None => Open::new(self.open().await.map_err(Unended::Unopened)?),
         };
+        let host = open.connection.host.clone();
         let span = info_span!(
             "attempt",
             message = %due.message.id,
             domain = %self.domain.name,
-            host = %open.connection.host,
+            %host,
         );
+        let left = due.recipients.get(done..).unwrap_or_default();
+        let (recipients, _) = left.split_at(open.recipients_of(left.len()));
         let started = Instant::now();
         let outcome = open
             .connection
-            .deliver(&*self.shared.outbox, due)
+            .deliver(&*self.shared.outbox, &due.message, recipients)
             .instrument(span)
             .await;
-        let host = open.connection.host.clone();
         match outcome {
             Ok(verdicts) => {
                 self.shared
                     .metrics
                     .observe_seconds(started.elapsed().as_secs_f64());
-                self.settle(due, &host, verdicts.into_iter().map(words).collect())
-                    .await?;
-                open.messages += 1;
+                Ok(Done {
+                    verdicts: verdicts.into_iter().map(words).collect(),
+                    host,
+                    open: open.next().await,
+                })
             }
-            Err(aborted) => {
-                let reused = open.messages > 0;
-                drop(open);
-                self.explain(due, &host, reused, aborted).await?;
-                return Ok(None);
+            Err(aborted) => Err(Unended::Aborted {
+                host,
+                reused: open.is_reused(),
+                aborted,
+            }),
+        }
+    }
+
+    /// Some recipients have their verdicts, and a later transaction did not come to an end. Theirs
+    /// stand and the others are deferred: a new start would repeat the message for those who have it.
+    async fn settle_rest(
+        &self,
+        due: &Due,
+        mut verdicts: Vec<Verdict>,
+        unended: Unended,
+    ) -> Result<(), Parting> {
+        let message = due.message.id;
+        let (host, reason) = match unended {
+            Unended::Unopened(Parting::Unreachable(words)) => (String::new(), words),
+            Unended::Unopened(Parting::Spool(error)) => (String::new(), error.to_string()),
+            Unended::Unopened(Parting::Idle) => (String::new(), "this node stops".to_owned()),
+            Unended::Aborted { host, aborted, .. } => {
+                if matches!(aborted, Aborted::InDoubt(_)) {
+                    tracing::warn!(
+                        target: "mail", %message, host, reason = %aborted, "possible repeat"
+                    );
+                }
+                let reason = format!("{host}: {aborted}");
+                (host, reason)
             }
-        }
-        if open.connection.session.is_closed() {
-            return Ok(None);
-        }
-        if open.messages >= MESSAGES_PER_CONNECTION_MAX {
-            open.connection.quit().await;
-            return Ok(None);
-        }
-        Ok(Some(open))
+        };
+        tracing::warn!(%message, host, %reason, "delivered to some recipients, the others wait");
+        verdicts.resize(due.recipients.len(), Verdict::Deferred(shortened(reason)));
+        self.settle(due, &host, verdicts).await
     }
 
     /// Decides what a delivery without verdicts means for the message.

@@ -65,3 +65,91 @@ async fn a_server_that_knows_helo_only_tells_nothing() {
     assert_eq!(primary.sequences(), [1]);
     assert!(told(&outbox).is_empty());
 }
+
+#[tokio::test]
+async fn no_transaction_has_more_recipients_than_the_primary_takes() {
+    let script = offering("250-primary.test\r\n250-PIPELINING\r\n250 LIMITS RCPTMAX=2");
+    let (primary, outbox) = setup(script, NEVER).await;
+    outbox.queue(&["a", "b", "c", "d", "e"], BODY);
+    outbox.queue(&["a"], BODY);
+    let running = Running::start(&outbox);
+    until("delivered", || outbox.is_empty()).await;
+    running.stop().await.unwrap();
+    let to: Vec<Vec<String>> = primary.taken().into_iter().map(|taken| taken.to).collect();
+    let expected: [&[&str]; 4] = [
+        &["a@example.com", "b@example.com"],
+        &["c@example.com", "d@example.com"],
+        &["e@example.com"],
+        &["a@example.com"],
+    ];
+    assert_eq!(to, expected);
+    assert_eq!(
+        outbox.state.lock().unwrap().reports[0].attempts[0]
+            .verdicts
+            .len(),
+        5
+    );
+    assert_no_deferral(&outbox);
+}
+
+#[tokio::test]
+async fn a_connection_carries_no_more_messages_than_the_primary_takes() {
+    let script = offering("250-primary.test\r\n250 LIMITS MAILMAX=2 RCPTMAX=1");
+    let (primary, outbox) = setup(script, NEVER).await;
+    outbox.queue(&["a", "b", "c"], BODY);
+    outbox.queue(&["a"], BODY);
+    outbox.queue(&["a"], BODY);
+    let running = Running::start(&outbox);
+    until("delivered", || outbox.is_empty()).await;
+    running.stop().await.unwrap();
+    let taken = primary.taken();
+    assert_eq!(taken.len(), 5);
+    for connection in 1..=primary.log.lock().unwrap().connections {
+        let over = taken.iter().filter(|taken| taken.connection == connection);
+        assert!(over.count() <= 2);
+    }
+    assert_no_deferral(&outbox);
+}
+
+#[tokio::test]
+async fn who_has_a_message_does_not_get_it_again_when_a_later_transaction_breaks() {
+    let offers = "250-primary.test\r\n250-PIPELINING\r\n250 LIMITS RCPTMAX=1";
+    for (act, reason) in [
+        (Act::Close, "connection"),
+        (Act::SayAndClose("421 4.3.2 bye"), "421 4.3.2 bye"),
+    ] {
+        for at_dot in [true, false] {
+            let act = act.clone();
+            let left = AtomicUsize::new(1);
+            let script: Script = Arc::new(move |_, moment| {
+                let here = match moment {
+                    Moment::Ehlo => return Act::Say(offers),
+                    // The first of the two transactions has ended by then.
+                    Moment::Rcpt(to) => !at_dot && to.starts_with("b@"),
+                    Moment::Dot(_) if at_dot => left.fetch_xor(1, Ordering::SeqCst) == 0,
+                    _ => false,
+                };
+                if here { act.clone() } else { Act::Usual }
+            });
+            let (primary, outbox) = setup(script, NEVER).await;
+            let sequence = outbox.queue(&["a", "b"], BODY);
+            let running = Running::start(&outbox);
+            until("reported", || {
+                outbox.message(sequence).is_some_and(|m| m.attempts == 1)
+            })
+            .await;
+            running.stop().await.unwrap();
+            let message = outbox.message(sequence).unwrap();
+            assert!(matches!(
+                &message.recipients[0].status,
+                Status::Delivered { .. }
+            ));
+            let second = &message.recipients[1].status;
+            assert!(
+                matches!(second, Status::Deferred { reason: words, .. } if words.contains(reason)),
+                "{second:?}"
+            );
+            assert_eq!(primary.taken().len(), 1);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! A connection that messages go over, and how many of them the primary wants over one.
+
+use smtp::Extensions;
+
+use crate::outbound::connection::Connection;
+use crate::outbound::limits::MESSAGES_PER_CONNECTION_MAX;
+
+/// An open connection, and how many transactions went over it.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) connection: Connection,
+    transactions: u64,
+    transactions_max: u64,
+    recipients_max: usize,
+}
+
+impl Open {
+    pub(super) fn new(connection: Connection) -> Self {
+        let offered = connection.session.offered();
+        let (transactions_max, recipients_max) = limits(offered);
+        Self {
+            connection,
+            transactions: 0,
+            transactions_max,
+            recipients_max,
+        }
+    }
+
+    /// Whether a transaction went over it before.
+    pub(super) const fn is_reused(&self) -> bool {
+        self.transactions > 0
+    }
+
+    /// How many of so many recipients the next transaction may have.
+    pub(super) fn recipients_of(&self, left: usize) -> usize {
+        left.min(self.recipients_max)
+    }
+
+    /// One more transaction has ended. Returns the connection if another may follow.
+    pub(super) async fn next(mut self) -> Option<Self> {
+        self.transactions += 1;
+        if self.connection.session.is_closed() {
+            return None;
+        }
+        if self.transactions >= self.transactions_max {
+            self.connection.quit().await;
+            return None;
+        }
+        Some(self)
+    }
+}
+
+/// Transactions of a connection and recipients of a transaction at most (MAILMAX and RCPTMAX,
+/// RFC 9422).
+fn limits(offered: Option<&Extensions>) -> (u64, usize) {
+    let limits = offered.map(|offered| offered.limits).unwrap_or_default();
+    let transactions_max = limits.messages.map_or(MESSAGES_PER_CONNECTION_MAX, |max| {
+        max.min(MESSAGES_PER_CONNECTION_MAX)
+    });
+    let recipients_max = limits.recipients.and_then(|max| usize::try_from(max).ok());
+    (transactions_max, recipients_max.unwrap_or(usize::MAX))
+}
