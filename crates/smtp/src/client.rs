@@ -9,9 +9,13 @@
 //!                     └─▶ Envelope ─▶ Body ─▶ Confirm ─▶ FinalDot ───┴─▶ Ready
 //! ```
 //!
+//! A body goes by BDAT where the server offers CHUNKING; its last chunk is what the final dot is
+//! behind DATA, by name as well.
+//!
 //! The driver loops: carry [`Session::outgoing`] to the server, feed what comes back to
 //! [`Session::receive`], and do what [`Session::poll`] asks for.
 
+mod body;
 mod offered;
 mod outgoing;
 mod session;
@@ -48,7 +52,9 @@ pub enum Awaiting {
     Recipient,
     /// The reply to DATA.
     Data,
-    /// The reply to the final dot. If it never comes, the server may have taken the message.
+    /// The reply to a chunk that is not the last, from a server that takes no pipelined commands.
+    Chunk,
+    /// The reply to the final dot, or to the last chunk. If it never comes, the server may have taken the message.
     FinalDot,
     /// The reply to RSET.
     Reset,
@@ -67,7 +73,7 @@ pub enum Output {
     Ready,
     /// Feed the body through [`Session::send_body`], then call [`Session::end_body`].
     SendBody,
-    /// The body is out. Call [`Session::send_final_dot`] if the message may be handed over now;
+    /// The body is out, but for its last chunk. Call [`Session::send_final_dot`] if the message may be handed over now;
     /// otherwise drop the connection, and the server has nothing.
     ConfirmFinalDot,
     /// The transaction is over: a verdict for each recipient, in the order of the envelope.

@@ -31,6 +31,14 @@ pub const COMMAND_LINE_MAX: usize = 1024;
 /// more, and more than a message may have, is sent away.
 pub const CHUNK_MAX: u64 = 1024 * 1024 * 1024;
 
+/// Octets of a body that are gathered before they are sent as a chunk (RFC 3030); what is fed at
+/// once is never cut, so a chunk may be larger by as much.
+pub const CHUNK_SIZE: usize = 64 * 1024;
+
+/// Octets of the last chunk at most. It is sent after it was made sure that it may be, and should be
+/// out at once; most messages are smaller, and are one chunk.
+pub const LAST_CHUNK_MAX: usize = 8 * 1024;
+
 /// `Received` fields that a message may carry; more of them are a loop. RFC 5321 section 6.3 asks
 /// for a large threshold, usually 100; Postfix takes 50.
 pub const RECEIVED_MAX: u32 = 50;

@@ -4,11 +4,16 @@
 //! ```text
 //! tls: off | opportunistic | require          default: opportunistic
 //! message: FROM -> TO TO ...                  one line for each transaction; FROM may be <>
-//! 8bit / size: N / lease: lost                of the message above; lost: the final dot is refused
+//! 8bit / binary / utf8 / size: N              of the message above
+//! ret: R / envid: E                           of the message above
+//! notify: N WHEN / orcpt: N WHOM              of the message's recipient number N
+//! lease: lost                                 of the message above: the final dot is refused
 //! stall:                                      of the message above: its body never ends
 //! body: TEXT                                  of the message above; \r \n \xHH are octets
+//! fill: N                                     of the message above: so many times x
 //! S: / C:                                     a line of the server, of the client
 //! C| TEXT                                     octets of the client, with the escapes of body
+//! C* N                                        the client's: so many times x
 //! T:                                          the TLS handshake happens here
 //! X:                                          the server closes the connection
 //! = N ADDRESS VERDICT REPLY                   what became of message N's recipient
@@ -123,21 +128,6 @@ fn parse(name: String, text: &str) -> Transcript {
                 };
             }
             "message:" => transcript.messages.push(message(value)),
-            "8bit" => {
-                transcript.messages.last_mut().unwrap().envelope.body_type = BodyType::EightBitMime;
-            }
-            "size:" => {
-                let size = value.parse().unwrap();
-                transcript
-                    .messages
-                    .last_mut()
-                    .unwrap()
-                    .envelope
-                    .declared_size = Some(size);
-            }
-            "lease:" => transcript.messages.last_mut().unwrap().lease = value != "lost",
-            "stall:" => transcript.messages.last_mut().unwrap().stall = true,
-            "body:" => transcript.messages.last_mut().unwrap().body = unescape(value),
             "S:" => {
                 let line = [value.as_bytes(), b"\r\n"].concat();
                 match transcript.steps.last_mut() {
@@ -150,13 +140,54 @@ fn parse(name: String, text: &str) -> Transcript {
                 .steps
                 .push(Step::Client([value.as_bytes(), b"\r\n"].concat())),
             "C|" => transcript.steps.push(Step::Client(unescape(value))),
+            "C* " => transcript.steps.push(Step::Client(filling(value))),
             "T:" => transcript.steps.push(Step::Handshake),
             "X:" => transcript.steps.push(Step::Disconnect),
             "= " | "=" => writeln!(transcript.expected, "= {value}").unwrap(),
-            other => panic!("{}: unknown line {other:?}", transcript.name),
+            key => {
+                let message = transcript.messages.last_mut();
+                let known = message.is_some_and(|message| message.describe(key, value));
+                assert!(known, "{}: unknown line {key:?}", transcript.name);
+            }
         }
     }
     transcript
+}
+
+impl Outgoing {
+    /// Takes in what a line says of it. Returns whether it was understood.
+    fn describe(&mut self, key: &str, value: &str) -> bool {
+        let envelope = &mut self.envelope;
+        match key {
+            "8bit" => envelope.body_type = BodyType::EightBitMime,
+            "binary" => envelope.body_type = BodyType::BinaryMime,
+            "utf8" => envelope.smtputf8 = true,
+            "size:" => envelope.declared_size = Some(value.parse().unwrap()),
+            "ret:" => envelope.dsn.ret = Some(value.parse().unwrap()),
+            "envid:" => envelope.dsn.envid = Some(value.parse().unwrap()),
+            "notify:" | "orcpt:" => {
+                let (number, value) = value.split_once(' ').unwrap();
+                let number: usize = number.parse().unwrap();
+                let dsn = &mut envelope.recipients[number - 1].dsn;
+                if key == "notify:" {
+                    dsn.notify = Some(value.parse().unwrap());
+                } else {
+                    dsn.orcpt = Some(value.parse().unwrap());
+                }
+            }
+            "lease:" => self.lease = value != "lost",
+            "stall:" => self.stall = true,
+            "body:" => self.body = unescape(value),
+            "fill:" => self.body = filling(value),
+            _ => return false,
+        }
+        true
+    }
+}
+
+/// So many octets of a body of which nothing but the size matters.
+fn filling(octets: &str) -> Vec<u8> {
+    vec![b'x'; octets.parse().unwrap()]
 }
 
 fn transcripts() -> Vec<Transcript> {
@@ -179,6 +210,8 @@ struct Player<'a> {
     transcript: &'a Transcript,
     session: Session,
     next: usize,
+    /// Octets of the present message's body that the session has.
+    fed: usize,
     awaits_handshake: bool,
     closed: Option<String>,
     account: String,
@@ -190,6 +223,7 @@ impl<'a> Player<'a> {
             transcript,
             session: Session::new("client.test", transcript.tls),
             next: 0,
+            fed: 0,
             awaits_handshake: false,
             closed: None,
             account: String::new(),
@@ -223,19 +257,25 @@ impl<'a> Player<'a> {
                 Output::Ready => match self.transcript.messages.get(self.next) {
                     Some(message) => {
                         self.next += 1;
+                        self.fed = 0;
                         self.session.deliver(message.envelope.clone());
                     }
                     None => self.session.quit(),
                 },
                 Output::SendBody => {
                     let message = &self.transcript.messages[self.next - 1];
-                    for chunk in message.body.chunks(3) {
-                        self.session.send_body(chunk);
+                    while self.fed < message.body.len() && !self.session.awaits_chunk() {
+                        let rest = &message.body[self.fed..];
+                        let part = &rest[..rest.len().min(3)];
+                        self.session.send_body(part);
+                        self.fed += part.len();
                     }
                     if message.stall {
                         return;
                     }
-                    self.session.end_body();
+                    if !self.session.awaits_chunk() {
+                        self.session.end_body();
+                    }
                 }
                 Output::ConfirmFinalDot => {
                     if !self.transcript.messages[self.next - 1].lease {
@@ -338,6 +378,7 @@ proptest! {
             prop_oneof![
                 4 => prop::sample::select(vec![
                     "220 x\r\n", "250 x\r\n", "250-x\r\n250 PIPELINING\r\n", "250-x\r\n250 STARTTLS\r\n",
+                    "250-x\r\n250 CHUNKING\r\n", "250-x\r\n250-PIPELINING\r\n250 CHUNKING\r\n",
                     "354 go\r\n", "421 bye\r\n", "452 later\r\n", "550 no\r\n", "250-",
                 ]).prop_map(|line| line.as_bytes().to_vec()),
                 1 => prop::collection::vec(any::<u8>(), 0..40),

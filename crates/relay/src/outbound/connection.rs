@@ -168,7 +168,8 @@ impl Connection {
         }
     }
 
-    async fn carry(&mut self, awaiting: Awaiting) -> Result<(), Broken> {
+    /// Carries some octets, either way, while a reply is awaited.
+    pub(super) async fn carry(&mut self, awaiting: Awaiting) -> Result<(), Broken> {
         let timeouts = self.timeouts;
         let (what, patience) = match awaiting {
             _ if self.unflushed || !self.session.outgoing().is_empty() => {
@@ -179,6 +180,7 @@ impl Connection {
             Awaiting::Mail => ("reply to MAIL", timeouts.command),
             Awaiting::Recipient => ("reply to RCPT", timeouts.command),
             Awaiting::Data => ("reply to DATA", timeouts.data),
+            Awaiting::Chunk => ("reply to BDAT", timeouts.data),
             Awaiting::FinalDot => ("reply to the end of data", timeouts.final_dot),
             Awaiting::Reset => ("reply to RSET", timeouts.command),
             Awaiting::Quit => ("reply to QUIT", timeouts.quit),

@@ -75,7 +75,9 @@ impl Connection {
             return Aborted::TurnedAway(broken);
         }
         match self.awaiting {
-            Some(Awaiting::Recipient | Awaiting::Data) => Aborted::Underway(broken),
+            Some(Awaiting::Recipient | Awaiting::Data | Awaiting::Chunk) => {
+                Aborted::Underway(broken)
+            }
             Some(Awaiting::FinalDot) => Aborted::InDoubt(broken),
             _ => Aborted::Unheard(broken),
         }
@@ -99,6 +101,11 @@ impl Connection {
                 if self.session.outgoing().len() >= WRITE_MAX {
                     self.send().await.map_err(Aborted::Underway)?;
                 }
+                while self.session.awaits_chunk() {
+                    self.carry(Awaiting::Chunk)
+                        .await
+                        .map_err(Aborted::Underway)?;
+                }
                 if !self.session.wants_body() {
                     return Ok(());
                 }
@@ -107,15 +114,15 @@ impl Connection {
         if size != message.body.size || hasher.finalize()[..] != message.body.digest.0 {
             return Err(Aborted::Damaged);
         }
+        self.session.end_body();
         if self.session.outgoing().len() > UNSENT_BEFORE_DOT_MAX {
             self.send().await.map_err(Aborted::Underway)?;
         }
-        self.session.end_body();
         Ok(())
     }
 
     /// The last moment at which a delivery can be called off without a trace. A primary that has
-    /// read the final dot owns the message, so only a node that surely leads may send it: another
+    /// read the final dot, or the last chunk, owns the message, so only a node that surely leads may send it: another
     /// leader would deliver the message again.
     fn confirm(&mut self, outbox: &impl Outbox) -> Result<(), Aborted> {
         if outbox.lease().is_none_or(|lease| lease < LEASE_MARGIN) {

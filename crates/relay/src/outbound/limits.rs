@@ -25,6 +25,11 @@ pub const CLOSINGS_MAX: u32 = 10;
 /// cheaper than one that is cut.
 pub const MESSAGES_PER_CONNECTION_MAX: u64 = 1000;
 
+/// How long a primary must have lacked what a message needs (SMTPUTF8, BINARYMIME) before the message
+/// is rejected for it; until then it is deferred. Who looks after a primary notices within a day that
+/// an upgrade went wrong.
+pub const SHORTFALL_GRACE: Duration = Duration::from_hours(24);
+
 /// How long a connection without work is kept. Postfix keeps its cached ones for 2 s; what comes
 /// later may as well open a new one.
 pub const IDLE_MAX: Duration = Duration::from_secs(3);
@@ -38,14 +43,15 @@ pub const LEASE_MARGIN: Duration = Duration::from_millis(200);
 pub const LEASE_RETRY: Duration = Duration::from_millis(50);
 
 /// Octets gathered before they are written: a whole ordinary message with its final dot goes out
-/// in one packet train, and a large one never takes more memory than this and one piece.
+/// in one packet train, and a large one never takes more memory than a few times this and one piece.
 pub const WRITE_MAX: usize = 64 * 1024;
 
 /// Octets read at once; replies to a pipelined transaction fit.
 pub const READ_MAX: usize = 8 * 1024;
 
 /// Octets that may still be unsent when the lease is checked for the final dot. Fits into an
-/// empty socket buffer, so the dot leaves with the check and does not wait for the primary.
+/// empty socket buffer, with the last chunk of BDAT if need be, so the dot leaves with the check and
+/// does not wait for the primary.
 pub const UNSENT_BEFORE_DOT_MAX: usize = 16 * 1024;
 
 /// Results that wait for the outbox to record them. When it is slow, deliveries wait.
@@ -105,7 +111,7 @@ pub struct Timeouts {
     pub greeting: Duration,
     /// For the reply to MAIL, RCPT and RSET.
     pub command: Duration,
-    /// For the reply to DATA.
+    /// For the reply to DATA, and to a chunk where the next one waits for it.
     pub data: Duration,
     /// For any progress in sending.
     pub block: Duration,

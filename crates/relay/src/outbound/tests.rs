@@ -2,6 +2,7 @@
 
 mod breaks;
 mod capabilities;
+mod chunks;
 mod claims;
 mod damage;
 mod lease;
@@ -71,6 +72,14 @@ fn domain(primary: SocketAddr) -> Domain {
         messages_per_second: 0,
         probe_interval: Duration::from_millis(50),
     }
+}
+
+/// Answers EHLO with these words, and is a usual primary for the rest.
+fn offering(words: &'static str) -> Script {
+    Arc::new(move |_, moment| match moment {
+        Moment::Ehlo => Act::Say(words),
+        _ => Act::Usual,
+    })
 }
 
 struct Running {

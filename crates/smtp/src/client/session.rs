@@ -2,14 +2,14 @@
 
 use bytes::BytesMut;
 
+use crate::client::body::Body;
 use crate::client::offered::offered_by;
-use crate::client::outgoing::{Outgoing, is_speakable};
+use crate::client::outgoing::{Outgoing, objection};
 use crate::client::transaction::Transaction;
 use crate::client::verdict::{Answered, Verdict};
 use crate::client::{Awaiting, Failure, Output, Tls};
-use crate::data::Encoder;
 use crate::reply::Parser;
-use crate::{EnhancedCode, Envelope, Extensions, Reply};
+use crate::{Envelope, Extensions, Reply};
 
 /// Where the dialogue stands.
 #[derive(Debug)]
@@ -29,12 +29,13 @@ enum State {
     Mail(Transaction),
     Recipients(Transaction),
     Data(Transaction),
-    Body(Transaction, Encoder),
-    Confirm(Transaction, Encoder),
-    FinalDot(Transaction),
-    /// DATA was granted although nobody was: a final dot is sent, and its reply means nothing.
-    EmptyDot,
-    Reset,
+    Body(Transaction, Body),
+    Confirm(Transaction, Body),
+    /// So many chunks are to be answered before the last one.
+    FinalDot(Transaction, usize),
+    /// So many replies are to come that mean nothing any more; the last is to RSET, or to a final
+    /// dot where DATA was granted although nobody was.
+    Reset(usize),
     Quit,
     Closed(Option<Failure>),
 }
@@ -96,10 +97,13 @@ impl Session {
             State::Mail(_) => Output::Read(Awaiting::Mail),
             State::Recipients(_) => Output::Read(Awaiting::Recipient),
             State::Data(_) => Output::Read(Awaiting::Data),
+            State::Body(..) | State::Confirm(..) if self.awaits_chunk() => {
+                Output::Read(Awaiting::Chunk)
+            }
             State::Body(..) => Output::SendBody,
             State::Confirm(..) => Output::ConfirmFinalDot,
-            State::FinalDot(_) => Output::Read(Awaiting::FinalDot),
-            State::EmptyDot | State::Reset => Output::Read(Awaiting::Reset),
+            State::FinalDot(..) => Output::Read(Awaiting::FinalDot),
+            State::Reset(_) => Output::Read(Awaiting::Reset),
             State::Quit => Output::Read(Awaiting::Quit),
             State::Closed(failure) => Output::Closed(failure.clone()),
         }
@@ -109,6 +113,18 @@ impl Session {
     #[must_use]
     pub const fn wants_body(&self) -> bool {
         matches!(self.state, State::Body(..))
+    }
+
+    /// Whether a chunk must be answered before anything else may be sent, as the server takes no
+    /// pipelined commands. [`Session::poll`] asks to read then.
+    #[must_use]
+    pub const fn awaits_chunk(&self) -> bool {
+        match &self.state {
+            State::Body(transaction, body) | State::Confirm(transaction, body) => {
+                !transaction.pipelined && body.unanswered() > 0
+            }
+            _ => false,
+        }
     }
 
     /// Whether nothing more can be done on this connection.
@@ -161,46 +177,49 @@ impl Session {
             self.completed = Some(Vec::new());
             return;
         }
-        if !is_speakable(&envelope) {
-            let words = "an address of the envelope holds a control character, and was not sent";
-            let reply = Reply::new(451, EnhancedCode::new(4, 1, 3), words);
-            self.completed = Some(Transaction::new(envelope, false).conclude_refused(&reply));
+        if let Some(reply) = objection(&envelope, &self.extensions) {
+            let transaction = Transaction::new(envelope, &self.extensions);
+            self.completed = Some(transaction.conclude_refused(&reply));
             return;
         }
-        let transaction = Transaction::new(envelope, self.extensions.pipelining);
+        let transaction = Transaction::new(envelope, &self.extensions);
         self.outgoing.mail(transaction.envelope(), &self.extensions);
         if transaction.pipelined {
             for recipient in &transaction.envelope().recipients {
-                self.outgoing.recipient(recipient);
+                self.outgoing.recipient(recipient, &self.extensions);
             }
-            self.outgoing.command("DATA");
+            if !transaction.chunked {
+                self.outgoing.command("DATA");
+            }
         }
         self.state = State::Mail(transaction);
     }
 
-    /// Feeds the next octets of the body; dots are stuffed here.
-    pub fn send_body(&mut self, chunk: &[u8]) {
-        if let State::Body(_, encoder) = &mut self.state {
-            for slice in encoder.encode(chunk) {
-                self.outgoing.octets(slice);
-            }
+    /// Feeds the next octets of the body; dots are stuffed and chunks are cut here. Not to be called
+    /// while [`Session::awaits_chunk`].
+    pub fn send_body(&mut self, octets: &[u8]) {
+        if let State::Body(_, body) = &mut self.state {
+            body.feed(octets, &mut self.outgoing);
         }
     }
 
     /// The body is fed wholly.
     pub fn end_body(&mut self) {
-        self.step(|_, state| match state {
-            State::Body(transaction, encoder) => State::Confirm(transaction, encoder),
+        self.step(|session, state| match state {
+            State::Body(transaction, mut body) => {
+                body.end(&mut session.outgoing);
+                State::Confirm(transaction, body)
+            }
             other => other,
         });
     }
 
-    /// Lets the final dot go, after [`Output::ConfirmFinalDot`].
+    /// Lets the final dot or the last chunk go, after [`Output::ConfirmFinalDot`].
     pub fn send_final_dot(&mut self) {
         self.step(|session, state| match state {
-            State::Confirm(transaction, encoder) => {
-                session.outgoing.octets(encoder.finish());
-                State::FinalDot(transaction)
+            State::Confirm(transaction, body) => {
+                let unanswered = body.finish(&mut session.outgoing);
+                State::FinalDot(transaction, unanswered)
             }
             other => other,
         });
@@ -248,17 +267,17 @@ impl Session {
             State::Mail(transaction) => self.after_mail(transaction, reply),
             State::Recipients(transaction) => self.after_recipient(transaction, reply),
             State::Data(transaction) => self.after_data(transaction, reply),
-            State::Body(transaction, _) | State::Confirm(transaction, _) => {
-                self.after_interruption(transaction, reply)
+            State::Body(transaction, body) => {
+                self.after_chunk(transaction, body, reply, State::Body)
             }
-            State::FinalDot(transaction) => {
-                self.completed = Some(transaction.conclude(Answered::FinalDot, &reply));
-                if reply.code / 100 == 3 {
-                    return State::Closed(Some(Failure::OutOfTurn(reply)));
-                }
-                State::Ready
+            State::Confirm(transaction, body) => {
+                self.after_chunk(transaction, body, reply, State::Confirm)
             }
-            State::EmptyDot | State::Reset => State::Ready,
+            State::FinalDot(transaction, unanswered) => {
+                self.after_final_dot(transaction, unanswered, reply)
+            }
+            State::Reset(0 | 1) => State::Ready,
+            State::Reset(unanswered) => State::Reset(unanswered - 1),
             State::Quit => State::Closed(None),
             State::Handshake | State::Ready => State::Closed(Some(Failure::OutOfTurn(reply))),
             State::Closed(failure) => State::Closed(failure),
@@ -324,7 +343,7 @@ impl Session {
         }
         match transaction.next_recipient() {
             Some(recipient) if accepted => {
-                self.outgoing.recipient(recipient);
+                self.outgoing.recipient(recipient, &self.extensions);
                 State::Recipients(transaction)
             }
             _ => self.refuse(transaction, &reply),
@@ -335,15 +354,18 @@ impl Session {
         transaction.answer_recipient(reply.clone());
         if let Some(recipient) = transaction.next_recipient() {
             if !transaction.pipelined {
-                self.outgoing.recipient(recipient);
+                self.outgoing.recipient(recipient, &self.extensions);
             }
             return State::Recipients(transaction);
         }
-        if transaction.pipelined {
+        if transaction.pipelined && !transaction.chunked {
             return State::Data(transaction);
         }
         if !transaction.has_recipients() {
             return self.refuse(transaction, &reply);
+        }
+        if transaction.chunked {
+            return State::Body(transaction, Body::new(true));
         }
         self.outgoing.command("DATA");
         State::Data(transaction)
@@ -351,13 +373,13 @@ impl Session {
 
     fn after_data(&mut self, transaction: Transaction, reply: Reply) -> State {
         match (reply.code, transaction.has_recipients()) {
-            (354, true) => State::Body(transaction, Encoder::default()),
+            (354, true) => State::Body(transaction, Body::new(false)),
             // The one way out of DATA is a final dot (RFC 2920 section 3.1). The server may
             // take the empty message for whom it likes: it accepted nobody.
             (354, false) => {
                 self.completed = Some(transaction.conclude_refused(&reply));
-                self.outgoing.octets(Encoder::default().finish());
-                State::EmptyDot
+                Body::new(false).finish(&mut self.outgoing);
+                State::Reset(1)
             }
             (400..=599, _) => self.refuse(transaction, &reply),
             _ => {
@@ -367,7 +389,23 @@ impl Session {
         }
     }
 
-    /// A reply while the body is on its way: the server will not take it. What it will read next
+    /// A reply while the body is on its way: to a chunk, or to nothing. `on` makes the state that goes
+    /// on as before.
+    fn after_chunk(
+        &mut self,
+        transaction: Transaction,
+        mut body: Body,
+        reply: Reply,
+        on: fn(Transaction, Body) -> State,
+    ) -> State {
+        match (body.count_reply(), reply.code) {
+            (true, 200..=299) => on(transaction, body),
+            (true, 400..=599) => self.refuse_chunk(transaction, &reply, body.unanswered()),
+            _ => self.after_interruption(transaction, reply),
+        }
+    }
+
+    /// A reply that nothing had asked for: the server will not take the body. What it will read next
     /// is unknown, so the session ends.
     fn after_interruption(&mut self, transaction: Transaction, reply: Reply) -> State {
         if matches!(reply.code, 400..=599) {
@@ -376,10 +414,49 @@ impl Session {
         State::Closed(Some(Failure::OutOfTurn(reply)))
     }
 
+    fn after_final_dot(
+        &mut self,
+        transaction: Transaction,
+        unanswered: usize,
+        reply: Reply,
+    ) -> State {
+        match (unanswered, reply.code) {
+            (0, code) => {
+                let answered = if transaction.chunked {
+                    Answered::LastChunk
+                } else {
+                    Answered::FinalDot
+                };
+                self.completed = Some(transaction.conclude(answered, &reply));
+                if code / 100 == 3 {
+                    return State::Closed(Some(Failure::OutOfTurn(reply)));
+                }
+                State::Ready
+            }
+            (_, 200..=299) => State::FinalDot(transaction, unanswered - 1),
+            // A server that refuses a chunk refuses all that follow (RFC 3030 section 2).
+            (_, 400..=599) => self.refuse_chunk(transaction, &reply, unanswered),
+            _ => State::Closed(Some(Failure::OutOfTurn(reply))),
+        }
+    }
+
+    /// Ends a transaction of which a chunk was refused, and clears it on the server. Replies to so
+    /// many other chunks come first.
+    fn refuse_chunk(
+        &mut self,
+        transaction: Transaction,
+        reply: &Reply,
+        unanswered: usize,
+    ) -> State {
+        self.completed = Some(transaction.conclude(Answered::Chunk, reply));
+        self.outgoing.command("RSET");
+        State::Reset(unanswered + 1)
+    }
+
     /// Ends a transaction before any data, and clears it on the server.
     fn refuse(&mut self, transaction: Transaction, reply: &Reply) -> State {
         self.completed = Some(transaction.conclude_refused(reply));
         self.outgoing.command("RSET");
-        State::Reset
+        State::Reset(1)
     }
 }

@@ -1,14 +1,16 @@
 //! One message's way through MAIL, RCPT and DATA.
 
 use crate::client::verdict::{Answered, Verdict};
-use crate::{Envelope, Recipient, Reply};
+use crate::{Envelope, Extensions, Recipient, Reply};
 
 /// The replies of one transaction, as they come in.
 #[derive(Clone, Debug)]
 pub(super) struct Transaction {
     envelope: Envelope,
-    /// Whether all commands up to DATA went out together (RFC 2920).
+    /// Whether all commands up to DATA go out together (RFC 2920), and chunks without waiting.
     pub(super) pipelined: bool,
+    /// Whether the body goes by BDAT (RFC 3030).
+    pub(super) chunked: bool,
     /// The reply to MAIL, when it was not positive.
     refusal: Option<Reply>,
     /// For each recipient that was answered: `None` accepted, or the verdict on him.
@@ -16,10 +18,11 @@ pub(super) struct Transaction {
 }
 
 impl Transaction {
-    pub(super) const fn new(envelope: Envelope, pipelined: bool) -> Self {
+    pub(super) const fn new(envelope: Envelope, extensions: &Extensions) -> Self {
         Self {
             envelope,
-            pipelined,
+            pipelined: extensions.pipelining,
+            chunked: extensions.chunking,
             refusal: None,
             answers: Vec::new(),
         }

@@ -20,8 +20,12 @@ pub(super) enum Answered {
     Transaction,
     /// RCPT.
     Recipient,
+    /// A chunk that is not the last.
+    Chunk,
     /// The final dot.
     FinalDot,
+    /// The last chunk.
+    LastChunk,
 }
 
 /// Octets of text that are kept of a reply. A thousand recipients may each have one.
@@ -33,7 +37,10 @@ impl Verdict {
     pub(super) fn of(answered: Answered, reply: Reply) -> Self {
         let reply = shortened(reply);
         match (answered, reply.code) {
-            (Answered::FinalDot, 200..=299) => Self::Delivered(reply),
+            (Answered::FinalDot | Answered::LastChunk, 200..=299) => Self::Delivered(reply),
+            // A server that offers CHUNKING and does not know BDAT, or something in front of it,
+            // speaks of the command and not of the message.
+            (Answered::Chunk | Answered::LastChunk, 500..=504) => Self::Deferred(reply),
             // "Too many recipients" is 452, yet old servers say 552 (RFC 5321 section 4.5.3.1.10).
             (Answered::Recipient, 552) => Self::Deferred(reply),
             // "Must issue STARTTLS first" (RFC 3207 section 4) and "authentication required"
@@ -94,6 +101,22 @@ mod tests {
         assert!(matches!(
             decide(Answered::FinalDot, 354),
             Verdict::Deferred(_)
+        ));
+    }
+
+    #[test]
+    fn a_server_that_does_not_know_bdat_rejects_nothing() {
+        for answered in [Answered::Chunk, Answered::LastChunk] {
+            assert!(matches!(decide(answered, 502), Verdict::Deferred(_)));
+            assert!(matches!(decide(answered, 552), Verdict::Rejected(_)));
+        }
+        let chunk = decide(Answered::Chunk, 250);
+        assert!(matches!(chunk, Verdict::Deferred(_)));
+        let last = decide(Answered::LastChunk, 250);
+        assert!(matches!(last, Verdict::Delivered(_)));
+        assert!(matches!(
+            decide(Answered::FinalDot, 502),
+            Verdict::Rejected(_)
         ));
     }
 

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
+};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -17,9 +19,11 @@ pub(super) enum Moment {
     Mail,
     Rcpt(String),
     Data,
-    /// The first line of a body has come.
+    /// The first line of a body has come, or the command in front of its first chunk.
     Body,
-    /// The final dot has come, with the body before it.
+    /// A chunk has come that is not the last.
+    Chunk,
+    /// The final dot or the last chunk has come, with the whole body.
     Dot(Vec<u8>),
 }
 
@@ -43,6 +47,10 @@ pub(super) type Script = Arc<dyn Fn(usize, &Moment) -> Act + Send + Sync>;
 pub(super) struct Taken {
     pub(super) connection: usize,
     pub(super) to: Vec<String>,
+    /// MAIL and RCPT as they came.
+    pub(super) commands: Vec<String>,
+    /// Sizes of the chunks; none when it came by DATA.
+    pub(super) chunks: Vec<usize>,
     pub(super) body: Vec<u8>,
     pub(super) tls: bool,
 }
@@ -103,6 +111,9 @@ impl Primary {
                     log: kept.clone(),
                     begun: false,
                     to: Vec::new(),
+                    commands: Vec::new(),
+                    chunks: Vec::new(),
+                    chunked: Vec::new(),
                     secured: false,
                     tls: tls.clone(),
                 };
@@ -140,6 +151,10 @@ struct Talk {
     /// MAIL was accepted.
     begun: bool,
     to: Vec<String>,
+    commands: Vec<String>,
+    /// Sizes of the chunks so far, and their octets.
+    chunks: Vec<usize>,
+    chunked: Vec<u8>,
     secured: bool,
     tls: Option<TlsAcceptor>,
 }
@@ -213,10 +228,12 @@ impl Talk {
         } else if command.starts_with("HELO") {
             stream.write_all(b"250 primary.test\r\n").await.ok()?;
         } else if command.starts_with("MAIL") {
-            self.to.clear();
+            self.forget();
+            self.commands.push(command.to_owned());
             self.begun = self.say(stream, Moment::Mail, "250 2.1.0 ok").await?;
         } else if let Some(to) = command.strip_prefix("RCPT TO:<") {
-            let to = to.trim_end_matches('>').to_owned();
+            let (to, _) = to.split_once('>').unwrap();
+            let to = to.to_owned();
             if !self.begun {
                 stream.write_all(b"503 5.5.1 MAIL first\r\n").await.ok()?;
             } else if self
@@ -224,6 +241,7 @@ impl Talk {
                 .await?
             {
                 self.to.push(to);
+                self.commands.push(command.to_owned());
             }
         } else if command == "DATA" {
             if self.to.is_empty() {
@@ -234,12 +252,80 @@ impl Talk {
             } else if self.say(stream, Moment::Data, "354 go").await? {
                 self.body(stream).await?;
             }
+        } else if let Some(arguments) = command.strip_prefix("BDAT ") {
+            self.chunk(stream, arguments).await?;
         } else if command == "RSET" {
+            self.forget();
             stream.write_all(b"250 2.0.0 ok\r\n").await.ok()?;
         } else {
             stream.write_all(b"500 5.5.2 what?\r\n").await.ok()?;
         }
         Some(Next::On)
+    }
+
+    fn forget(&mut self) {
+        self.to.clear();
+        self.commands.clear();
+        self.chunks.clear();
+        self.chunked.clear();
+    }
+
+    /// Reads a chunk. One that is refused ends the transaction.
+    async fn chunk<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut BufReader<S>,
+        arguments: &str,
+    ) -> Option<()> {
+        let (size, last) = match arguments.split_once(' ') {
+            Some((size, last)) => (size, last == "LAST"),
+            None => (arguments, false),
+        };
+        if self.chunks.is_empty() {
+            self.say(stream, Moment::Body, "").await?;
+        }
+        let mut octets = vec![0; size.parse().unwrap()];
+        stream.read_exact(&mut octets).await.ok()?;
+        if self.to.is_empty() {
+            stream
+                .write_all(b"503 5.5.1 no transaction\r\n")
+                .await
+                .ok()?;
+            return Some(());
+        }
+        self.chunks.push(octets.len());
+        self.chunked.append(&mut octets);
+        if !last {
+            if !self.say(stream, Moment::Chunk, "250 2.0.0 ok").await? {
+                self.forget();
+            }
+            return Some(());
+        }
+        self.log.lock().unwrap().dots += 1;
+        let body = self.chunked.clone();
+        let is_taken = self.say(stream, Moment::Dot(body.clone()), "").await?;
+        if is_taken {
+            self.take(stream, body).await?;
+        }
+        self.forget();
+        Some(())
+    }
+
+    /// Takes a message, and says so.
+    async fn take<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: &mut BufReader<S>,
+        body: Vec<u8>,
+    ) -> Option<()> {
+        let taken = Taken {
+            connection: self.connection,
+            to: self.to.clone(),
+            commands: self.commands.clone(),
+            chunks: self.chunks.clone(),
+            body,
+            tls: self.secured,
+        };
+        self.log.lock().unwrap().taken.push(taken);
+        stream.write_all(b"250 2.0.0 taken\r\n").await.ok()
     }
 
     async fn body<S: AsyncRead + AsyncWrite + Unpin>(
@@ -261,15 +347,7 @@ impl Talk {
             }
         }
         if let (true, body) = ended? {
-            let to = self.to.clone();
-            let taken = Taken {
-                connection: self.connection,
-                to,
-                body,
-                tls: self.secured,
-            };
-            self.log.lock().unwrap().taken.push(taken);
-            stream.write_all(b"250 2.0.0 taken\r\n").await.ok()?;
+            self.take(stream, body).await?;
         }
         Some(())
     }

@@ -1,0 +1,196 @@
+//! Bodies by BDAT.
+
+use std::sync::Mutex;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use super::*;
+
+const CHUNKING: &str = "250-primary.test\r\n250-PIPELINING\r\n250 CHUNKING";
+const ONE_BY_ONE: &str = "250-primary.test\r\n250 CHUNKING";
+
+/// Offers CHUNKING, and otherwise answers as the script.
+fn chunking(offers: &'static str, script: Script) -> Script {
+    Arc::new(move |connection, moment| match moment {
+        Moment::Ehlo => Act::Say(offers),
+        moment => script(connection, moment),
+    })
+}
+
+#[tokio::test]
+async fn everything_arrives_unchanged_and_nothing_is_added() {
+    for offers in [CHUNKING, ONE_BY_ONE] {
+        let (primary, outbox) = setup(chunking(offers, usual()), NEVER).await;
+        let large = b".0123456789\r\n".repeat(30_000);
+        for body in [BODY, large.as_slice(), b"no line end", b"", b".\n.\r\n.\r"] {
+            outbox.queue(&["a"], body);
+        }
+        let running = Running::start(&outbox);
+        until("empty", || outbox.is_empty()).await;
+        running.stop().await.unwrap();
+        let taken = primary.taken();
+        for (taken, body) in
+            taken
+                .iter()
+                .zip([BODY, large.as_slice(), b"no line end", b"", b".\n.\r\n.\r"])
+        {
+            let trace = format!("Received: {}\r\n", taken.sequence());
+            assert_eq!(taken.body, [trace.as_bytes(), body].concat());
+            let whole: usize = taken.chunks.iter().sum();
+            assert_eq!(whole, taken.body.len());
+        }
+        assert_eq!(primary.sequences(), [1, 2, 3, 4, 5]);
+        assert_eq!(taken[0].chunks.len(), 1, "a small message is one chunk");
+        assert!(taken[1].chunks.len() >= 5);
+        assert_no_deferral(&outbox);
+    }
+}
+
+#[tokio::test]
+async fn a_refused_chunk_leaves_the_connection_to_the_next_message() {
+    for offers in [CHUNKING, ONE_BY_ONE] {
+        let refusing = at_first(1, |m| *m == Moment::Chunk, Act::Say("452 4.3.1 no room"));
+        let (primary, outbox) = setup(chunking(offers, refusing), NEVER).await;
+        outbox.queue(&["a"], &b"x\r\n".repeat(100_000));
+        outbox.queue(&["a"], BODY);
+        let running = Running::start(&outbox);
+        until("the other delivered", || {
+            outbox.state.lock().unwrap().departed == [2]
+        })
+        .await;
+        running.stop().await.unwrap();
+        let message = outbox.message(1).unwrap();
+        assert!(
+            matches!(&message.recipients[0].status, Status::Deferred { reason, .. } if reason == "452 4.3.1 no room")
+        );
+        assert_eq!(primary.log.lock().unwrap().connections, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_lost_before_the_last_chunk_changes_no_message() {
+    for when in [(|m| *m == Moment::Body) as fn(&Moment) -> bool, |m| {
+        *m == Moment::Chunk
+    }] {
+        for offers in [CHUNKING, ONE_BY_ONE] {
+            let script = chunking(offers, at_first(2, when, Act::Close));
+            let (primary, outbox) = setup(script, NEVER).await;
+            // Too large for the buffers between, so that the last chunk is still here when the
+            // primary closes.
+            outbox.queue(&["a"], &b"x\r\n".repeat(4 << 20));
+            outbox.queue(&["a"], BODY);
+            let running = Running::start(&outbox);
+            until("delivered", || outbox.is_empty()).await;
+            running.stop().await.unwrap();
+            assert_eq!(primary.sequences(), [1, 2]);
+            assert_no_deferral(&outbox);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_message_in_doubt_behind_its_last_chunk_is_repeated_before_the_later_ones() {
+    let script = at_first(2, |m| matches!(m, Moment::Dot(_)), Act::Close);
+    let (primary, outbox) = setup(chunking(CHUNKING, script), NEVER).await;
+    for _ in 0..3 {
+        outbox.queue(&["a"], BODY);
+    }
+    let running = Running::start(&outbox);
+    until("delivered", || outbox.is_empty()).await;
+    running.stop().await.unwrap();
+    assert_eq!(primary.sequences(), [1, 2, 3]);
+    assert_no_deferral(&outbox);
+}
+
+#[tokio::test]
+async fn a_lease_that_ends_in_mid_message_keeps_the_last_chunk_back() {
+    let slow = at_first(
+        1,
+        |m| matches!(m, Moment::Rcpt(_)),
+        Act::After(Duration::from_millis(200)),
+    );
+    let (primary, outbox) = setup(chunking(CHUNKING, slow), NEVER).await;
+    outbox.queue(&["a"], &b"x\r\n".repeat(100_000));
+    let running = Running::start(&outbox);
+    until("a connection", || {
+        primary.log.lock().unwrap().connections > 0
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    outbox.lease_ms.store(0, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(primary.dots(), 0);
+    outbox.lease_ms.store(5000, Ordering::Relaxed);
+    until("delivered", || outbox.is_empty()).await;
+    running.stop().await.unwrap();
+    assert_eq!(primary.sequences(), [1]);
+}
+
+/// Passes octets on to a primary. The first connection with a message in it breaks after so many of
+/// the client's octets, in both directions.
+async fn breaking_after(octets: u64, primary: SocketAddr) -> (SocketAddr, JoinSet<()>) {
+    let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let (mut near, _) = listener.accept().await.unwrap();
+        let mut far = TcpStream::connect(primary).await.unwrap();
+        let (from_client, mut to_client) = near.split();
+        let (mut from_primary, mut to_primary) = far.split();
+        let forth = async {
+            copy(&mut from_client.take(octets), &mut to_primary)
+                .await
+                .ok();
+            to_primary.flush().await.ok();
+        };
+        tokio::select! {
+            () = forth => {}
+            _ = copy(&mut from_primary, &mut to_client) => {}
+        }
+        drop((near, far));
+        loop {
+            let (mut near, _) = listener.accept().await.unwrap();
+            let mut far = TcpStream::connect(primary).await.unwrap();
+            copy_bidirectional(&mut near, &mut far).await.ok();
+        }
+    });
+    (address, tasks)
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_at_any_octet_loses_nothing_and_repeats_nothing_before_the_end() {
+    let body = b"Subject: x\r\n\r\n.\r\n";
+    let dialogue = "EHLO node.test\r\nMAIL FROM:<>\r\nRCPT TO:<a@example.com>\r\nBDAT 30 LAST\r\n";
+    let whole = (dialogue.len() + "Received: 1\r\n".len() + body.len()) as u64;
+    let repeated = Arc::new(Mutex::new(Vec::new()));
+    let mut runs = JoinSet::new();
+    for octets in 0..=whole {
+        let repeated = repeated.clone();
+        runs.spawn(async move {
+            let primary = Primary::start(ANY_PORT, offering(CHUNKING), None).await;
+            let (address, _breaking) = breaking_after(octets, primary.address).await;
+            let outbox = MapOutbox::new(domain(address), NEVER);
+            outbox.queue(&["a"], body);
+            let running = Running::start(&outbox);
+            until("delivered", || outbox.is_empty()).await;
+            running.stop().await.unwrap();
+            assert_no_deferral(&outbox);
+            let taken = primary.sequences();
+            if taken == [1, 1] {
+                repeated.lock().unwrap().push(octets);
+            } else {
+                assert_eq!(taken, [1], "after {octets} octets");
+            }
+        });
+    }
+    while let Some(run) = runs.join_next().await {
+        run.unwrap();
+    }
+    let repeated = repeated.lock().unwrap();
+    assert!(
+        repeated.iter().all(|octets| *octets == whole),
+        "{repeated:?}"
+    );
+}
