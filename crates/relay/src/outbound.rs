@@ -12,8 +12,10 @@
 
 mod claims;
 mod connection;
+mod contact;
 mod delivery;
 mod destination;
+mod fitness;
 pub mod limits;
 mod metrics;
 mod open;
@@ -22,6 +24,7 @@ mod report;
 mod stream;
 mod supply;
 mod tls;
+mod transaction;
 pub mod window;
 mod worker;
 

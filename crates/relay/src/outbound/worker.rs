@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use smtp::client;
 use spool::policy::Domain;
 use spool::ports::OutboxError;
-use spool::{Due, Offers, Outbox, Verdict};
+use spool::{Due, Outbox, Verdict};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, sleep_until};
-use tracing::{Instrument as _, info_span};
+use tokio::time::{sleep, sleep_until};
 
 use crate::outbound::Shared;
-use crate::outbound::connection::{Broken, Connection, Terms};
+use crate::outbound::connection::{Broken, Connection};
 use crate::outbound::delivery::Aborted;
 use crate::outbound::limits::{
     BREAKS_MAX, CLOSINGS_MAX, IDLE_MAX, LEASE_MARGIN, LEASE_RETRY, WORDS_MAX,
@@ -20,6 +18,7 @@ use crate::outbound::metrics::DeliveryResult;
 use crate::outbound::open::Open;
 use crate::outbound::queue::Queue;
 use crate::outbound::report::Settled;
+use crate::outbound::transaction::Unended;
 
 /// Why a worker ended.
 #[derive(Debug)]
@@ -30,27 +29,6 @@ pub(super) enum Parting {
     Unreachable(String),
     /// The spool does not give bodies or take results.
     Spool(OutboxError),
-}
-
-/// A transaction that came to verdicts.
-struct Done {
-    verdicts: Vec<Verdict>,
-    host: String,
-    /// The connection, if another transaction may follow.
-    open: Option<Open>,
-}
-
-/// Why a transaction came to none.
-enum Unended {
-    /// There was no connection for it.
-    Unopened(Parting),
-    /// It broke off.
-    Aborted {
-        host: String,
-        /// Whether another transaction had gone over the connection before.
-        reused: bool,
-        aborted: Aborted,
-    },
 }
 
 /// Delivers a domain's messages over one connection at a time.
@@ -159,47 +137,6 @@ impl<O: Outbox> Worker<O> {
                     return Ok(None);
                 }
             }
-        }
-    }
-
-    /// One transaction, for as many of the recipients behind the first `done` as the primary takes
-    /// at once.
-    async fn transact(&self, due: &Due, done: usize, open: Option<Open>) -> Result<Done, Unended> {
-        let mut open = match open {
-            Some(open) => open,
-            None => Open::new(self.open().await.map_err(Unended::Unopened)?),
-        };
-        let host = open.connection.host.clone();
-        let span = info_span!(
-            "attempt",
-            message = %due.message.id,
-            domain = %self.domain.name,
-            %host,
-        );
-        let left = due.recipients.get(done..).unwrap_or_default();
-        let (recipients, _) = left.split_at(open.recipients_of(left.len()));
-        let started = Instant::now();
-        let outcome = open
-            .connection
-            .deliver(&*self.shared.outbox, &due.message, recipients)
-            .instrument(span)
-            .await;
-        match outcome {
-            Ok(verdicts) => {
-                self.shared
-                    .metrics
-                    .observe_seconds(started.elapsed().as_secs_f64());
-                Ok(Done {
-                    verdicts: verdicts.into_iter().map(words).collect(),
-                    host,
-                    open: open.next().await,
-                })
-            }
-            Err(aborted) => Err(Unended::Aborted {
-                host,
-                reused: open.is_reused(),
-                aborted,
-            }),
         }
     }
 
@@ -328,7 +265,7 @@ impl<O: Outbox> Worker<O> {
 
     /// Opens a connection to the first of the primary's hosts that talks to us. When the worker's time is
     /// over, it is called off: nothing is under way yet, and a host that is gone takes its time.
-    async fn open(&self) -> Result<Connection, Parting> {
+    pub(super) async fn open(&self) -> Result<Connection, Parting> {
         let connecting = async {
             let connection = self.shared.connect(&self.domain).await;
             let connection = connection.map_err(Parting::Unreachable)?;
@@ -416,63 +353,8 @@ impl<O: Outbox> Worker<O> {
     }
 }
 
-impl<O: Outbox> Shared<O> {
-    /// Opens a connection to the first of the primary's hosts that talks to us.
-    ///
-    /// # Errors
-    /// In words, why none does.
-    pub(super) async fn connect(&self, domain: &Domain) -> Result<Connection, String> {
-        let terms = Terms {
-            hostname: &self.config.hostname,
-            tls: domain.tls,
-            connectors: &self.connectors,
-            timeouts: self.config.timeouts,
-        };
-        let mut reasons = Vec::new();
-        for host in &domain.primary {
-            match Connection::open(host, terms).await {
-                Ok(connection) => return Ok(connection),
-                Err(broken) => reasons.push(format!("{host}: {broken}")),
-            }
-        }
-        if reasons.is_empty() {
-            return Err("the policy names no primary".to_owned());
-        }
-        Err(shortened(reasons.join("; ")))
-    }
-
-    /// Records what a primary offers that was just connected to, where that is news.
-    ///
-    /// # Errors
-    /// Why it could not be recorded.
-    pub(super) async fn learn(
-        &self,
-        domain: &str,
-        connection: &Connection,
-    ) -> Result<(), OutboxError> {
-        let Some(offers) = connection.session.offered().map(Offers::from) else {
-            return Ok(());
-        };
-        let known = self.outbox.destination(domain).learned;
-        if known.is_some_and(|known| known.offers == offers) {
-            return Ok(());
-        }
-        tracing::info!(domain, host = %connection.host, ?offers, "primary offers something new");
-        self.outbox.learn(domain, offers, self.clock.now()).await
-    }
-}
-
-/// A verdict in the spool's terms.
-fn words(verdict: client::Verdict) -> Verdict {
-    let words = shortened(verdict.reply().to_string());
-    match verdict {
-        client::Verdict::Delivered(_) => Verdict::Delivered(words),
-        client::Verdict::Deferred(_) => Verdict::Deferred(words),
-        client::Verdict::Rejected(_) => Verdict::Rejected(words),
-    }
-}
-
-fn shortened(mut words: String) -> String {
+/// Words that are worth keeping.
+pub(super) fn shortened(mut words: String) -> String {
     words.truncate(words.floor_char_boundary(WORDS_MAX));
     words
 }

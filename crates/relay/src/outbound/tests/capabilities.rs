@@ -1,16 +1,10 @@
 //! What a primary offers: remembered, and kept to.
 
-use spool::Offers;
+use smtp::BodyType;
+use spool::{Learned, Message, Offers};
 
 use super::*;
-
-/// Answers EHLO with these words, and is a usual primary for the rest.
-fn offering(words: &'static str) -> Script {
-    Arc::new(move |_, moment| match moment {
-        Moment::Ehlo => Act::Say(words),
-        _ => Act::Usual,
-    })
-}
+use crate::outbound::limits::SHORTFALL_GRACE;
 
 fn told(outbox: &MapOutbox) -> Vec<Offers> {
     outbox.state.lock().unwrap().offers.clone()
@@ -152,4 +146,116 @@ async fn who_has_a_message_does_not_get_it_again_when_a_later_transaction_breaks
             assert_eq!(primary.taken().len(), 1);
         }
     }
+}
+
+/// A body whose header ends in the first of its two pieces.
+const PLAIN: &[u8] = b"Subject: x\r\n\r\nsome text that is longer than the header\r\n";
+const UTF8: &[u8] =
+    "Subject: \u{e4}\r\n\r\nsome text that is longer than the header\r\n".as_bytes();
+
+fn needs_utf8(message: &mut Message) {
+    message.smtputf8 = true;
+}
+
+/// What became of a message's recipients: `d`elivered, put off until `l`ater, `r`ejected.
+fn fates(outbox: &MapOutbox, sequence: u64) -> String {
+    let fate = |status: &Status| match status {
+        Status::Pending => '-',
+        Status::Delivered { .. } => 'd',
+        Status::Deferred { reason, .. } => {
+            assert!(reason.starts_with("5.6."), "{reason}");
+            'l'
+        }
+        Status::Rejected { reply, .. } => {
+            assert!(reply.starts_with("5.6."), "{reply}");
+            'r'
+        }
+    };
+    let message = outbox.message(sequence).unwrap();
+    message
+        .recipients
+        .iter()
+        .map(|it| fate(&it.status))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_message_that_does_not_need_utf8_goes_without() {
+    let (primary, outbox) = setup(offering("250-primary.test\r\n250 PIPELINING"), NEVER).await;
+    let plain = outbox.queue_as(&["a"], PLAIN, needs_utf8);
+    let mixed = outbox.queue_as(&["b", "\u{f6}", "c"], PLAIN, needs_utf8);
+    let header = outbox.queue_as(&["d"], UTF8, needs_utf8);
+    let undeclared = outbox.queue(&["e"], UTF8);
+    let running = Running::start(&outbox);
+    until("the rest is put off", || {
+        let state = outbox.state.lock().unwrap();
+        let tried = |sequence| {
+            state
+                .messages
+                .get(sequence)
+                .is_some_and(|m| m.attempts == 1)
+        };
+        state.departed.len() == 2 && tried(&mixed) && tried(&header)
+    })
+    .await;
+    running.stop().await.unwrap();
+    assert_eq!(fates(&outbox, mixed), "dld");
+    assert_eq!(fates(&outbox, header), "l");
+    let mut taken = primary.sequences();
+    taken.sort_unstable();
+    // The two around the one who can not be named have a transaction each.
+    assert_eq!(taken, [plain, mixed, mixed, undeclared]);
+    for taken in primary.taken() {
+        assert!(taken.commands.iter().all(|line| !line.contains("SMTPUTF8")));
+    }
+}
+
+#[tokio::test]
+async fn a_lack_that_has_lasted_rejects() {
+    let script = offering("250-primary.test\r\n250 CHUNKING");
+    let (primary, outbox) = setup(script, NEVER).await;
+    let chunking = Offers {
+        chunking: true,
+        ..Offers::default()
+    };
+    outbox.state.lock().unwrap().destination.learned = Some(Learned {
+        offers: chunking,
+        since: clock().now().before(SHORTFALL_GRACE),
+    });
+    let utf8 = outbox.queue_as(&["a", "\u{f6}"], PLAIN, needs_utf8);
+    let binary = outbox.queue_as(&["b"], PLAIN, |message| {
+        message.body_type = BodyType::BinaryMime;
+    });
+    let running = Running::start(&outbox);
+    let tried = |sequence| outbox.message(sequence).is_some_and(|m| m.attempts == 1);
+    until("both are tried", || tried(utf8) && tried(binary)).await;
+    running.stop().await.unwrap();
+    assert_eq!(fates(&outbox, utf8), "dr");
+    assert_eq!(fates(&outbox, binary), "r");
+    assert_eq!(primary.sequences(), [utf8]);
+    assert!(told(&outbox).is_empty());
+}
+
+#[tokio::test]
+async fn what_a_message_needs_is_told_to_a_primary_that_offers_it() {
+    let script = offering(
+        "250-primary.test\r\n250-PIPELINING\r\n250-SMTPUTF8\r\n250-DSN\r\n250-CHUNKING\r\n250 BINARYMIME",
+    );
+    let (primary, outbox) = setup(script, NEVER).await;
+    outbox.queue_as(&["\u{f6}"], UTF8, |message| {
+        message.smtputf8 = true;
+        message.body_type = BodyType::BinaryMime;
+        message.dsn.envid = "E1".parse().ok();
+        message.recipients[0].dsn.notify = "NEVER".parse().ok();
+    });
+    let running = Running::start(&outbox);
+    until("delivered", || outbox.is_empty()).await;
+    running.stop().await.unwrap();
+    assert_eq!(
+        primary.taken()[0].commands,
+        [
+            "MAIL FROM:<> BODY=BINARYMIME SMTPUTF8 ENVID=E1",
+            "RCPT TO:<\u{f6}@example.com> NOTIFY=NEVER"
+        ]
+    );
 }

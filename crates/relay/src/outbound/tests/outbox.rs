@@ -26,7 +26,7 @@ pub(super) struct State {
     pub(super) messages: BTreeMap<u64, Message>,
     pub(super) departed: Vec<u64>,
     pieces: HashMap<(MessageId, u64), Bytes>,
-    destination: Destination,
+    pub(super) destination: Destination,
     pub(super) observations: Vec<Reachability>,
     /// What was told of the primary, each time.
     pub(super) offers: Vec<Offers>,
@@ -91,6 +91,16 @@ impl MapOutbox {
 
     /// Queues a message. Its body is cut into two pieces. Returns its sequence.
     pub(super) fn queue(&self, to: &[&str], body: &[u8]) -> u64 {
+        self.queue_as(to, body, |_| {})
+    }
+
+    /// The same with something changed in it.
+    pub(super) fn queue_as(
+        &self,
+        to: &[&str],
+        body: &[u8],
+        change: impl FnOnce(&mut Message),
+    ) -> u64 {
         let mut state = self.state.lock().unwrap();
         let sequence = 1 + state.messages.len() as u64 + state.departed.len() as u64;
         let id = MessageId(u128::from(sequence));
@@ -106,7 +116,7 @@ impl MapOutbox {
         let (head, tail) = body.split_at(body.len() / 2);
         state.pieces.insert((id, 0), Bytes::copy_from_slice(head));
         state.pieces.insert((id, 1), Bytes::copy_from_slice(tail));
-        let message = Message {
+        let mut message = Message {
             id,
             sequence,
             received_at: clock().now(),
@@ -129,6 +139,7 @@ impl MapOutbox {
             attempts: 0,
             attempted_at: None,
         };
+        change(&mut message);
         state.messages.insert(sequence, message);
         state.count(Some(Standing::Waiting), 1);
         drop(state);

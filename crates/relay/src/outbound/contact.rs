@@ -1,0 +1,55 @@
+//! Reaching a primary, and learning from it what it offers.
+
+use spool::policy::Domain;
+use spool::ports::OutboxError;
+use spool::{Offers, Outbox};
+
+use crate::outbound::Shared;
+use crate::outbound::connection::{Connection, Terms};
+use crate::outbound::worker::shortened;
+
+impl<O: Outbox> Shared<O> {
+    /// Opens a connection to the first of the primary's hosts that talks to us.
+    ///
+    /// # Errors
+    /// In words, why none does.
+    pub(super) async fn connect(&self, domain: &Domain) -> Result<Connection, String> {
+        let terms = Terms {
+            hostname: &self.config.hostname,
+            tls: domain.tls,
+            connectors: &self.connectors,
+            timeouts: self.config.timeouts,
+        };
+        let mut reasons = Vec::new();
+        for host in &domain.primary {
+            match Connection::open(host, terms).await {
+                Ok(connection) => return Ok(connection),
+                Err(broken) => reasons.push(format!("{host}: {broken}")),
+            }
+        }
+        if reasons.is_empty() {
+            return Err("the policy names no primary".to_owned());
+        }
+        Err(shortened(reasons.join("; ")))
+    }
+
+    /// Records what a primary offers that was just connected to, where that is news.
+    ///
+    /// # Errors
+    /// Why it could not be recorded.
+    pub(super) async fn learn(
+        &self,
+        domain: &str,
+        connection: &Connection,
+    ) -> Result<(), OutboxError> {
+        let Some(offers) = connection.session.offered().map(Offers::from) else {
+            return Ok(());
+        };
+        let known = self.outbox.destination(domain).learned;
+        if known.is_some_and(|known| known.offers == offers) {
+            return Ok(());
+        }
+        tracing::info!(domain, host = %connection.host, ?offers, "primary offers something new");
+        self.outbox.learn(domain, offers, self.clock.now()).await
+    }
+}

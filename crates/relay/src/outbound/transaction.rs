@@ -1,0 +1,136 @@
+//! One transaction of a message: the recipients that go together, and what became of them.
+
+use smtp::client;
+use spool::ports::OutboxError;
+use spool::{Due, Message, Outbox, Verdict};
+use tokio::time::Instant;
+use tracing::{Instrument as _, info_span};
+
+use crate::outbound::delivery::Aborted;
+use crate::outbound::fitness::{self, Fitness};
+use crate::outbound::open::Open;
+use crate::outbound::worker::{Parting, Worker, shortened};
+
+/// A transaction that came to verdicts.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) verdicts: Vec<Verdict>,
+    pub(super) host: String,
+    /// The connection, if another transaction may follow.
+    pub(super) open: Option<Open>,
+}
+
+/// Why a transaction came to none.
+#[derive(Debug)]
+pub(super) enum Unended {
+    /// There was no connection for it.
+    Unopened(Parting),
+    /// It broke off.
+    Aborted {
+        host: String,
+        /// Whether another transaction had gone over the connection before.
+        reused: bool,
+        aborted: Aborted,
+    },
+}
+
+impl<O: Outbox> Worker<O> {
+    /// One transaction, for as many of the recipients behind the first `done` as the primary takes
+    /// at once.
+    pub(super) async fn transact(
+        &self,
+        due: &Due,
+        done: usize,
+        open: Option<Open>,
+    ) -> Result<Done, Unended> {
+        let mut open = match open {
+            Some(open) => open,
+            None => Open::new(self.open().await.map_err(Unended::Unopened)?),
+        };
+        let host = open.connection.host.clone();
+        let span = info_span!(
+            "attempt",
+            message = %due.message.id,
+            domain = %self.domain.name,
+            %host,
+        );
+        let reused = open.is_reused();
+        let left = due.recipients.get(done..).unwrap_or_default();
+        let (lack, alike) = match self.alike(&due.message, left, &open).await {
+            Ok(alike) => alike,
+            Err(error) => {
+                return Err(Unended::Aborted {
+                    host,
+                    reused,
+                    aborted: Aborted::Spool(error),
+                });
+            }
+        };
+        if let Some(verdict) = lack {
+            return Ok(Done {
+                verdicts: vec![verdict; alike.len()],
+                host,
+                open: Some(open),
+            });
+        }
+        let (recipients, _) = alike.split_at(open.recipients_of(alike.len()));
+        let started = Instant::now();
+        let outcome = open
+            .connection
+            .deliver(&*self.shared.outbox, &due.message, recipients)
+            .instrument(span)
+            .await;
+        match outcome {
+            Ok(verdicts) => {
+                self.shared
+                    .metrics
+                    .observe_seconds(started.elapsed().as_secs_f64());
+                Ok(Done {
+                    verdicts: verdicts.into_iter().map(words).collect(),
+                    host,
+                    open: open.next().await,
+                })
+            }
+            Err(aborted) => Err(Unended::Aborted {
+                host,
+                reused,
+                aborted,
+            }),
+        }
+    }
+
+    /// The first of so many recipients for whom the same stands in the way of the message, or nothing;
+    /// and what becomes of them for it.
+    async fn alike<'r>(
+        &self,
+        message: &Message,
+        recipients: &'r [u32],
+        open: &Open,
+    ) -> Result<(Option<Verdict>, &'r [u32]), OutboxError> {
+        let outbox = &*self.shared.outbox;
+        let offered = open.connection.session.offered();
+        let fitness = Fitness::of(outbox, message, offered).await?;
+        let lack_for = |index: &u32| {
+            let recipient = message.recipients.get(*index as usize);
+            recipient.and_then(|recipient| fitness.lack_for(recipient))
+        };
+        let lack = recipients.first().and_then(lack_for);
+        let others = recipients.iter().position(|index| lack_for(index) != lack);
+        let (alike, _) = recipients.split_at(others.unwrap_or(recipients.len()));
+        let verdict = lack.map(|lack| {
+            let learned = outbox.destination(&self.domain.name).learned;
+            fitness::verdict(lack, offered, learned, self.shared.clock.now())
+        });
+        Ok((verdict, alike))
+    }
+}
+
+/// A verdict in the spool's terms.
+fn words(verdict: client::Verdict) -> Verdict {
+    let words = shortened(verdict.reply().to_string());
+    match verdict {
+        client::Verdict::Delivered(_) => Verdict::Delivered(words),
+        client::Verdict::Deferred(_) => Verdict::Deferred(words),
+        client::Verdict::Rejected(_) => Verdict::Rejected(words),
+    }
+}
