@@ -38,6 +38,7 @@ use tokio::sync::Semaphore;
 use arrival::Arrival;
 pub use listener::Listener;
 pub use metrics::Metrics;
+use offered::Offered;
 pub use ports::BindError;
 
 /// How mail is taken.
@@ -97,13 +98,14 @@ impl<I: Intake> Shared<I> {
     }
 
     fn settings(&self) -> Settings {
+        let offered = Offered::by(&*self.intake, self.config.max_message_size);
         Settings {
             hostname: self.config.hostname.clone(),
-            size_max: offered::size_max(&*self.intake, self.config.max_message_size),
+            size_max: offered.size_max,
             recipients_max: self.config.max_recipients,
             starttls: self.tls.is_some(),
-            smtputf8: true,
-            binary_mime: false,
+            smtputf8: offered.smtputf8,
+            binary_mime: offered.binary_mime,
         }
     }
 }

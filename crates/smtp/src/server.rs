@@ -17,7 +17,7 @@ mod reading;
 mod replies;
 mod session;
 
-use crate::{Envelope, ForwardPath, ReversePath, command::EtrnNode};
+use crate::{BodyType, Envelope, ForwardPath, ReversePath, command::EtrnNode};
 
 pub use session::Session;
 
@@ -72,6 +72,10 @@ pub enum Question {
         reverse_path: ReversePath,
         /// What `SIZE=` said, in octets; it is within `size_max`.
         declared_size: Option<u64>,
+        /// What `BODY=` said.
+        body_type: BodyType,
+        /// Whether `SMTPUTF8` was said.
+        smtputf8: bool,
     },
     /// Is mail for him taken? Answered by [`Session::answer_recipient`].
     Recipient(ForwardPath),

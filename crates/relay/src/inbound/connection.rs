@@ -20,6 +20,7 @@ use super::{
     Serving, Shared,
     arrival::Arrival,
     limits::{BODY_READ_SIZE, HANDSHAKE_TIMEOUT, LINGER, LINGER_OCTETS_MAX, READ_SIZE},
+    offered::Declared,
     pace::Pace,
     receipts::Receipts,
 };
@@ -75,8 +76,8 @@ struct Connection<I: Intake> {
     arrival: Arrival<I>,
     /// The policy's domain of each recipient that was accepted.
     domains: Vec<String>,
-    /// What `SIZE=` said of the message.
-    declared_size: Option<u64>,
+    /// What was declared about the message.
+    declared: Declared,
     /// The reverse-path, for the log.
     sender: String,
     /// Version and cipher suite.
@@ -102,7 +103,7 @@ impl<I: Intake> Connection<I> {
             session,
             arrival,
             domains: Vec::new(),
-            declared_size: None,
+            declared: Declared::default(),
             sender: String::new(),
             tls: None,
             pace,

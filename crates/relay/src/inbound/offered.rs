@@ -1,22 +1,77 @@
 //! What senders are offered: what can be handed over, whether a primary is up or not.
+//!
+//! Before a recipient is named, that is what some domain's primary takes, or may take: nothing is known
+//! of one that was never talked to. Each recipient is then measured by his own primary.
 
-use spool::Intake;
+use smtp::{BodyType, EnhancedCode, Reply};
+use spool::{Intake, Offers};
 
-/// Octets of the largest message that is announced: as much as this node takes, or, where every
-/// domain's primary is known to take less, as much as the one that takes the most.
-///
-/// A message for a domain whose primary takes less than others' is refused at RCPT or at the end
-/// of its data.
-pub(super) fn size_max(intake: &impl Intake, own: u64) -> u64 {
-    let Some(policy) = intake.policy() else {
-        return own;
-    };
-    let of_primary = |name: &str| intake.offers(name).and_then(|offers| offers.size_max);
-    let sizes = policy
-        .domains
-        .iter()
-        .map(|domain| of_primary(&domain.name).unwrap_or(u64::MAX));
-    sizes.max().map_or(own, |largest| own.min(largest))
+/// What the primaries of all domains together let a node offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Offered {
+    /// Octets of the largest message.
+    pub(super) size_max: u64,
+    /// SMTPUTF8 (RFC 6531).
+    pub(super) smtputf8: bool,
+    /// BINARYMIME (RFC 3030): only where every primary is known to take it. A sender who is not
+    /// offered it encodes his message himself.
+    pub(super) binary_mime: bool,
+}
+
+impl Offered {
+    /// What a node offers that takes so many octets itself.
+    pub(super) fn by(intake: &impl Intake, own_size_max: u64) -> Self {
+        let policy = intake.policy();
+        let domains = policy.iter().flat_map(|policy| &policy.domains);
+        let known: Option<Vec<Offers>> = domains.map(|it| intake.offers(&it.name)).collect();
+        let Some(known) = known.filter(|known| !known.is_empty()) else {
+            return Self {
+                size_max: own_size_max,
+                smtputf8: true,
+                binary_mime: false,
+            };
+        };
+        let largest = known.iter().map(|it| it.size_max.unwrap_or(u64::MAX)).max();
+        Self {
+            size_max: largest.map_or(own_size_max, |largest| largest.min(own_size_max)),
+            smtputf8: known.iter().any(|it| it.smtputf8),
+            binary_mime: known.iter().all(Offers::takes_binary),
+        }
+    }
+}
+
+/// What a sender has declared about a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Declared {
+    /// Octets; 0 where nothing was said.
+    pub(super) size: u64,
+    pub(super) body_type: BodyType,
+    pub(super) smtputf8: bool,
+}
+
+impl Declared {
+    /// Why a primary that offers this would not take the message.
+    pub(super) fn objection(self, offers: Offers) -> Option<Reply> {
+        if !offers.takes_size(self.size) {
+            Some(too_big(offers.size_max.unwrap_or_default()))
+        } else if self.smtputf8 && !offers.smtputf8 {
+            let text = "Error: the recipient's server does not take SMTPUTF8";
+            Some(Reply::new(550, EnhancedCode::new(5, 6, 7), text))
+        } else if self.body_type == BodyType::BinaryMime && !offers.takes_binary() {
+            let text = "Error: the recipient's server does not take BINARYMIME";
+            Some(Reply::new(550, EnhancedCode::new(5, 6, 3), text))
+        } else {
+            None
+        }
+    }
+}
+
+/// A recipient's primary is known not to take a message of that size.
+fn too_big(size_max: u64) -> Reply {
+    let text = format!(
+        "Error: message is larger than the {size_max} octets that a recipient's server takes"
+    );
+    Reply::new(552, EnhancedCode::new(5, 3, 4), text)
 }
 
 #[cfg(test)]
@@ -24,17 +79,66 @@ mod tests {
     use super::*;
     use crate::inbound::tests::memory::Memory;
 
+    const NONE: Offers = Offers {
+        size_max: None,
+        eight_bit_mime: false,
+        smtputf8: false,
+        chunking: false,
+        binary_mime: false,
+        dsn: false,
+    };
+
+    fn sized(size_max: u64) -> Offers {
+        Offers {
+            size_max: Some(size_max),
+            ..NONE
+        }
+    }
+
     #[test]
     fn the_largest_primary_counts_once_all_are_known() {
+        let size_max = |memory: &Memory, own| Offered::by(memory, own).size_max;
         let memory = Memory::for_domains(&["a.example", "b.example"]);
         assert_eq!(size_max(&memory, 1000), 1000, "nothing is known");
-        memory.learn_size("a.example", Some(300));
+        memory.learn("a.example", sized(300));
         assert_eq!(size_max(&memory, 1000), 1000, "the other may take all");
-        memory.learn_size("b.example", Some(500));
+        memory.learn("b.example", sized(500));
         assert_eq!(size_max(&memory, 1000), 500);
         assert_eq!(size_max(&memory, 400), 400);
-        memory.learn_size("b.example", None);
+        memory.learn("b.example", NONE);
         assert_eq!(size_max(&memory, 1000), 1000, "it has no limit");
         assert_eq!(size_max(&Memory::default(), 1000), 1000, "no policy");
+    }
+
+    #[test]
+    fn smtputf8_is_offered_until_no_primary_can_take_it_and_binarymime_once_all_do() {
+        let both = |memory: &Memory| {
+            let offered = Offered::by(memory, 1);
+            (offered.smtputf8, offered.binary_mime)
+        };
+        let memory = Memory::for_domains(&["a.example", "b.example"]);
+        assert_eq!(both(&memory), (true, false));
+        memory.learn("a.example", NONE);
+        assert_eq!(both(&memory), (true, false), "the other may take it");
+        memory.learn("b.example", NONE);
+        assert_eq!(both(&memory), (false, false));
+        let all = Offers {
+            smtputf8: true,
+            chunking: true,
+            binary_mime: true,
+            ..NONE
+        };
+        memory.learn("a.example", all);
+        assert_eq!(both(&memory), (true, false));
+        memory.learn("b.example", all);
+        assert_eq!(both(&memory), (true, true));
+        memory.learn(
+            "b.example",
+            Offers {
+                chunking: false,
+                ..all
+            },
+        );
+        assert_eq!(both(&memory), (true, false), "no BDAT, no binary body");
     }
 }

@@ -1,4 +1,4 @@
-//! What a sender hears when the spool, the policy or what is known of a primary speaks against it.
+//! What a sender hears of the spool's and the policy's refusals.
 
 use smtp::{EnhancedCode, Reply};
 use spool::Refusal;
@@ -52,14 +52,6 @@ pub(super) fn not_ours() -> Reply {
 /// The domain is ours, and has no such recipient.
 pub(super) fn unknown() -> Reply {
     Reply::new(550, EnhancedCode::new(5, 1, 1), "User unknown")
-}
-
-/// The recipient's primary is known not to take a message of that size.
-pub(super) fn too_big_for_primary(size_max: u64) -> Reply {
-    let text = format!(
-        "Error: message is larger than the {size_max} octets that a recipient's server takes"
-    );
-    Reply::new(552, EnhancedCode::new(5, 3, 4), text)
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Adopt, Change, Outcome, Timestamp, View,
-    policy::{Document, InForce, PolicyErrors},
+    Adopt, Change, Destination, Outcome, Timestamp, View,
+    policy::{Document, InForce, Policy, PolicyErrors},
 };
 
 /// The version of the policy that a cluster is founded with.
@@ -41,12 +41,32 @@ pub(super) fn adopt<V: View>(view: &V, adopt: Adopt) -> (Outcome, Vec<Change>) {
     }
     let version = before.version + 1;
     match InForce::read(version, adopt.at, adopt.by, adopt.policy) {
-        Ok(policy) => (
-            Outcome::Adopted(version),
-            vec![Change::Adopted(Arc::new(policy))],
-        ),
+        Ok(after) => {
+            let mut changes = forgotten(view, &before.policy, &after.policy);
+            changes.push(Change::Adopted(Arc::new(after)));
+            (Outcome::Adopted(version), changes)
+        }
         Err(errors) => not_understood(&errors),
     }
+}
+
+/// What was learned of a primary is not known of another one: it is forgotten of each domain that has
+/// other hosts now, or none.
+fn forgotten<V: View>(view: &V, before: &Policy, after: &Policy) -> Vec<Change> {
+    let moved = before.domains.iter().filter(|domain| {
+        let now = after.domain(&domain.name);
+        now.is_none_or(|now| now.primary != domain.primary)
+    });
+    let destinations = moved.map(|domain| (domain.name.clone(), view.destination(&domain.name)));
+    let known = destinations.filter(|(_, destination)| destination.learned.is_some());
+    let forget = |(domain, destination)| Change::Destination {
+        domain,
+        after: Destination {
+            learned: None,
+            ..destination
+        },
+    };
+    known.map(forget).collect()
 }
 
 fn not_understood(errors: &PolicyErrors) -> (Outcome, Vec<Change>) {

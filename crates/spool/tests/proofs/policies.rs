@@ -1,7 +1,7 @@
 //! Which policy is in force, after any founding and any adoptions.
 
 use proptest::{collection::vec, prelude::*};
-use spool::{Adopt, Command, Outcome, Timestamp, policy::Document};
+use spool::{Adopt, Command, Offers, Outcome, Timestamp, policy::Document};
 
 use crate::{
     letters::{Letter, POLICY, found},
@@ -95,6 +95,25 @@ fn mail_for_a_domain_that_has_left_the_policy_stays() {
     assert_eq!(replica.apply(adopt(elsewhere, 1)), Outcome::Adopted(2));
     assert!(replica.memory.message_of(Letter(0).id()).is_some());
     assert_eq!(replica.memory.destination_of("a.example").totals.waiting, 1);
+}
+
+#[test]
+fn what_was_learned_of_a_primary_is_forgotten_when_the_domain_gets_another() {
+    let mut replica = founded();
+    replica.apply(Command::Offers {
+        domain: "a.example".to_owned(),
+        offers: Offers::default(),
+        at: NOW,
+    });
+    let is_known = |replica: &Replica| {
+        let destination = replica.memory.destination_of("a.example");
+        destination.learned.is_some()
+    };
+    replica.apply(adopt(&another(), 1));
+    assert!(is_known(&replica), "the hosts are the same");
+    let elsewhere = POLICY.replace("mail.a.example", "mx.a.example");
+    assert_eq!(replica.apply(adopt(&elsewhere, 2)), Outcome::Adopted(3));
+    assert!(!is_known(&replica));
 }
 
 proptest! {

@@ -7,7 +7,9 @@ use tokio::time::Instant;
 use tracing::{debug, info};
 
 use super::Connection;
-use crate::inbound::{etrn, limits::BODY_RESERVE_MAX, received::Received, refusal};
+use crate::inbound::{
+    etrn, limits::BODY_RESERVE_MAX, offered::Declared, received::Received, refusal,
+};
 
 impl<I: Intake> Connection<I> {
     pub(super) async fn answer(&mut self, question: Question) {
@@ -15,8 +17,15 @@ impl<I: Intake> Connection<I> {
             Question::Sender {
                 reverse_path,
                 declared_size,
+                body_type,
+                smtputf8,
             } => {
-                let answer = self.sender(&reverse_path, declared_size);
+                let declared = Declared {
+                    size: declared_size.unwrap_or(0),
+                    body_type,
+                    smtputf8,
+                };
+                let answer = self.sender(&reverse_path, declared);
                 self.session.answer_sender(answer);
             }
             Question::Recipient(path) => {
@@ -34,17 +43,17 @@ impl<I: Intake> Connection<I> {
         }
     }
 
-    fn sender(&mut self, path: &ReversePath, declared_size: Option<u64>) -> Result<(), Reply> {
+    fn sender(&mut self, path: &ReversePath, declared: Declared) -> Result<(), Reply> {
         if let Err(cause) = self.shared.intake.ready() {
             debug!(%cause, "sender put off");
             return Err(refusal::reply(&cause, &self.shared.config.hostname));
         }
         let id = MessageId::new(self.shared.clock.now().0, rand::random());
         self.arrival = self.shared.arrival(id);
-        let declared = usize::try_from(declared_size.unwrap_or(0)).unwrap_or(usize::MAX);
-        self.arrival.body.reserve(declared.min(BODY_RESERVE_MAX));
+        let size = usize::try_from(declared.size).unwrap_or(usize::MAX);
+        self.arrival.body.reserve(size.min(BODY_RESERVE_MAX));
         self.domains.clear();
-        self.declared_size = declared_size;
+        self.declared = declared;
         self.sender = format!("<{path}>");
         Ok(())
     }
@@ -65,21 +74,19 @@ impl<I: Intake> Connection<I> {
             debug!(from = %self.sender, to = %path, "recipient refused: not in the domain's list");
             return Err(refusal::unknown());
         }
-        let declared = self.declared_size.unwrap_or(0);
-        if let Some(size_max) = self.size_taken_short_of(declared, &domain.name) {
+        if let Some(reply) = self.objection_of_primary(&domain.name, self.declared) {
             recipients.rejected.inc();
-            debug!(from = %self.sender, to = %path, size_max, "recipient refused: message too big");
-            return Err(refusal::too_big_for_primary(size_max));
+            debug!(from = %self.sender, to = %path, %reply, "recipient refused: not for his primary");
+            return Err(reply);
         }
         recipients.accepted.inc();
         self.domains.push(domain.name.clone());
         Ok(())
     }
 
-    /// The largest message that a domain's primary takes, where that is less than so many octets.
-    fn size_taken_short_of(&self, octets: u64, domain: &str) -> Option<u64> {
-        let offers = self.shared.intake.offers(domain)?;
-        offers.size_max.filter(|_| !offers.takes_size(octets))
+    /// Why a domain's primary is known not to take a message.
+    fn objection_of_primary(&self, domain: &str, message: Declared) -> Option<Reply> {
+        message.objection(self.shared.intake.offers(domain)?)
     }
 
     async fn message(&mut self, envelope: Envelope) -> Reply {
@@ -89,15 +96,15 @@ impl<I: Intake> Connection<I> {
         let recipients = envelope.recipients.len();
         let received_at = self.shared.clock.now();
         let trace = self.trace(&envelope, received_at);
-        if let Some(size_max) = self.size_exceeded_by(octets + trace.len() as u64) {
+        if let Some(reply) = self.objection_to_size(octets + trace.len() as u64) {
             self.arrival.give_up();
             self.shared.metrics.messages.rejected.inc();
             let (peer, from) = (self.peer, &self.sender);
             info!(
-                target: "mail", message = %id, %peer, %from, octets, size_max,
+                target: "mail", message = %id, %peer, %from, octets, %reply,
                 "refused: larger than a primary takes"
             );
-            return refusal::too_big_for_primary(size_max);
+            return reply;
         }
         // The reply leaves only after this returned: once a client has read 250 the message is
         // ours (RFC 5321 section 6.1). A crash one line earlier merely makes it send again.
@@ -135,11 +142,15 @@ impl<I: Intake> Connection<I> {
         }
     }
 
-    /// The largest message that the primary of some recipient takes, where that is less than so many
-    /// octets.
-    fn size_exceeded_by(&self, octets: u64) -> Option<u64> {
+    /// What is told of a message of so many octets that the primary of some recipient would not take.
+    /// Nothing else is looked at: the recipients were accepted.
+    fn objection_to_size(&self, size: u64) -> Option<Reply> {
+        let message = Declared {
+            size,
+            ..Declared::default()
+        };
         let mut domains = self.domains.iter();
-        domains.find_map(|domain| self.size_taken_short_of(octets, domain))
+        domains.find_map(|domain| self.objection_of_primary(domain, message))
     }
 
     /// The field that will stand in front of the message.

@@ -1,5 +1,7 @@
 //! What is known of the primaries, and what senders are told for it.
 
+use spool::Offers;
+
 use super::*;
 
 /// A session that has said EHLO, with the lines it was answered.
@@ -15,9 +17,16 @@ async fn greeted(memory: Memory) -> (Piped, Vec<String>) {
 
 fn two_domains() -> Memory {
     let memory = Memory::for_domains(&["small.example", "large.example"]);
-    memory.learn_size("small.example", Some(1000));
-    memory.learn_size("large.example", Some(5000));
+    memory.learn("small.example", sized(1000));
+    memory.learn("large.example", sized(5000));
     memory
+}
+
+fn sized(size_max: u64) -> Offers {
+    Offers {
+        size_max: Some(size_max),
+        ..Offers::default()
+    }
 }
 
 #[tokio::test]
@@ -85,11 +94,74 @@ async fn what_is_learned_while_a_session_lasts_counts_at_its_next_recipient() {
     let memory = Memory::new();
     let (mut piped, lines) = greeted(memory).await;
     assert!(lines.iter().any(|line| line.contains("SIZE 20971520")));
-    piped.memory.learn_size("example.com", Some(1000));
+    piped.memory.learn("example.com", sized(1000));
     piped
         .client
         .ask("MAIL FROM:<a@sender.example> SIZE=2000")
         .await;
     let reply = piped.client.ask("RCPT TO:<b@example.com>").await;
     assert!(reply.starts_with("552 5.3.4 "), "{reply}");
+}
+
+#[tokio::test]
+async fn smtputf8_is_offered_for_the_one_and_refused_to_the_other() {
+    let memory = Memory::for_domains(&["plain.example", "utf8.example"]);
+    memory.learn("plain.example", Offers::default());
+    memory.learn(
+        "utf8.example",
+        Offers {
+            smtputf8: true,
+            ..Offers::default()
+        },
+    );
+    let (mut piped, lines) = greeted(memory).await;
+    assert!(lines.iter().any(|line| line.ends_with("SMTPUTF8")));
+    assert!(!lines.iter().any(|line| line.ends_with("BINARYMIME")));
+    piped
+        .client
+        .ask("MAIL FROM:<a@sender.example> SMTPUTF8")
+        .await;
+    let reply = piped.client.ask("RCPT TO:<b@plain.example>").await;
+    assert!(reply.starts_with("550 5.6.7 "), "{reply}");
+    let reply = piped.client.ask("RCPT TO:<b@utf8.example>").await;
+    assert!(reply.starts_with("250 "), "{reply}");
+}
+
+#[tokio::test]
+async fn what_no_primary_takes_is_not_offered() {
+    let memory = Memory::new();
+    memory.learn("example.com", Offers::default());
+    let (mut piped, lines) = greeted(memory).await;
+    assert!(
+        !lines.iter().any(|line| line.ends_with("SMTPUTF8")),
+        "{lines:?}"
+    );
+    let reply = piped
+        .client
+        .ask("MAIL FROM:<a@sender.example> SMTPUTF8")
+        .await;
+    assert!(reply.starts_with("555 "), "{reply}");
+}
+
+#[tokio::test]
+async fn a_binary_body_is_for_primaries_that_still_take_it() {
+    let memory = Memory::new();
+    let binary = Offers {
+        chunking: true,
+        binary_mime: true,
+        ..Offers::default()
+    };
+    memory.learn("example.com", binary);
+    let (mut piped, lines) = greeted(memory).await;
+    assert!(
+        lines.iter().any(|line| line.ends_with("BINARYMIME")),
+        "{lines:?}"
+    );
+    let mail = "MAIL FROM:<a@sender.example> BODY=BINARYMIME";
+    assert!(piped.client.ask(mail).await.starts_with("250 "));
+    let reply = piped.client.ask("RCPT TO:<b@example.com>").await;
+    assert!(reply.starts_with("250 "), "{reply}");
+    piped.memory.learn("example.com", Offers::default());
+    let reply = piped.client.ask("RCPT TO:<c@example.com>").await;
+    assert!(reply.starts_with("550 5.6.3 "), "{reply}");
 }

@@ -51,12 +51,8 @@ impl Memory {
         }
     }
 
-    /// The primary of a domain tells a largest size, and nothing else.
-    pub(in crate::inbound) fn learn_size(&self, domain: &str, size_max: Option<u64>) {
-        let offers = Offers {
-            size_max,
-            ..Offers::default()
-        };
+    /// The primary of a domain tells what it offers.
+    pub(in crate::inbound) fn learn(&self, domain: &str, offers: Offers) {
         self.offers
             .lock()
             .unwrap()

@@ -88,6 +88,8 @@ impl Session {
         let question = Question::Sender {
             reverse_path,
             declared_size,
+            body_type: opened.body_type,
+            smtputf8: opened.smtputf8,
         };
         (State::Sender(opened), Some(Output::Ask(question)))
     }
