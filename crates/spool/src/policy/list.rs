@@ -64,19 +64,27 @@ fn normal(mailbox: &Mailbox) -> String {
 }
 
 /// One line of a list.
-struct Listed {
+struct Line {
     line: usize,
     column: usize,
-    domain: String,
     normal: String,
-    /// Whether a domain has it, or might if it were understood.
+}
+
+/// The lines of a list whose addresses are in one domain.
+#[derive(Default)]
+struct Group {
+    lines: Vec<Line>,
+    /// Whether a domain of the policy has them, or might if it were understood.
     taken: bool,
 }
+
+/// A list, by the domains of its addresses.
+type Groups = BTreeMap<String, Group>;
 
 /// The lists of a document, each read once.
 pub(super) struct Lists<'d> {
     document: &'d Document,
-    read: BTreeMap<&'d str, Vec<Listed>>,
+    read: BTreeMap<&'d str, Groups>,
     addresses: usize,
 }
 
@@ -106,21 +114,21 @@ impl<'d> Lists<'d> {
             return None;
         };
         if !self.read.contains_key(name.as_str()) {
-            let listed = self.read(name, text, faults);
-            self.read.insert(name, listed);
+            let groups = self.read(name, text, faults);
+            self.read.insert(name, groups);
         }
         let mut taken = BTreeSet::new();
-        for listed in self.read.get_mut(name.as_str()).into_iter().flatten() {
-            if domain.is_none_or(|domain| name::covers(domain, &listed.domain)) {
-                listed.taken = true;
-                taken.insert(listed.normal.clone());
+        for (of, group) in self.read.get_mut(name.as_str()).into_iter().flatten() {
+            if domain.is_none_or(|domain| name::covers(domain, of)) {
+                group.taken = true;
+                taken.extend(group.lines.iter().map(|line| line.normal.clone()));
             }
         }
         Some(List(Arc::new(taken)))
     }
 
-    fn read(&mut self, name: &str, text: &str, faults: &mut Faults<'_>) -> Vec<Listed> {
-        let mut listed = Vec::new();
+    fn read(&mut self, name: &str, text: &str, faults: &mut Faults<'_>) -> Groups {
+        let mut groups = Groups::new();
         for (line, (column, address)) in (1..).zip(text.lines().map(address_in)) {
             if address.is_empty() {
                 continue;
@@ -135,13 +143,15 @@ impl<'d> Lists<'d> {
                 break;
             }
             match address.parse::<Mailbox>() {
-                Ok(mailbox) => listed.push(Listed {
-                    line,
-                    column,
-                    normal: normal(&mailbox),
-                    domain: mailbox.domain,
-                    taken: false,
-                }),
+                Ok(mailbox) => {
+                    let normal = normal(&mailbox);
+                    let group = groups.entry(mailbox.domain.to_lowercase()).or_default();
+                    group.lines.push(Line {
+                        line,
+                        column,
+                        normal,
+                    });
+                }
                 Err(error) => {
                     let message = format!(
                         "\"{}\" is no recipient: {error}; write one such as user@example.com",
@@ -151,18 +161,19 @@ impl<'d> Lists<'d> {
                 }
             }
         }
-        listed
+        groups
     }
 
     /// Notes what no domain has taken: it would never be accepted.
     pub(super) fn check_all_taken(&self, faults: &mut Faults<'_>) {
-        for (name, listed) in &self.read {
-            for left in listed.iter().filter(|listed| !listed.taken) {
+        for (name, groups) in &self.read {
+            let left = groups.values().filter(|group| !group.taken);
+            for line in left.flat_map(|group| &group.lines) {
                 let message = format!(
                     "{} is in none of the domains that name this file; correct it or leave it out",
-                    left.normal
+                    line.normal
                 );
-                faults.add_in_list(wrong(name, left.line, left.column, &message));
+                faults.add_in_list(wrong(name, line.line, line.column, &message));
             }
         }
     }
