@@ -122,7 +122,7 @@ fn tell(sources: &Sources, signals: &Signals, state: &RaftMetrics) {
     }
     let accepts = *signals.accepting.borrow();
     let accepting = is_in_quorum(sources, state)
-        && (accepts || goes_by_the_policy(sources, now))
+        && (accepts || goes_by_the_policy(sources, now.leading))
         && signals.failed.borrow().is_none();
     let changed = signals.accepting.send_if_modified(|before| {
         let changed = *before != accepting;
@@ -189,10 +189,14 @@ fn is_in_quorum(sources: &Sources, state: &RaftMetrics) -> bool {
 
 /// Whether this node has the policy that the others go by. One that was down or cut off may have missed
 /// a change that was said to be in force everywhere; one that takes mail was asked whether it has it.
-fn goes_by_the_policy(sources: &Sources, now: Leadership) -> bool {
+fn goes_by_the_policy(sources: &Sources, leading: bool) -> bool {
     let own = sources.tables.figures().policy_version();
-    let told = *sources.policy_in_force.borrow();
-    own > 0 && (now.leading || (told > 0 && own >= told))
+    is_in_force(own, *sources.policy_in_force.borrow(), leading)
+}
+
+/// Whether a node's own version of the policy is the one in force, by what the leader told it last.
+const fn is_in_force(own: u64, told: u64, leading: bool) -> bool {
+    own > 0 && (leading || (told > 0 && own >= told))
 }
 
 #[cfg(test)]
@@ -200,6 +204,16 @@ mod tests {
     use openraft::errors::Fatal;
 
     use super::*;
+
+    #[test]
+    fn a_policy_is_in_force_when_a_leader_has_it_or_tells_of_it() {
+        assert!(is_in_force(1, 0, true));
+        assert!(is_in_force(2, 2, false));
+        assert!(is_in_force(3, 2, false), "applied since the leader told");
+        assert!(!is_in_force(1, 2, false));
+        assert!(!is_in_force(1, 0, false), "the leader does not know yet");
+        assert!(!is_in_force(0, 0, true), "there is none");
+    }
 
     #[test]
     fn consensus_that_is_gone_without_a_word_has_failed() {

@@ -31,6 +31,8 @@ pub(crate) const APPEND_BYTES_MAX: usize = 1 << 20;
 /// Octets of one command. Ten thousand recipients with what a primary said of each stay below; a
 /// command above would be an entry that no member can be sent, behind which nothing is replicated.
 pub(crate) const COMMAND_BYTES_MAX: usize = 6 << 20;
+// A policy with its lists is one command.
+const _: () = assert!(spool::policy::DOCUMENT_BYTES_MAX + (64 << 10) <= COMMAND_BYTES_MAX);
 /// A peer's message is refused above this: what one request gathers at most ([`APPEND_BYTES_MAX`],
 /// [`PASS_BYTES_MAX`]), and the largest command behind it.
 pub(crate) const PEER_MESSAGE_BYTES_MAX: usize = 8 << 20;
