@@ -77,7 +77,8 @@ struct Shared<O> {
 #[derive(Debug)]
 pub struct Forwarder<O> {
     shared: Arc<Shared<O>>,
-    /// One task for each domain that has something to deliver or whose primary is down.
+    /// One task for each domain that has something to deliver, whose primary is down, or which has a
+    /// sentry.
     domains: JoinSet<(String, Result<(), OutboxError>)>,
     active: HashSet<String>,
     changes: watch::Sender<u64>,
@@ -180,10 +181,8 @@ impl<O: Outbox> Forwarder<O> {
 
     /// Starts a task for each domain that needs one and has none.
     fn start_domains(&mut self) {
-        for (domain, destination) in self.shared.outbox.destinations() {
-            let down = matches!(destination.reachability, Reachability::Down(_));
-            let wanted = down || destination.totals.undelivered() > 0;
-            if !wanted || self.active.contains(&domain) || !self.is_routed(&domain) {
+        for domain in self.wanted() {
+            if self.active.contains(&domain) || !self.is_routed(&domain) {
                 continue;
             }
             self.active.insert(domain.clone());
@@ -196,6 +195,20 @@ impl<O: Outbox> Forwarder<O> {
             self.domains
                 .spawn(async move { (domain, task.run().await) });
         }
+    }
+
+    fn wanted(&self) -> Vec<String> {
+        let destinations = self.shared.outbox.destinations().into_iter();
+        let busy = destinations.filter(|(_, destination)| {
+            let down = matches!(destination.reachability, Reachability::Down(_));
+            down || destination.totals.undelivered() > 0
+        });
+        let mut wanted: Vec<String> = busy.map(|(domain, _)| domain).collect();
+        if let Some(policy) = self.shared.outbox.policy() {
+            let watched = policy.domains.iter().filter(|domain| domain.sentry);
+            wanted.extend(watched.map(|domain| domain.name.clone()));
+        }
+        wanted
     }
 
     /// Whether the policy still knows the domain. Mail of one that it no longer knows waits.

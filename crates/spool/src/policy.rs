@@ -39,6 +39,8 @@ pub struct Domain {
     pub primary: Vec<String>,
     /// Whom to take mail for.
     pub recipients: Recipients,
+    /// Whether senders are sent to the primary while it is up.
+    pub sentry: bool,
     /// How deliveries are protected.
     pub tls: Tls,
     /// What order deliveries keep.

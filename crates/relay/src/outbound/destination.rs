@@ -10,6 +10,10 @@
 //!
 //! The policy may change at any time. Workers end when it says something else of the domain than when
 //! they began, with the message that is on its way; new ones begin with what it says now.
+//!
+//! Where the domain has a sentry, draining does not end, and a worker without a message connects every
+//! so often: senders are sent to the primary only while it answers. What is recorded are changes, so
+//! one that comes and goes costs an entry of the log for each probe at most.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +24,7 @@ use spool::ports::OutboxError;
 use spool::{Outbox, Reachability, Timestamp};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::outbound::limits::STORAGE_RETRY;
 use crate::outbound::queue::Queue;
@@ -42,11 +46,14 @@ pub(super) struct DestinationTask<O> {
     /// Why a worker could not connect, and how much had been delivered by then. No further
     /// connection is tried until more has.
     refused: Option<(String, u64)>,
+    /// When a sentry wants to know next whether the primary answers.
+    probe_at: Instant,
 }
 
 /// Why draining ended.
 enum Drained {
-    /// Nothing is left, or the forwarder stops, or the policy does not let this task go on.
+    /// Nothing is left and there is no sentry, or the forwarder stops, or the policy does not let this
+    /// task go on.
     Done,
     /// None of the primary's hosts talks to us.
     Unreachable(String),
@@ -56,6 +63,7 @@ enum Drained {
 enum Action {
     Stop,
     Look,
+    Probe,
     Parted(Result<Parting, JoinError>),
 }
 
@@ -74,11 +82,14 @@ impl<O: Outbox> DestinationTask<O> {
             workers: JoinSet::new(),
             route: watch::Sender::new(None),
             refused: None,
+            // What an earlier leader knew may be old.
+            probe_at: Instant::now(),
         }
     }
 
-    /// Runs until nothing is left to deliver, or the policy knows the domain no longer, or has another
-    /// order for it: a window keeps the one that it was made with.
+    /// Runs until nothing is left to deliver (with a sentry, for as long as this node leads), or the policy
+    /// knows the domain no longer, or has another order for it: a window keeps the one that it was made
+    /// with.
     ///
     /// # Errors
     /// This node leads no longer; all of the forwarder stops then.
@@ -220,6 +231,7 @@ impl<O: Outbox> DestinationTask<O> {
                     connection.quit().await;
                     tracing::info!(domain = %self.name, "primary is up");
                     self.observe(Reachability::Up).await?;
+                    self.probe_at = Instant::now() + self.probe_interval();
                     return Ok(true);
                 }
                 Err(reason) => {
@@ -265,16 +277,24 @@ impl<O: Outbox> DestinationTask<O> {
     ) -> Result<Drained, OutboxError> {
         self.refused = None;
         loop {
-            self.refill(supply).await?;
+            // A sentry's task is woken by everybody's mail, and there is mostly none of its own.
+            if !supply.is_exhausted() {
+                self.refill(supply).await?;
+            }
             let Some(domain) = self.look_up_ordered(order) else {
                 break;
             };
             self.start_workers(queue, &domain);
-            if self.workers.is_empty() && supply.is_exhausted() {
+            if self.workers.is_empty() && supply.is_exhausted() && !domain.sentry {
                 return Ok(Drained::Done);
             }
-            match self.next_action(queue, supply).await {
+            match self.next_action(&domain, queue, supply).await {
                 Action::Look => {}
+                Action::Probe => {
+                    self.probe_at = Instant::now() + self.probe_interval();
+                    let probe = self.worker(queue, &domain).probe();
+                    self.workers.spawn(probe);
+                }
                 Action::Stop => break,
                 Action::Parted(parting) => {
                     let parting = parting.unwrap_or_else(|error| resume(error));
@@ -319,24 +339,31 @@ impl<O: Outbox> DestinationTask<O> {
         }
         let wanted = queue.workers_wanted(self.workers.len(), domain.connections as usize);
         for _ in 0..wanted {
-            let worker = Worker {
-                shared: self.shared.clone(),
-                queue: queue.clone(),
-                domain: domain.clone(),
-                route: self.route.subscribe(),
-                results: self.results.clone(),
-            };
+            let worker = self.worker(queue, domain);
             self.workers.spawn(worker.run());
         }
     }
 
-    async fn next_action(&mut self, queue: &Queue, supply: &Supply<O>) -> Action {
+    fn worker(&self, queue: &Arc<Queue>, domain: &Arc<Domain>) -> Worker<O> {
+        Worker {
+            shared: self.shared.clone(),
+            queue: queue.clone(),
+            domain: domain.clone(),
+            route: self.route.subscribe(),
+            results: self.results.clone(),
+        }
+    }
+
+    async fn next_action(&mut self, domain: &Domain, queue: &Queue, supply: &Supply<O>) -> Action {
+        // Where workers are at it, they find out.
+        let probes = domain.sentry && self.workers.is_empty();
         tokio::select! {
             () = self.shared.stop.cancelled() => Action::Stop,
             Some(parting) = self.workers.join_next() => Action::Parted(parting),
             () = queue.attention() => Action::Look,
             Ok(()) = self.changes.changed() => Action::Look,
             () = sleep(supply.until_due()) => Action::Look,
+            () = sleep_until(self.probe_at), if probes => Action::Probe,
         }
     }
 

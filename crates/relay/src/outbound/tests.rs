@@ -11,6 +11,7 @@ mod outages;
 mod outbox;
 mod policies;
 mod primary;
+mod sentry;
 mod tls;
 mod verdicts;
 
@@ -66,6 +67,7 @@ fn domain(primary: SocketAddr) -> Domain {
         name: DOMAIN.into(),
         primary: vec![primary.to_string()],
         recipients: Recipients::Any,
+        sentry: false,
         tls: Tls::Opportunistic,
         order: Order::Recipient,
         connections: 4,

@@ -1,6 +1,7 @@
 //! One connection's worth of deliveries: takes messages from the window until there are none.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use spool::policy::Domain;
 use spool::ports::OutboxError;
@@ -43,11 +44,24 @@ pub(super) struct Worker<O> {
 }
 
 impl<O: Outbox> Worker<O> {
+    /// Delivers until nothing is left for a while.
     pub(super) async fn run(self) -> Parting {
-        let mut open: Option<Open> = None;
+        self.work(None, IDLE_MAX).await
+    }
+
+    /// Opens a connection to see whether the primary talks to us. What has come meanwhile goes over it.
+    pub(super) async fn probe(self) -> Parting {
+        let open = match self.open().await {
+            Ok(connection) => Open::new(connection),
+            Err(parting) => return parting,
+        };
+        self.work(Some(open), Duration::ZERO).await
+    }
+
+    async fn work(self, mut open: Option<Open>, patience: Duration) -> Parting {
         let parting = loop {
             let stop = &self.shared.stop;
-            let Some(due) = self.queue.next(IDLE_MAX, stop).await else {
+            let Some(due) = self.queue.next(patience, stop).await else {
                 break Parting::Idle;
             };
             if self.is_outdated() || !self.may_start().await {

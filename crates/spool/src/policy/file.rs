@@ -259,6 +259,7 @@ impl DomainTable {
             name: name?,
             primary: primary?,
             recipients: recipients?,
+            sentry: self.sentry.is_some_and(|sentry| *sentry.get_ref()),
             tls: tls?,
             order: order?,
             connections: connections?,

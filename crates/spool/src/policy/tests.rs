@@ -44,6 +44,7 @@ fn what_is_left_out_gets_the_documented_defaults() {
             name: "example.com".into(),
             primary: vec!["mail.example.com:25".into()],
             recipients: Recipients::Any,
+            sentry: false,
             tls: Tls::Opportunistic,
             order: Order::Recipient,
             connections: 20,
