@@ -29,6 +29,7 @@ mod repeats;
 mod replication;
 mod rescue;
 mod scene;
+mod sentry;
 mod single;
 mod snapshots;
 mod startup;

@@ -25,6 +25,7 @@ use crate::{
     raft::{self, Raft},
     space::Space,
     store::{LogSize, LogWriter, Mending, Store, Tables},
+    visits::Visits,
 };
 
 /// A running node's share of the spool. Cheap to clone; every clone is the same node.
@@ -50,6 +51,8 @@ pub(crate) struct Running {
     pub(crate) discards: mpsc::Sender<MessageId>,
     /// Messages whose 250 was read, to be told to the other nodes.
     pub(crate) confirmations: Arc<Confirmations>,
+    /// Who was sent away by a sentry, to be told to the other nodes.
+    pub(crate) visits: Arc<Visits>,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: Mutex<JoinSet<()>>,
     pub(crate) log_writer: Mutex<Option<LogWriter>>,

@@ -9,6 +9,7 @@ mod dsn;
 mod message;
 mod policy;
 mod replica;
+mod sentry;
 
 pub(crate) use command::{command_from, command_to, outcome_from, outcome_to};
 pub(crate) use consensus::{
@@ -22,6 +23,7 @@ pub(crate) use message::{
 };
 pub(crate) use policy::{founded_to, in_force_from};
 pub(crate) use replica::{digest_from, digest_to};
+pub(crate) use sentry::{patience_from, patience_to};
 
 /// Stored or received octets that do not make sense: damage, or a format of a newer version.
 #[derive(Debug, thiserror::Error)]

@@ -43,6 +43,7 @@ mod store;
 mod tasks;
 mod turn;
 mod upkeep;
+mod visits;
 mod voting;
 mod witness;
 

@@ -162,6 +162,20 @@ pub(crate) const CONFIRM_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Stages that wait to be discarded; what does not fit is swept later.
 pub(crate) const DISCARDS_MAX: usize = 1024;
 
+/// How often it is told to all nodes who was sent away by the sentries of one.
+pub(crate) const VISITS_INTERVAL: Duration = Duration::from_secs(1);
+/// New visitors that are told of at once. Anybody can be one under as many names as he likes, so this
+/// bounds what strangers write into the log. When each of five nodes tells of so many a second, the
+/// first of as many as are remembered ([`spool::sentry::VISITORS_MAX`]) came 22 minutes ago: nobody is
+/// pushed out before patience is shown.
+pub(crate) const NEW_PER_VISITS_MAX: usize = 15;
+/// Visitors that came back and are told of at once: 4 KiB.
+pub(crate) const BACK_PER_VISITS_MAX: usize = 200;
+/// As long as more wait, no new visitor is told of: what one message to a crowd of recipients brings.
+pub(crate) const NEW_VISITORS_WAITING_MAX: usize = 1000;
+/// Visitors that wait to be told of.
+pub(crate) const VISITORS_WAITING_MAX: usize = 4000;
+
 /// A member that lacks no more entries than this keeps up: under full load as many are on their
 /// way, and what is left to send when it becomes a voter or the leader holds nobody up for long.
 pub(crate) const KEEPS_UP_LAG_MAX: u64 = 1_000;

@@ -6,8 +6,10 @@ use bytes::Bytes;
 use openraft::Instant as _;
 use spool::{
     Accept, Claims, Command, Destination, Due, Intake, Message, MessageId, Offers, Outbox, Outcome,
-    Place, Policy, Reachability, Refusal, Report, Stage, Standing, Status, Timestamp,
+    Patience, Place, Policy, Reachability, Refusal, Report, Stage, Standing, Status, Timestamp,
+    Visitor,
     ports::{DeferredCursor, OutboxError},
+    sentry,
 };
 
 use crate::{Cluster, leadership, limits, raft};
@@ -34,6 +36,24 @@ impl Intake for Cluster {
             return Err(Refusal::DiskFull);
         }
         Ok(())
+    }
+
+    async fn admit(&self, domain: &str, visitor: Visitor, at: Timestamp) -> bool {
+        if let Reachability::Down(_) = self.destination(domain).reachability {
+            return true;
+        }
+        let tables = Arc::clone(&self.0.tables);
+        let known = match blocking(move || tables.patience(visitor)).await {
+            Ok(known) => known,
+            Err(error) => {
+                tracing::error!(%error, "the visitors to sentries could not be read");
+                return false;
+            }
+        };
+        if Patience::after(known, at).is_some() {
+            self.0.visits.add(visitor, known.is_none());
+        }
+        sentry::lets_in(known, at)
     }
 
     async fn stage(&self, stage: Stage) -> Result<(), Refusal> {

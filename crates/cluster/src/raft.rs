@@ -57,6 +57,7 @@ impl fmt::Display for Proposal {
             Command::Confirm { ids } => write!(f, "confirm {}", ids.len()),
             Command::Claim(claims) => write!(f, "claim {}", claims.sequences.len()),
             Command::Release(claims) => write!(f, "release {}", claims.sequences.len()),
+            Command::Visits(visits) => write!(f, "visits {}", visits.visitors.len()),
             Command::Sweep { .. } => f.write_str("sweep"),
         }
     }

@@ -25,6 +25,7 @@ use crate::{
     store::{Checkpoints, LogStore, LogWriter, Lost, Machine, Store, Tables},
     tasks::Tasks,
     upkeep::Upkeep,
+    visits::{self, Visits},
     voting::{Admission, Voting},
     witness::Witness,
 };
@@ -230,6 +231,7 @@ fn assemble(
         &mut tasks, &config, &proposer, &signals, &tables, clock, &stop,
     );
     let confirmations = start_confirming(&mut tasks, &proposer, &stop);
+    let visits = start_telling_visits(&mut tasks, &proposer, clock, &stop);
     let upkeep = Upkeep {
         raft: raft.clone(),
         store: Arc::clone(&opened.store),
@@ -255,6 +257,7 @@ fn assemble(
         space,
         discards,
         confirmations,
+        visits,
         stop,
         tasks: Mutex::new(tasks.into_running()),
         log_writer: Mutex::new(Some(opened.log_writer)),
@@ -302,6 +305,19 @@ fn start_confirming(
     let telling = confirmations::tell(Arc::clone(&confirmations), proposer.clone(), stop.clone());
     tasks.spawn("telling which replies were read", telling);
     confirmations
+}
+
+/// Starts what tells all nodes who was sent away by a sentry here.
+fn start_telling_visits(
+    tasks: &mut Tasks,
+    proposer: &Proposer,
+    clock: Clock,
+    stop: &CancellationToken,
+) -> Arc<Visits> {
+    let visits = Arc::new(Visits::default());
+    let telling = visits::tell(Arc::clone(&visits), proposer.clone(), clock, stop.clone());
+    tasks.spawn("telling who came to a sentry", telling);
+    visits
 }
 
 async fn admit(admission: Admission, signals: Arc<Signals>, stop: CancellationToken) {

@@ -36,6 +36,7 @@ mod room;
 mod snapshot;
 mod tables;
 mod tail;
+mod visitors;
 mod writer;
 
 pub(crate) use anew::found_anew;

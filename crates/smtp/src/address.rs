@@ -109,6 +109,17 @@ impl ForwardPath {
     }
 }
 
+impl ForwardPath {
+    /// Whether it is the postmaster of any domain, whose name has no case (RFC 5321 section 4.5.1).
+    #[must_use]
+    pub fn is_postmaster(&self) -> bool {
+        match self {
+            Self::Postmaster => true,
+            Self::Mailbox(mailbox) => mailbox.local_part.eq_ignore_ascii_case("postmaster"),
+        }
+    }
+}
+
 impl fmt::Display for ForwardPath {
     /// Without angle brackets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -16,6 +16,7 @@ mod claims;
 mod ledger;
 mod repeats;
 mod report;
+mod sentry;
 
 use core::time::Duration;
 
@@ -77,6 +78,7 @@ pub fn apply<V: View>(
         Command::Confirm { ids } => Ok((Outcome::Done, repeats::confirm(view, &ids))),
         Command::Claim(claim) => claims::claim(view, claim),
         Command::Release(release) => claims::release(view, release),
+        Command::Visits(visits) => Ok((Outcome::Done, sentry::visit(view, visits))),
         Command::Sweep { at } => sweep(view, at),
     }
 }
@@ -268,6 +270,7 @@ fn sweep<V: View>(view: &V, at: Timestamp) -> Result<(Outcome, Vec<Change>), V::
         drop_stage(view, id, &mut changes)?;
     }
     changes.extend(repeats::sweep(view, at));
+    changes.extend(sentry::sweep(view, at));
     for (left_at, id) in view.departed_before(at.before(DEPARTED_AGE_MAX), SWEEP_DEPARTED_MAX)? {
         let before = Some(Known::Departed(left_at));
         changes.push(Change::Known {

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use smtp::{BodyType, Recipient, ReversePath, dsn};
 
 use crate::{
-    Client, Digest, Fingerprint, MessageId, Offers, Reachability, Timestamp, policy::Document,
+    Client, Digest, Fingerprint, MessageId, Offers, Reachability, Timestamp, Visitor,
+    policy::Document,
 };
 
 /// Everything that can change the spool.
@@ -68,8 +69,10 @@ pub enum Command {
     Claim(Claims),
     /// Gives up claims: nothing of those messages is or will be on its way from that leader.
     Release(Claims),
+    /// Tells who was sent away by a sentry.
+    Visits(Visits),
     /// Drops what is too old to matter: abandoned stages, ids of messages long gone, messages that
-    /// nobody will send again.
+    /// nobody will send again, visitors that came back no more.
     Sweep {
         /// The proposer's clock.
         at: Timestamp,
@@ -147,6 +150,15 @@ pub struct Claims {
     pub domain: String,
     /// The messages' places in the order of arrival.
     pub sequences: Vec<u64>,
+}
+
+/// Who has come to a node's sentry, gathered into one command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Visits {
+    /// When it was gathered.
+    pub at: Timestamp,
+    /// Each of them once.
+    pub visitors: Vec<Visitor>,
 }
 
 /// What became of deliveries, gathered into one command.

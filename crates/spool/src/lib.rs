@@ -20,12 +20,15 @@ pub mod policy;
 pub mod ports;
 pub mod refusal;
 pub mod retry;
+pub mod sentry;
 pub mod time;
 pub mod unconfirmed;
 pub mod view;
 
 pub use apply::apply;
-pub use command::{Accept, Adopt, Attempt, Claims, Command, Outcome, Report, Stage, Verdict};
+pub use command::{
+    Accept, Adopt, Attempt, Claims, Command, Outcome, Report, Stage, Verdict, Visits,
+};
 pub use destination::{Destination, Reachability, Totals};
 pub use fingerprint::Fingerprint;
 pub use id::MessageId;
@@ -34,6 +37,7 @@ pub use offers::{Learned, Offers};
 pub use policy::Policy;
 pub use ports::{Due, Intake, Outbox};
 pub use refusal::Refusal;
+pub use sentry::{Patience, Visitor, Visitors};
 pub use time::{Clock, Timestamp};
 pub use unconfirmed::{Remembered, Unconfirmed};
 pub use view::{Change, Place, View};

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::{
     Accept, Destination, Message, MessageId, Offers, Policy, Reachability, Refusal, Report, Stage,
-    Timestamp,
+    Timestamp, Visitor,
 };
 
 /// Where messages come in.
@@ -25,6 +25,16 @@ pub trait Intake: Send + Sync + 'static {
     /// # Errors
     /// The condition of the spool that speaks against it.
     fn ready(&self) -> Result<(), Refusal>;
+
+    /// Whether the sentry of a domain lets a visitor in that comes at a moment: the domain's primary is
+    /// down, or the visitor has come often enough, to this node or others. Who is sent away is told to
+    /// the other nodes soon, as far as there is room.
+    fn admit(
+        &self,
+        domain: &str,
+        visitor: Visitor,
+        at: Timestamp,
+    ) -> impl Future<Output = bool> + Send;
 
     /// Stores a piece of a body that is still arriving. Returns once a majority has fsync'd it.
     ///

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::{Destination, Message, MessageId, Remembered, Timestamp, Unconfirmed, policy::InForce};
+use crate::{
+    Destination, Message, MessageId, Patience, Remembered, Timestamp, Unconfirmed, Visitor,
+    Visitors, policy::InForce,
+};
 
 /// What is known under a message's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +84,8 @@ pub trait View {
     ) -> Result<Vec<(Timestamp, MessageId)>, Self::Error>;
     /// The messages whose 250 is not known to have been read.
     fn unconfirmed(&self) -> &Unconfirmed;
+    /// Who has come to a sentry.
+    fn visitors(&self) -> &Visitors;
 }
 
 /// One thing to write. All changes of one command are written in one batch, or none.
@@ -134,6 +139,13 @@ pub enum Change {
         id: MessageId,
         /// What its repeats are known by.
         after: Option<Remembered>,
+    },
+    /// What is remembered of a visitor; `None` forgets it.
+    Visitor {
+        /// The visitor.
+        visitor: Visitor,
+        /// As it is.
+        after: Option<Patience>,
     },
     /// The octets that this log entry carried are not needed any more.
     DropPiece(u64),

@@ -17,6 +17,7 @@ use super::{
     },
     policy::{adopt_from, adopt_to, found_from, found_to},
     required,
+    sentry::{visits_from, visits_to},
 };
 
 pub(crate) fn command_to(command: Command) -> pb::Command {
@@ -70,6 +71,7 @@ pub(crate) fn command_to(command: Command) -> pb::Command {
         Command::Confirm { ids } => Kind::Confirm(pb::Confirm { ids: ids_to(ids) }),
         Command::Claim(claims) => Kind::Claim(claims_to(claims)),
         Command::Release(claims) => Kind::Release(claims_to(claims)),
+        Command::Visits(visits) => Kind::Visits(visits_to(visits)),
         Command::Sweep { at } => Kind::Sweep(pb::Sweep { at_ms: at.0 }),
     };
     pb::Command { kind: Some(kind) }
@@ -126,6 +128,7 @@ pub(crate) fn command_from(command: pb::Command) -> Result<Command, CodecError> 
         },
         Kind::Claim(claims) => Command::Claim(claims_from(claims)),
         Kind::Release(claims) => Command::Release(claims_from(claims)),
+        Kind::Visits(visits) => Command::Visits(visits_from(visits)?),
         Kind::Sweep(sweep) => Command::Sweep {
             at: Timestamp(sweep.at_ms),
         },
@@ -300,7 +303,7 @@ mod tests {
         Mailbox, ReversePath,
         dsn::{Notify, PerMessage, PerRecipient, Ret},
     };
-    use spool::{Adopt, Client, Digest, Fingerprint, Offers, policy::Document};
+    use spool::{Adopt, Client, Digest, Fingerprint, Offers, Visitor, Visits, policy::Document};
 
     use super::*;
 
@@ -448,6 +451,10 @@ mod tests {
             accept(),
             report(),
             Command::Claim(claims),
+            Command::Visits(Visits {
+                at: Timestamp(u64::MAX),
+                visitors: vec![Visitor(u128::MAX); MANY],
+            }),
             Command::Confirm {
                 ids: vec![MessageId(u128::MAX); MANY],
             },

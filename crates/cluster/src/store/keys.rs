@@ -1,6 +1,6 @@
 //! How keys are written. Everything is big-endian, so that RocksDB's order is ours.
 
-use spool::{MessageId, Timestamp};
+use spool::{MessageId, Timestamp, Visitor};
 
 /// The one Raft group there is so far. It stands in front of every key, so that more groups need
 /// no change of format.
@@ -35,6 +35,8 @@ pub(crate) enum Table {
     Unconfirmed = 10,
     /// Id of a node that was a member once: nothing. Its id is never used again.
     Retired = 13,
+    /// Visitor: how often it came to a sentry.
+    Visitor = 18,
 }
 
 /// Key of a log entry, and of the piece it carried.
@@ -161,6 +163,12 @@ impl SpoolKeys {
         key
     }
 
+    pub(crate) fn visitor(self, visitor: Visitor) -> Vec<u8> {
+        let mut key = self.table(Table::Visitor);
+        key.extend_from_slice(&visitor.0.to_be_bytes());
+        key
+    }
+
     pub(crate) fn destination(self, domain: &str) -> Vec<u8> {
         let mut key = self.table(Table::Destination);
         key.extend_from_slice(domain.as_bytes());
@@ -178,6 +186,13 @@ pub(crate) fn last_id(key: &[u8]) -> Option<MessageId> {
     key.last_chunk()
         .copied()
         .map(|id| MessageId(u128::from_be_bytes(id)))
+}
+
+/// The visitor that ends a key.
+pub(crate) fn last_visitor(key: &[u8]) -> Option<Visitor> {
+    key.last_chunk()
+        .copied()
+        .map(|visitor| Visitor(u128::from_be_bytes(visitor)))
 }
 
 /// The smallest key above all that begin with `prefix`.

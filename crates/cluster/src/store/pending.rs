@@ -9,7 +9,7 @@ use std::{
 
 use prost::Message as _;
 use spool::{
-    Change, Destination, Message, MessageId, Place, Timestamp, Unconfirmed, View,
+    Change, Destination, Message, MessageId, Place, Timestamp, Unconfirmed, View, Visitors,
     policy::InForce,
     view::{Known, Staged},
 };
@@ -35,6 +35,8 @@ pub(super) struct Pending<'t> {
     /// Changed at once: a batch that can not be written stops the node, so it is never ahead of what
     /// the next batch finds.
     unconfirmed: MutexGuard<'t, Unconfirmed>,
+    /// Likewise.
+    visitors: MutexGuard<'t, Visitors>,
     membership: Option<StoredMembership>,
     retired: Vec<u64>,
 }
@@ -49,6 +51,7 @@ impl<'t> Pending<'t> {
             destinations: BTreeMap::new(),
             founded: None,
             unconfirmed: tables.unconfirmed(),
+            visitors: tables.visitors(),
             membership: None,
             retired: Vec::new(),
         }
@@ -79,6 +82,11 @@ impl<'t> Pending<'t> {
                     self.unconfirmed.change(id, after);
                     let octets = after.map(|after| codec::unconfirmed_to(after).encode_to_vec());
                     self.rows.insert(self.keys.unconfirmed(id), octets);
+                }
+                Change::Visitor { visitor, after } => {
+                    self.visitors.change(visitor, after);
+                    let octets = after.map(|after| codec::patience_to(after).encode_to_vec());
+                    self.rows.insert(self.keys.visitor(visitor), octets);
                 }
                 Change::DropPiece(index) => self.dropped.push(index),
                 Change::Destination { domain, after } => {
@@ -281,5 +289,9 @@ impl View for Pending<'_> {
 
     fn unconfirmed(&self) -> &Unconfirmed {
         &self.unconfirmed
+    }
+
+    fn visitors(&self) -> &Visitors {
+        &self.visitors
     }
 }

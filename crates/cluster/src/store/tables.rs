@@ -7,7 +7,7 @@ use std::{
 };
 
 use spool::{
-    Destination, Message, MessageId, Place, Timestamp, Unconfirmed,
+    Destination, Message, MessageId, Place, Timestamp, Unconfirmed, Visitors,
     policy::{InForce, PolicyErrors},
     ports::DeferredCursor,
     view::{Known, Staged},
@@ -19,6 +19,7 @@ use super::{
     keys::{self, Table},
     open::{Column, Database, Row},
     present::Store,
+    visitors,
 };
 use crate::{
     codec,
@@ -47,6 +48,8 @@ pub(crate) struct Tables {
     figures: RwLock<Figures>,
     /// All rows of the table of this name, which `apply` looks through for every message.
     unconfirmed: Mutex<Unconfirmed>,
+    /// The same of visitors to sentries.
+    visitors: Mutex<Visitors>,
     changes: watch::Sender<u64>,
 }
 
@@ -63,6 +66,7 @@ impl Tables {
             store,
             figures: RwLock::default(),
             unconfirmed: Mutex::default(),
+            visitors: Mutex::default(),
             changes: watch::Sender::new(1),
         };
         tables.reload()?;
@@ -76,6 +80,7 @@ impl Tables {
         let mut figures = read_figures(&now)?;
         figures.unconfirmed = unconfirmed.len();
         *self.unconfirmed() = unconfirmed;
+        *self.visitors() = visitors::read(&now)?;
         *self.figures.write().unwrap_or_else(PoisonError::into_inner) = figures;
         self.announce();
         Ok(())
@@ -87,6 +92,11 @@ impl Tables {
         self.unconfirmed
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who has come to a sentry. Held like [`Self::unconfirmed`].
+    pub(super) fn visitors(&self) -> MutexGuard<'_, Visitors> {
+        self.visitors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) const fn store(&self) -> &Arc<Store> {

@@ -6,6 +6,7 @@ mod policies;
 mod reading;
 mod room;
 mod snapshots;
+mod visitors;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,7 +25,7 @@ use prometheus_client::registry::Registry;
 use smtp::{BodyType, ForwardPath, Mailbox, ReversePath, dsn::PerMessage};
 use spool::{
     Accept, Attempt, Claims, Client, Command, Digest, Fingerprint, MessageId, Outcome, Place,
-    Report, Stage, Timestamp, Verdict,
+    Report, Stage, Timestamp, Verdict, Visitor, Visits,
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -196,6 +197,13 @@ fn claims(term: u64, sequences: &[u64]) -> Claims {
     }
 }
 
+fn visits(at: u64, visitors: &[u128]) -> Command {
+    Command::Visits(Visits {
+        at: Timestamp(at),
+        visitors: visitors.iter().copied().map(Visitor).collect(),
+    })
+}
+
 fn delivered(id: u128) -> Command {
     report(id, Verdict::Delivered("250 ok".to_owned()))
 }
@@ -226,9 +234,10 @@ async fn entries_come_back_whole_after_the_store_was_closed() {
                 ids: vec![MessageId(9), MessageId(u128::MAX)],
             },
         ),
+        entry(5, visits(7, &[0, u128::MAX])),
     ];
     opened.append(entries.clone()).await;
-    assert_eq!(opened.reopened().read(1, 5).await, entries);
+    assert_eq!(opened.reopened().read(1, 6).await, entries);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -326,6 +335,10 @@ async fn one_batch_and_many_come_to_the_same_state() {
                 ids: vec![MessageId(8)],
             },
             accept(18, 0, 5, b"other"),
+            visits(1, &[1, 2, 3]),
+            visits(100_000, &[2, 3]),
+            visits(9_999_900_000, &[3, 4]),
+            visits(9_999_990_000, &[4, 5]),
             Command::Sweep {
                 at: Timestamp(10_000_000_000),
             },

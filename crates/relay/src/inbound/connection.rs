@@ -6,7 +6,10 @@ use core::pin::pin;
 use std::{io, net::SocketAddr, sync::Arc};
 
 use bytes::{Buf as _, BytesMut};
-use smtp::server::{Output, Question, Session};
+use smtp::{
+    ReversePath,
+    server::{Output, Question, Session},
+};
 use spool::{Intake, MessageId};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -80,6 +83,7 @@ struct Connection<I: Intake> {
     declared: Declared,
     /// The reverse-path, for the log.
     sender: String,
+    reverse_path: ReversePath,
     /// Version and cipher suite.
     tls: Option<String>,
     pace: Pace,
@@ -105,6 +109,7 @@ impl<I: Intake> Connection<I> {
             domains: Vec::new(),
             declared: Declared::default(),
             sender: String::new(),
+            reverse_path: ReversePath::Null,
             tls: None,
             pace,
             receipts: Receipts::default(),

@@ -54,6 +54,12 @@ pub(super) fn unknown() -> Reply {
     Reply::new(550, EnhancedCode::new(5, 1, 1), "User unknown")
 }
 
+/// The sentry of the recipient's domain sends the sender to the primary.
+pub(super) fn primary_is_up() -> Reply {
+    let text = "The primary server of this domain is up: deliver there, or try again later";
+    Reply::new(450, EnhancedCode::new(4, 7, 1), text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,6 +6,7 @@ mod etrn;
 pub(super) mod memory;
 mod recipients;
 mod repeats;
+mod sentry;
 mod sockets;
 #[path = "../../../../tests/harness/transcript.rs"]
 #[expect(

@@ -35,6 +35,7 @@ impl Command {
             Self::Flush { domain, .. } => domain.as_ref().map_or(0, String::len),
             Self::Confirm { ids } => ids.len() * EACH,
             Self::Claim(claims) | Self::Release(claims) => claims.octets(),
+            Self::Visits(visits) => visits.visitors.len() * EACH,
             Self::Discard { .. } | Self::Sweep { .. } => 0,
         }
     }

@@ -55,7 +55,7 @@ struct DomainTable {
     recipients: Text,
     recipients_file: Text,
     unknown_while_down: Text,
-    sentry: Option<Spanned<bool>>,
+    sentry: Option<bool>,
     tls: Text,
     order: Text,
     connections: Option<Spanned<i64>>,
@@ -259,7 +259,7 @@ impl DomainTable {
             name: name?,
             primary: primary?,
             recipients: recipients?,
-            sentry: self.sentry.is_some_and(|sentry| *sentry.get_ref()),
+            sentry: self.sentry.unwrap_or(false),
             tls: tls?,
             order: order?,
             connections: connections?,
@@ -318,7 +318,6 @@ impl DomainTable {
             (),
             answers,
         ));
-        faults.note(only("sentry", self.sentry.as_ref(), false));
         faults.note(only("recovery_guard", self.recovery_guard.as_ref(), true));
         faults.note(only("xclient", self.xclient.as_ref(), false));
         faults.note(only(

@@ -97,10 +97,6 @@ fn what_this_version_can_not_do_is_refused_with_what_it_can() {
             "4:22: unknown_while_down = \"defer\" is not supported by this version; use \"accept\"",
         ),
         (
-            "sentry = true",
-            "4:10: sentry = true is not supported by this version; use false or leave it out",
-        ),
-        (
             "recovery_guard = false",
             "4:18: recovery_guard = false is not supported by this version; use true or leave it out",
         ),

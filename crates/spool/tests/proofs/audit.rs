@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use spool::{
-    Message, Status, Timestamp, Totals, Unconfirmed, unconfirmed::UNCONFIRMED_MAX, view::Known,
+    Message, Status, Timestamp, Totals, Unconfirmed, Visitors, sentry::VISITORS_MAX,
+    unconfirmed::UNCONFIRMED_MAX, view::Known,
 };
 
 use crate::{
@@ -19,6 +20,7 @@ impl Memory {
         self.assert_ids_are_known_rightly();
         self.assert_pieces_are_kept_or_dropped_once();
         self.assert_what_is_unconfirmed_is_stored();
+        self.assert_visitors_are_stored();
         for message in self.messages() {
             assert_eq!(self.body_of(message), Letter::of(message.id).body());
             assert_eq!(message.body.size, self.body_of(message).len() as u64);
@@ -117,13 +119,26 @@ impl Memory {
                 rows += 1;
             }
         }
-        assert_eq!(self.unconfirmed, stored);
+        assert_eq!(self.held.unconfirmed, stored);
         assert_eq!(stored.iter().count(), rows);
         assert!(rows <= UNCONFIRMED_MAX);
         for (id, remembered) in stored.iter() {
             let first = stored.first(remembered.fingerprint);
             assert_eq!(first, Some((id, remembered)), "a fingerprint has two ids");
         }
+    }
+
+    fn assert_visitors_are_stored(&self) {
+        let mut stored = Visitors::default();
+        for (key, row) in &self.rows {
+            if let (Key::Visitor(visitor), Row::Patience(patience)) = (key, row) {
+                assert!(patience.first <= patience.last, "{visitor:?}");
+                stored.change(*visitor, Some(*patience));
+            }
+        }
+        assert_eq!(self.held.visitors, stored);
+        assert_eq!(stored.by_last_visit().count(), stored.len());
+        assert!(stored.len() <= VISITORS_MAX);
     }
 
     fn assert_pieces_are_kept_or_dropped_once(&self) {

@@ -14,4 +14,5 @@ mod properties;
 mod repeats;
 mod replica;
 mod scripts;
+mod sentry;
 mod simulation;

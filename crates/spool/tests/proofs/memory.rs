@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
 use spool::{
-    Change, Command, Destination, Message, MessageId, Outcome, Place, Remembered, Standing,
-    Timestamp, Unconfirmed, View,
+    Change, Command, Destination, Message, MessageId, Outcome, Patience, Place, Remembered,
+    Standing, Timestamp, Unconfirmed, View, Visitor, Visitors,
     policy::InForce,
     view::{Known, Staged},
 };
@@ -24,6 +24,7 @@ pub(crate) enum Key {
     Departed(Timestamp, MessageId),
     Destination(String),
     Unconfirmed(MessageId),
+    Visitor(Visitor),
 }
 
 /// What a row says.
@@ -36,6 +37,7 @@ pub(crate) enum Row {
     Staged(Staged),
     Destination(Destination),
     Unconfirmed(Remembered),
+    Patience(Patience),
     Present,
 }
 
@@ -47,22 +49,29 @@ pub(crate) struct Memory {
     pub(crate) carried: BTreeMap<u64, Bytes>,
     /// Every drop in order, so that a second one is noticed.
     pub(crate) dropped: Vec<u64>,
-    /// The rows of that table once more, as `apply` reads them.
+    /// The rows of two tables once more, as `apply` reads them.
+    pub(crate) held: Held,
+}
+
+/// What is kept in memory beside the rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Held {
     pub(crate) unconfirmed: Unconfirmed,
+    pub(crate) visitors: Visitors,
 }
 
 impl Memory {
     /// Applies a run of the log as one batch, or as two around each sweep.
     pub(crate) fn apply_batch(&mut self, batch: &[(u64, Command)]) -> Vec<Outcome> {
-        let unconfirmed = mem::take(&mut self.unconfirmed);
-        let mut pending = Pending::new(self, unconfirmed);
+        let held = mem::take(&mut self.held);
+        let mut pending = Pending::new(self, held);
         let mut outcomes = Vec::with_capacity(batch.len());
         let mut carried = Vec::new();
         for (index, command) in batch {
             if matches!(command, Command::Sweep { .. }) {
-                let (written, unconfirmed) = pending.into_rows();
+                let (written, held) = pending.into_rows();
                 self.write(written);
-                pending = Pending::new(self, unconfirmed);
+                pending = Pending::new(self, held);
             }
             carried.extend(carried_octets(command).map(|octets| (*index, octets.clone())));
             let (outcome, changes) = match spool::apply(&pending, *index, command.clone()) {
@@ -72,9 +81,9 @@ impl Memory {
             pending.add(changes);
             outcomes.push(outcome);
         }
-        let (written, unconfirmed) = pending.into_rows();
+        let (written, held) = pending.into_rows();
         self.write(written);
-        self.unconfirmed = unconfirmed;
+        self.held = held;
         self.carried.extend(carried);
         outcomes
     }
@@ -167,21 +176,21 @@ struct Pending<'m> {
     memory: &'m Memory,
     rows: BTreeMap<Key, Option<Row>>,
     dropped: Vec<u64>,
-    unconfirmed: Unconfirmed,
+    held: Held,
 }
 
 impl<'m> Pending<'m> {
-    const fn new(memory: &'m Memory, unconfirmed: Unconfirmed) -> Self {
+    const fn new(memory: &'m Memory, held: Held) -> Self {
         Self {
             memory,
             rows: BTreeMap::new(),
             dropped: Vec::new(),
-            unconfirmed,
+            held,
         }
     }
 
-    fn into_rows(self) -> (Written, Unconfirmed) {
-        ((self.rows, self.dropped), self.unconfirmed)
+    fn into_rows(self) -> (Written, Held) {
+        ((self.rows, self.dropped), self.held)
     }
 
     fn add(&mut self, changes: Vec<Change>) {
@@ -214,9 +223,14 @@ impl<'m> Pending<'m> {
                     self.rows.insert(Key::Staged(id), after.map(Row::Staged));
                 }
                 Change::Unconfirmed { id, after } => {
-                    self.unconfirmed.change(id, after);
+                    self.held.unconfirmed.change(id, after);
                     let row = after.map(Row::Unconfirmed);
                     self.rows.insert(Key::Unconfirmed(id), row);
+                }
+                Change::Visitor { visitor, after } => {
+                    self.held.visitors.change(visitor, after);
+                    let row = after.map(Row::Patience);
+                    self.rows.insert(Key::Visitor(visitor), row);
                 }
                 Change::DropPiece(index) => self.dropped.push(index),
                 Change::Destination { domain, after } => {
@@ -359,6 +373,10 @@ impl View for Pending<'_> {
     }
 
     fn unconfirmed(&self) -> &Unconfirmed {
-        &self.unconfirmed
+        &self.held.unconfirmed
+    }
+
+    fn visitors(&self) -> &Visitors {
+        &self.held.visitors
     }
 }

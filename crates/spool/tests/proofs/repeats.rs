@@ -131,13 +131,14 @@ fn a_sweep_forgets_what_is_an_hour_away_in_either_direction() {
     replica.apply(Command::Sweep { at: later(3600) });
     let left: Vec<_> = replica
         .memory
+        .held
         .unconfirmed
         .iter()
         .map(|(id, _)| id)
         .collect();
     assert_eq!(left, [SMALL.id()], "the other is an hour and a half ahead");
     replica.apply(Command::Sweep { at: later(3601) });
-    assert!(replica.memory.unconfirmed.is_empty());
+    assert!(replica.memory.held.unconfirmed.is_empty());
 }
 
 #[test]
@@ -151,7 +152,7 @@ fn other_messages_and_messages_of_older_nodes_are_never_repeats() {
     let outcome = replica.apply(Command::Accept(old));
     assert_eq!(outcome, Outcome::Accepted);
     assert_eq!(replica.memory.messages().count(), 3);
-    assert_eq!(replica.memory.unconfirmed.len(), 2);
+    assert_eq!(replica.memory.held.unconfirmed.len(), 2);
 }
 
 #[test]
@@ -166,18 +167,18 @@ fn when_too_many_are_remembered_the_earliest_makes_room() {
         let (key, row) = (Key::Unconfirmed(letter.id()), Row::Unconfirmed(remembered));
         replica.memory.rows.insert(key, row);
         let id = letter.id();
-        replica.memory.unconfirmed.change(id, Some(remembered));
+        replica.memory.held.unconfirmed.change(id, Some(remembered));
     }
     let letter = Letter(LARGE_NUMBER);
     replica.apply_repeatedly(letter.accept(NOW));
-    assert_eq!(replica.memory.unconfirmed.len(), UNCONFIRMED_MAX);
-    let first = replica.memory.unconfirmed.iter().next();
+    assert_eq!(replica.memory.held.unconfirmed.len(), UNCONFIRMED_MAX);
+    let first = replica.memory.held.unconfirmed.iter().next();
     assert_eq!(first.map(|(id, _)| id), Some(Letter(1_000_001).id()));
     assert_eq!(replica.apply(letter.again().accept(NOW)), repeated(letter));
     let next = letter.again().again();
     let accept = next.accept_after(NOW, vec![letter.id()]);
     assert_eq!(replica.apply(accept), Outcome::Accepted);
-    let first = replica.memory.unconfirmed.iter().next();
+    let first = replica.memory.held.unconfirmed.iter().next();
     assert_eq!(
         first.map(|(id, _)| id),
         Some(Letter(1_000_001).id()),
@@ -259,7 +260,7 @@ proptest! {
             let mut remembered: Vec<_> =
                 oracle.0.iter().map(|(letter, at)| (letter.id(), *at)).collect();
             remembered.sort_unstable();
-            let unconfirmed = replica.memory.unconfirmed.iter();
+            let unconfirmed = replica.memory.held.unconfirmed.iter();
             let unconfirmed: Vec<_> = unconfirmed.map(|(id, one)| (id, one.at)).collect();
             prop_assert_eq!(unconfirmed, remembered);
         }

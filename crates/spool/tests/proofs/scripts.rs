@@ -2,8 +2,8 @@
 
 use proptest::{collection::vec, prelude::*, sample::select};
 use spool::{
-    Adopt, Claims, Command, MessageId, Offers, Reachability, Report, Timestamp, Verdict,
-    policy::Document,
+    Adopt, Claims, Command, MessageId, Offers, Reachability, Report, Timestamp, Verdict, Visitor,
+    Visits, policy::Document,
 };
 
 use crate::letters::{DOMAINS, Letter, POLICY, deferred, delivered, found, rejected};
@@ -127,6 +127,14 @@ fn offers() -> impl Strategy<Value = Command> {
     })
 }
 
+/// Some of a few visitors.
+fn visits() -> impl Strategy<Value = Command> {
+    (moment(), vec(0..6_u128, 0..4)).prop_map(|(at, visitors)| {
+        let visitors = visitors.into_iter().map(Visitor).collect();
+        Command::Visits(Visits { at, visitors })
+    })
+}
+
 /// Anything, in any order, with any clock.
 pub(crate) fn any_command() -> impl Strategy<Value = Command> {
     prop_oneof![
@@ -149,6 +157,7 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
         1 => claims().prop_map(Command::Release),
         1 => observation(),
         1 => offers(),
+        2 => visits(),
         1 => (proptest::option::of(domain()), moment())
             .prop_map(|(domain, at)| Command::Flush { domain, at }),
         1 => moment().prop_map(|at| Command::Sweep { at }),

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use smtp::{EnhancedCode, Envelope, ForwardPath, Reply, ReversePath, server::Question};
-use spool::{Accept, Client, Fingerprint, Intake, MessageId, Refusal, Timestamp};
+use spool::{
+    Accept, Client, Fingerprint, Intake, MessageId, Refusal, Timestamp, Visitor, policy::Domain,
+};
 use tokio::time::Instant;
 use tracing::{debug, info};
 
@@ -29,7 +31,7 @@ impl<I: Intake> Connection<I> {
                 self.session.answer_sender(answer);
             }
             Question::Recipient(path) => {
-                let answer = self.recipient(&path);
+                let answer = self.recipient(&path).await;
                 self.session.answer_recipient(answer);
             }
             Question::Etrn(node) => {
@@ -55,10 +57,11 @@ impl<I: Intake> Connection<I> {
         self.domains.clear();
         self.declared = declared;
         self.sender = format!("<{path}>");
+        self.reverse_path = path.clone();
         Ok(())
     }
 
-    fn recipient(&mut self, path: &ForwardPath) -> Result<(), Reply> {
+    async fn recipient(&mut self, path: &ForwardPath) -> Result<(), Reply> {
         let recipients = &self.shared.metrics.recipients;
         let Some(policy) = self.shared.intake.policy() else {
             recipients.deferred.inc();
@@ -79,6 +82,11 @@ impl<I: Intake> Connection<I> {
             debug!(from = %self.sender, to = %path, %reply, "recipient refused: not for his primary");
             return Err(reply);
         }
+        if !self.is_admitted(domain, path).await {
+            recipients.deferred.inc();
+            debug!(from = %self.sender, to = %path, "recipient put off: the primary is up");
+            return Err(refusal::primary_is_up());
+        }
         recipients.accepted.inc();
         self.domains.push(domain.name.clone());
         Ok(())
@@ -87,6 +95,16 @@ impl<I: Intake> Connection<I> {
     /// Why a domain's primary is known not to take a message.
     fn objection_of_primary(&self, domain: &str, message: Declared) -> Option<Reply> {
         message.objection(self.shared.intake.offers(domain)?)
+    }
+
+    /// Asks the sentry of a domain, if it has one. A postmaster can always be reached.
+    async fn is_admitted(&self, domain: &Domain, path: &ForwardPath) -> bool {
+        if !domain.sentry || path.is_postmaster() {
+            return true;
+        }
+        let visitor = Visitor::of(&self.reverse_path, path, self.peer.ip());
+        let now = self.shared.clock.now();
+        self.shared.intake.admit(&domain.name, visitor, now).await
     }
 
     async fn message(&mut self, envelope: Envelope) -> Reply {

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
-use spool::{Accept, Intake, MessageId, Offers, Policy, Refusal, Stage};
+use spool::{Accept, Intake, MessageId, Offers, Policy, Refusal, Stage, Timestamp, Visitor};
 use tokio::sync::Notify;
 
 /// What has happened to the spool.
@@ -31,6 +31,8 @@ pub(in crate::inbound) struct Memory {
     /// Messages that wait for each domain.
     pub(super) waiting: u64,
     pub(super) flushed: Mutex<Vec<String>>,
+    /// Whom a sentry lets in.
+    pub(super) admitted: Vec<Visitor>,
 }
 
 impl Memory {
@@ -91,6 +93,11 @@ impl Intake for Memory {
 
     fn ready(&self) -> Result<(), Refusal> {
         self.not_ready.clone().map_or(Ok(()), Err)
+    }
+
+    async fn admit(&self, domain: &str, visitor: Visitor, _: Timestamp) -> bool {
+        assert_eq!(domain, "example.com");
+        self.admitted.contains(&visitor)
     }
 
     async fn stage(&self, stage: Stage) -> Result<(), Refusal> {
