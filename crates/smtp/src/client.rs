@@ -6,7 +6,8 @@
 //!                     ▼         ▼
 //!                   Ready ◀─────┴──────────────────────── Reset ◀─ refused
 //!                     │ deliver                                      │
-//!                     └─▶ Envelope ─▶ Body ─▶ Confirm ─▶ FinalDot ───┴─▶ Ready
+//!                     ├─▶ Envelope ─▶ Body ─▶ Confirm ─▶ FinalDot ───┤
+//!                     └ ask ─▶ AskSender ─▶ AskRecipient ─▶ Reset ───┴─▶ Ready
 //! ```
 //!
 //! A body goes by BDAT where the server offers CHUNKING; its last chunk is what the final dot is
@@ -23,7 +24,7 @@ mod transaction;
 mod verdict;
 
 pub use session::Session;
-pub use verdict::Verdict;
+pub use verdict::{Opinion, Verdict};
 
 use crate::{Reply, reply::ReplyError};
 
@@ -69,7 +70,7 @@ pub enum Output {
     Read(Awaiting),
     /// Send what is outgoing, run the TLS handshake, then call [`Session::tls_started`].
     StartTls,
-    /// [`Session::deliver`] a message, or [`Session::quit`].
+    /// [`Session::deliver`] a message, [`Session::ask`] about a recipient, or [`Session::quit`].
     Ready,
     /// Feed the body through [`Session::send_body`], then call [`Session::end_body`].
     SendBody,
@@ -78,6 +79,8 @@ pub enum Output {
     ConfirmFinalDot,
     /// The transaction is over: a verdict for each recipient, in the order of the envelope.
     Completed(Vec<Verdict>),
+    /// What the server says of the recipient of [`Session::ask`].
+    Answered(Opinion),
     /// Nothing more can be done here: after QUIT, or for the reason given.
     Closed(Option<Failure>),
 }

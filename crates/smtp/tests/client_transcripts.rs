@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! tls: off | opportunistic | require          default: opportunistic
+//! ask: ADDRESS                                a question about a recipient, before any message
 //! message: FROM -> TO TO ...                  one line for each transaction; FROM may be <>
 //! 8bit / binary / utf8 / size: N              of the message above
 //! ret: R / envid: E                           of the message above
@@ -17,6 +18,7 @@
 //! T:                                          the TLS handshake happens here
 //! X:                                          the server closes the connection
 //! = N ADDRESS VERDICT REPLY                   what became of message N's recipient
+//! = ask ADDRESS OPINION REPLY                 what the server says of one
 //! = closed | closed: WORDS | waiting          how the session ended
 //! ```
 
@@ -29,7 +31,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use proptest::prelude::*;
-use smtp::client::{Output, Session, Tls, Verdict};
+use smtp::client::{Opinion, Output, Session, Tls, Verdict};
 use smtp::{BodyType, Envelope, ForwardPath, Mailbox, ReversePath};
 
 #[derive(Clone, Debug)]
@@ -52,6 +54,7 @@ enum Step {
 struct Transcript {
     name: String,
     tls: Tls,
+    questions: Vec<Mailbox>,
     messages: Vec<Outgoing>,
     steps: Vec<Step>,
     expected: String,
@@ -110,6 +113,7 @@ fn parse(name: String, text: &str) -> Transcript {
     let mut transcript = Transcript {
         name,
         tls: Tls::Opportunistic,
+        questions: Vec::new(),
         messages: Vec::new(),
         steps: Vec::new(),
         expected: String::new(),
@@ -127,6 +131,7 @@ fn parse(name: String, text: &str) -> Transcript {
                     _ => Tls::Opportunistic,
                 };
             }
+            "ask:" => transcript.questions.push(mailbox(value)),
             "message:" => transcript.messages.push(message(value)),
             "S:" => {
                 let line = [value.as_bytes(), b"\r\n"].concat();
@@ -209,6 +214,7 @@ fn transcripts() -> Vec<Transcript> {
 struct Player<'a> {
     transcript: &'a Transcript,
     session: Session,
+    asked: usize,
     next: usize,
     /// Octets of the present message's body that the session has.
     fed: usize,
@@ -222,6 +228,7 @@ impl<'a> Player<'a> {
         Self {
             transcript,
             session: Session::new("client.test", transcript.tls),
+            asked: 0,
             next: 0,
             fed: 0,
             awaits_handshake: false,
@@ -239,9 +246,34 @@ impl<'a> Player<'a> {
             let word = match verdict {
                 Verdict::Delivered(_) => "delivered",
                 Verdict::Deferred(_) => "deferred",
-                Verdict::Rejected(_) => "rejected",
+                Verdict::Rejected(_) | Verdict::Unknown(_) => "rejected",
             };
             writeln!(self.account, "= {number} {path} {word} {}", verdict.reply()).unwrap();
+        }
+    }
+
+    fn record_opinion(&mut self, opinion: &Opinion) {
+        let asked = &self.transcript.questions[self.asked - 1];
+        let word = match opinion {
+            Opinion::Taken(_) => "taken",
+            Opinion::Unknown(_) => "unknown",
+            Opinion::Unproven(_) => "unproven",
+            Opinion::Later(_) => "later",
+        };
+        writeln!(self.account, "= ask {asked} {word} {}", opinion.reply()).unwrap();
+    }
+
+    /// Does the next of what is to be done on a session that is ready.
+    fn go_on(&mut self) {
+        if let Some(asked) = self.transcript.questions.get(self.asked) {
+            self.asked += 1;
+            self.session.ask(ForwardPath::Mailbox(asked.clone()));
+        } else if let Some(message) = self.transcript.messages.get(self.next) {
+            self.next += 1;
+            self.fed = 0;
+            self.session.deliver(message.envelope.clone());
+        } else {
+            self.session.quit();
         }
     }
 
@@ -254,14 +286,7 @@ impl<'a> Player<'a> {
                     self.awaits_handshake = true;
                     return;
                 }
-                Output::Ready => match self.transcript.messages.get(self.next) {
-                    Some(message) => {
-                        self.next += 1;
-                        self.fed = 0;
-                        self.session.deliver(message.envelope.clone());
-                    }
-                    None => self.session.quit(),
-                },
+                Output::Ready => self.go_on(),
                 Output::SendBody => {
                     let message = &self.transcript.messages[self.next - 1];
                     while self.fed < message.body.len() && !self.session.awaits_chunk() {
@@ -285,6 +310,7 @@ impl<'a> Player<'a> {
                     self.session.send_final_dot();
                 }
                 Output::Completed(verdicts) => self.record(verdicts),
+                Output::Answered(opinion) => self.record_opinion(&opinion),
                 Output::Closed(failure) => {
                     self.closed = Some(match failure {
                         None => "= closed".to_owned(),
@@ -388,6 +414,7 @@ proptest! {
         tls in prop::sample::select(vec![Tls::Off, Tls::Opportunistic, Tls::Require]),
     ) {
         let mut session = Session::new("client.test", tls);
+        let mut asks = false;
         let envelope = message("a@b.test -> c@d.test e@d.test").envelope;
         for line in lines {
             session.receive(&line);
@@ -395,13 +422,21 @@ proptest! {
                 match session.poll() {
                     Output::Read(_) | Output::Closed(_) => break,
                     Output::StartTls => session.tls_started(),
-                    Output::Ready => session.deliver(envelope.clone()),
+                    Output::Ready => {
+                        asks = !asks;
+                        if asks {
+                            session.ask(ForwardPath::Postmaster);
+                        } else {
+                            session.deliver(envelope.clone());
+                        }
+                    }
                     Output::SendBody => {
                         session.send_body(b".x\r\n");
                         session.end_body();
                     }
                     Output::ConfirmFinalDot => session.send_final_dot(),
                     Output::Completed(verdicts) => prop_assert_eq!(verdicts.len(), 2),
+                    Output::Answered(_) => {}
                 }
             }
             prop_assert!(session.outgoing().len() < 1000);

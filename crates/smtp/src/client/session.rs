@@ -6,10 +6,10 @@ use crate::client::body::Body;
 use crate::client::offered::offered_by;
 use crate::client::outgoing::{Outgoing, objection};
 use crate::client::transaction::Transaction;
-use crate::client::verdict::{Answered, Verdict};
+use crate::client::verdict::{Answered, Opinion, Verdict};
 use crate::client::{Awaiting, Failure, Output, Tls};
 use crate::reply::Parser;
-use crate::{Envelope, Extensions, Reply};
+use crate::{Envelope, Extensions, ForwardPath, Recipient, Reply, ReversePath};
 
 /// Where the dialogue stands.
 #[derive(Debug)]
@@ -36,6 +36,10 @@ enum State {
     /// So many replies are to come that mean nothing any more; the last is to RSET, or to a final
     /// dot where DATA was granted although nobody was.
     Reset(usize),
+    /// MAIL is sent for a question about a recipient.
+    AskSender(Recipient),
+    /// RCPT is sent for it.
+    AskRecipient,
     Quit,
     Closed(Option<Failure>),
 }
@@ -53,6 +57,8 @@ pub struct Session {
     outgoing: Outgoing,
     /// Verdicts that the driver has not fetched.
     completed: Option<Vec<Verdict>>,
+    /// An answer that the driver has not fetched.
+    answered: Option<Opinion>,
 }
 
 impl Session {
@@ -68,6 +74,7 @@ impl Session {
             parser: Parser::default(),
             outgoing: Outgoing::default(),
             completed: None,
+            answered: None,
         }
     }
 
@@ -87,6 +94,9 @@ impl Session {
         if let Some(verdicts) = self.completed.take() {
             return Output::Completed(verdicts);
         }
+        if let Some(opinion) = self.answered.take() {
+            return Output::Answered(opinion);
+        }
         match &self.state {
             State::Greeting => Output::Read(Awaiting::Greeting),
             State::Ehlo { .. } | State::Helo { .. } | State::StartTls(_) => {
@@ -94,8 +104,8 @@ impl Session {
             }
             State::Handshake => Output::StartTls,
             State::Ready => Output::Ready,
-            State::Mail(_) => Output::Read(Awaiting::Mail),
-            State::Recipients(_) => Output::Read(Awaiting::Recipient),
+            State::Mail(_) | State::AskSender(_) => Output::Read(Awaiting::Mail),
+            State::Recipients(_) | State::AskRecipient => Output::Read(Awaiting::Recipient),
             State::Data(_) => Output::Read(Awaiting::Data),
             State::Body(..) | State::Confirm(..) if self.awaits_chunk() => {
                 Output::Read(Awaiting::Chunk)
@@ -195,6 +205,23 @@ impl Session {
         self.state = State::Mail(transaction);
     }
 
+    /// Asks whether there is a recipient, on a session that is ready: opens a transaction from the null
+    /// sender, which no server may refuse (RFC 5321 section 4.5.5), names him, and gives it up.
+    pub fn ask(&mut self, path: ForwardPath) {
+        if !matches!(self.state, State::Ready) {
+            return;
+        }
+        let mut envelope = Envelope::new(ReversePath::Null);
+        let recipient = Recipient::from(path);
+        envelope.recipients.push(recipient.clone());
+        if let Some(reply) = objection(&envelope, &self.extensions) {
+            self.answered = Some(Opinion::Later(reply));
+            return;
+        }
+        self.outgoing.mail(&envelope, &self.extensions);
+        self.state = State::AskSender(recipient);
+    }
+
     /// Feeds the next octets of the body; dots are stuffed and chunks are cut here. Not to be called
     /// while [`Session::awaits_chunk`].
     pub fn send_body(&mut self, octets: &[u8]) {
@@ -276,6 +303,12 @@ impl Session {
             State::FinalDot(transaction, unanswered) => {
                 self.after_final_dot(transaction, unanswered, reply)
             }
+            State::AskSender(recipient) if reply.is_positive() => {
+                self.outgoing.recipient(&recipient, &self.extensions);
+                State::AskRecipient
+            }
+            State::AskSender(_) => self.conclude_question(Opinion::of_sender(reply)),
+            State::AskRecipient => self.conclude_question(Opinion::of_recipient(reply)),
             State::Reset(0 | 1) => State::Ready,
             State::Reset(unanswered) => State::Reset(unanswered - 1),
             State::Quit => State::Closed(None),
@@ -451,6 +484,13 @@ impl Session {
         self.completed = Some(transaction.conclude(Answered::Chunk, reply));
         self.outgoing.command("RSET");
         State::Reset(unanswered + 1)
+    }
+
+    /// Ends a question, and clears its transaction on the server.
+    fn conclude_question(&mut self, opinion: Opinion) -> State {
+        self.answered = Some(opinion);
+        self.outgoing.command("RSET");
+        State::Reset(1)
     }
 
     /// Ends a transaction before any data, and clears it on the server.

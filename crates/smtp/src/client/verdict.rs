@@ -11,6 +11,21 @@ pub enum Verdict {
     Deferred(Reply),
     /// Never.
     Rejected(Reply),
+    /// Never: there is no such recipient, the server says at RCPT.
+    Unknown(Reply),
+}
+
+/// What a server says of a recipient when it is only asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opinion {
+    /// It would take mail for him.
+    Taken(Reply),
+    /// There is no such recipient.
+    Unknown(Reply),
+    /// It refuses for a reason that need not be he: our address, our name, the null sender.
+    Unproven(Reply),
+    /// It does not tell now.
+    Later(Reply),
 }
 
 /// The command that a decisive reply answered.
@@ -46,6 +61,9 @@ impl Verdict {
             // "Must issue STARTTLS first" (RFC 3207 section 4) and "authentication required"
             // (RFC 4954 section 6) judge how we came and not what we brought.
             (_, 530) => Self::Deferred(reply),
+            (Answered::Recipient, 500..=599) if names_unknown_recipient(&reply) => {
+                Self::Unknown(reply)
+            }
             (_, 500..=599) => Self::Rejected(reply),
             _ => Self::Deferred(reply),
         }
@@ -55,9 +73,58 @@ impl Verdict {
     #[must_use]
     pub const fn reply(&self) -> &Reply {
         match self {
-            Self::Delivered(reply) | Self::Deferred(reply) | Self::Rejected(reply) => reply,
+            Self::Delivered(reply)
+            | Self::Deferred(reply)
+            | Self::Rejected(reply)
+            | Self::Unknown(reply) => reply,
         }
     }
+}
+
+impl Opinion {
+    /// Decides from the reply to the null sender's MAIL, when that is not positive. It says nothing of
+    /// the recipient.
+    pub(super) fn of_sender(reply: Reply) -> Self {
+        let reply = shortened(reply);
+        if reply.is_permanent() {
+            Self::Unproven(reply)
+        } else {
+            Self::Later(reply)
+        }
+    }
+
+    /// Decides from the reply to RCPT.
+    pub(super) fn of_recipient(reply: Reply) -> Self {
+        let reply = shortened(reply);
+        match reply.code {
+            200..=299 => Self::Taken(reply),
+            500..=599 if names_unknown_recipient(&reply) => Self::Unknown(reply),
+            // A server without enhanced codes has no other words for it (RFC 5321 section 4.2.3).
+            550 if reply.enhanced.is_none() => Self::Unknown(reply),
+            500..=599 => Self::Unproven(reply),
+            _ => Self::Later(reply),
+        }
+    }
+
+    /// The server's words.
+    #[must_use]
+    pub const fn reply(&self) -> &Reply {
+        match self {
+            Self::Taken(reply)
+            | Self::Unknown(reply)
+            | Self::Unproven(reply)
+            | Self::Later(reply) => reply,
+        }
+    }
+}
+
+/// Whether a refusal at RCPT is about the recipient's address: X.1.1 no such mailbox, X.1.2 no such
+/// system, X.1.3 not an address, X.1.6 moved away, X.1.10 takes no mail (RFC 3463 section 3.2, RFC 7505).
+/// The other codes of that subject are about the sender, or, as X.1.0, may be.
+fn names_unknown_recipient(reply: &Reply) -> bool {
+    reply.enhanced.is_some_and(|code| {
+        code.class == 5 && code.subject == 1 && matches!(code.detail, 1 | 2 | 3 | 6 | 10)
+    })
 }
 
 /// The reply with no more text than is worth keeping.
@@ -76,6 +143,7 @@ fn shortened(mut reply: Reply) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::EnhancedCode;
 
     fn decide(answered: Answered, code: u16) -> Verdict {
         Verdict::of(
@@ -144,6 +212,58 @@ mod tests {
             decide(Answered::FinalDot, 552),
             Verdict::Rejected(_)
         ));
+    }
+
+    fn refusal(code: u16, detail: Option<(u16, u16)>) -> Reply {
+        Reply {
+            code,
+            enhanced: detail.map(|(subject, detail)| EnhancedCode::new(5, subject, detail)),
+            lines: vec![String::new()],
+        }
+    }
+
+    #[test]
+    fn only_a_code_about_the_recipient_at_rcpt_makes_him_unknown() {
+        for detail in [1, 2, 3, 6, 10] {
+            let reply = refusal(550, Some((1, detail)));
+            let verdict = |answered| Verdict::of(answered, reply.clone());
+            assert!(matches!(verdict(Answered::Recipient), Verdict::Unknown(_)));
+            assert!(matches!(verdict(Answered::FinalDot), Verdict::Rejected(_)));
+            assert!(matches!(
+                verdict(Answered::Transaction),
+                Verdict::Rejected(_)
+            ));
+            assert!(matches!(
+                Opinion::of_recipient(reply.clone()),
+                Opinion::Unknown(_)
+            ));
+            assert!(matches!(Opinion::of_sender(reply), Opinion::Unproven(_)));
+        }
+        for (subject, detail) in [(1, 0), (1, 7), (1, 8), (7, 1), (2, 1)] {
+            let reply = refusal(550, Some((subject, detail)));
+            let verdict = Verdict::of(Answered::Recipient, reply.clone());
+            assert!(
+                matches!(verdict, Verdict::Rejected(_)),
+                "5.{subject}.{detail}"
+            );
+            assert!(matches!(Opinion::of_recipient(reply), Opinion::Unproven(_)));
+        }
+    }
+
+    #[test]
+    fn a_bare_550_counts_only_when_nothing_but_the_recipient_was_asked_about() {
+        let opinion = |code| Opinion::of_recipient(refusal(code, None));
+        assert!(matches!(opinion(250), Opinion::Taken(_)));
+        assert!(matches!(opinion(550), Opinion::Unknown(_)));
+        assert!(matches!(opinion(554), Opinion::Unproven(_)));
+        assert!(matches!(opinion(450), Opinion::Later(_)));
+        assert!(matches!(opinion(354), Opinion::Later(_)));
+        assert!(matches!(
+            decide(Answered::Recipient, 550),
+            Verdict::Rejected(_)
+        ));
+        let later = Opinion::of_sender(refusal(451, None));
+        assert!(matches!(later, Opinion::Later(_)));
     }
 
     #[test]
