@@ -19,6 +19,7 @@ use crate::{
     confirmations::Confirmations,
     failure::Failure,
     leadership::Signals,
+    lessons::Lessons,
     membership::Changer,
     peer::Peers,
     propose::Proposer,
@@ -53,6 +54,8 @@ pub(crate) struct Running {
     pub(crate) confirmations: Arc<Confirmations>,
     /// Who was sent away by a sentry, to be told to the other nodes.
     pub(crate) visits: Arc<Visits>,
+    /// What was found out about recipients, to be told to the other nodes.
+    pub(crate) lessons: Arc<Lessons>,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: Mutex<JoinSet<()>>,
     pub(crate) log_writer: Mutex<Option<LogWriter>>,

@@ -8,6 +8,7 @@ mod copy;
 mod dsn;
 mod message;
 mod policy;
+mod recipients;
 mod replica;
 mod sentry;
 
@@ -22,6 +23,7 @@ pub(crate) use message::{
     message_to, staged_from, staged_to, unconfirmed_from, unconfirmed_to,
 };
 pub(crate) use policy::{founded_to, in_force_from};
+pub(crate) use recipients::{learned_from, learned_to};
 pub(crate) use replica::{digest_from, digest_to};
 pub(crate) use sentry::{patience_from, patience_to};
 

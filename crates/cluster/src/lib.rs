@@ -23,6 +23,7 @@ mod failure;
 mod founding;
 mod housekeeping;
 mod leadership;
+mod lessons;
 mod limits;
 mod membership;
 mod mend;

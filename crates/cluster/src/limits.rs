@@ -176,6 +176,21 @@ pub(crate) const NEW_VISITORS_WAITING_MAX: usize = 1000;
 /// Visitors that wait to be told of.
 pub(crate) const VISITORS_WAITING_MAX: usize = 4000;
 
+/// How often it is told to all nodes what one has found out about recipients. Until then it may ask a
+/// primary once more than it would have to.
+pub(crate) const LESSON_INTERVAL: Duration = Duration::from_secs(1);
+/// Recipients that one command tells about: some tens of KiB.
+pub(crate) const FACTS_PER_LESSON_MAX: usize = 500;
+/// Recipients among them whom a primary does not know. Strangers make them up, and so can not have more
+/// written into the log in a second; the rest waits.
+pub(crate) const UNKNOWN_PER_LESSON_MAX: usize = 20;
+/// Recipients that wait to be told about: those of some seconds of a queue that drains.
+pub(crate) const LESSONS_WAITING_MAX: usize = 4096;
+/// As long as more wait, nothing is told of recipients whom a primary does not know.
+pub(crate) const UNKNOWN_WAITING_MAX: usize = 1024;
+/// Recipients that one read of what is known returns at most.
+pub(crate) const READ_RECIPIENTS_MAX: usize = 1000;
+
 /// A member that lacks no more entries than this keeps up: under full load as many are on their
 /// way, and what is left to send when it becomes a voter or the leader holds nobody up for long.
 pub(crate) const KEEPS_UP_LAG_MAX: u64 = 1_000;

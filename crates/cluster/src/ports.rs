@@ -1,18 +1,38 @@
-//! The two doors of the spool, kept by this node.
+//! The doors of the spool, kept by this node.
 
 use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use openraft::Instant as _;
 use spool::{
-    Accept, Claims, Command, Destination, Due, Intake, Message, MessageId, Offers, Outbox, Outcome,
-    Patience, Place, Policy, Reachability, Refusal, Report, Stage, Standing, Status, Timestamp,
-    Visitor,
+    Accept, AddressBook, Claims, Command, Destination, Due, Fact, Intake, Learned, Message,
+    MessageId, Offers, Outbox, Outcome, Patience, Place, Policy, Reachability, Refusal, Report,
+    Stage, Standing, Status, Timestamp, Visitor,
     ports::{DeferredCursor, OutboxError},
     sentry,
 };
 
 use crate::{Cluster, leadership, limits, raft};
+
+impl AddressBook for Cluster {
+    async fn look_up(&self, domain: &str, address: &str) -> Result<Option<Learned>, Refusal> {
+        let tables = Arc::clone(&self.0.tables);
+        let (domain, address) = (domain.to_owned(), address.to_owned());
+        let known = blocking(move || tables.recipient(&domain, &address)).await;
+        known.map_err(|error| {
+            tracing::error!(%error, "the recipients could not be read");
+            Refusal::StorageFailed
+        })
+    }
+
+    fn primary(&self, domain: &str) -> Destination {
+        Outbox::destination(self, domain)
+    }
+
+    fn learn(&self, fact: Fact) {
+        self.0.lessons.add(fact);
+    }
+}
 
 impl Intake for Cluster {
     fn policy(&self) -> Option<Arc<Policy>> {
@@ -245,7 +265,12 @@ impl Outbox for Cluster {
         .await
     }
 
-    async fn learn(&self, domain: &str, offers: Offers, at: Timestamp) -> Result<(), OutboxError> {
+    async fn note_offers(
+        &self,
+        domain: &str,
+        offers: Offers,
+        at: Timestamp,
+    ) -> Result<(), OutboxError> {
         self.record(Command::Offers {
             domain: domain.to_owned(),
             offers,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use api::peer::v1::{Follower, FollowersRequest, FollowersResponse};
-use spool::{Command, Message, MessageId, Timestamp, view::Known};
+use spool::{Command, Fact, Learned, Lessons, Message, MessageId, Timestamp, view::Known};
 use tokio::time::timeout;
 
 use crate::{Cluster, ClusterStatus, MemberStatus, Room, codec, limits, raft, store::Tables};
@@ -163,6 +163,53 @@ impl Cluster {
             at: self.0.clock.now(),
         };
         self.ask(flush, limits::REQUEST_TIMEOUT).await
+    }
+
+    /// What is known of a domain's recipients, in order of their addresses: those behind one, at most
+    /// `limit`. Start with an empty address.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn recipients(
+        &self,
+        domain: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, Learned)>, RequestError> {
+        let (domain, after) = (domain.to_owned(), after.to_owned());
+        let limit = limit.min(limits::READ_RECIPIENTS_MAX);
+        self.read(move |tables| tables.recipients(&domain, &after, limit))
+            .await
+    }
+
+    /// What is known of one recipient of a domain.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn recipient(
+        &self,
+        domain: &str,
+        address: &str,
+    ) -> Result<Option<Learned>, RequestError> {
+        let (domain, address) = (domain.to_owned(), address.to_owned());
+        self.read(move |tables| tables.recipient(&domain, &address))
+            .await
+    }
+
+    /// Has facts of recipients recorded, an operator's, however many.
+    ///
+    /// # Errors
+    /// No quorum answered in time; those before may be recorded.
+    pub async fn teach(&self, facts: &[Fact]) -> Result<(), RequestError> {
+        for facts in facts.chunks(limits::FACTS_PER_LESSON_MAX) {
+            let lessons = Lessons {
+                at: self.0.clock.now(),
+                facts: facts.to_vec(),
+            };
+            self.ask(Command::Learn(lessons), limits::REQUEST_TIMEOUT)
+                .await?;
+        }
+        Ok(())
     }
 
     async fn ask(&self, command: Command, within: Duration) -> Result<(), RequestError> {

@@ -58,6 +58,7 @@ impl fmt::Display for Proposal {
             Command::Claim(claims) => write!(f, "claim {}", claims.sequences.len()),
             Command::Release(claims) => write!(f, "release {}", claims.sequences.len()),
             Command::Visits(visits) => write!(f, "visits {}", visits.visitors.len()),
+            Command::Learn(lessons) => write!(f, "learn {}", lessons.facts.len()),
             Command::Sweep { .. } => f.write_str("sweep"),
         }
     }

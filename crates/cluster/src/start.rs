@@ -14,6 +14,7 @@ use crate::{
     founding,
     housekeeping::Housekeeper,
     leadership::{self, Signals, Sources},
+    lessons::{self, Lessons},
     limits,
     membership::{self, Changer},
     mend, pass,
@@ -232,6 +233,7 @@ fn assemble(
     );
     let confirmations = start_confirming(&mut tasks, &proposer, &stop);
     let visits = start_telling_visits(&mut tasks, &proposer, clock, &stop);
+    let lessons = start_teaching(&mut tasks, &tables, &proposer, clock, &stop);
     let upkeep = Upkeep {
         raft: raft.clone(),
         store: Arc::clone(&opened.store),
@@ -258,6 +260,7 @@ fn assemble(
         discards,
         confirmations,
         visits,
+        lessons,
         stop,
         tasks: Mutex::new(tasks.into_running()),
         log_writer: Mutex::new(Some(opened.log_writer)),
@@ -305,6 +308,26 @@ fn start_confirming(
     let telling = confirmations::tell(Arc::clone(&confirmations), proposer.clone(), stop.clone());
     tasks.spawn("telling which replies were read", telling);
     confirmations
+}
+
+/// Starts what tells all nodes what was found out about recipients here.
+fn start_teaching(
+    tasks: &mut Tasks,
+    tables: &Arc<Tables>,
+    proposer: &Proposer,
+    clock: Clock,
+    stop: &CancellationToken,
+) -> Arc<Lessons> {
+    let lessons = Arc::new(Lessons::default());
+    let telling = lessons::tell(
+        Arc::clone(&lessons),
+        Arc::clone(tables),
+        proposer.clone(),
+        clock,
+        stop.clone(),
+    );
+    tasks.spawn("telling what is known of recipients", telling);
+    lessons
 }
 
 /// Starts what tells all nodes who was sent away by a sentry here.

@@ -11,11 +11,12 @@
 //! Only the outbox knows what is queued; all that is here is forgotten when leadership goes.
 
 mod claims;
-mod connection;
+pub(crate) mod connection;
 mod contact;
 mod delivery;
 mod destination;
 mod fitness;
+mod lessons;
 pub mod limits;
 mod metrics;
 mod open;
@@ -23,13 +24,13 @@ mod queue;
 mod report;
 mod stream;
 mod supply;
-mod tls;
+pub(crate) mod tls;
 mod transaction;
 pub mod window;
 mod worker;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -14,6 +14,7 @@
 mod adopt;
 mod claims;
 mod ledger;
+mod recipients;
 mod repeats;
 mod report;
 mod sentry;
@@ -23,7 +24,7 @@ use core::time::Duration;
 use ledger::Ledger;
 
 use crate::{
-    Accept, Body, Change, Command, Learned, Message, MessageId, Offers, Outcome, Reachability,
+    Accept, Body, Change, Command, KnownOffers, Message, MessageId, Offers, Outcome, Reachability,
     Recipient, Stage, Status, Timestamp, View,
     view::{Known, Staged},
 };
@@ -79,6 +80,7 @@ pub fn apply<V: View>(
         Command::Claim(claim) => claims::claim(view, claim),
         Command::Release(release) => claims::release(view, release),
         Command::Visits(visits) => Ok((Outcome::Done, sentry::visit(view, visits))),
+        Command::Learn(lessons) => recipients::learn(view, lessons),
         Command::Sweep { at } => sweep(view, at),
     }
 }
@@ -246,11 +248,11 @@ fn learn<V: View>(
     at: Timestamp,
 ) -> (Outcome, Vec<Change>) {
     let mut after = view.destination(&domain);
-    let is_news = |known: Learned| known.offers != offers && known.since < at;
+    let is_news = |known: KnownOffers| known.offers != offers && known.since < at;
     if !after.learned.is_none_or(is_news) {
         return (Outcome::Done, Vec::new());
     }
-    after.learned = Some(Learned { offers, since: at });
+    after.learned = Some(KnownOffers { offers, since: at });
     (Outcome::Done, vec![Change::Destination { domain, after }])
 }
 
@@ -279,5 +281,6 @@ fn sweep<V: View>(view: &V, at: Timestamp) -> Result<(Outcome, Vec<Change>), V::
             after: None,
         });
     }
+    changes.extend(recipients::sweep(view, at)?);
     Ok((Outcome::Done, changes))
 }

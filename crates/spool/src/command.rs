@@ -6,7 +6,7 @@ use bytes::Bytes;
 use smtp::{BodyType, Recipient, ReversePath, dsn};
 
 use crate::{
-    Client, Digest, Fingerprint, MessageId, Offers, Reachability, Timestamp, Visitor,
+    Client, Digest, Fact, Fingerprint, MessageId, Offers, Reachability, Timestamp, Visitor,
     policy::Document,
 };
 
@@ -71,8 +71,10 @@ pub enum Command {
     Release(Claims),
     /// Tells who was sent away by a sentry.
     Visits(Visits),
+    /// Tells what was found out about recipients.
+    Learn(Lessons),
     /// Drops what is too old to matter: abandoned stages, ids of messages long gone, messages that
-    /// nobody will send again, visitors that came back no more.
+    /// nobody will send again, visitors that came back no more, recipients of whom nothing was heard for long.
     Sweep {
         /// The proposer's clock.
         at: Timestamp,
@@ -159,6 +161,15 @@ pub struct Visits {
     pub at: Timestamp,
     /// Each of them once.
     pub visitors: Vec<Visitor>,
+}
+
+/// What was found out about recipients, gathered into one command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lessons {
+    /// When it was gathered.
+    pub at: Timestamp,
+    /// One for each recipient; of several the last counts.
+    pub facts: Vec<Fact>,
 }
 
 /// What became of deliveries, gathered into one command.

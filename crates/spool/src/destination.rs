@@ -1,6 +1,6 @@
 //! A domain's queue in figures, and whether its primary answers.
 
-use crate::{Learned, Timestamp};
+use crate::{KnownOffers, Roster, Timestamp};
 
 /// Whether a primary answers, and since when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +50,9 @@ pub struct Destination {
     /// The queue in figures.
     pub totals: Totals,
     /// What the primary offers; `None` while it was never talked to.
-    pub learned: Option<Learned>,
+    pub learned: Option<KnownOffers>,
+    /// What is known of its recipients, in figures.
+    pub roster: Roster,
 }
 
 impl Default for Destination {
@@ -61,6 +63,7 @@ impl Default for Destination {
             flushed_at: Timestamp(0),
             totals: Totals::default(),
             learned: None,
+            roster: Roster::default(),
         }
     }
 }

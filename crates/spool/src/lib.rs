@@ -18,6 +18,7 @@ pub mod message;
 pub mod offers;
 pub mod policy;
 pub mod ports;
+pub mod recipients;
 pub mod refusal;
 pub mod retry;
 pub mod sentry;
@@ -27,15 +28,16 @@ pub mod view;
 
 pub use apply::apply;
 pub use command::{
-    Accept, Adopt, Attempt, Claims, Command, Outcome, Report, Stage, Verdict, Visits,
+    Accept, Adopt, Attempt, Claims, Command, Lessons, Outcome, Report, Stage, Verdict, Visits,
 };
 pub use destination::{Destination, Reachability, Totals};
 pub use fingerprint::Fingerprint;
 pub use id::MessageId;
 pub use message::{Body, Client, Digest, Message, Recipient, Standing, Status};
-pub use offers::{Learned, Offers};
+pub use offers::{KnownOffers, Offers};
 pub use policy::Policy;
-pub use ports::{Due, Intake, Outbox};
+pub use ports::{AddressBook, Due, Intake, Outbox};
+pub use recipients::{Fact, Learned, Roster};
 pub use refusal::Refusal;
 pub use sentry::{Patience, Visitor, Visitors};
 pub use time::{Clock, Timestamp};

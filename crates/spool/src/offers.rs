@@ -54,7 +54,7 @@ impl From<&Extensions> for Offers {
 
 /// What is known of a primary, and since when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Learned {
+pub struct KnownOffers {
     /// What it offered when it was last talked to.
     pub offers: Offers,
     /// When it was first found to offer just that.

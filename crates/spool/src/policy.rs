@@ -60,6 +60,20 @@ pub enum Recipients {
     Any,
     /// Those that are listed, and postmaster.
     List(List),
+    /// Those whom the primary knows: it is asked, and its answers are remembered.
+    Verify {
+        /// What one gets of whom nothing is known while the primary is down.
+        unknown_while_down: WhileDown,
+    },
+}
+
+/// What becomes of a recipient of whom nothing is known while his primary can not be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhileDown {
+    /// Mail for him is taken, and the primary decides when it is back.
+    Accept,
+    /// The sender is to come again.
+    Defer,
 }
 
 /// How deliveries to a primary are protected.
@@ -159,7 +173,7 @@ impl Domain {
     #[must_use]
     pub fn has(&self, path: &ForwardPath) -> bool {
         match (&self.recipients, path) {
-            (Recipients::Any, _) | (_, ForwardPath::Postmaster) => true,
+            (Recipients::Any | Recipients::Verify { .. }, _) | (_, ForwardPath::Postmaster) => true,
             (Recipients::List(list), ForwardPath::Mailbox(mailbox)) => {
                 mailbox.local_part.eq_ignore_ascii_case("postmaster") || list.has(mailbox)
             }

@@ -1,4 +1,4 @@
-//! The two doors between the network and the spool. `relay` goes through them, `cluster` keeps
+//! The doors between the network and the spool. `relay` goes through them, `cluster` keeps
 //! them, and neither knows the other.
 
 use core::future::Future;
@@ -8,12 +8,34 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::{
-    Accept, Destination, Message, MessageId, Offers, Policy, Reachability, Refusal, Report, Stage,
-    Timestamp, Visitor,
+    Accept, Destination, Fact, Learned, Message, MessageId, Offers, Policy, Reachability, Refusal,
+    Report, Stage, Timestamp, Visitor,
 };
 
+/// What is known of the recipients of domains with `recipients = "verify"`. Both ends read or fill it:
+/// it is asked at RCPT, and every delivery teaches.
+pub trait AddressBook: Send + Sync + 'static {
+    /// What is known of a recipient of a domain; whether it still counts is for
+    /// [`judge`](crate::recipients::judge).
+    ///
+    /// # Errors
+    /// [`Refusal::StorageFailed`] when the store could not be read.
+    fn look_up(
+        &self,
+        domain: &str,
+        address: &str,
+    ) -> impl Future<Output = Result<Option<Learned>, Refusal>> + Send;
+
+    /// What is known of a domain's primary, and of its recipients in figures.
+    fn primary(&self, domain: &str) -> Destination;
+
+    /// Has a fact learned on all nodes, within a second or so. Returns at once; what does not get
+    /// through will be found out again.
+    fn learn(&self, fact: Fact);
+}
+
 /// Where messages come in.
-pub trait Intake: Send + Sync + 'static {
+pub trait Intake: AddressBook {
     /// The policy in force; `None` while the cluster is not founded.
     fn policy(&self) -> Option<Arc<Policy>>;
 
@@ -115,7 +137,7 @@ pub enum OutboxError {
 }
 
 /// Where messages go out. Only the leader's is ever used.
-pub trait Outbox: Send + Sync + 'static {
+pub trait Outbox: AddressBook {
     /// The policy in force; `None` while the cluster is not founded.
     fn policy(&self) -> Option<Arc<Policy>>;
 
@@ -215,7 +237,7 @@ pub trait Outbox: Send + Sync + 'static {
 
     /// Records what a primary offers. Only to be called with what is not known yet: it is a command
     /// in the log.
-    fn learn(
+    fn note_offers(
         &self,
         domain: &str,
         offers: Offers,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Destination, Message, MessageId, Patience, Remembered, Timestamp, Unconfirmed, Visitor,
-    Visitors, policy::InForce,
+    Destination, Learned, Message, MessageId, Patience, Remembered, Timestamp, Unconfirmed,
+    Visitor, Visitors, policy::InForce,
 };
 
 /// What is known under a message's id.
@@ -82,6 +82,17 @@ pub trait View {
         at: Timestamp,
         limit: usize,
     ) -> Result<Vec<(Timestamp, MessageId)>, Self::Error>;
+    /// What is known of a recipient of a domain.
+    fn recipient(&self, domain: &str, address: &str) -> Result<Option<Learned>, Self::Error>;
+    /// Recipients of a domain who were learned to be valid, or not to be, before a moment, the earliest
+    /// first, at most `limit` of them; not those an operator has named.
+    fn recipients_before(
+        &self,
+        domain: &str,
+        is_valid: bool,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<String>, Self::Error>;
     /// The messages whose 250 is not known to have been read.
     fn unconfirmed(&self) -> &Unconfirmed;
     /// Who has come to a sentry.
@@ -146,6 +157,17 @@ pub enum Change {
         visitor: Visitor,
         /// As it is.
         after: Option<Patience>,
+    },
+    /// What is known of a recipient; `None` forgets him.
+    Recipient {
+        /// The policy's domain.
+        domain: String,
+        /// The recipient.
+        address: String,
+        /// As it was.
+        before: Option<Learned>,
+        /// As it is.
+        after: Option<Learned>,
     },
     /// The octets that this log entry carried are not needed any more.
     DropPiece(u64),

@@ -16,6 +16,7 @@ use super::{
         forward_from, forward_to, offers_from, offers_to, reverse_from, reverse_to,
     },
     policy::{adopt_from, adopt_to, found_from, found_to},
+    recipients::{lessons_from, lessons_to},
     required,
     sentry::{visits_from, visits_to},
 };
@@ -72,6 +73,7 @@ pub(crate) fn command_to(command: Command) -> pb::Command {
         Command::Claim(claims) => Kind::Claim(claims_to(claims)),
         Command::Release(claims) => Kind::Release(claims_to(claims)),
         Command::Visits(visits) => Kind::Visits(visits_to(visits)),
+        Command::Learn(lessons) => Kind::Learn(lessons_to(lessons)),
         Command::Sweep { at } => Kind::Sweep(pb::Sweep { at_ms: at.0 }),
     };
     pb::Command { kind: Some(kind) }
@@ -129,6 +131,7 @@ pub(crate) fn command_from(command: pb::Command) -> Result<Command, CodecError> 
         Kind::Claim(claims) => Command::Claim(claims_from(claims)),
         Kind::Release(claims) => Command::Release(claims_from(claims)),
         Kind::Visits(visits) => Command::Visits(visits_from(visits)?),
+        Kind::Learn(lessons) => Command::Learn(lessons_from(lessons)?),
         Kind::Sweep(sweep) => Command::Sweep {
             at: Timestamp(sweep.at_ms),
         },
@@ -303,7 +306,11 @@ mod tests {
         Mailbox, ReversePath,
         dsn::{Notify, PerMessage, PerRecipient, Ret},
     };
-    use spool::{Adopt, Client, Digest, Fingerprint, Offers, Visitor, Visits, policy::Document};
+    use spool::{
+        Adopt, Client, Digest, Fact, Fingerprint, Lessons, Offers, Visitor, Visits,
+        policy::Document,
+        recipients::{News, Source},
+    };
 
     use super::*;
 
@@ -447,6 +454,11 @@ mod tests {
             domain: "example.com".into(),
             sequences: vec![u64::MAX; MANY],
         };
+        let fact = Fact {
+            domain: "d".repeat(250),
+            address: "a".repeat(254),
+            news: News::Unknown(Source::Operator),
+        };
         for command in [
             accept(),
             report(),
@@ -454,6 +466,10 @@ mod tests {
             Command::Visits(Visits {
                 at: Timestamp(u64::MAX),
                 visitors: vec![Visitor(u128::MAX); MANY],
+            }),
+            Command::Learn(Lessons {
+                at: Timestamp(u64::MAX),
+                facts: vec![fact; MANY],
             }),
             Command::Confirm {
                 ids: vec![MessageId(u128::MAX); MANY],

@@ -3,15 +3,15 @@
 use api::spool::v1 as pb;
 use smtp::{BodyType, ForwardPath, Mailbox, ReversePath};
 use spool::{
-    Body, Client, Destination, Digest, Fingerprint, Learned, Message, MessageId, Offers,
-    Reachability, Recipient, Remembered, Status, Timestamp, Totals,
+    Body, Client, Destination, Digest, Fingerprint, KnownOffers, Message, MessageId, Offers,
+    Reachability, Recipient, Remembered, Roster, Status, Timestamp, Totals,
     view::{Known, Staged},
 };
 
 use super::{
     CodecError,
     dsn::{per_message_from, per_message_to, per_recipient_from, per_recipient_to},
-    required,
+    learned_from, learned_to, required,
 };
 
 pub(crate) fn id_to(id: MessageId) -> pb::MessageId {
@@ -262,15 +262,21 @@ pub(crate) fn destination_to(destination: Destination) -> pb::Destination {
         deferred: destination.totals.deferred,
         rejected: destination.totals.rejected,
         bytes: destination.totals.bytes,
-        learned: destination.learned.map(|learned| pb::destination::Learned {
-            offers: Some(offers_to(learned.offers)),
-            since_ms: learned.since.0,
-        }),
+        learned: destination
+            .learned
+            .map(|learned| pb::destination::KnownOffers {
+                offers: Some(offers_to(learned.offers)),
+                since_ms: learned.since.0,
+            }),
+        valid: destination.roster.valid,
+        unknown: destination.roster.unknown,
+        nonsense: destination.roster.nonsense.map(learned_to),
     }
 }
 
-pub(crate) fn destination_from(destination: pb::Destination) -> Destination {
-    Destination {
+pub(crate) fn destination_from(destination: pb::Destination) -> Result<Destination, CodecError> {
+    let nonsense = destination.nonsense.map(learned_from).transpose()?;
+    Ok(Destination {
         reachability: destination
             .down
             .map_or(Reachability::Up, Reachability::Down),
@@ -282,11 +288,16 @@ pub(crate) fn destination_from(destination: pb::Destination) -> Destination {
             rejected: destination.rejected,
             bytes: destination.bytes,
         },
-        learned: destination.learned.map(|learned| Learned {
+        learned: destination.learned.map(|learned| KnownOffers {
             offers: offers_from(&learned.offers.unwrap_or_default()),
             since: Timestamp(learned.since_ms),
         }),
-    }
+        roster: Roster {
+            valid: destination.valid,
+            unknown: destination.unknown,
+            nonsense,
+        },
+    })
 }
 
 pub(super) const fn offers_to(offers: Offers) -> pb::PrimaryOffers {

@@ -37,6 +37,11 @@ pub(crate) enum Table {
     Retired = 13,
     /// Visitor: how often it came to a sentry.
     Visitor = 18,
+    /// Domain, recipient: what is known of him.
+    Recipient = 16,
+    /// Domain, whether he is valid, when that was learned, recipient: nothing. Only what is forgotten one
+    /// day.
+    LearnedAt = 17,
 }
 
 /// Key of a log entry, and of the piece it carried.
@@ -135,7 +140,7 @@ impl SpoolKeys {
         key
     }
 
-    /// What all keys of a domain begin with, in the two tables that are kept per domain. A domain
+    /// What all keys of a domain begin with, in the tables that are kept per domain. A domain
     /// name has no zero octet, so no domain's rows stand among another's.
     pub(crate) fn of_domain(self, table: Table, domain: &str) -> Vec<u8> {
         let mut key = self.table(table);
@@ -154,6 +159,32 @@ impl SpoolKeys {
         let mut key = self.of_domain(Table::Deferred, domain);
         key.extend_from_slice(&until.0.to_be_bytes());
         key.extend_from_slice(&sequence.to_be_bytes());
+        key
+    }
+
+    pub(crate) fn recipient(self, domain: &str, address: &str) -> Vec<u8> {
+        let mut key = self.of_domain(Table::Recipient, domain);
+        key.extend_from_slice(address.as_bytes());
+        key
+    }
+
+    /// What the keys of a domain's valid, or unknown, recipients begin with, in the order of ages.
+    pub(crate) fn of_kind(self, domain: &str, is_valid: bool) -> Vec<u8> {
+        let mut key = self.of_domain(Table::LearnedAt, domain);
+        key.push(u8::from(is_valid));
+        key
+    }
+
+    pub(crate) fn learned(
+        self,
+        domain: &str,
+        is_valid: bool,
+        at: Timestamp,
+        address: &str,
+    ) -> Vec<u8> {
+        let mut key = self.of_kind(domain, is_valid);
+        key.extend_from_slice(&at.0.to_be_bytes());
+        key.extend_from_slice(address.as_bytes());
         key
     }
 

@@ -9,8 +9,10 @@ use std::{
 
 use prost::Message as _;
 use spool::{
-    Change, Destination, Message, MessageId, Place, Timestamp, Unconfirmed, View, Visitors,
+    Change, Destination, Learned, Message, MessageId, Place, Timestamp, Unconfirmed, View,
+    Visitors,
     policy::InForce,
+    recipients::Source,
     view::{Known, Staged},
 };
 
@@ -88,6 +90,12 @@ impl<'t> Pending<'t> {
                     let octets = after.map(|after| codec::patience_to(after).encode_to_vec());
                     self.rows.insert(self.keys.visitor(visitor), octets);
                 }
+                Change::Recipient {
+                    domain,
+                    address,
+                    before,
+                    after,
+                } => self.add_recipient(&domain, &address, before, after),
                 Change::DropPiece(index) => self.dropped.push(index),
                 Change::Destination { domain, after } => {
                     let octets = codec::destination_to(after.clone()).encode_to_vec();
@@ -182,6 +190,26 @@ impl<'t> Pending<'t> {
         self.rows.insert(self.keys.known(id), octets);
     }
 
+    fn add_recipient(
+        &mut self,
+        domain: &str,
+        address: &str,
+        before: Option<Learned>,
+        after: Option<Learned>,
+    ) {
+        let keys = self.keys;
+        let by_age = |learned: Learned| keys.learned(domain, learned.is_valid, learned.at, address);
+        let ages = |learned: &Learned| learned.from != Source::Operator;
+        if let Some(learned) = before.filter(ages) {
+            self.rows.insert(by_age(learned), None);
+        }
+        if let Some(learned) = after.filter(ages) {
+            self.rows.insert(by_age(learned), Some(Vec::new()));
+        }
+        let octets = after.map(|learned| codec::learned_to(learned).encode_to_vec());
+        self.rows.insert(keys.recipient(domain, address), octets);
+    }
+
     /// Writes it all, together with how far the log is applied then. Not fsync'd: the log has what
     /// a power failure takes, and the next fsync of the log carries this with it.
     pub(super) fn commit(self, applied: LogId) -> io::Result<()> {
@@ -273,6 +301,13 @@ impl View for Pending<'_> {
         }
     }
 
+    fn recipient(&self, domain: &str, address: &str) -> io::Result<Option<Learned>> {
+        match self.rows.get(&self.keys.recipient(domain, address)) {
+            Some(pending) => pending.as_deref().map(tables::decode_learned).transpose(),
+            None => self.tables.recipient(domain, address),
+        }
+    }
+
     // A sweep is always the first command of its batch, so nothing pending is overlooked here.
 
     fn stages_before(&self, at: Timestamp, limit: usize) -> io::Result<Vec<MessageId>> {
@@ -285,6 +320,16 @@ impl View for Pending<'_> {
         limit: usize,
     ) -> io::Result<Vec<(Timestamp, MessageId)>> {
         self.tables.departed_before(at, limit)
+    }
+
+    fn recipients_before(
+        &self,
+        domain: &str,
+        is_valid: bool,
+        at: Timestamp,
+        limit: usize,
+    ) -> io::Result<Vec<String>> {
+        self.tables.recipients_before(domain, is_valid, at, limit)
     }
 
     fn unconfirmed(&self) -> &Unconfirmed {

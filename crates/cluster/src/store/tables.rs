@@ -7,7 +7,7 @@ use std::{
 };
 
 use spool::{
-    Destination, Message, MessageId, Place, Timestamp, Unconfirmed, Visitors,
+    Destination, Learned, Message, MessageId, Place, Timestamp, Unconfirmed, Visitors,
     policy::{InForce, PolicyErrors},
     ports::DeferredCursor,
     view::{Known, Staged},
@@ -282,6 +282,47 @@ impl Tables {
         Ok(departed)
     }
 
+    /// What is known of a recipient.
+    pub(crate) fn recipient(&self, domain: &str, address: &str) -> io::Result<Option<Learned>> {
+        let now = self.now();
+        let octets = now.get(Column::Spool, now.keys().recipient(domain, address))?;
+        octets.map(|octets| decode_learned(&octets)).transpose()
+    }
+
+    /// The recipients of a domain, in order of their addresses, those behind one.
+    pub(crate) fn recipients(
+        &self,
+        domain: &str,
+        after: &str,
+        limit: usize,
+    ) -> io::Result<Vec<(String, Learned)>> {
+        let now = self.now();
+        let prefix = now.keys().of_domain(Table::Recipient, domain);
+        let mut from = now.keys().recipient(domain, after);
+        from.push(0);
+        let rows = scan(&now, &from, &prefix).take(limit);
+        rows.map(|row| {
+            let (key, octets) = row?;
+            Ok((text_behind(&key, prefix.len()), decode_learned(&octets)?))
+        })
+        .collect()
+    }
+
+    pub(super) fn recipients_before(
+        &self,
+        domain: &str,
+        is_valid: bool,
+        at: Timestamp,
+        limit: usize,
+    ) -> io::Result<Vec<String>> {
+        let now = self.now();
+        let prefix = now.keys().of_kind(domain, is_valid);
+        let end = now.keys().learned(domain, is_valid, at, "");
+        let rows = now.range(Column::Spool, &prefix, end).take(limit);
+        rows.map(|row| Ok(text_behind(&row?.0, prefix.len() + size_of::<u64>())))
+            .collect()
+    }
+
     /// Every row of the tables, without what their keys have in common.
     #[cfg(test)]
     pub(super) fn dump(&self) -> Vec<Row> {
@@ -322,6 +363,11 @@ pub(super) fn decode_place(octets: &[u8]) -> io::Result<Place> {
         due: Timestamp(u64::from_be_bytes(*due)),
         claimed_by: term.try_into().ok().map(u64::from_be_bytes),
     })
+}
+
+/// The text that ends a key.
+fn text_behind(key: &[u8], prefix: usize) -> String {
+    String::from_utf8_lossy(key.get(prefix..).unwrap_or_default()).into_owned()
 }
 
 /// Rows from `from` on whose keys begin with `prefix`.
@@ -387,7 +433,7 @@ fn read_figures(database: &Database) -> io::Result<Figures> {
         let destination = codec::decode(&*octets, "domain's figures")?;
         figures
             .destinations
-            .insert(domain.into_owned(), codec::destination_from(destination));
+            .insert(domain.into_owned(), codec::destination_from(destination)?);
     }
     let prefix = database.keys().table(Table::Retired);
     for row in scan(database, &prefix, &prefix) {
@@ -430,6 +476,11 @@ pub(super) fn decode_known(octets: &[u8]) -> io::Result<Known> {
         octets,
         "what is known of an id",
     )?)?)
+}
+
+pub(super) fn decode_learned(octets: &[u8]) -> io::Result<Learned> {
+    let learned = codec::decode(octets, "what is known of a recipient")?;
+    Ok(codec::learned_from(learned)?)
 }
 
 pub(super) fn decode_staged(octets: &[u8]) -> io::Result<Staged> {

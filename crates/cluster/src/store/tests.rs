@@ -4,6 +4,7 @@ mod digests;
 mod mending;
 mod policies;
 mod reading;
+mod recipients;
 mod room;
 mod snapshots;
 mod visitors;

@@ -6,7 +6,7 @@ use api::admin::v1::{
 };
 use cluster::{ClusterStatus, MemberStatus};
 use smtp::BodyType;
-use spool::{Destination, Learned, Message, Reachability, Standing, Status, Timestamp};
+use spool::{Destination, KnownOffers, Message, Reachability, Standing, Status, Timestamp};
 
 /// One domain, without its oldest message.
 pub(super) fn domain(
@@ -34,8 +34,8 @@ pub(super) fn domain(
     }
 }
 
-fn offers(learned: Learned) -> PrimaryOffers {
-    let Learned { offers, since } = learned;
+fn offers(learned: KnownOffers) -> PrimaryOffers {
+    let KnownOffers { offers, since } = learned;
     let extensions = [
         (offers.eight_bit_mime, "8BITMIME"),
         (offers.smtputf8, "SMTPUTF8"),
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn what_a_primary_offers_is_told_by_its_keywords() {
-        let learned = Learned {
+        let learned = KnownOffers {
             offers: spool::Offers {
                 size_max: Some(1000),
                 smtputf8: true,

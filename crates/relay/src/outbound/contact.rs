@@ -37,7 +37,7 @@ impl<O: Outbox> Shared<O> {
     ///
     /// # Errors
     /// Why it could not be recorded.
-    pub(super) async fn learn(
+    pub(super) async fn note_offers(
         &self,
         domain: &str,
         connection: &Connection,
@@ -50,6 +50,8 @@ impl<O: Outbox> Shared<O> {
             return Ok(());
         }
         tracing::info!(domain, host = %connection.host, ?offers, "primary offers something new");
-        self.outbox.learn(domain, offers, self.clock.now()).await
+        self.outbox
+            .note_offers(domain, offers, self.clock.now())
+            .await
     }
 }

@@ -5,7 +5,7 @@ use core::fmt;
 
 use smtp::{BodyType, Extensions};
 use spool::ports::OutboxError;
-use spool::{Learned, Message, Outbox, Recipient, Timestamp, Verdict};
+use spool::{KnownOffers, Message, Outbox, Recipient, Timestamp, Verdict};
 
 use crate::outbound::limits::SHORTFALL_GRACE;
 
@@ -97,7 +97,7 @@ async fn has_ascii_header(outbox: &impl Outbox, message: &Message) -> Result<boo
 pub(super) fn verdict(
     lack: Lack,
     offered: Option<&Extensions>,
-    learned: Option<Learned>,
+    learned: Option<KnownOffers>,
     now: Timestamp,
 ) -> Verdict {
     let lasted = learned.is_some_and(|learned| learned.since.after(SHORTFALL_GRACE) <= now);
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn a_lack_is_final_once_it_has_lasted_and_the_primary_says_so_itself() {
         let since = Timestamp(1_000_000);
-        let learned = Some(Learned {
+        let learned = Some(KnownOffers {
             offers: Offers::default(),
             since,
         });

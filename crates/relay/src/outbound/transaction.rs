@@ -8,6 +8,7 @@ use tracing::{Instrument as _, info_span};
 
 use crate::outbound::delivery::Aborted;
 use crate::outbound::fitness::{self, Fitness};
+use crate::outbound::lessons::teach;
 use crate::outbound::open::Open;
 use crate::outbound::worker::{Parting, Worker, shortened};
 
@@ -82,6 +83,8 @@ impl<O: Outbox> Worker<O> {
             .await;
         match outcome {
             Ok(verdicts) => {
+                let outbox = &*self.shared.outbox;
+                teach(outbox, &self.domain, &due.message, recipients, &verdicts);
                 self.shared
                     .metrics
                     .observe_seconds(started.elapsed().as_secs_f64());

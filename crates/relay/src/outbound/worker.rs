@@ -12,6 +12,7 @@ use tokio::time::{sleep, sleep_until};
 use crate::outbound::Shared;
 use crate::outbound::connection::{Broken, Connection};
 use crate::outbound::delivery::Aborted;
+
 use crate::outbound::limits::{
     BREAKS_MAX, CLOSINGS_MAX, IDLE_MAX, LEASE_MARGIN, LEASE_RETRY, WORDS_MAX,
 };
@@ -283,7 +284,10 @@ impl<O: Outbox> Worker<O> {
         let connecting = async {
             let connection = self.shared.connect(&self.domain).await;
             let connection = connection.map_err(Parting::Unreachable)?;
-            let learned = self.shared.learn(&self.domain.name, &connection).await;
+            let learned = self
+                .shared
+                .note_offers(&self.domain.name, &connection)
+                .await;
             learned.map_err(Parting::Spool)?;
             Ok(connection)
         };

@@ -2,8 +2,8 @@
 
 use smtp::{ForwardPath, Mailbox, ReversePath};
 
-use super::{Accept, Attempt, Claims, Command, Report, Stage, Verdict};
-use crate::Reachability;
+use super::{Accept, Attempt, Claims, Command, Lessons, Report, Stage, Verdict};
+use crate::{Fact, Reachability};
 
 /// What anything costs besides its text: the structure in memory, tags and lengths on the wire.
 const EACH: usize = 64;
@@ -36,6 +36,7 @@ impl Command {
             Self::Confirm { ids } => ids.len() * EACH,
             Self::Claim(claims) | Self::Release(claims) => claims.octets(),
             Self::Visits(visits) => visits.visitors.len() * EACH,
+            Self::Learn(lessons) => lessons.octets(),
             Self::Discard { .. } | Self::Sweep { .. } => 0,
         }
     }
@@ -85,6 +86,18 @@ impl Attempt {
             EACH + words.len()
         });
         EACH + verdicts.sum::<usize>()
+    }
+}
+
+impl Lessons {
+    fn octets(&self) -> usize {
+        self.facts.iter().map(Fact::octets).sum()
+    }
+}
+
+impl Fact {
+    fn octets(&self) -> usize {
+        EACH + self.domain.len() + self.address.len()
     }
 }
 

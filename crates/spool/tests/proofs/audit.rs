@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use spool::{
-    Message, Status, Timestamp, Totals, Unconfirmed, Visitors, sentry::VISITORS_MAX,
-    unconfirmed::UNCONFIRMED_MAX, view::Known,
+    Message, Roster, Status, Timestamp, Totals, Unconfirmed, Visitors, recipients::Source,
+    sentry::VISITORS_MAX, unconfirmed::UNCONFIRMED_MAX, view::Known,
 };
 
 use crate::{
@@ -21,6 +21,7 @@ impl Memory {
         self.assert_pieces_are_kept_or_dropped_once();
         self.assert_what_is_unconfirmed_is_stored();
         self.assert_visitors_are_stored();
+        self.assert_recipients_are_counted_and_found_by_age();
         for message in self.messages() {
             assert_eq!(self.body_of(message), Letter::of(message.id).body());
             assert_eq!(message.body.size, self.body_of(message).len() as u64);
@@ -139,6 +140,49 @@ impl Memory {
         assert_eq!(self.held.visitors, stored);
         assert_eq!(stored.by_last_visit().count(), stored.len());
         assert!(stored.len() <= VISITORS_MAX);
+    }
+
+    fn assert_recipients_are_counted_and_found_by_age(&self) {
+        let mut expected: BTreeMap<&str, Roster> = BTreeMap::new();
+        let mut by_age = BTreeSet::new();
+        for (key, row) in &self.rows {
+            let (Key::Recipient(domain, address), Row::Recipient(learned)) = (key, row) else {
+                continue;
+            };
+            assert!(
+                !address.is_empty(),
+                "an address that nobody has is a figure"
+            );
+            let roster = expected.entry(domain).or_default();
+            match learned.is_valid {
+                true => roster.valid += 1,
+                false => roster.unknown += 1,
+            }
+            if learned.from != Source::Operator {
+                let (domain, address) = (domain.clone(), address.clone());
+                by_age.insert(Key::LearnedAt(
+                    domain,
+                    learned.is_valid,
+                    learned.at,
+                    address,
+                ));
+            }
+        }
+        let stored = self.rows.keys();
+        let stored = stored.filter(|key| matches!(key, Key::LearnedAt(..)));
+        assert_eq!(stored.cloned().collect::<BTreeSet<_>>(), by_age);
+        for (key, row) in &self.rows {
+            if let (Key::Destination(domain), Row::Destination(destination)) = (key, row) {
+                let recount = expected.remove(domain.as_str()).unwrap_or_default();
+                let Roster { valid, unknown, .. } = destination.roster;
+                assert_eq!(
+                    (valid, unknown),
+                    (recount.valid, recount.unknown),
+                    "{domain}"
+                );
+            }
+        }
+        assert_eq!(expected, BTreeMap::new(), "a domain without figures");
     }
 
     fn assert_pieces_are_kept_or_dropped_once(&self) {

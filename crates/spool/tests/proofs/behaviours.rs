@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use spool::{
-    Command, Learned, Message, Offers, Outcome, Place, Reachability, Standing, Status, Timestamp,
-    Totals,
+    Command, KnownOffers, Message, Offers, Outcome, Place, Reachability, Standing, Status,
+    Timestamp, Totals,
     apply::{DEPARTED_AGE_MAX, STAGE_AGE_MAX, SWEEP_DEPARTED_MAX, SWEEP_STAGES_MAX},
     policy::Document,
     retry,
@@ -341,7 +341,7 @@ fn what_a_primary_offers_is_kept_with_the_moment_of_the_change() {
     let learned = |replica: &Replica| replica.memory.destination_of("a.example").learned;
     assert_eq!(learned(&replica), None);
     replica.apply_repeatedly(told(1000, later(1)));
-    let first = Some(Learned {
+    let first = Some(KnownOffers {
         offers: offers(1000),
         since: later(1),
     });
@@ -350,7 +350,7 @@ fn what_a_primary_offers_is_kept_with_the_moment_of_the_change() {
     assert_eq!(learned(&replica), first, "nothing new");
     replica.apply_repeatedly(told(2000, later(3)));
     replica.apply(told(1000, later(1)));
-    let second = Some(Learned {
+    let second = Some(KnownOffers {
         offers: offers(2000),
         since: later(3),
     });

@@ -6,9 +6,10 @@ use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
 use spool::{
-    Change, Command, Destination, Message, MessageId, Outcome, Patience, Place, Remembered,
-    Standing, Timestamp, Unconfirmed, View, Visitor, Visitors,
+    Change, Command, Destination, Learned, Message, MessageId, Outcome, Patience, Place,
+    Remembered, Standing, Timestamp, Unconfirmed, View, Visitor, Visitors,
     policy::InForce,
+    recipients::Source,
     view::{Known, Staged},
 };
 
@@ -25,6 +26,8 @@ pub(crate) enum Key {
     Destination(String),
     Unconfirmed(MessageId),
     Visitor(Visitor),
+    Recipient(String, String),
+    LearnedAt(String, bool, Timestamp, String),
 }
 
 /// What a row says.
@@ -38,6 +41,7 @@ pub(crate) enum Row {
     Destination(Destination),
     Unconfirmed(Remembered),
     Patience(Patience),
+    Recipient(Learned),
     Present,
 }
 
@@ -232,6 +236,12 @@ impl<'m> Pending<'m> {
                     let row = after.map(Row::Patience);
                     self.rows.insert(Key::Visitor(visitor), row);
                 }
+                Change::Recipient {
+                    domain,
+                    address,
+                    before,
+                    after,
+                } => self.add_recipient(&domain, &address, before, after),
                 Change::DropPiece(index) => self.dropped.push(index),
                 Change::Destination { domain, after } => {
                     let row = Some(Row::Destination(after));
@@ -283,6 +293,28 @@ impl<'m> Pending<'m> {
             self.rows.insert(Key::Departed(at, id), Some(Row::Present));
         }
         self.rows.insert(Key::Known(id), after.map(Row::Known));
+    }
+
+    fn add_recipient(
+        &mut self,
+        domain: &str,
+        address: &str,
+        before: Option<Learned>,
+        after: Option<Learned>,
+    ) {
+        let ageing = |learned: &Learned| learned.from != Source::Operator;
+        let index = |learned: Learned| {
+            let (domain, address) = (domain.to_owned(), address.to_owned());
+            Key::LearnedAt(domain, learned.is_valid, learned.at, address)
+        };
+        if let Some(learned) = before.filter(ageing) {
+            self.rows.insert(index(learned), None);
+        }
+        if let Some(learned) = after.filter(ageing) {
+            self.rows.insert(index(learned), Some(Row::Present));
+        }
+        let key = Key::Recipient(domain.to_owned(), address.to_owned());
+        self.rows.insert(key, after.map(Row::Recipient));
     }
 
     fn row(&self, key: &Key) -> Option<&Row> {
@@ -370,6 +402,30 @@ impl View for Pending<'_> {
             _ => None,
         });
         Ok(departed.take(limit).collect())
+    }
+
+    fn recipient(&self, domain: &str, address: &str) -> Result<Option<Learned>, Infallible> {
+        let key = Key::Recipient(domain.to_owned(), address.to_owned());
+        Ok(match self.row(&key) {
+            Some(Row::Recipient(learned)) => Some(*learned),
+            _ => None,
+        })
+    }
+
+    fn recipients_before(
+        &self,
+        domain: &str,
+        is_valid: bool,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<String>, Infallible> {
+        let moment = |at| Key::LearnedAt(domain.to_owned(), is_valid, at, String::new());
+        let keys = self.memory.rows.range(moment(Timestamp(0))..moment(at));
+        let addresses = keys.filter_map(|(key, _)| match key {
+            Key::LearnedAt(_, _, _, address) => Some(address.clone()),
+            _ => None,
+        });
+        Ok(addresses.take(limit).collect())
     }
 
     fn unconfirmed(&self) -> &Unconfirmed {

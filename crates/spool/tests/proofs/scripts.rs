@@ -2,8 +2,10 @@
 
 use proptest::{collection::vec, prelude::*, sample::select};
 use spool::{
-    Adopt, Claims, Command, MessageId, Offers, Reachability, Report, Timestamp, Verdict, Visitor,
-    Visits, policy::Document,
+    Adopt, Claims, Command, Fact, Lessons, MessageId, Offers, Reachability, Report, Timestamp,
+    Verdict, Visitor, Visits,
+    policy::Document,
+    recipients::{News, Source},
 };
 
 use crate::letters::{DOMAINS, Letter, POLICY, deferred, delivered, found, rejected};
@@ -14,6 +16,9 @@ const LETTERS: u32 = 6;
 
 /// Clocks run over so many milliseconds: several times what anything is remembered.
 const CLOCK_SPAN_MS: u64 = 4 * 3_600_000;
+
+/// Several times what a recipient is remembered.
+const MONTHS_MS: u64 = 100 * 24 * 3_600_000;
 
 /// Any letter, or the same sent again.
 fn letter() -> impl Strategy<Value = Letter> {
@@ -135,6 +140,35 @@ fn visits() -> impl Strategy<Value = Command> {
     })
 }
 
+/// A few addresses, among them the one that nobody has.
+const ADDRESSES: [&str; 4] = ["", "a@example.com", "b@example.com", "c@example.com"];
+
+fn news() -> impl Strategy<Value = News> {
+    let source = select(vec![Source::Delivery, Source::Probe, Source::Operator]);
+    prop_oneof![
+        4 => source.clone().prop_map(News::Valid),
+        4 => source.prop_map(News::Unknown),
+        1 => Just(News::Nothing),
+    ]
+}
+
+pub(crate) fn fact() -> impl Strategy<Value = Fact> {
+    (domain(), select(ADDRESSES.as_slice()), news()).prop_map(|(domain, address, news)| Fact {
+        domain,
+        address: address.to_owned(),
+        news,
+    })
+}
+
+/// What is learned at any moment of several months, so that some of it is too old at others.
+pub(crate) fn lessons() -> impl Strategy<Value = Command> {
+    (long_moment(), vec(fact(), 0..6)).prop_map(|(at, facts)| Command::Learn(Lessons { at, facts }))
+}
+
+pub(crate) fn long_moment() -> impl Strategy<Value = Timestamp> {
+    (1..MONTHS_MS).prop_map(Timestamp)
+}
+
 /// Anything, in any order, with any clock.
 pub(crate) fn any_command() -> impl Strategy<Value = Command> {
     prop_oneof![
@@ -160,7 +194,9 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
         2 => visits(),
         1 => (proptest::option::of(domain()), moment())
             .prop_map(|(domain, at)| Command::Flush { domain, at }),
+        4 => lessons(),
         1 => moment().prop_map(|at| Command::Sweep { at }),
+        1 => long_moment().prop_map(|at| Command::Sweep { at }),
     ]
 }
 

@@ -7,7 +7,10 @@ use std::{
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
-use spool::{Accept, Intake, MessageId, Offers, Policy, Refusal, Stage, Timestamp, Visitor};
+use spool::{
+    Accept, AddressBook, Destination, Fact, Intake, Learned, MessageId, Offers, Policy, Refusal,
+    Stage, Timestamp, Visitor,
+};
 use tokio::sync::Notify;
 
 /// What has happened to the spool.
@@ -33,6 +36,8 @@ pub(in crate::inbound) struct Memory {
     pub(super) flushed: Mutex<Vec<String>>,
     /// Whom a sentry lets in.
     pub(super) admitted: Vec<Visitor>,
+    /// What is known of recipients, by address.
+    pub(super) recipients: HashMap<String, Learned>,
 }
 
 impl Memory {
@@ -80,6 +85,18 @@ impl Memory {
             .map(|(accept, body)| (line(accept), body.clone()))
             .collect()
     }
+}
+
+impl AddressBook for Memory {
+    async fn look_up(&self, _: &str, address: &str) -> Result<Option<Learned>, Refusal> {
+        Ok(self.recipients.get(address).copied())
+    }
+
+    fn primary(&self, _: &str) -> Destination {
+        Destination::default()
+    }
+
+    fn learn(&self, _: Fact) {}
 }
 
 impl Intake for Memory {

@@ -1,7 +1,7 @@
 //! What a primary offers: remembered, and kept to.
 
 use smtp::BodyType;
-use spool::{Learned, Message, Offers};
+use spool::{KnownOffers, Message, Offers};
 
 use super::*;
 use crate::outbound::limits::SHORTFALL_GRACE;
@@ -218,7 +218,7 @@ async fn a_lack_that_has_lasted_rejects() {
         chunking: true,
         ..Offers::default()
     };
-    outbox.state.lock().unwrap().destination.learned = Some(Learned {
+    outbox.state.lock().unwrap().destination.learned = Some(KnownOffers {
         offers: chunking,
         since: clock().now().before(SHORTFALL_GRACE),
     });

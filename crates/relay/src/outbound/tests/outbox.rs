@@ -14,8 +14,9 @@ use smtp::{
 use spool::policy::Domain;
 use spool::ports::{DeferredCursor, OutboxError};
 use spool::{
-    Attempt, Body, Client, Destination, Digest, Due, Learned, Message, MessageId, Offers, Outbox,
-    Policy, Reachability, Recipient, Report, Standing, Status, Timestamp, Totals, Verdict,
+    AddressBook, Attempt, Body, Client, Destination, Digest, Due, Fact, KnownOffers, Learned,
+    Message, MessageId, Offers, Outbox, Policy, Reachability, Recipient, Refusal, Report, Standing,
+    Status, Timestamp, Totals, Verdict,
 };
 use tokio::sync::watch;
 
@@ -37,6 +38,8 @@ pub(super) struct State {
     pub(super) claim_commands: usize,
     /// Attempts that were reported of messages which nobody had claimed.
     pub(super) unclaimed_reports: usize,
+    /// What deliveries have taught.
+    pub(super) learned: Vec<Fact>,
     /// What is in the log and not applied.
     pub(super) late: Vec<Report>,
     /// Which messages were to be mended.
@@ -332,6 +335,20 @@ impl State {
     }
 }
 
+impl AddressBook for MapOutbox {
+    async fn look_up(&self, _: &str, _: &str) -> Result<Option<Learned>, Refusal> {
+        Ok(None)
+    }
+
+    fn primary(&self, domain: &str) -> Destination {
+        self.destination(domain)
+    }
+
+    fn learn(&self, fact: Fact) {
+        self.state.lock().unwrap().learned.push(fact);
+    }
+}
+
 impl Outbox for MapOutbox {
     fn policy(&self) -> Option<Arc<Policy>> {
         Some(self.policy.lock().unwrap().clone())
@@ -494,13 +511,13 @@ impl Outbox for MapOutbox {
         Ok(())
     }
 
-    async fn learn(&self, _: &str, offers: Offers, at: Timestamp) -> Result<(), OutboxError> {
+    async fn note_offers(&self, _: &str, offers: Offers, at: Timestamp) -> Result<(), OutboxError> {
         if !self.leads.load(Ordering::Relaxed) {
             return Err(OutboxError::NotLeading);
         }
         let mut state = self.state.lock().unwrap();
         state.offers.push(offers);
-        state.destination.learned = Some(Learned { offers, since: at });
+        state.destination.learned = Some(KnownOffers { offers, since: at });
         drop(state);
         self.changed();
         Ok(())

@@ -1,5 +1,8 @@
 //! What the primary says about a message, and what becomes of it.
 
+use spool::policy::WhileDown;
+use spool::recipients::{News, Source};
+
 use super::*;
 
 #[tokio::test]
@@ -90,4 +93,67 @@ async fn a_deferred_message_does_not_hold_up_the_others() {
     .await;
     running.stop().await.unwrap();
     assert_eq!(primary.sequences(), [2, 3]);
+}
+
+#[tokio::test]
+async fn what_is_said_of_recipients_is_learned_where_they_are_verified() {
+    let script: Script = Arc::new(|_, moment| match moment {
+        Moment::Rcpt(to) if to.starts_with("no@") => Act::Say("550 5.1.1 no such user"),
+        Moment::Rcpt(to) if to.starts_with("bare@") => Act::Say("550 no"),
+        Moment::Rcpt(to) if to.starts_with("never@") => Act::Say("550 5.7.1 not you"),
+        Moment::Rcpt(to) if to.starts_with("later@") => Act::Say("452 4.2.2 full"),
+        _ => Act::Usual,
+    });
+    let primary = Primary::start(ANY_PORT, script, None).await;
+    for is_verified in [true, false] {
+        let mut domain = domain(primary.address);
+        if is_verified {
+            let unknown_while_down = WhileDown::Accept;
+            domain.recipients = Recipients::Verify { unknown_while_down };
+        }
+        let outbox = MapOutbox::new(domain, NEVER);
+        let to = ["no", "Yes", "bare", "never", "later", "postmaster"];
+        let sequence = outbox.queue(&to, BODY);
+        let running = Running::start(&outbox);
+        until("reported", || {
+            outbox.message(sequence).is_some_and(|m| m.attempts == 1)
+        })
+        .await;
+        running.stop().await.unwrap();
+        let state = outbox.state.lock().unwrap();
+        let learned = state.learned.iter();
+        let learned: Vec<_> = learned
+            .map(|fact| (fact.address.as_str(), fact.news))
+            .collect();
+        let expected = [
+            ("no@example.com", News::Unknown(Source::Delivery)),
+            ("yes@example.com", News::Valid(Source::Delivery)),
+        ];
+        let expected = if is_verified { &expected[..] } else { &[] };
+        assert_eq!(learned, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_behind_rcpt_says_nothing_of_the_recipient() {
+    for when in [
+        (|m| *m == Moment::Mail) as fn(&Moment) -> bool,
+        |m| *m == Moment::Data,
+        |m| matches!(m, Moment::Dot(_)),
+    ] {
+        let script = at_first(1, when, Act::Say("550 5.1.1 no such user"));
+        let primary = Primary::start(ANY_PORT, script, None).await;
+        let mut domain = domain(primary.address);
+        let unknown_while_down = WhileDown::Accept;
+        domain.recipients = Recipients::Verify { unknown_while_down };
+        let outbox = MapOutbox::new(domain, NEVER);
+        let sequence = outbox.queue(&["a"], BODY);
+        let running = Running::start(&outbox);
+        until("reported", || {
+            outbox.message(sequence).is_some_and(|m| m.attempts == 1)
+        })
+        .await;
+        running.stop().await.unwrap();
+        assert_eq!(outbox.state.lock().unwrap().learned, []);
+    }
 }
