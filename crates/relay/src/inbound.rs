@@ -5,7 +5,8 @@
 //!   limits,         │ octets of a body        │ questions
 //!   opens and       ▼                         ▼
 //!   closes the   Arrival ── stage, accept ──▶ Intake, Policy
-//!   port
+//!   port               recipients ── learn ──▶ AddressBook
+//!                         └── asks the primary
 //! ```
 //!
 //! What the bytes mean is `smtp`'s affair, what a message comes to is the spool's.
@@ -22,6 +23,7 @@ mod pace;
 mod ports;
 mod receipts;
 mod received;
+mod recipients;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -40,6 +42,7 @@ pub use listener::Listener;
 pub use metrics::Metrics;
 use offered::Offered;
 pub use ports::BindError;
+use recipients::Verifier;
 
 /// How mail is taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +73,8 @@ struct Shared<I> {
     clock: Clock,
     metrics: Metrics,
     tls: Option<Arc<ServerTls>>,
+    /// Who knows whether there is a recipient.
+    verifier: Verifier<I>,
     /// Buffers of a whole piece that no session has.
     large_bodies: Arc<Semaphore>,
 }
@@ -82,12 +87,19 @@ impl<I: Intake> Shared<I> {
         metrics: Metrics,
         tls: Option<Arc<ServerTls>>,
     ) -> Self {
+        let verifier = Verifier::new(
+            Arc::clone(&intake),
+            config.hostname.clone(),
+            clock,
+            metrics.clone(),
+        );
         Self {
             config,
             intake,
             clock,
             metrics,
             tls,
+            verifier,
             large_bodies: Arc::new(Semaphore::new(limits::LARGE_BODIES_MAX)),
         }
     }

@@ -10,7 +10,7 @@ use smtp::{
     ReversePath,
     server::{Output, Question, Session},
 };
-use spool::{Intake, MessageId};
+use spool::{Intake, MessageId, policy::Recipients};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     sync::watch,
@@ -156,7 +156,7 @@ impl<I: Intake> Connection<I> {
                 Output::Discard => self.refuse_body(),
                 Output::Abandon => self.arrival.give_up(),
                 Output::Ask(question) => {
-                    if question_may_block(&question) {
+                    if self.question_may_block(&question) {
                         self.flush(stream).await?;
                     }
                     self.answer(question).await;
@@ -170,6 +170,18 @@ impl<I: Intake> Connection<I> {
                     return Ok(End::Closed);
                 }
             }
+        }
+    }
+
+    /// Questions about addresses are answered out of memory, unless a primary is asked.
+    fn question_may_block(&self, question: &Question) -> bool {
+        match question {
+            Question::Sender { .. } => false,
+            Question::Recipient(path) => self.shared.intake.policy().is_some_and(|policy| {
+                let domain = policy.domain_of(path);
+                domain.is_ok_and(|domain| matches!(domain.recipients, Recipients::Verify { .. }))
+            }),
+            Question::Etrn(_) | Question::Message(_) => true,
         }
     }
 
@@ -301,11 +313,6 @@ fn apply(session: &mut Session, serving: Serving) {
         Serving::Retiring => session.retire(),
         Serving::Stopping => session.shut_down(),
     }
-}
-
-/// Questions about addresses are answered out of memory.
-const fn question_may_block(question: &Question) -> bool {
-    matches!(question, Question::Message(_) | Question::Etrn(_))
 }
 
 /// Version and cipher suite, as they stand in `Received` and in the spool.

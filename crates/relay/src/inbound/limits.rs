@@ -51,3 +51,37 @@ pub const REOPEN_RETRY: Duration = Duration::from_secs(1);
 /// How long sessions may go on after the node was told to stop. A commit that has begun may take
 /// a few seconds; the whole stop must fit into 30 s.
 pub const STOP_GRACE: Duration = Duration::from_secs(8);
+
+/// How long a question about a recipient may take in all, as in Postfix: a sender waits five minutes
+/// for the reply to RCPT (RFC 5321 section 4.5.3.2.3), but it may name a thousand of them.
+pub const QUESTION_PATIENCE: Duration = Duration::from_secs(6);
+
+/// How long the connection and the handshake for it may take, each: what is left is for the next of the
+/// primary's hosts.
+pub const QUESTION_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long the primary may take to say goodbye, while nobody can ask it anything else.
+pub const QUESTION_QUIT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Questions that wait for one primary. Each is answered within a round trip or two, so these are more
+/// than can be answered in [`QUESTION_PATIENCE`] by a primary that is far away.
+pub const QUESTIONS_MAX: usize = 100;
+
+/// For so long a primary that could not be reached, or fell silent, is not asked again: nobody else is
+/// to wait for it in vain.
+pub const QUESTION_PAUSE: Duration = Duration::from_secs(5);
+
+/// A question that was not answered in so much of its time had met a silent primary; with less, it had
+/// waited behind others.
+pub const SILENCE_MIN: Duration = Duration::from_secs(2);
+
+/// How long the connection for questions is kept without one.
+pub const QUESTION_IDLE_MAX: Duration = Duration::from_secs(10);
+
+/// Refusals that are heard over one such connection. Servers take who guesses for an attacker: Postfix
+/// answers slowly after ten errors, and hangs up after twenty.
+pub const REFUSALS_PER_CONNECTION_MAX: u32 = 8;
+
+/// How long it is remembered here whether a primary takes an address that nobody has, until the address
+/// book tells.
+pub const NONSENSE_KEEP: Duration = Duration::from_secs(10);

@@ -29,6 +29,8 @@ pub struct Metrics {
     pub(super) messages_repeated: Counter,
     /// Recipients by what they were answered.
     pub(super) recipients: Tally,
+    /// Questions to primaries about recipients, by what they came to.
+    questions: Results,
     received_bytes: Counter,
     commit_seconds: Histogram,
 }
@@ -70,6 +72,7 @@ impl Metrics {
             messages_broken: counter("broken"),
             messages_repeated: counter("repeated"),
             recipients: Tally::new(&recipients),
+            questions: Results::default(),
             received_bytes: Counter::default(),
             // 0.1 ms to 60 s: a quorum on one disk to the commit timeout.
             commit_seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 19).chain([60.0])),
@@ -89,6 +92,11 @@ impl Metrics {
             "smtp_recipients",
             "Recipients by what they were answered",
             recipients,
+        );
+        registry.register(
+            "recipient_questions",
+            "Questions to primaries whether there is a recipient, by what they came to",
+            metrics.questions.clone(),
         );
         registry.register_with_unit(
             "smtp_received",
@@ -111,6 +119,11 @@ impl Metrics {
         self.commit_seconds.observe(took.as_secs_f64());
     }
 
+    /// Counts a question to a primary.
+    pub(super) fn questioned(&self, result: &'static str) {
+        self.questions.get_or_create(&[("result", result)]).inc();
+    }
+
     pub(super) fn repeated(&self, took: Duration) {
         self.messages_repeated.inc();
         self.commit_seconds.observe(took.as_secs_f64());
@@ -128,6 +141,7 @@ mod tests {
         metrics.accepted(1000, Duration::from_millis(3));
         metrics.repeated(Duration::from_millis(3));
         metrics.recipients.rejected.inc();
+        metrics.questioned("unknown");
         metrics.open.set(2);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
@@ -136,6 +150,7 @@ mod tests {
             "layover_smtp_messages_total{result=\"accepted\"} 1",
             "layover_smtp_messages_total{result=\"repeated\"} 1",
             "layover_smtp_recipients_total{result=\"rejected\"} 1",
+            "layover_recipient_questions_total{result=\"unknown\"} 1",
             "layover_smtp_received_bytes_total 1000",
             "layover_smtp_commit_seconds_count 2",
         ] {

@@ -60,6 +60,12 @@ pub(super) fn primary_is_up() -> Reply {
     Reply::new(450, EnhancedCode::new(4, 7, 1), text)
 }
 
+/// Whether there is such a recipient can not be found out now.
+pub(super) fn not_verified() -> Reply {
+    let text = "Error: the recipient can not be verified now, try again later";
+    Reply::new(450, EnhancedCode::new(4, 1, 1), text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

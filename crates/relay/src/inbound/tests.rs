@@ -14,6 +14,7 @@ mod sockets;
     reason = "shared with the harness, where they are public"
 )]
 mod transcript;
+mod verified;
 
 use core::time::Duration;
 use std::{fs, net::SocketAddr, sync::Arc};

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use bytes::Buf as _;
 use rustls_pki_types::ServerName;
-use smtp::client::{Awaiting, Failure, Output, Session};
+use smtp::ForwardPath;
+use smtp::client::{Awaiting, Failure, Opinion, Output, Session};
 use spool::policy::Tls;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::net::TcpStream;
@@ -20,7 +21,7 @@ use crate::outbound::tls::Connectors;
 
 /// Why a connection is of no more use.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Broken {
+pub(crate) enum Broken {
     #[error("connecting failed: {0}")]
     Connect(io::Error),
     #[error("connection lost: {0}")]
@@ -41,17 +42,17 @@ pub(super) enum Broken {
 
 /// What a connection to a primary is opened with.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Terms<'a> {
-    pub(super) hostname: &'a str,
-    pub(super) tls: Tls,
-    pub(super) connectors: &'a Connectors,
-    pub(super) timeouts: Timeouts,
+pub(crate) struct Terms<'a> {
+    pub(crate) hostname: &'a str,
+    pub(crate) tls: Tls,
+    pub(crate) connectors: &'a Connectors,
+    pub(crate) timeouts: Timeouts,
 }
 
 /// One connection with its session.
 #[derive(Debug)]
-pub(super) struct Connection {
-    pub(super) session: Session,
+pub(crate) struct Connection {
+    pub(crate) session: Session,
     /// The reply that was waited for last.
     pub(super) awaiting: Option<Awaiting>,
     /// The policy's name for the host: `mail.example.com:25`.
@@ -68,7 +69,7 @@ impl Connection {
     ///
     /// # Errors
     /// Why the host is of no use now.
-    pub(super) async fn open(host: &str, terms: Terms<'_>) -> Result<Self, Broken> {
+    pub(crate) async fn open(host: &str, terms: Terms<'_>) -> Result<Self, Broken> {
         match Self::open_with(host, terms).await {
             // Better in clear than not at all: so the policy says.
             Err(Broken::Handshake(error)) if terms.tls == Tls::Opportunistic => {
@@ -159,8 +160,24 @@ impl Connection {
         Ok(())
     }
 
+    /// Asks the server about a recipient.
+    ///
+    /// # Errors
+    /// Why it has not answered; the connection is of no more use.
+    pub(crate) async fn ask(&mut self, path: ForwardPath) -> Result<Opinion, Broken> {
+        // The reply to an RSET may still be on its way.
+        let Output::Ready = self.advance().await? else {
+            return Err(Broken::Ended);
+        };
+        self.session.ask(path);
+        match self.advance().await? {
+            Output::Answered(opinion) => Ok(opinion),
+            _ => Err(Broken::Ended),
+        }
+    }
+
     /// Says QUIT, and waits a little for the answer.
-    pub(super) async fn quit(mut self) {
+    pub(crate) async fn quit(mut self) {
         // The connection is given up whatever the server says; a reply to RSET may come first.
         if let Ok(Output::Ready) = self.advance().await {
             self.session.quit();

@@ -10,7 +10,7 @@ mod order;
 mod outages;
 mod outbox;
 mod policies;
-mod primary;
+pub(crate) mod primary;
 mod sentry;
 mod tls;
 mod verdicts;

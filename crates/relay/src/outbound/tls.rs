@@ -13,7 +13,7 @@ use tokio_rustls::TlsConnector;
 
 /// The configurations that connections choose from, built once.
 #[derive(Debug)]
-pub(super) struct Connectors {
+pub(crate) struct Connectors {
     provider: Arc<CryptoProvider>,
     any: Arc<ClientConfig>,
     /// Built when first wanted: a machine without any root certificates can do all but `verify`.
@@ -21,7 +21,7 @@ pub(super) struct Connectors {
 }
 
 impl Connectors {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let provider = Arc::new(ring::default_provider());
         let verifier = AnyCertificate(provider.signature_verification_algorithms);
         let any = ClientConfig::builder_with_provider(provider.clone())

@@ -7,7 +7,7 @@ use toml::Spanned;
 
 use super::{
     DEFAULT_SMTP_PORT, DOCUMENT_BYTES_MAX, Document, Domain, NamedList, Order, Policy,
-    PolicyErrors, Recipients, Tls,
+    PolicyErrors, Recipients, Tls, WhileDown,
     errors::{Fault, Faults},
     host_port, line_and_column,
     list::Lists,
@@ -200,6 +200,7 @@ impl DsnTable {
 enum RecipientsMode {
     Any,
     List,
+    Verify,
 }
 
 impl DomainTable {
@@ -280,6 +281,15 @@ impl DomainTable {
         lists: &mut Lists<'_>,
         faults: &mut Faults<'_>,
     ) -> Option<Recipients> {
+        let unknown_while_down = faults.note(choice(
+            "unknown_while_down",
+            self.unknown_while_down.as_ref(),
+            WhileDown::Accept,
+            &[
+                ("accept", Some(WhileDown::Accept)),
+                ("defer", Some(WhileDown::Defer)),
+            ],
+        ));
         let mode = faults.note(choice(
             "recipients",
             self.recipients.as_ref(),
@@ -287,12 +297,15 @@ impl DomainTable {
             &[
                 ("any", Some(RecipientsMode::Any)),
                 ("list", Some(RecipientsMode::List)),
-                ("verify", None),
+                ("verify", Some(RecipientsMode::Verify)),
             ],
         ))?;
         match (mode, self.list_named()) {
             (RecipientsMode::Any, None) => Some(Recipients::Any),
-            (RecipientsMode::Any, Some(file)) => {
+            (RecipientsMode::Verify, None) => Some(Recipients::Verify {
+                unknown_while_down: unknown_while_down?,
+            }),
+            (RecipientsMode::Any | RecipientsMode::Verify, Some(file)) => {
                 let message =
                     "recipients_file belongs to recipients = \"list\"; write that, or leave it out";
                 faults.add(&Fault::new(file.span(), message));
@@ -311,13 +324,6 @@ impl DomainTable {
     }
 
     fn check_unsupported(&self, faults: &mut Faults<'_>) {
-        let answers = &[("accept", Some(())), ("defer", None)];
-        faults.note(choice(
-            "unknown_while_down",
-            self.unknown_while_down.as_ref(),
-            (),
-            answers,
-        ));
         faults.note(only("recovery_guard", self.recovery_guard.as_ref(), true));
         faults.note(only("xclient", self.xclient.as_ref(), false));
         faults.note(only(

@@ -82,19 +82,36 @@ fn names_and_hosts_are_brought_to_their_normal_form() {
 }
 
 #[test]
+fn recipients_may_be_those_whom_the_primary_knows() {
+    for (lines, unknown_while_down) in [
+        ("recipients = \"verify\"", WhileDown::Accept),
+        (
+            "recipients = \"verify\"\nunknown_while_down = \"accept\"",
+            WhileDown::Accept,
+        ),
+        (
+            "recipients = \"verify\"\nunknown_while_down = \"defer\"",
+            WhileDown::Defer,
+        ),
+    ] {
+        let policy = Policy::parse(&with(lines)).unwrap();
+        let verify = Recipients::Verify { unknown_while_down };
+        assert_eq!(policy.domains[0].recipients, verify, "{lines}");
+    }
+    let policy = Policy::parse(&with("unknown_while_down = \"defer\"")).unwrap();
+    assert_eq!(policy.domains[0].recipients, Recipients::Any);
+}
+
+#[test]
 fn what_this_version_can_not_do_is_refused_with_what_it_can() {
     for (line, expected) in [
         (
-            "recipients = \"verify\"",
-            "4:14: recipients = \"verify\" is not supported by this version; use \"any\" or \"list\"",
-        ),
-        (
             "recipients = \"most\"",
-            "4:14: recipients = \"most\" is unknown; use \"any\" or \"list\"",
+            "4:14: recipients = \"most\" is unknown; use \"any\", \"list\" or \"verify\"",
         ),
         (
-            "unknown_while_down = \"defer\"",
-            "4:22: unknown_while_down = \"defer\" is not supported by this version; use \"accept\"",
+            "unknown_while_down = \"refuse\"",
+            "4:22: unknown_while_down = \"refuse\" is unknown; use \"accept\" or \"defer\"",
         ),
         (
             "recovery_guard = false",

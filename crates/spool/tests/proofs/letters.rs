@@ -16,7 +16,7 @@ pub(crate) const DOMAINS: [&str; 3] = ["a.example", "b.example", "*.c.example"];
 
 /// A policy that can be founded.
 pub(crate) const POLICY: &str =
-    "[[domain]]\nname = \"a.example\"\nprimary = [\"mail.a.example\"]\n";
+    "[[domain]]\nname = \"a.example\"\nprimary = [\"mail.a.example\"]\nrecipients = \"verify\"\n";
 
 /// What the ids of a letter and of the same one sent again differ by.
 const AGAIN: u32 = 1 << 16;

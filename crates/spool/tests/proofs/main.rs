@@ -11,6 +11,7 @@ mod letters;
 mod memory;
 mod policies;
 mod properties;
+mod recipients;
 mod repeats;
 mod replica;
 mod scripts;

@@ -3,14 +3,17 @@
 use bytes::Bytes;
 use smtp::{EnhancedCode, Envelope, ForwardPath, Reply, ReversePath, server::Question};
 use spool::{
-    Accept, Client, Fingerprint, Intake, MessageId, Refusal, Timestamp, Visitor, policy::Domain,
+    Accept, Client, Fingerprint, Intake, MessageId, Refusal, Timestamp, Visitor,
+    policy::Domain,
+    policy::{NotOurs, Recipients},
 };
 use tokio::time::Instant;
 use tracing::{debug, info};
 
 use super::Connection;
 use crate::inbound::{
-    etrn, limits::BODY_RESERVE_MAX, offered::Declared, received::Received, refusal,
+    etrn, limits::BODY_RESERVE_MAX, offered::Declared, received::Received, recipients::Ruling,
+    refusal,
 };
 
 impl<I: Intake> Connection<I> {
@@ -62,34 +65,55 @@ impl<I: Intake> Connection<I> {
     }
 
     async fn recipient(&mut self, path: &ForwardPath) -> Result<(), Reply> {
+        let decided = self.domain_of(path).await;
         let recipients = &self.shared.metrics.recipients;
-        let Some(policy) = self.shared.intake.policy() else {
-            recipients.deferred.inc();
-            return Err(refusal::no_policy());
-        };
-        let Ok(domain) = policy.domain_of(path) else {
-            recipients.rejected.inc();
-            debug!(from = %self.sender, to = %path, "recipient refused: not our domain");
-            return Err(refusal::not_ours());
-        };
+        match decided {
+            Ok(domain) => {
+                recipients.accepted.inc();
+                self.domains.push(domain);
+                Ok(())
+            }
+            Err(reply) => {
+                if reply.is_transient() {
+                    recipients.deferred.inc();
+                } else {
+                    recipients.rejected.inc();
+                }
+                debug!(from = %self.sender, to = %path, %reply, "recipient refused");
+                Err(reply)
+            }
+        }
+    }
+
+    /// The policy's domain of a recipient for whom mail is taken. A sentry comes before the question
+    /// to the primary, so that whom it sends away makes this node ask nothing.
+    async fn domain_of(&self, path: &ForwardPath) -> Result<String, Reply> {
+        let policy = self.shared.intake.policy();
+        let policy = policy.ok_or_else(refusal::no_policy)?;
+        let domain = policy
+            .domain_of(path)
+            .map_err(|NotOurs| refusal::not_ours())?;
         if !domain.has(path) {
-            recipients.rejected.inc();
-            debug!(from = %self.sender, to = %path, "recipient refused: not in the domain's list");
             return Err(refusal::unknown());
         }
         if let Some(reply) = self.objection_of_primary(&domain.name, self.declared) {
-            recipients.rejected.inc();
-            debug!(from = %self.sender, to = %path, %reply, "recipient refused: not for his primary");
             return Err(reply);
         }
         if !self.is_admitted(domain, path).await {
-            recipients.deferred.inc();
-            debug!(from = %self.sender, to = %path, "recipient put off: the primary is up");
             return Err(refusal::primary_is_up());
         }
-        recipients.accepted.inc();
-        self.domains.push(domain.name.clone());
-        Ok(())
+        if let Recipients::Verify { unknown_while_down } = domain.recipients {
+            let verifier = &self.shared.verifier;
+            match verifier.rule(domain, path, unknown_while_down).await {
+                Ok(Ruling::Taken) => {}
+                Ok(Ruling::Unknown) => return Err(refusal::unknown()),
+                Ok(Ruling::Later) => return Err(refusal::not_verified()),
+                Err(cause) => {
+                    return Err(refusal::reply(&cause, &self.shared.config.hostname));
+                }
+            }
+        }
+        Ok(domain.name.clone())
     }
 
     /// Why a domain's primary is known not to take a message.

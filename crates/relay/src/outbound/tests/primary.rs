@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 
 /// Where a dialogue stands when the script is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Moment {
+pub(crate) enum Moment {
     Greeting,
     Ehlo,
     Mail,
@@ -29,7 +29,7 @@ pub(super) enum Moment {
 
 /// What the primary does then.
 #[derive(Clone, Debug)]
-pub(super) enum Act {
+pub(crate) enum Act {
     Usual,
     Say(&'static str),
     SayAndClose(&'static str),
@@ -40,24 +40,24 @@ pub(super) enum Act {
     After(Duration),
 }
 
-pub(super) type Script = Arc<dyn Fn(usize, &Moment) -> Act + Send + Sync>;
+pub(crate) type Script = Arc<dyn Fn(usize, &Moment) -> Act + Send + Sync>;
 
 /// One message that was taken.
 #[derive(Clone, Debug)]
-pub(super) struct Taken {
-    pub(super) connection: usize,
-    pub(super) to: Vec<String>,
+pub(crate) struct Taken {
+    pub(crate) connection: usize,
+    pub(crate) to: Vec<String>,
     /// MAIL and RCPT as they came.
-    pub(super) commands: Vec<String>,
+    pub(crate) commands: Vec<String>,
     /// Sizes of the chunks; none when it came by DATA.
-    pub(super) chunks: Vec<usize>,
-    pub(super) body: Vec<u8>,
-    pub(super) tls: bool,
+    pub(crate) chunks: Vec<usize>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) tls: bool,
 }
 
 impl Taken {
     /// The number in the trace field that the test's outbox puts in front.
-    pub(super) fn sequence(&self) -> u64 {
+    pub(crate) fn sequence(&self) -> u64 {
         let text = String::from_utf8_lossy(&self.body);
         let line = text.lines().next().unwrap();
         line.strip_prefix("Received: ").unwrap().parse().unwrap()
@@ -65,27 +65,27 @@ impl Taken {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Log {
-    pub(super) connections: usize,
-    pub(super) taken: Vec<Taken>,
+pub(crate) struct Log {
+    pub(crate) connections: usize,
+    pub(crate) taken: Vec<Taken>,
     /// Messages between MAIL and the end of data now, and at most.
-    pub(super) open: Vec<Vec<String>>,
-    pub(super) open_max: usize,
+    pub(crate) open: Vec<Vec<String>>,
+    pub(crate) open_max: usize,
     /// Recipients that were in two transactions at once.
-    pub(super) overlaps: usize,
+    pub(crate) overlaps: usize,
     /// Final dots that were read.
-    pub(super) dots: usize,
+    pub(crate) dots: usize,
 }
 
-pub(super) struct Primary {
-    pub(super) address: SocketAddr,
-    pub(super) log: Arc<Mutex<Log>>,
+pub(crate) struct Primary {
+    pub(crate) address: SocketAddr,
+    pub(crate) log: Arc<Mutex<Log>>,
     /// Everything ends with it.
     tasks: JoinSet<()>,
 }
 
 impl Primary {
-    pub(super) async fn start(
+    pub(crate) async fn start(
         address: SocketAddr,
         script: Script,
         tls: Option<TlsAcceptor>,
@@ -127,19 +127,19 @@ impl Primary {
         }
     }
 
-    pub(super) async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.tasks.shutdown().await;
     }
 
-    pub(super) fn taken(&self) -> Vec<Taken> {
+    pub(crate) fn taken(&self) -> Vec<Taken> {
         self.log.lock().unwrap().taken.clone()
     }
 
-    pub(super) fn dots(&self) -> usize {
+    pub(crate) fn dots(&self) -> usize {
         self.log.lock().unwrap().dots
     }
 
-    pub(super) fn sequences(&self) -> Vec<u64> {
+    pub(crate) fn sequences(&self) -> Vec<u64> {
         self.taken().iter().map(Taken::sequence).collect()
     }
 }
