@@ -61,6 +61,9 @@ pub(crate) enum Command {
     /// On what all nodes agree: whose mail is taken, and where it goes.
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// What is known of the recipients of a domain with recipients = "verify".
+    #[command(subcommand)]
+    Recipients(RecipientsCommand),
     /// The nodes and their Raft.
     #[command(subcommand)]
     Cluster(ClusterCommand),
@@ -143,6 +146,34 @@ pub(crate) enum PolicyCommand {
     Diff {
         /// The policy file.
         file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RecipientsCommand {
+    /// Who is known to be valid or unknown, since when, and from where.
+    List {
+        /// The domain, as the policy names it.
+        domain: String,
+    },
+    /// Make addresses valid until they are forgotten, whatever the primary says.
+    Add {
+        /// The domain, as the policy names it.
+        domain: String,
+        /// Addresses, or local parts.
+        #[arg(value_name = "ADDRESS", required = true)]
+        addresses: Vec<String>,
+    },
+    /// Forget what is known, so that the primary is asked again.
+    Forget {
+        /// The domain, as the policy names it.
+        domain: String,
+        /// Addresses, or local parts.
+        #[arg(value_name = "ADDRESS", required_unless_present = "all")]
+        addresses: Vec<String>,
+        /// Everybody.
+        #[arg(long, conflicts_with = "addresses")]
+        all: bool,
     },
 }
 
@@ -250,6 +281,22 @@ mod tests {
                 ErrorKind::ValueValidation,
             ),
             ("layover queue list --limit 0", ErrorKind::ValueValidation),
+            (
+                "layover recipients list",
+                ErrorKind::MissingRequiredArgument,
+            ),
+            (
+                "layover recipients add example.com",
+                ErrorKind::MissingRequiredArgument,
+            ),
+            (
+                "layover recipients forget example.com",
+                ErrorKind::MissingRequiredArgument,
+            ),
+            (
+                "layover recipients forget example.com a --all",
+                ErrorKind::ArgumentConflict,
+            ),
             ("layover cluster add 4", ErrorKind::MissingRequiredArgument),
             ("layover cluster add 0 x:1", ErrorKind::ValueValidation),
             ("layover cluster remove four", ErrorKind::ValueValidation),

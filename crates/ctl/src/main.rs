@@ -15,6 +15,7 @@ mod flush;
 mod output;
 mod policy;
 mod queue;
+mod recipients;
 mod servers;
 mod status;
 mod words;
@@ -72,6 +73,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
                 flush::flush(&servers, &mut output, domain, wait).await
             }
             Command::Policy(command) => policy::run(&servers, &mut output, command).await,
+            Command::Recipients(command) => recipients::run(&servers, &mut output, command).await,
             Command::Cluster(command) => cluster::run(&servers, &mut output, command).await,
             Command::Backup { directory } => backup::backup(&servers, &mut output, directory).await,
         }

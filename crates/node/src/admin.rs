@@ -5,6 +5,7 @@ mod backup;
 mod filter;
 mod membership;
 mod policy;
+mod recipients;
 mod trouble;
 
 use std::{pin::Pin, sync::Arc, time::Duration};
@@ -12,10 +13,11 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use api::admin::v1::{
     BackupRequest, ClusterAddRequest, ClusterChangeResponse, ClusterRemoveRequest,
     ClusterSnapshotRequest, ClusterSnapshotResponse, ClusterStatusRequest, ClusterStatusResponse,
-    ClusterVerifyRequest, DomainStatus, FlushRequest, FlushResponse, PolicyApplyRequest,
-    PolicyApplyResponse, PolicyShowRequest, PolicyShowResponse, QueueEntry, QueueListRequest,
-    QueueShowRequest, QueueShowResponse, Replica, StatusRequest, StatusResponse,
-    TransferLeaderRequest,
+    ClusterVerifyRequest, DomainStatus, FlushRequest, FlushResponse, KnownRecipient,
+    PolicyApplyRequest, PolicyApplyResponse, PolicyShowRequest, PolicyShowResponse, QueueEntry,
+    QueueListRequest, QueueShowRequest, QueueShowResponse, RecipientsAddRequest,
+    RecipientsChangeResponse, RecipientsForgetRequest, RecipientsListRequest, Replica,
+    StatusRequest, StatusResponse, TransferLeaderRequest,
     admin_server::{Admin, AdminServer},
 };
 use api::copy::v1::BackupChunk;
@@ -76,10 +78,11 @@ impl AdminService {
             let destination = place
                 .map(|at| destinations.remove(at).1)
                 .unwrap_or_default();
-            let mut status =
-                answer::domain(domain.name.clone(), domain.primary.clone(), &destination);
-            status.in_policy = true;
-            domains.push(status);
+            domains.push(DomainStatus {
+                in_policy: true,
+                recipients: recipients::roster(domain, &destination, self.clock.now()),
+                ..answer::domain(domain.name.clone(), domain.primary.clone(), &destination)
+            });
         }
         // What left the policy may still have messages.
         let left = destinations.into_iter();
@@ -108,6 +111,8 @@ fn refused(error: RequestError) -> Status {
 }
 
 type Entries = Pin<Box<dyn Stream<Item = Result<QueueEntry, Status>> + Send>>;
+
+type KnownRecipients = Pin<Box<dyn Stream<Item = Result<KnownRecipient, Status>> + Send>>;
 
 type Replicas = Pin<Box<dyn Stream<Item = Result<Replica, Status>> + Send>>;
 
@@ -218,6 +223,32 @@ impl Admin for AdminService {
         }
         self.cluster.flush(domain).await.map_err(refused)?;
         Ok(Response::new(FlushResponse { domains }))
+    }
+
+    type RecipientsListStream = KnownRecipients;
+
+    async fn recipients_list(
+        &self,
+        request: Request<RecipientsListRequest>,
+    ) -> Result<Response<KnownRecipients>, Status> {
+        let known = recipients::list(&self.cluster, &request.into_inner().domain)?;
+        Ok(Response::new(Box::pin(known)))
+    }
+
+    async fn recipients_add(
+        &self,
+        request: Request<RecipientsAddRequest>,
+    ) -> Result<Response<RecipientsChangeResponse>, Status> {
+        let added = recipients::add(&self.cluster, request.into_inner()).await?;
+        Ok(Response::new(added))
+    }
+
+    async fn recipients_forget(
+        &self,
+        request: Request<RecipientsForgetRequest>,
+    ) -> Result<Response<RecipientsChangeResponse>, Status> {
+        let forgotten = recipients::forget(&self.cluster, request.into_inner()).await?;
+        Ok(Response::new(forgotten))
     }
 
     async fn cluster_status(

@@ -1,9 +1,11 @@
 use api::admin::v1::{
     BackupRequest, ClusterAddRequest, ClusterChangeResponse, ClusterRemoveRequest,
     ClusterSnapshotRequest, ClusterSnapshotResponse, ClusterStatusRequest, ClusterStatusResponse,
-    ClusterVerifyRequest, FlushRequest, FlushResponse, PolicyApplyRequest, PolicyApplyResponse,
-    PolicyShowRequest, PolicyShowResponse, QueueEntry, QueueListRequest, QueueShowRequest,
-    QueueShowResponse, Replica, StatusRequest, StatusResponse, TransferLeaderRequest,
+    ClusterVerifyRequest, FlushRequest, FlushResponse, KnownRecipient, PolicyApplyRequest,
+    PolicyApplyResponse, PolicyShowRequest, PolicyShowResponse, QueueEntry, QueueListRequest,
+    QueueShowRequest, QueueShowResponse, RecipientsAddRequest, RecipientsChangeResponse,
+    RecipientsForgetRequest, RecipientsListRequest, Replica, StatusRequest, StatusResponse,
+    TransferLeaderRequest,
     admin_server::{Admin, AdminServer},
 };
 use api::copy::v1::BackupChunk;
@@ -80,6 +82,29 @@ impl Admin for Node {
     }
 
     async fn flush(&self, _: Request<FlushRequest>) -> Result<Response<FlushResponse>, Status> {
+        self.answer()
+    }
+
+    type RecipientsListStream = Iter<std::vec::IntoIter<Result<KnownRecipient, Status>>>;
+
+    async fn recipients_list(
+        &self,
+        _: Request<RecipientsListRequest>,
+    ) -> Result<Response<Self::RecipientsListStream>, Status> {
+        Ok(Response::new(tokio_stream::iter(Vec::new())))
+    }
+
+    async fn recipients_add(
+        &self,
+        _: Request<RecipientsAddRequest>,
+    ) -> Result<Response<RecipientsChangeResponse>, Status> {
+        self.answer()
+    }
+
+    async fn recipients_forget(
+        &self,
+        _: Request<RecipientsForgetRequest>,
+    ) -> Result<Response<RecipientsChangeResponse>, Status> {
         self.answer()
     }
 

@@ -31,6 +31,7 @@ pub(super) fn domain(
         oldest_ms: None,
         in_policy: false,
         offers: destination.learned.map(offers),
+        recipients: None,
     }
 }
 

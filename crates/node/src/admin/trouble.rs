@@ -58,22 +58,36 @@ pub(super) fn troubles(cluster: &ClusterStatus, domains: &[DomainStatus]) -> Vec
             troubles.push(format!("Node {} lacks {lag} log entries.", member.id));
         }
     }
-    for domain in domains {
-        let undelivered = domain.waiting + domain.deferred;
-        if !domain.in_policy && undelivered > 0 {
-            troubles.push(left_policy(&domain.name, undelivered));
-        }
-        if domain.in_policy && domain.primary_state == "down" {
-            let reason = domain.reason.as_deref().unwrap_or("no reason is known");
-            troubles.push(format!("The primary of {} is down: {reason}.", domain.name));
-        }
-        if domain.rejected > 0 {
-            troubles.push(format!(
-                "The primary of {} refused {} for good; layover queue list --state rejected shows what.",
-                domain.name,
-                if domain.rejected == 1 { "a message".to_owned() } else { format!("{} messages", domain.rejected) },
-            ));
-        }
+    troubles.extend(domains.iter().flat_map(of_domain));
+    troubles
+}
+
+/// What is wrong with one domain's primary, or its mail.
+fn of_domain(domain: &DomainStatus) -> Vec<String> {
+    let mut troubles = Vec::new();
+    let undelivered = domain.waiting + domain.deferred;
+    if !domain.in_policy && undelivered > 0 {
+        troubles.push(left_policy(&domain.name, undelivered));
+    }
+    if domain.in_policy && domain.primary_state == "down" {
+        let reason = domain.reason.as_deref().unwrap_or("no reason is known");
+        troubles.push(format!("The primary of {} is down: {reason}.", domain.name));
+    }
+    if domain
+        .recipients
+        .is_some_and(|roster| roster.takes_everybody)
+    {
+        troubles.push(format!(
+            "The primary of {} takes mail for every address: recipients = \"verify\" can refuse nobody there.",
+            domain.name
+        ));
+    }
+    if domain.rejected > 0 {
+        troubles.push(format!(
+            "The primary of {} refused {} for good; layover queue list --state rejected shows what.",
+            domain.name,
+            if domain.rejected == 1 { "a message".to_owned() } else { format!("{} messages", domain.rejected) },
+        ));
     }
     troubles
 }
@@ -93,6 +107,7 @@ pub(super) fn left_policy(domain: &str, messages: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use api::admin::v1::Roster;
     use cluster::{Leadership, MemberStatus, Room};
 
     use super::*;
@@ -153,6 +168,10 @@ mod tests {
             primary_state: "down".to_owned(),
             reason: Some("connection refused".to_owned()),
             rejected: 2,
+            recipients: Some(Roster {
+                takes_everybody: true,
+                ..Roster::default()
+            }),
             ..DomainStatus::default()
         };
         let left = DomainStatus {
@@ -168,6 +187,7 @@ mod tests {
                 "Node 1 (mx1:7400) has too little free disk space: 7 MiB.",
                 "Node 2 (mx2:7400) has not answered for 1m 5s.",
                 "The primary of example.com is down: connection refused.",
+                "The primary of example.com takes mail for every address: recipients = \"verify\" can refuse nobody there.",
                 "The primary of example.com refused 2 messages for good; layover queue list --state rejected shows what.",
                 "3 messages wait for example.org, which is not in the policy any more: they leave when it is in it again (layover policy apply).",
             ]

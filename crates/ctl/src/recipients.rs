@@ -1,0 +1,132 @@
+//! `layover recipients list`, `add` and `forget`.
+
+use api::admin::v1::{
+    KnownRecipient, RecipientsAddRequest, RecipientsChangeResponse, RecipientsForgetRequest,
+    RecipientsListRequest,
+};
+
+use crate::{
+    arguments::RecipientsCommand,
+    output::Output,
+    servers::{Client, Servers, in_time},
+    words,
+};
+
+/// Does what the command says.
+pub(crate) async fn run(
+    servers: &Servers,
+    output: &mut Output,
+    command: RecipientsCommand,
+) -> anyhow::Result<()> {
+    match command {
+        RecipientsCommand::List { domain } => list(servers, output, domain).await,
+        RecipientsCommand::Add { domain, addresses } => {
+            let request = RecipientsAddRequest { domain, addresses };
+            let added = servers
+                .ask(async |mut client: Client| {
+                    Ok(client.recipients_add(request.clone()).await?.into_inner())
+                })
+                .await?;
+            changed(output, "added", &added)
+        }
+        RecipientsCommand::Forget {
+            domain,
+            addresses,
+            all,
+        } => {
+            let request = RecipientsForgetRequest {
+                domain,
+                addresses,
+                all,
+            };
+            let forgotten = servers
+                .ask(async |mut client: Client| {
+                    Ok(client
+                        .recipients_forget(request.clone())
+                        .await?
+                        .into_inner())
+                })
+                .await?;
+            changed(output, "forgot", &forgotten)
+        }
+    }
+}
+
+fn changed(
+    output: &mut Output,
+    verb: &str,
+    response: &RecipientsChangeResponse,
+) -> anyhow::Result<()> {
+    if output.is_json() {
+        return Ok(output.document(response)?);
+    }
+    let recipients = words::count(response.changed, "recipient");
+    Ok(output.line(&format!("{verb} {recipients}"))?)
+}
+
+/// Lists recipients as they come, however many there are.
+async fn list(servers: &Servers, output: &mut Output, domain: String) -> anyhow::Result<()> {
+    let request = RecipientsListRequest { domain };
+    let mut known = servers
+        .ask(async |mut client: Client| {
+            Ok(client.recipients_list(request.clone()).await?.into_inner())
+        })
+        .await?;
+    let mut shown: u64 = 0;
+    while let Some(recipient) = in_time(known.message()).await.map_err(broken_off)? {
+        if output.is_json() {
+            output.array_element(shown == 0, &recipient)?;
+        } else {
+            if shown == 0 {
+                output.text(HEADINGS)?;
+            }
+            output.text(&row(&recipient))?;
+        }
+        shown = shown.saturating_add(1);
+    }
+    if output.is_json() {
+        output.array_end(shown == 0)?;
+    } else if shown == 0 {
+        output.line("Nothing is known of any recipient.")?;
+    }
+    Ok(output.flush()?)
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape that map_err wants"
+)]
+fn broken_off(status: tonic::Status) -> anyhow::Error {
+    anyhow::anyhow!("the list broke off: {}", status.message())
+}
+
+// Lines go out as they come, so the columns have fixed widths and the one without a bound stands last.
+const HEADINGS: &str = "KNOWN    SINCE                 FROM      ADDRESS\n";
+
+fn row(recipient: &KnownRecipient) -> String {
+    format!(
+        "{:<7}  {:<20}  {:<8}  {}\n",
+        recipient.state,
+        words::moment(recipient.since_ms),
+        recipient.from,
+        words::escaped(&recipient.address),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_stands_below_its_headings_whatever_the_address_is() {
+        let row = row(&KnownRecipient {
+            address: "a\u{1b}[2J@example.com".to_owned(),
+            state: "unknown".to_owned(),
+            since_ms: 1_700_000_000_000,
+            from: "operator".to_owned(),
+        });
+        assert_eq!(row.find("a\\u{1b}[2J@"), HEADINGS.find("ADDRESS"));
+        assert_eq!(row.find("operator"), HEADINGS.find("FROM"));
+        assert_eq!(row.matches('\n').count(), 1);
+    }
+}
