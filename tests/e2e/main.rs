@@ -25,6 +25,7 @@ mod membership;
 mod operator;
 mod policy;
 mod primaries;
+mod recipients;
 mod repeats;
 mod replication;
 mod rescue;

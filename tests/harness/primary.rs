@@ -63,6 +63,8 @@ impl Received {
 #[derive(Debug)]
 struct Shared {
     received: Mutex<Vec<Received>>,
+    /// Everyone whom a RCPT has named, in lower case.
+    named: Mutex<Vec<String>>,
     cue: Mutex<Cue>,
     sockets: Mutex<Vec<TcpStream>>,
     sessions: AtomicUsize,
@@ -108,6 +110,7 @@ impl Primary {
     fn build(port: Port, tls: Option<Arc<ServerConfig>>) -> Self {
         let shared = Shared {
             received: Mutex::default(),
+            named: Mutex::default(),
             cue: Mutex::default(),
             sockets: Mutex::default(),
             sessions: AtomicUsize::new(0),
@@ -175,6 +178,13 @@ impl Primary {
     #[must_use]
     pub fn count(&self) -> usize {
         lock(&self.shared.received).len()
+    }
+
+    /// How often a recipient was named, in lower case, with a message or without.
+    #[must_use]
+    pub fn times_named(&self, recipient: &str) -> usize {
+        let named = lock(&self.shared.named);
+        named.iter().filter(|named| *named == recipient).count()
     }
 
     /// How many sessions were opened so far.

@@ -66,6 +66,8 @@ impl Offer {
 pub struct Cue {
     /// Full reply lines by recipient, as `450 4.2.1 mailbox busy`; each time it is named.
     pub recipients: BTreeMap<String, String>,
+    /// The only recipients there are besides the postmaster; everybody when there is no such list.
+    pub mailboxes: Option<BTreeSet<String>>,
     /// Full reply lines by stage, said instead of the usual reply, so many times.
     pub replies: BTreeMap<Stage, (usize, String)>,
     /// The connection breaks at this stage, so many times.
@@ -85,9 +87,26 @@ impl Cue {
             .insert(recipient.to_owned(), reply.to_owned());
     }
 
+    /// Has no recipients but these until [`Self::forgive`].
+    pub fn have(&mut self, mailboxes: &[&str]) {
+        let mailboxes = mailboxes.iter().map(|mailbox| (*mailbox).to_owned());
+        self.mailboxes = Some(mailboxes.collect());
+    }
+
     /// Takes mail for every recipient again.
     pub fn forgive(&mut self) {
         self.recipients.clear();
+        self.mailboxes = None;
+    }
+
+    /// Why a recipient is refused.
+    pub(super) fn refusal(&self, to: &str) -> Option<String> {
+        let unknown = self.mailboxes.as_ref().is_some_and(|mailboxes| {
+            let to = to.to_ascii_lowercase();
+            !mailboxes.contains(&to) && !to.starts_with("postmaster")
+        });
+        let refused = self.recipients.get(to).cloned();
+        refused.or_else(|| unknown.then(|| "550 5.1.1 no such user here".to_owned()))
     }
 
     /// Tells this SIZE from now on.

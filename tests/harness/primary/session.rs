@@ -146,7 +146,8 @@ impl Session {
         if let Some(refusal) = self.objection(&parameters) {
             return self.lines.write(refusal);
         }
-        let refused = lock(&self.shared.cue).recipients.get(&to).cloned();
+        lock(&self.shared.named).push(to.to_ascii_lowercase());
+        let refused = lock(&self.shared.cue).refusal(&to);
         if let Some(reply) = refused {
             return self.lines.write(format!("{reply}\r\n").as_bytes());
         }
