@@ -1,5 +1,11 @@
 use std::{fs, time::Duration};
 
+use rustls::{
+    ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, RootCertStore,
+    ServerConnection, SupportedProtocolVersion, version,
+};
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
+
 use super::*;
 
 const NOW: UnixTime = UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000));
@@ -57,6 +63,65 @@ fn reloading_exchanges_the_certificate_and_failing_to_keeps_it() {
     fs::write(files.key(), "").unwrap();
     assert!(tls.reload(NOW).is_err());
     assert!(Arc::ptr_eq(&second, &tls.config()));
+}
+
+/// A client that trusts the certificate and speaks one version.
+fn client(files: &Files, version: &'static SupportedProtocolVersion) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    let certificate = CertificateDer::from_pem_file(files.cert()).unwrap();
+    roots.add(certificate).unwrap();
+    let provider = Arc::new(ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Arc::new(config)
+}
+
+/// Lets both ends say all they have to say; the client is then ready to resume.
+fn shake_hands(server: &ServerTls, client: &Arc<ClientConfig>) -> (ProtocolVersion, HandshakeKind) {
+    let name = "mx.example.net".try_into().unwrap();
+    let mut client = ClientConnection::new(Arc::clone(client), name).unwrap();
+    let mut server = ServerConnection::new(server.config()).unwrap();
+    while client.wants_write() || server.wants_write() {
+        let mut octets = Vec::new();
+        while client.wants_write() {
+            client.write_tls(&mut octets).unwrap();
+        }
+        let mut sent = octets.as_slice();
+        while !sent.is_empty() {
+            server.read_tls(&mut sent).unwrap();
+            server.process_new_packets().unwrap();
+        }
+        let mut octets = Vec::new();
+        while server.wants_write() {
+            server.write_tls(&mut octets).unwrap();
+        }
+        let mut sent = octets.as_slice();
+        while !sent.is_empty() {
+            client.read_tls(&mut sent).unwrap();
+            client.process_new_packets().unwrap();
+        }
+    }
+    let version = server.protocol_version().unwrap();
+    (version, server.handshake_kind().unwrap())
+}
+
+#[test]
+fn both_versions_are_spoken_and_sessions_are_resumed() {
+    let files = Files::new();
+    let server = ServerTls::load(&files.cert(), &files.key()).unwrap();
+    for (version, expected) in [
+        (&version::TLS12, ProtocolVersion::TLSv1_2),
+        (&version::TLS13, ProtocolVersion::TLSv1_3),
+    ] {
+        let client = client(&files, version);
+        let first = shake_hands(&server, &client);
+        assert_eq!(first, (expected, HandshakeKind::Full));
+        let second = shake_hands(&server, &client);
+        assert_eq!(second, (expected, HandshakeKind::Resumed));
+    }
 }
 
 #[test]
