@@ -2,11 +2,12 @@
 //!
 //! ```text
 //!   Listener ──▶ Connection ⇄ smtp::server::Session
-//!   limits,         │ octets of a body        │ questions
-//!   opens and       ▼                         ▼
-//!   closes the   Arrival ── stage, accept ──▶ Intake, Policy
-//!   port               recipients ── learn ──▶ AddressBook
-//!                         └── asks the primary
+//!   opens and       │ octets of a body        │ questions
+//!   closes the      ▼                         ▼
+//!   port         Arrival ── stage, accept ──▶ Intake, Policy
+//!      │               recipients ── learn ──▶ AddressBook
+//!      │                  └── asks the primary
+//!    Admission    how many there may be
 //! ```
 //!
 //! What the bytes mean is `smtp`'s affair, what a message comes to is the spool's.
@@ -19,12 +20,14 @@ pub mod limits;
 mod listener;
 mod metrics;
 mod offered;
+mod origin;
 mod pace;
 mod ports;
 mod receipts;
 mod received;
 mod recipients;
 mod refusal;
+mod refused;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +40,7 @@ use spool::{Clock, Intake, MessageId};
 use tls::ServerTls;
 use tokio::sync::Semaphore;
 
+use admission::Admission;
 use arrival::Arrival;
 pub use listener::Listener;
 pub use metrics::Metrics;
@@ -55,9 +59,9 @@ pub struct Config {
     pub max_message_size: u64,
     /// Recipients of one message at most.
     pub max_recipients: usize,
-    /// Sessions at most.
+    /// Connections at most.
     pub max_connections: usize,
-    /// Sessions from one address at most.
+    /// Sessions at most of one client: an IPv4 address, or the /64 of an IPv6 address.
     pub max_connections_per_ip: usize,
     /// How long a client may take for a command, or for the next octets of a body.
     pub command_timeout: Duration,
@@ -69,6 +73,7 @@ pub struct Config {
 #[derive(Debug)]
 struct Shared<I> {
     config: Config,
+    admission: Arc<Admission>,
     intake: Arc<I>,
     clock: Clock,
     metrics: Metrics,
@@ -94,6 +99,7 @@ impl<I: Intake> Shared<I> {
             metrics.clone(),
         );
         Self {
+            admission: Admission::new(&config, metrics.clone()),
             config,
             intake,
             clock,

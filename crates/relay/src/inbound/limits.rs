@@ -24,6 +24,12 @@ pub const BODY_RESERVE_MAX: usize = 64 * 1024;
 /// The slowest modem that ever sent mail did better; who is slower holds a place on purpose.
 pub const BODY_RATE_MIN: u64 = 256;
 
+/// Clients whose refused connections are told to the log each minute by name.
+pub const REFUSED_TOLD_MAX: usize = 20;
+
+/// How often the log is told who was refused.
+pub const TELL_EVERY: Duration = Duration::from_secs(60);
+
 /// A TLS handshake takes two round trips.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -3,6 +3,7 @@
 use core::{mem::MaybeUninit, time::Duration};
 use std::{io, net::SocketAddr, sync::Arc};
 
+use bytes::BytesMut;
 use socket2::SockRef;
 use spool::{Clock, Intake};
 use tls::ServerTls;
@@ -10,17 +11,16 @@ use tokio::{
     net::TcpStream,
     sync::watch,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, debug, error, info, info_span, warn};
+use tracing::{Instrument as _, error, info, info_span, warn};
 
 use super::{
-    BindError, Config, Metrics, Serving, Shared,
-    admission::Admission,
-    connection,
-    limits::{ACCEPT_RETRY, REOPEN_RETRY, STOP_GRACE},
+    BindError, Config, Metrics, Serving, Shared, connection,
+    limits::{ACCEPT_RETRY, REOPEN_RETRY, STOP_GRACE, TELL_EVERY},
     ports::Ports,
+    refusal,
 };
 
 /// The ports that mail comes in by. They are bound from the start, and closed until it runs.
@@ -35,6 +35,7 @@ enum Action {
     Stop,
     Adjust,
     Reap,
+    Tell,
     Serve(TcpStream, SocketAddr),
     Pause(io::Error),
 }
@@ -70,15 +71,12 @@ impl Listener {
         stop: CancellationToken,
     ) {
         let Self { config, ports } = self;
-        let (max, max_per_ip) = (config.max_connections, config.max_connections_per_ip);
-        let admission = Admission::new(max, max_per_ip, metrics.open.clone());
         let shared = Arc::new(Shared::new(config, intake, clock, metrics, tls));
         let (serving, _) = watch::channel(Serving::Open);
         let sessions = JoinSet::new();
         let mut running = Running {
             shared,
             ports,
-            admission,
             serving,
             sessions,
             number: 0,
@@ -91,7 +89,6 @@ impl Listener {
 struct Running<I: Intake> {
     shared: Arc<Shared<I>>,
     ports: Ports,
-    admission: Arc<Admission>,
     serving: watch::Sender<Serving>,
     sessions: JoinSet<()>,
     /// Sessions so far, which gives each its number in the log.
@@ -105,6 +102,8 @@ impl<I: Intake> Running<I> {
         stop: CancellationToken,
     ) {
         let mut to_open = self.adjust(*accepting.borrow_and_update());
+        let mut telling = interval(TELL_EVERY);
+        telling.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let action = tokio::select! {
                 biased;
@@ -115,6 +114,7 @@ impl<I: Intake> Running<I> {
                 },
                 () = sleep(REOPEN_RETRY), if to_open => Action::Adjust,
                 Some(_) = self.sessions.join_next() => Action::Reap,
+                _ = telling.tick() => Action::Tell,
                 accepted = self.ports.accept(), if self.ports.is_open() => match accepted {
                     Ok((stream, peer)) => Action::Serve(stream, peer),
                     Err(error) => Action::Pause(error),
@@ -124,6 +124,7 @@ impl<I: Intake> Running<I> {
                 Action::Stop => return,
                 Action::Adjust => to_open = self.adjust(*accepting.borrow_and_update()),
                 Action::Reap => {}
+                Action::Tell => self.shared.admission.tell(),
                 Action::Serve(stream, peer) => self.serve(stream, peer),
                 Action::Pause(error) => {
                     warn!(%error, "connection could not be taken");
@@ -160,13 +161,12 @@ impl<I: Intake> Running<I> {
     }
 
     fn serve(&mut self, stream: TcpStream, peer: SocketAddr) {
-        let Some(place) = self.admission.admit(peer.ip()) else {
-            self.shared.metrics.connections_refused.inc();
-            debug!(%peer, "connection refused: too many");
-            let hostname = &self.shared.config.hostname;
-            let reply = format!("421 4.7.0 {hostname} Error: too many connections\r\n");
-            // A fresh socket has room for one line; if not, the client hears nothing but the end.
-            drop(SockRef::from(&stream).send(reply.as_bytes()));
+        let Some(place) = self.shared.admission.enter(peer.ip()) else {
+            turn_away(&stream, &self.shared.config.hostname);
+            return;
+        };
+        let Ok(guest) = place.seat(peer.ip()) else {
+            turn_away(&stream, &self.shared.config.hostname);
             return;
         };
         self.number += 1;
@@ -177,7 +177,7 @@ impl<I: Intake> Running<I> {
                 .peek(&mut [MaybeUninit::uninit()])
                 .is_ok();
             connection::serve(shared, stream, peer, serving, early).await;
-            drop(place);
+            drop(guest);
         };
         self.sessions.spawn(session.instrument(span));
     }
@@ -197,4 +197,12 @@ impl<I: Intake> Running<I> {
             let _ = timeout(Duration::from_secs(1), aborted).await;
         }
     }
+}
+
+/// Tells a client that there is no place for it.
+fn turn_away(stream: &TcpStream, hostname: &str) {
+    let mut reply = BytesMut::new();
+    refusal::too_many_connections(hostname).write_to(&mut reply);
+    // A fresh socket has room for one line; if not, the client hears nothing but the end.
+    drop(SockRef::from(stream).send(&reply));
 }

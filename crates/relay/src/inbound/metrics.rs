@@ -12,6 +12,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use super::refused::Reason;
+
 type Results = Family<[(&'static str, &'static str); 1], Counter>;
 
 /// The inbound side's metrics. Clones count into the same place.
@@ -19,8 +21,8 @@ type Results = Family<[(&'static str, &'static str); 1], Counter>;
 pub struct Metrics {
     /// Sessions under way.
     pub(super) open: Gauge,
-    /// Connections that were sent away because there were too many.
-    pub(super) connections_refused: Counter,
+    /// Connections that were refused by a limit.
+    connections_refused: Results,
     /// Messages by what became of them.
     pub(super) messages: Tally,
     /// Messages whose client went away or fell silent before their end.
@@ -67,7 +69,7 @@ impl Metrics {
         let counter = |result| messages.get_or_create(&[("result", result)]).clone();
         let metrics = Self {
             open: connections.get_or_create(&[("state", "open")]).clone(),
-            connections_refused: Counter::default(),
+            connections_refused: Results::default(),
             messages: Tally::new(&messages),
             messages_broken: counter("broken"),
             messages_repeated: counter("repeated"),
@@ -77,6 +79,9 @@ impl Metrics {
             // 0.1 ms to 60 s: a quorum on one disk to the commit timeout.
             commit_seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 19).chain([60.0])),
         };
+        for reason in Reason::ALL {
+            metrics.refused(reason).inc_by(0);
+        }
         registry.register(
             "smtp_connections",
             "Inbound SMTP sessions under way",
@@ -84,7 +89,7 @@ impl Metrics {
         );
         registry.register(
             "smtp_connections_refused",
-            "Inbound SMTP connections sent away because there were too many",
+            "Inbound SMTP connections refused by a limit",
             metrics.connections_refused.clone(),
         );
         registry.register("smtp_messages", "Messages by what became of them", messages);
@@ -111,6 +116,12 @@ impl Metrics {
             metrics.commit_seconds.clone(),
         );
         metrics
+    }
+
+    /// The connections that were refused for this reason.
+    pub(super) fn refused(&self, reason: Reason) -> Counter {
+        let labels = [("reason", reason.name())];
+        self.connections_refused.get_or_create(&labels).clone()
     }
 
     pub(super) fn accepted(&self, octets: u64, took: Duration) {
@@ -147,6 +158,7 @@ mod tests {
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         for line in [
             "layover_smtp_connections{state=\"open\"} 2",
+            "layover_smtp_connections_refused_total{reason=\"full\"} 0",
             "layover_smtp_messages_total{result=\"accepted\"} 1",
             "layover_smtp_messages_total{result=\"repeated\"} 1",
             "layover_smtp_recipients_total{result=\"rejected\"} 1",

@@ -66,6 +66,12 @@ pub(super) fn not_verified() -> Reply {
     Reply::new(450, EnhancedCode::new(4, 1, 1), text)
 }
 
+/// There are too many connections, in all or from this client.
+pub(super) fn too_many_connections(hostname: &str) -> Reply {
+    let text = format!("{hostname} Error: too many connections");
+    Reply::new(421, EnhancedCode::new(4, 7, 0), text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -33,7 +33,7 @@ use super::{Config, Metrics, Serving, Shared, connection};
 use memory::Memory;
 use tls::ServerTls;
 
-fn config() -> Config {
+pub(super) fn config() -> Config {
     Config {
         hostname: "mx.example.net".into(),
         listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
@@ -101,19 +101,13 @@ impl Piped {
         let (near, far) = tokio::io::duplex(1024 * 1024);
         let memory = Arc::new(memory);
         let intake = Arc::clone(&memory);
-        let shared = Shared::new(config, intake, clock(), metrics(), tls);
+        let shared = Arc::new(Shared::new(config, intake, clock(), metrics(), tls));
         let (serving, receiver) = watch::channel(Serving::Open);
         let peer = SocketAddr::from(([192, 0, 2, 1], 4711));
         let mut client = Client(BufReader::new(near));
         client.send(early).await;
         let talked = !early.is_empty();
-        let session = tokio::spawn(connection::serve(
-            Arc::new(shared),
-            far,
-            peer,
-            receiver,
-            talked,
-        ));
+        let session = tokio::spawn(connection::serve(shared, far, peer, receiver, talked));
         Self {
             client,
             memory,

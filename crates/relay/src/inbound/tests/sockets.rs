@@ -8,7 +8,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::inbound::Listener;
+use crate::inbound::{Listener, refused::Reason};
 
 struct Served {
     address: SocketAddr,
@@ -127,7 +127,7 @@ async fn connections_over_the_limit_hear_why_and_places_come_back() {
     drop(first);
     served.until_sessions_are(1).await;
     assert!(served.connect().await.line().await.starts_with("220 "));
-    assert!(served.metrics.connections_refused.get() >= 1);
+    assert!(served.metrics.refused(Reason::PerIp).get() >= 1);
 }
 
 #[tokio::test]

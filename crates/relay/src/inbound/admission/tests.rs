@@ -1,0 +1,59 @@
+use prometheus_client::registry::Registry;
+
+use super::*;
+use crate::inbound::tests;
+
+fn admission(config: &Config) -> Arc<Admission> {
+    Admission::new(config, Metrics::register(&mut Registry::default()))
+}
+
+fn of(max: usize, max_per_client: usize) -> Arc<Admission> {
+    admission(&Config {
+        max_connections: max,
+        max_connections_per_ip: max_per_client,
+        ..tests::config()
+    })
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+impl Admission {
+    /// Lets a client in that connects without a proxy.
+    fn admit(self: &Arc<Self>, from: &str) -> Result<Guest, Reason> {
+        let place = self.enter(address(from)).ok_or(Reason::Full)?;
+        place.seat(address(from))
+    }
+}
+
+fn reason(admitted: Result<Guest, Reason>) -> Option<Reason> {
+    admitted.err()
+}
+
+#[test]
+fn places_are_limited_in_all_and_by_client_and_come_back() {
+    let admission = of(3, 2);
+    let first = admission.admit("192.0.2.1").unwrap();
+    let second = admission.admit("::ffff:192.0.2.1").unwrap();
+    assert_eq!(reason(admission.admit("192.0.2.1")), Some(Reason::PerIp));
+    let third = admission.admit("192.0.2.2").unwrap();
+    assert_eq!(reason(admission.admit("192.0.2.3")), Some(Reason::Full));
+    drop(second);
+    let fourth = admission.admit("192.0.2.3").unwrap();
+    assert_eq!(admission.metrics.open.get(), 3);
+    drop((first, third, fourth));
+    assert_eq!(admission.metrics.open.get(), 0);
+    assert_eq!(admission.metrics.refused(Reason::PerIp).get(), 1);
+    let books = admission.books();
+    assert!(books.all == 0 && books.clients.is_empty());
+}
+
+#[test]
+fn a_64_is_one_client() {
+    let admission = of(10, 1);
+    let _first = admission.admit("2001:db8::1").unwrap();
+    let again = reason(admission.admit("2001:db8::ffff:2"));
+    assert_eq!(again, Some(Reason::PerIp));
+    admission.admit("2001:db8:0:1::1").unwrap();
+}
