@@ -25,6 +25,7 @@ mod membership;
 mod operator;
 mod policy;
 mod primaries;
+mod proxied;
 mod recipients;
 mod repeats;
 mod replication;

@@ -73,6 +73,8 @@ pub(crate) struct Smtp {
     pub(crate) max_recipients: usize,
     pub(crate) max_connections: usize,
     pub(crate) max_connections_per_ip: usize,
+    /// Where every connection begins with a PROXY header.
+    pub(crate) proxies: Vec<IpNet>,
     pub(crate) command_timeout: Duration,
     pub(crate) commit_timeout: Duration,
 }

@@ -119,6 +119,7 @@ fn config(flags: &Flags, data_dir: PathBuf, certificates: &Path) -> anyhow::Resu
             max_recipients: 1000,
             max_connections: 2000,
             max_connections_per_ip: 2000,
+            proxies: Vec::new(),
             command_timeout: Duration::from_secs(300),
             commit_timeout: Duration::from_secs(60),
         },

@@ -31,6 +31,7 @@ impl Smtp {
             max_recipients: config.smtp.max_recipients,
             max_connections: config.smtp.max_connections,
             max_connections_per_ip: config.smtp.max_connections_per_ip,
+            proxies: config.smtp.proxies.clone(),
             command_timeout: config.smtp.command_timeout,
             trusted: config.http.trusted.clone(),
         })?;

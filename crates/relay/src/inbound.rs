@@ -7,6 +7,7 @@
 //!   port         Arrival ── stage, accept ──▶ Intake, Policy
 //!      │               recipients ── learn ──▶ AddressBook
 //!      │                  └── asks the primary
+//!    proxy        whose connection it is
 //!    Admission    how many there may be
 //! ```
 //!
@@ -23,6 +24,7 @@ mod offered;
 mod origin;
 mod pace;
 mod ports;
+mod proxy;
 mod receipts;
 mod received;
 mod recipients;
@@ -63,6 +65,9 @@ pub struct Config {
     pub max_connections: usize,
     /// Sessions at most of one client: an IPv4 address, or the /64 of an IPv6 address.
     pub max_connections_per_ip: usize,
+    /// Networks of proxies: each connection from there begins with a PROXY header, which says who
+    /// the client is.
+    pub proxies: Vec<IpNet>,
     /// How long a client may take for a command, or for the next octets of a body.
     pub command_timeout: Duration,
     /// Networks whose hosts may ask for any domain's mail by ETRN; a domain's primary may in any case.

@@ -3,6 +3,7 @@
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use cluster::Founding;
+use ipnet::IpNet;
 use spool::Timestamp;
 use tls::MutualFiles;
 use toml::Spanned;
@@ -42,7 +43,6 @@ pub(super) fn build(file: File, now: Timestamp) -> Result<Config, Fault> {
     let node_id = *file.node.id.get_ref();
     let cluster = peers(&file.cluster, &file.node.id, now)?;
     let admin_tls = admin_tls(&file.admin, now)?;
-    let networks = |list: Vec<Network>| list.into_iter().map(|network| network.0).collect();
     Ok(Config {
         node_id,
         hostname: file.node.hostname.into_inner(),
@@ -62,6 +62,10 @@ pub(super) fn build(file: File, now: Timestamp) -> Result<Config, Fault> {
             .initial
             .filter(|path| !path.as_os_str().is_empty()),
     })
+}
+
+fn networks(list: Vec<Network>) -> Vec<IpNet> {
+    list.into_iter().map(|network| network.0).collect()
 }
 
 fn check_node(node: &NodeTable) -> Result<(), Fault> {
@@ -92,11 +96,6 @@ fn smtp(table: SmtpTable) -> Result<Smtp, Fault> {
         let message = "listen names no address; write for example [\"0.0.0.0:25\", \"[::]:25\"]";
         return Err(Fault::at(&table.listen, message));
     }
-    if !table.proxy_protocol_from.get_ref().is_empty() {
-        let message =
-            "proxy_protocol_from is not supported by this version; use [] or leave it out";
-        return Err(Fault::at(&table.proxy_protocol_from, message));
-    }
     check_size(&table.max_message_size)?;
     check_span(
         "command_timeout",
@@ -126,6 +125,7 @@ fn smtp(table: SmtpTable) -> Result<Smtp, Fault> {
             1,
             1_000_000,
         )?,
+        proxies: networks(table.proxy_protocol_from),
         command_timeout: table.command_timeout.get_ref().0,
         commit_timeout: table.commit_timeout.get_ref().0,
         listen: table

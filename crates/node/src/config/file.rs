@@ -79,7 +79,7 @@ pub(super) struct SmtpTable {
     pub(super) max_connections: Spanned<u32>,
     pub(super) max_connections_per_ip: Spanned<u32>,
     pub(super) command_timeout: Spanned<Span>,
-    pub(super) proxy_protocol_from: Spanned<Vec<Network>>,
+    pub(super) proxy_protocol_from: Vec<Network>,
     pub(super) commit_timeout: Spanned<Span>,
 }
 
@@ -95,7 +95,7 @@ impl Default for SmtpTable {
             max_connections: unwritten(2000),
             max_connections_per_ip: unwritten(50),
             command_timeout: unwritten(Span(Duration::from_secs(5 * 60))),
-            proxy_protocol_from: unwritten(Vec::new()),
+            proxy_protocol_from: Vec::new(),
             commit_timeout: unwritten(Span(Duration::from_secs(60))),
         }
     }

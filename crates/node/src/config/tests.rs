@@ -60,6 +60,7 @@ fn what_is_left_out_gets_the_documented_defaults() {
         (1000, 2000)
     );
     assert_eq!(config.smtp.max_connections_per_ip, 50);
+    assert!(config.smtp.proxies.is_empty());
     assert_eq!(config.smtp.command_timeout, Duration::from_secs(300));
     assert_eq!(config.smtp.commit_timeout, Duration::from_secs(60));
     assert_eq!(config.smtp.tls, None);
@@ -164,8 +165,8 @@ fn a_mistake_is_one_line_with_its_place_and_the_remedy() {
             "7:19: \"long\" is not a duration; write for example",
         ),
         (
-            alone("[smtp]\nproxy_protocol_from = [\"10.0.0.0/8\"]"),
-            "7:23: proxy_protocol_from is not supported by this version; use []",
+            alone("[smtp]\nproxy_protocol_from = [\"balancer\"]"),
+            "7:23: \"balancer\" is not a network; write for example",
         ),
         (
             alone("[smtp]\ntls_cert = \"/x\""),

@@ -30,6 +30,16 @@ pub const REFUSED_TOLD_MAX: usize = 20;
 /// How often the log is told who was refused.
 pub const TELL_EVERY: Duration = Duration::from_secs(60);
 
+/// Octets of a PROXY header of version 1 at most, its CRLF included (proxy-protocol.txt section 2.1).
+pub const PROXY_LINE_MAX: usize = 107;
+
+/// Octets of a PROXY header of version 2 with its extensions: a certificate's names and a checksum
+/// fit in many times.
+pub const PROXY_HEADER_MAX: usize = 4096;
+
+/// A proxy sends its header at once; this bears one packet that is lost and sent again.
+pub const PROXY_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// A TLS handshake takes two round trips.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -14,13 +14,18 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, error, info, info_span, warn};
+use tracing::{Instrument as _, debug, error, field, info, info_span, warn};
 
 use super::{
-    BindError, Config, Metrics, Serving, Shared, connection,
+    BindError, Config, Metrics, Serving, Shared,
+    admission::Place,
+    connection,
     limits::{ACCEPT_RETRY, REOPEN_RETRY, STOP_GRACE, TELL_EVERY},
+    origin::is_in,
     ports::Ports,
+    proxy::{self, Unnamed},
     refusal,
+    refused::Reason,
 };
 
 /// The ports that mail comes in by. They are bound from the start, and closed until it runs.
@@ -165,21 +170,15 @@ impl<I: Intake> Running<I> {
             turn_away(&stream, &self.shared.config.hostname);
             return;
         };
-        let Ok(guest) = place.seat(peer.ip()) else {
-            turn_away(&stream, &self.shared.config.hostname);
-            return;
-        };
         self.number += 1;
-        let span = info_span!("session", id = self.number, %peer);
-        let (shared, serving) = (Arc::clone(&self.shared), self.serving.subscribe());
-        let session = async move {
-            let early = SockRef::from(&stream)
-                .peek(&mut [MaybeUninit::uninit()])
-                .is_ok();
-            connection::serve(shared, stream, peer, serving, early).await;
-            drop(guest);
+        let accepted = Accepted {
+            stream,
+            peer,
+            place,
+            number: self.number,
         };
-        self.sessions.spawn(session.instrument(span));
+        let (shared, serving) = (Arc::clone(&self.shared), self.serving.subscribe());
+        self.sessions.spawn(accepted.attend(shared, serving));
     }
 
     /// Lets the sessions end.
@@ -196,6 +195,66 @@ impl<I: Intake> Running<I> {
             let aborted = async { while self.sessions.join_next().await.is_some() {} };
             let _ = timeout(Duration::from_secs(1), aborted).await;
         }
+    }
+}
+
+/// A connection that has a place.
+struct Accepted {
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: Place,
+    number: u64,
+}
+
+impl Accepted {
+    /// Finds out whose it is, and serves that client to the end.
+    async fn attend<I: Intake>(
+        mut self,
+        shared: Arc<Shared<I>>,
+        serving: watch::Receiver<Serving>,
+    ) {
+        let client = if is_in(&shared.config.proxies, self.peer.ip()) {
+            match self.ask_proxy(&shared).await {
+                Some(client) => client,
+                None => return,
+            }
+        } else {
+            self.peer
+        };
+        let Ok(guest) = self.place.seat(client.ip()) else {
+            turn_away(&self.stream, &shared.config.hostname);
+            return;
+        };
+        let span = info_span!("session", id = self.number, peer = %client, proxy = field::Empty);
+        if client != self.peer {
+            span.record("proxy", field::display(self.peer));
+        }
+        let stream = self.stream;
+        let session = async move {
+            let early = SockRef::from(&stream)
+                .peek(&mut [MaybeUninit::uninit()])
+                .is_ok();
+            connection::serve(shared, stream, client, serving, early).await;
+            drop(guest);
+        };
+        session.instrument(span).await;
+    }
+
+    /// Who connects through a proxy; `None` when the connection is to be closed.
+    async fn ask_proxy<I: Intake>(&mut self, shared: &Shared<I>) -> Option<SocketAddr> {
+        shared.metrics.unnamed.inc();
+        let client = proxy::client(&mut self.stream, self.peer).await;
+        shared.metrics.unnamed.dec();
+        let cause = match client {
+            Ok(client) => return Some(client),
+            Err(cause) => cause,
+        };
+        let peer = self.peer;
+        debug!(%peer, %cause, "connection of a proxy closed");
+        if !matches!(cause, Unnamed::Silent) {
+            shared.admission.refuse(peer.ip(), Reason::ProxyHeader);
+        }
+        None
     }
 }
 

@@ -21,6 +21,8 @@ type Results = Family<[(&'static str, &'static str); 1], Counter>;
 pub struct Metrics {
     /// Sessions under way.
     pub(super) open: Gauge,
+    /// Connections whose proxy has not yet said whose they are.
+    pub(super) unnamed: Gauge,
     /// Connections that were refused by a limit.
     connections_refused: Results,
     /// Messages by what became of them.
@@ -67,8 +69,10 @@ impl Metrics {
         let recipients = Results::default();
         // A family stays locked as long as what it returned is borrowed.
         let counter = |result| messages.get_or_create(&[("result", result)]).clone();
+        let state = |state| connections.get_or_create(&[("state", state)]).clone();
         let metrics = Self {
-            open: connections.get_or_create(&[("state", "open")]).clone(),
+            open: state("open"),
+            unnamed: state("proxy"),
             connections_refused: Results::default(),
             messages: Tally::new(&messages),
             messages_broken: counter("broken"),
@@ -84,7 +88,7 @@ impl Metrics {
         }
         registry.register(
             "smtp_connections",
-            "Inbound SMTP sessions under way",
+            "Inbound SMTP sessions under way, and connections that wait for a proxy's header",
             connections,
         );
         registry.register(
@@ -158,6 +162,7 @@ mod tests {
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         for line in [
             "layover_smtp_connections{state=\"open\"} 2",
+            "layover_smtp_connections{state=\"proxy\"} 0",
             "layover_smtp_connections_refused_total{reason=\"full\"} 0",
             "layover_smtp_messages_total{result=\"accepted\"} 1",
             "layover_smtp_messages_total{result=\"repeated\"} 1",

@@ -3,6 +3,8 @@
 use core::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
+use ipnet::IpNet;
+
 /// An IPv4 address, or the /64 of an IPv6 address: the least that anyone is given of either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Origin(IpAddr);
@@ -28,6 +30,12 @@ impl fmt::Display for Origin {
     }
 }
 
+/// Whether an address belongs to one of the networks, whichever way it is written.
+pub(super) fn is_in(networks: &[IpNet], address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    networks.iter().any(|network| network.contains(&address))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,6 +51,21 @@ mod tests {
         ] {
             let origin = Origin::of(address.parse().unwrap());
             assert_eq!(origin.to_string(), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_found_in_a_network_in_either_family() {
+        let networks = ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
+        for (address, expected) in [
+            ("10.1.2.3", true),
+            ("::ffff:10.1.2.3", true),
+            ("::1", true),
+            ("11.0.0.1", false),
+            ("::2", false),
+        ] {
+            let address = address.parse().unwrap();
+            assert_eq!(is_in(&networks, address), expected, "{address}");
         }
     }
 }

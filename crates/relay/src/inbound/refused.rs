@@ -11,17 +11,20 @@ pub(super) enum Reason {
     Full,
     /// Its client has as many as it may have.
     PerIp,
+    /// It comes from a proxy and does not say whose it is.
+    ProxyHeader,
 }
 
 impl Reason {
     /// Every reason.
-    pub(super) const ALL: [Self; 2] = [Self::Full, Self::PerIp];
+    pub(super) const ALL: [Self; 3] = [Self::Full, Self::PerIp, Self::ProxyHeader];
 
     /// Its name in metrics and in the log.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Full => "full",
             Self::PerIp => "per_ip",
+            Self::ProxyHeader => "proxy_header",
         }
     }
 }

@@ -4,6 +4,7 @@ mod chunks;
 mod dialogues;
 mod etrn;
 pub(super) mod memory;
+mod proxied;
 mod recipients;
 mod repeats;
 mod sentry;
@@ -41,6 +42,7 @@ pub(super) fn config() -> Config {
         max_recipients: 1000,
         max_connections: 10,
         max_connections_per_ip: 10,
+        proxies: Vec::new(),
         command_timeout: Duration::from_secs(300),
         trusted: Vec::new(),
     }

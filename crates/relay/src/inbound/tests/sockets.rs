@@ -10,17 +10,17 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::inbound::{Listener, refused::Reason};
 
-struct Served {
+pub(super) struct Served {
     address: SocketAddr,
-    memory: Arc<Memory>,
-    metrics: Metrics,
+    pub(super) memory: Arc<Memory>,
+    pub(super) metrics: Metrics,
     accepting: watch::Sender<bool>,
     stop: CancellationToken,
     listener: JoinHandle<()>,
 }
 
 impl Served {
-    fn start(config: Config, memory: Memory, accepting: bool) -> Self {
+    pub(super) fn start(config: Config, memory: Memory, accepting: bool) -> Self {
         let listener = Listener::bind(config).unwrap();
         let address = listener.addresses()[0];
         let memory = Arc::new(memory);
@@ -40,14 +40,14 @@ impl Served {
         }
     }
 
-    async fn connect(&self) -> Client<TcpStream> {
+    pub(super) async fn connect(&self) -> Client<TcpStream> {
         Client(BufReader::new(
             TcpStream::connect(self.address).await.unwrap(),
         ))
     }
 
     /// Waits until connecting works, or does not.
-    async fn until_open(&self, open: bool) {
+    pub(super) async fn until_open(&self, open: bool) {
         let poll = async {
             while TcpStream::connect(self.address).await.is_ok() != open {
                 sleep(Duration::from_millis(5)).await;
