@@ -20,6 +20,7 @@ mod formats;
 mod founding;
 mod handover;
 mod large;
+mod limits;
 mod lost_logs;
 mod membership;
 mod operator;

@@ -24,6 +24,7 @@ use std::{
 
 use cluster::{Founding, FreeSpace};
 use ipnet::IpNet;
+use relay::inbound::PerMinute;
 use spool::{Timestamp, policy::Document};
 use tls::MutualFiles;
 
@@ -73,6 +74,10 @@ pub(crate) struct Smtp {
     pub(crate) max_recipients: usize,
     pub(crate) max_connections: usize,
     pub(crate) max_connections_per_ip: usize,
+    /// What one client may do in a minute.
+    pub(crate) per_minute: PerMinute,
+    /// Whose clients are limited only with all others together.
+    pub(crate) trusted: Vec<IpNet>,
     /// Where every connection begins with a PROXY header.
     pub(crate) proxies: Vec<IpNet>,
     pub(crate) command_timeout: Duration,

@@ -11,6 +11,7 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use cluster::{Founding, FreeSpace};
+use relay::inbound::PerMinute;
 use spool::policy::Document;
 use tempfile::TempDir;
 
@@ -119,6 +120,8 @@ fn config(flags: &Flags, data_dir: PathBuf, certificates: &Path) -> anyhow::Resu
             max_recipients: 1000,
             max_connections: 2000,
             max_connections_per_ip: 2000,
+            per_minute: PerMinute::default(),
+            trusted: Vec::new(),
             proxies: Vec::new(),
             command_timeout: Duration::from_secs(300),
             commit_timeout: Duration::from_secs(60),

@@ -31,6 +31,8 @@ impl Smtp {
             max_recipients: config.smtp.max_recipients,
             max_connections: config.smtp.max_connections,
             max_connections_per_ip: config.smtp.max_connections_per_ip,
+            per_minute: config.smtp.per_minute,
+            trusted: config.smtp.trusted.clone(),
             proxies: config.smtp.proxies.clone(),
             command_timeout: config.smtp.command_timeout,
             trusted: config.http.trusted.clone(),

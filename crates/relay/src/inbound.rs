@@ -8,7 +8,7 @@
 //!      │               recipients ── learn ──▶ AddressBook
 //!      │                  └── asks the primary
 //!    proxy        whose connection it is
-//!    Admission    how many there may be
+//!    Admission    how many there may be, and what a client may do: asked all the time
 //! ```
 //!
 //! What the bytes mean is `smtp`'s affair, what a message comes to is the spool's.
@@ -17,6 +17,7 @@ mod admission;
 mod arrival;
 mod connection;
 mod etrn;
+mod guesses;
 pub mod limits;
 mod listener;
 mod metrics;
@@ -25,6 +26,7 @@ mod origin;
 mod pace;
 mod ports;
 mod proxy;
+mod rates;
 mod receipts;
 mod received;
 mod recipients;
@@ -48,6 +50,7 @@ pub use listener::Listener;
 pub use metrics::Metrics;
 use offered::Offered;
 pub use ports::BindError;
+pub use rates::PerMinute;
 use recipients::Verifier;
 
 /// How mail is taken.
@@ -65,6 +68,10 @@ pub struct Config {
     pub max_connections: usize,
     /// Sessions at most of one client: an IPv4 address, or the /64 of an IPv6 address.
     pub max_connections_per_ip: usize,
+    /// How much one client may do in a minute.
+    pub per_minute: PerMinute,
+    /// Networks whose clients are limited only with all others together.
+    pub trusted: Vec<IpNet>,
     /// Networks of proxies: each connection from there begins with a PROXY header, which says who
     /// the client is.
     pub proxies: Vec<IpNet>,

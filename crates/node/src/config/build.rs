@@ -4,6 +4,7 @@ use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use cluster::Founding;
 use ipnet::IpNet;
+use relay::inbound::PerMinute;
 use spool::Timestamp;
 use tls::MutualFiles;
 use toml::Spanned;
@@ -125,6 +126,12 @@ fn smtp(table: SmtpTable) -> Result<Smtp, Fault> {
             1,
             1_000_000,
         )?,
+        per_minute: PerMinute {
+            connections: table.max_connections_per_minute_per_ip,
+            messages: table.max_messages_per_minute_per_ip,
+            recipients: table.max_recipients_per_minute_per_ip,
+        },
+        trusted: networks(table.trusted),
         proxies: networks(table.proxy_protocol_from),
         command_timeout: table.command_timeout.get_ref().0,
         commit_timeout: table.commit_timeout.get_ref().0,

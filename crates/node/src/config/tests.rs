@@ -60,7 +60,8 @@ fn what_is_left_out_gets_the_documented_defaults() {
         (1000, 2000)
     );
     assert_eq!(config.smtp.max_connections_per_ip, 50);
-    assert!(config.smtp.proxies.is_empty());
+    assert_eq!(config.smtp.per_minute, PerMinute::default());
+    assert!(config.smtp.trusted.is_empty() && config.smtp.proxies.is_empty());
     assert_eq!(config.smtp.command_timeout, Duration::from_secs(300));
     assert_eq!(config.smtp.commit_timeout, Duration::from_secs(60));
     assert_eq!(config.smtp.tls, None);
@@ -167,6 +168,10 @@ fn a_mistake_is_one_line_with_its_place_and_the_remedy() {
         (
             alone("[smtp]\nproxy_protocol_from = [\"balancer\"]"),
             "7:23: \"balancer\" is not a network; write for example",
+        ),
+        (
+            alone("[smtp]\nmax_messages_per_minute_per_ip = -1"),
+            "7:34: invalid value: integer `-1`",
         ),
         (
             alone("[smtp]\ntls_cert = \"/x\""),

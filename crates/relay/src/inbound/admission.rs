@@ -1,11 +1,12 @@
-//! How many connections there may be, in all and from one client.
+//! How many connections there may be, in all and from one client, and how much a client may do.
 //!
 //! ```text
 //!   accepted ──enter──▶ Place ──seat──▶ Guest ──▶ a session
 //!                one of all      one of its client's
 //! ```
 //!
-//! All of it is counted on this node alone.
+//! All of it is counted on this node alone and in memory that does not grow with the number of
+//! strangers.
 
 use std::{
     collections::HashMap,
@@ -13,19 +14,24 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use ipnet::IpNet;
+use tokio::time::Instant;
 use tracing::info;
 
 use super::{
     Config, Metrics,
-    origin::Origin,
+    origin::{Origin, is_in},
+    rates::{Deed, Rates},
     refused::{Reason, Refused},
 };
 
-/// Who is there.
+/// Who is there, and who was lately.
 #[derive(Debug)]
 pub(super) struct Admission {
     max: usize,
     max_per_client: usize,
+    /// Networks whose clients are not limited one by one.
+    trusted: Vec<IpNet>,
     metrics: Metrics,
     books: Mutex<Books>,
 }
@@ -36,6 +42,7 @@ struct Books {
     all: usize,
     /// Sessions of those who have any.
     clients: HashMap<Origin, usize>,
+    rates: Rates,
     refused: Refused,
 }
 
@@ -48,6 +55,7 @@ pub(super) struct Place(Arc<Admission>);
 pub(super) struct Guest {
     place: Place,
     origin: Origin,
+    is_trusted: bool,
 }
 
 impl Admission {
@@ -55,11 +63,13 @@ impl Admission {
         let books = Books {
             all: 0,
             clients: HashMap::new(),
+            rates: Rates::new(config.per_minute),
             refused: Refused::default(),
         };
         Arc::new(Self {
             max: config.max_connections,
             max_per_client: config.max_connections_per_ip,
+            trusted: config.trusted.clone(),
             metrics,
             books: Mutex::new(books),
         })
@@ -112,12 +122,22 @@ impl Place {
     pub(super) fn seat(self, address: IpAddr) -> Result<Guest, Reason> {
         let admission = Arc::clone(&self.0);
         let origin = Origin::of(address);
+        let is_trusted = is_in(&admission.trusted, address);
         let mut books = admission.books();
         let sessions = books.clients.get(&origin).copied().unwrap_or(0);
-        if sessions >= admission.max_per_client {
+        let refused = if is_trusted {
+            None
+        } else if sessions >= admission.max_per_client {
+            Some(Reason::PerIp)
+        } else {
+            let now = Instant::now();
+            let allowed = books.rates.allow(origin, Deed::Connection, now);
+            (!allowed).then_some(Reason::Rate)
+        };
+        if let Some(reason) = refused {
             drop(books);
-            admission.refuse(address, Reason::PerIp);
-            return Err(Reason::PerIp);
+            admission.refuse(address, reason);
+            return Err(reason);
         }
         books.clients.insert(origin, sessions + 1);
         drop(books);
@@ -125,6 +145,7 @@ impl Place {
         Ok(Guest {
             place: self,
             origin,
+            is_trusted,
         })
     }
 }
@@ -136,16 +157,43 @@ impl Drop for Place {
     }
 }
 
+impl Guest {
+    fn admission(&self) -> &Admission {
+        &self.place.0
+    }
+
+    /// Whether it is not limited for itself.
+    pub(super) const fn is_trusted(&self) -> bool {
+        self.is_trusted
+    }
+
+    /// Counts something it does, and says whether it may.
+    pub(super) fn may(&self, deed: Deed) -> bool {
+        if self.is_trusted {
+            return true;
+        }
+        let admission = self.admission();
+        let mut books = admission.books();
+        books.rates.allow(self.origin, deed, Instant::now())
+    }
+
+    /// Counts that it is sent away.
+    pub(super) fn refuse(&self, reason: Reason) {
+        let admission = self.admission();
+        admission.metrics.refused(reason).inc();
+        admission.books().refused.note(self.origin, reason);
+    }
+}
+
 impl Drop for Guest {
     fn drop(&mut self) {
-        let admission = &self.place.0;
-        let mut books = admission.books();
+        let mut books = self.admission().books();
         match books.clients.get_mut(&self.origin) {
             Some(sessions) if *sessions > 1 => *sessions -= 1,
             _ => drop(books.clients.remove(&self.origin)),
         }
         drop(books);
-        admission.metrics.open.dec();
+        self.admission().metrics.open.dec();
     }
 }
 

@@ -21,7 +21,9 @@ use tracing::{debug, info, trace};
 
 use super::{
     Serving, Shared,
+    admission::Guest,
     arrival::Arrival,
+    guesses::Guesses,
     limits::{BODY_READ_SIZE, HANDSHAKE_TIMEOUT, LINGER, LINGER_OCTETS_MAX, READ_SIZE},
     offered::Declared,
     pace::Pace,
@@ -57,6 +59,7 @@ pub(super) async fn serve<I, S>(
     shared: Arc<Shared<I>>,
     mut stream: S,
     peer: SocketAddr,
+    guest: Guest,
     serving: watch::Receiver<Serving>,
     early: bool,
 ) where
@@ -64,7 +67,7 @@ pub(super) async fn serve<I, S>(
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     debug!("session begins");
-    let mut connection = Connection::new(shared, peer, serving);
+    let mut connection = Connection::new(shared, peer, guest, serving);
     match connection.converse(&mut stream, early).await {
         Ok(()) => debug!("session ends"),
         Err(cause) => connection.log_broken(&cause),
@@ -74,6 +77,8 @@ pub(super) async fn serve<I, S>(
 struct Connection<I: Intake> {
     shared: Arc<Shared<I>>,
     peer: SocketAddr,
+    guest: Guest,
+    guesses: Guesses,
     serving: watch::Receiver<Serving>,
     session: Session,
     arrival: Arrival<I>,
@@ -94,6 +99,7 @@ impl<I: Intake> Connection<I> {
     fn new(
         shared: Arc<Shared<I>>,
         peer: SocketAddr,
+        guest: Guest,
         mut serving: watch::Receiver<Serving>,
     ) -> Self {
         let mut session = Session::new(shared.settings());
@@ -103,6 +109,8 @@ impl<I: Intake> Connection<I> {
         Self {
             shared,
             peer,
+            guest,
+            guesses: Guesses::default(),
             serving,
             session,
             arrival,

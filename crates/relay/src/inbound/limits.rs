@@ -24,6 +24,13 @@ pub const BODY_RESERVE_MAX: usize = 64 * 1024;
 /// The slowest modem that ever sent mail did better; who is slower holds a place on purpose.
 pub const BODY_RATE_MIN: u64 = 256;
 
+/// Recipients that a session may name in vain, beyond those that were taken: more than a list has
+/// that was well a year ago, far fewer than it takes to guess addresses.
+pub const GUESSES_MAX: u32 = 50;
+
+/// Clients whose rates are remembered: some MiB, and more than come in a busy minute.
+pub const CLIENTS_REMEMBERED_MAX: usize = 1 << 16;
+
 /// Clients whose refused connections are told to the log each minute by name.
 pub const REFUSED_TOLD_MAX: usize = 20;
 

@@ -234,8 +234,7 @@ impl Accepted {
             let early = SockRef::from(&stream)
                 .peek(&mut [MaybeUninit::uninit()])
                 .is_ok();
-            connection::serve(shared, stream, client, serving, early).await;
-            drop(guest);
+            connection::serve(shared, stream, client, guest, serving, early).await;
         };
         session.instrument(span).await;
     }

@@ -23,7 +23,7 @@ pub struct Metrics {
     pub(super) open: Gauge,
     /// Connections whose proxy has not yet said whose they are.
     pub(super) unnamed: Gauge,
-    /// Connections that were refused by a limit.
+    /// Connections that were refused or ended by a limit.
     connections_refused: Results,
     /// Messages by what became of them.
     pub(super) messages: Tally,
@@ -93,7 +93,7 @@ impl Metrics {
         );
         registry.register(
             "smtp_connections_refused",
-            "Inbound SMTP connections refused by a limit",
+            "Inbound SMTP connections refused or ended by a limit",
             metrics.connections_refused.clone(),
         );
         registry.register("smtp_messages", "Messages by what became of them", messages);
@@ -122,7 +122,7 @@ impl Metrics {
         metrics
     }
 
-    /// The connections that were refused for this reason.
+    /// The connections that were refused or ended for this reason.
     pub(super) fn refused(&self, reason: Reason) -> Counter {
         let labels = [("reason", reason.name())];
         self.connections_refused.get_or_create(&labels).clone()

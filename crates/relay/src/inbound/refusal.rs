@@ -68,8 +68,29 @@ pub(super) fn not_verified() -> Reply {
 
 /// There are too many connections, in all or from this client.
 pub(super) fn too_many_connections(hostname: &str) -> Reply {
-    let text = format!("{hostname} Error: too many connections");
+    sent_away(hostname, "too many connections")
+}
+
+/// This client has sent too much in the last minute.
+pub(super) fn too_many_messages(hostname: &str) -> Reply {
+    sent_away(hostname, "too many messages in a minute, come again later")
+}
+
+/// This client has asked for too many recipients that are not ours.
+pub(super) fn too_many_guesses(hostname: &str) -> Reply {
+    sent_away(hostname, "too many recipients that do not exist here")
+}
+
+/// The end of a session for what its client did (RFC 5321 section 3.8).
+fn sent_away(hostname: &str, why: &str) -> Reply {
+    let text = format!("{hostname} Error: {why}");
     Reply::new(421, EnhancedCode::new(4, 7, 0), text)
+}
+
+/// This client has named too many recipients in the last minute.
+pub(super) fn too_many_recipients() -> Reply {
+    let text = "Error: too many recipients in a minute, try again later";
+    Reply::new(450, EnhancedCode::new(4, 7, 1), text)
 }
 
 #[cfg(test)]

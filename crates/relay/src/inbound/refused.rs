@@ -4,27 +4,39 @@ use std::collections::BTreeMap;
 
 use super::{limits::REFUSED_TOLD_MAX, origin::Origin};
 
-/// Why a connection is refused.
+/// Why a connection is refused, or ended before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Reason {
     /// All places are taken.
     Full,
     /// Its client has as many as it may have.
     PerIp,
+    /// Its client did too much in the last minute.
+    Rate,
     /// It comes from a proxy and does not say whose it is.
     ProxyHeader,
+    /// It asked for too many recipients that are not ours.
+    Recipients,
 }
 
 impl Reason {
     /// Every reason.
-    pub(super) const ALL: [Self; 3] = [Self::Full, Self::PerIp, Self::ProxyHeader];
+    pub(super) const ALL: [Self; 5] = [
+        Self::Full,
+        Self::PerIp,
+        Self::Rate,
+        Self::ProxyHeader,
+        Self::Recipients,
+    ];
 
     /// Its name in metrics and in the log.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Full => "full",
             Self::PerIp => "per_ip",
+            Self::Rate => "rate",
             Self::ProxyHeader => "proxy_header",
+            Self::Recipients => "recipients",
         }
     }
 }

@@ -3,6 +3,7 @@ mod capabilities;
 mod chunks;
 mod dialogues;
 mod etrn;
+mod limits;
 pub(super) mod memory;
 mod proxied;
 mod recipients;
@@ -30,7 +31,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{Config, Metrics, Serving, Shared, connection};
+use super::{Config, Metrics, PerMinute, Serving, Shared, connection};
 use memory::Memory;
 use tls::ServerTls;
 
@@ -42,6 +43,8 @@ pub(super) fn config() -> Config {
         max_recipients: 1000,
         max_connections: 10,
         max_connections_per_ip: 10,
+        per_minute: PerMinute::default(),
+        trusted: Vec::new(),
         proxies: Vec::new(),
         command_timeout: Duration::from_secs(300),
         trusted: Vec::new(),
@@ -109,7 +112,11 @@ impl Piped {
         let mut client = Client(BufReader::new(near));
         client.send(early).await;
         let talked = !early.is_empty();
-        let session = tokio::spawn(connection::serve(shared, far, peer, receiver, talked));
+        let place = shared.admission.enter(peer.ip()).unwrap();
+        let guest = place.seat(peer.ip()).unwrap();
+        let session = tokio::spawn(connection::serve(
+            shared, far, peer, guest, receiver, talked,
+        ));
         Self {
             client,
             memory,

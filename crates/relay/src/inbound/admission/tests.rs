@@ -57,3 +57,18 @@ fn a_64_is_one_client() {
     assert_eq!(again, Some(Reason::PerIp));
     admission.admit("2001:db8:0:1::1").unwrap();
 }
+
+#[test]
+fn who_is_trusted_is_limited_only_with_all_others() {
+    let admission = admission(&Config {
+        max_connections: 3,
+        max_connections_per_ip: 1,
+        trusted: vec!["192.0.2.0/24".parse().unwrap()],
+        ..tests::config()
+    });
+    let guests: Vec<Guest> = (0..3)
+        .map(|_| admission.admit("192.0.2.1").unwrap())
+        .collect();
+    assert_eq!(reason(admission.admit("192.0.2.1")), Some(Reason::Full));
+    assert!((0..100_000).all(|_| guests[0].may(Deed::Message)));
+}

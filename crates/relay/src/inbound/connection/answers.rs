@@ -12,8 +12,8 @@ use tracing::{debug, info};
 
 use super::Connection;
 use crate::inbound::{
-    etrn, limits::BODY_RESERVE_MAX, offered::Declared, received::Received, recipients::Ruling,
-    refusal,
+    etrn, limits::BODY_RESERVE_MAX, offered::Declared, rates::Deed, received::Received,
+    recipients::Ruling, refusal, refused::Reason,
 };
 
 impl<I: Intake> Connection<I> {
@@ -30,11 +30,18 @@ impl<I: Intake> Connection<I> {
                     body_type,
                     smtputf8,
                 };
-                let answer = self.sender(&reverse_path, declared);
+                let answer = match self.may_send() {
+                    Ok(()) => self.sender(&reverse_path, declared),
+                    refused => refused,
+                };
                 self.session.answer_sender(answer);
             }
             Question::Recipient(path) => {
-                let answer = self.recipient(&path).await;
+                let answer = match self.may_name_recipient() {
+                    Ok(()) => self.recipient(&path).await,
+                    refused => refused,
+                };
+                let answer = self.weighed(answer);
                 self.session.answer_recipient(answer);
             }
             Question::Etrn(node) => {
@@ -43,9 +50,37 @@ impl<I: Intake> Connection<I> {
             }
             Question::Message(envelope) => {
                 let reply = self.message(envelope).await;
+                if reply.is_positive() {
+                    self.guesses.forget();
+                }
                 self.session.answer_message(&reply);
             }
         }
+    }
+
+    fn may_send(&self) -> Result<(), Reply> {
+        if self.guest.may(Deed::Message) {
+            return Ok(());
+        }
+        self.guest.refuse(Reason::Rate);
+        Err(refusal::too_many_messages(&self.shared.config.hostname))
+    }
+
+    fn may_name_recipient(&self) -> Result<(), Reply> {
+        if self.guest.may(Deed::Recipient) {
+            return Ok(());
+        }
+        self.shared.metrics.recipients.deferred.inc();
+        Err(refusal::too_many_recipients())
+    }
+
+    /// What a recipient is answered, unless it was one guess too many.
+    fn weighed(&mut self, answer: Result<(), Reply>) -> Result<(), Reply> {
+        if self.guest.is_trusted() || !self.guesses.are_too_many(&answer) {
+            return answer;
+        }
+        self.guest.refuse(Reason::Recipients);
+        Err(refusal::too_many_guesses(&self.shared.config.hostname))
     }
 
     fn sender(&mut self, path: &ReversePath, declared: Declared) -> Result<(), Reply> {

@@ -1,0 +1,164 @@
+//! How much a client does in a minute.
+
+use core::time::Duration;
+use std::collections::HashMap;
+
+use tokio::time::Instant;
+
+use super::{limits::CLIENTS_REMEMBERED_MAX, origin::Origin};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// How much one client may do in a minute; 0 is as much as it likes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PerMinute {
+    /// Connections.
+    pub connections: u32,
+    /// Messages that are begun.
+    pub messages: u32,
+    /// Recipients that are named, whether they are taken or not.
+    pub recipients: u32,
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deed {
+    Connection,
+    Message,
+    Recipient,
+}
+
+/// What clients did lately. It holds so many of them and no more: of those beyond, the ones that
+/// were seen longest ago are forgotten, and begin anew.
+#[derive(Debug)]
+pub(super) struct Rates {
+    limits: PerMinute,
+    /// Those seen since the map before this one was full.
+    recent: HashMap<Origin, Lately>,
+    /// Those seen before.
+    earlier: HashMap<Origin, Lately>,
+}
+
+/// For each deed a bucket that holds a minute's worth: when it will be full again.
+#[derive(Clone, Copy, Debug)]
+struct Lately {
+    connections: Instant,
+    messages: Instant,
+    recipients: Instant,
+}
+
+impl Rates {
+    pub(super) fn new(limits: PerMinute) -> Self {
+        Self {
+            limits,
+            recent: HashMap::new(),
+            earlier: HashMap::new(),
+        }
+    }
+
+    /// Counts a deed, and says whether it is within the limit.
+    pub(super) fn allow(&mut self, origin: Origin, deed: Deed, now: Instant) -> bool {
+        let limit = match deed {
+            Deed::Connection => self.limits.connections,
+            Deed::Message => self.limits.messages,
+            Deed::Recipient => self.limits.recipients,
+        };
+        if limit == 0 {
+            return true;
+        }
+        let lately = self.lately(origin, now);
+        let full_at = match deed {
+            Deed::Connection => &mut lately.connections,
+            Deed::Message => &mut lately.messages,
+            Deed::Recipient => &mut lately.recipients,
+        };
+        let then = (*full_at).max(now) + MINUTE / limit;
+        let is_within = then <= now + MINUTE;
+        if is_within {
+            *full_at = then;
+        }
+        is_within
+    }
+
+    fn lately(&mut self, origin: Origin, now: Instant) -> &mut Lately {
+        let known = self.recent.contains_key(&origin);
+        if !known && self.recent.len() >= CLIENTS_REMEMBERED_MAX / 2 {
+            self.earlier = core::mem::take(&mut self.recent);
+        }
+        let earlier = if known {
+            None
+        } else {
+            self.earlier.remove(&origin)
+        };
+        self.recent.entry(origin).or_insert_with(|| {
+            earlier.unwrap_or(Lately {
+                connections: now,
+                messages: now,
+                recipients: now,
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv6Addr};
+
+    use super::*;
+
+    fn client(number: u64) -> Origin {
+        let network = u128::from(number) << 64;
+        Origin::of(IpAddr::V6(Ipv6Addr::from_bits(network)))
+    }
+
+    fn three_messages() -> Rates {
+        Rates::new(PerMinute {
+            messages: 3,
+            ..PerMinute::default()
+        })
+    }
+
+    #[test]
+    fn a_minutes_worth_is_free_and_comes_back_with_the_time() {
+        let mut rates = three_messages();
+        let start = Instant::now();
+        let mut send = |at: u64| {
+            let now = start + Duration::from_secs(at);
+            rates.allow(client(1), Deed::Message, now)
+        };
+        assert_eq!(
+            [0, 0, 0, 0, 19].map(&mut send),
+            [true, true, true, false, false]
+        );
+        assert_eq!([20, 20, 59].map(&mut send), [true, false, true]);
+        assert_eq!(
+            [500, 500, 500, 500].map(&mut send),
+            [true, true, true, false]
+        );
+    }
+
+    #[test]
+    fn clients_and_deeds_are_counted_apart() {
+        let mut rates = three_messages();
+        let now = Instant::now();
+        for _ in 0..3 {
+            assert!(rates.allow(client(1), Deed::Message, now));
+        }
+        assert!(!rates.allow(client(1), Deed::Message, now));
+        assert!(rates.allow(client(2), Deed::Message, now));
+        assert!(rates.allow(client(1), Deed::Recipient, now));
+    }
+
+    #[test]
+    fn whoever_has_millions_of_addresses_takes_no_more_memory() {
+        let mut rates = three_messages();
+        let now = Instant::now();
+        for number in 0..2 * CLIENTS_REMEMBERED_MAX as u64 {
+            rates.allow(client(number), Deed::Message, now);
+            // One that is seen all the time is remembered through all of it.
+            let within = rates.allow(client(u64::MAX), Deed::Message, now);
+            assert_eq!(within, number < 3);
+            assert!(rates.recent.len() + rates.earlier.len() <= CLIENTS_REMEMBERED_MAX);
+        }
+    }
+}
