@@ -35,7 +35,7 @@ impl Smtp {
             trusted: config.smtp.trusted.clone(),
             proxies: config.smtp.proxies.clone(),
             command_timeout: config.smtp.command_timeout,
-            trusted: config.http.trusted.clone(),
+            staff: config.http.trusted.clone(),
         })?;
         Ok(Self { listener, tls })
     }

@@ -34,6 +34,7 @@ mod refusal;
 mod refused;
 #[cfg(test)]
 mod tests;
+mod unfinished;
 
 use core::time::Duration;
 use std::{net::SocketAddr, sync::Arc};
@@ -44,7 +45,7 @@ use spool::{Clock, Intake, MessageId};
 use tls::ServerTls;
 use tokio::sync::Semaphore;
 
-use admission::Admission;
+use admission::{Admission, Guest};
 use arrival::Arrival;
 pub use listener::Listener;
 pub use metrics::Metrics;
@@ -52,6 +53,7 @@ use offered::Offered;
 pub use ports::BindError;
 pub use rates::PerMinute;
 use recipients::Verifier;
+use unfinished::Unfinished;
 
 /// How mail is taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +80,7 @@ pub struct Config {
     /// How long a client may take for a command, or for the next octets of a body.
     pub command_timeout: Duration,
     /// Networks whose hosts may ask for any domain's mail by ETRN; a domain's primary may in any case.
-    pub trusted: Vec<IpNet>,
+    pub staff: Vec<IpNet>,
 }
 
 /// What every session needs and none owns.
@@ -123,8 +125,10 @@ impl<I: Intake> Shared<I> {
     }
 
     /// Where the body of the message `id` is gathered.
-    fn arrival(&self, id: MessageId) -> Arrival<I> {
-        Arrival::new(Arc::clone(&self.intake), Arc::clone(&self.large_bodies), id)
+    fn arrival(&self, guest: &Arc<Guest>, id: MessageId) -> Arrival<I> {
+        let unfinished = Unfinished::new(Arc::clone(guest));
+        let large_bodies = Arc::clone(&self.large_bodies);
+        Arrival::new(Arc::clone(&self.intake), large_bodies, unfinished, id)
     }
 
     fn settings(&self) -> Settings {

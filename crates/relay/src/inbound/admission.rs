@@ -20,6 +20,7 @@ use tracing::info;
 
 use super::{
     Config, Metrics,
+    limits::{UNFINISHED_MAX, UNFINISHED_PER_CLIENT_MAX},
     origin::{Origin, is_in},
     rates::{Deed, Rates},
     refused::{Reason, Refused},
@@ -30,6 +31,8 @@ use super::{
 pub(super) struct Admission {
     max: usize,
     max_per_client: usize,
+    unfinished_max: u64,
+    unfinished_per_client_max: u64,
     /// Networks whose clients are not limited one by one.
     trusted: Vec<IpNet>,
     metrics: Metrics,
@@ -40,10 +43,18 @@ pub(super) struct Admission {
 struct Books {
     /// Connections in all.
     all: usize,
-    /// Sessions of those who have any.
-    clients: HashMap<Origin, usize>,
+    /// Those who have sessions.
+    clients: HashMap<Origin, Client>,
+    /// Octets that are staged of bodies which are not complete.
+    unfinished: u64,
     rates: Rates,
     refused: Refused,
+}
+
+#[derive(Debug, Default)]
+struct Client {
+    sessions: usize,
+    unfinished: u64,
 }
 
 /// A connection's place. It is free again when this is dropped.
@@ -63,12 +74,16 @@ impl Admission {
         let books = Books {
             all: 0,
             clients: HashMap::new(),
+            unfinished: 0,
             rates: Rates::new(config.per_minute),
             refused: Refused::default(),
         };
+        let largest = config.max_message_size;
         Arc::new(Self {
             max: config.max_connections,
             max_per_client: config.max_connections_per_ip,
+            unfinished_max: UNFINISHED_MAX.max(4 * largest),
+            unfinished_per_client_max: UNFINISHED_PER_CLIENT_MAX.max(2 * largest),
             trusted: config.trusted.clone(),
             metrics,
             books: Mutex::new(books),
@@ -124,7 +139,10 @@ impl Place {
         let origin = Origin::of(address);
         let is_trusted = is_in(&admission.trusted, address);
         let mut books = admission.books();
-        let sessions = books.clients.get(&origin).copied().unwrap_or(0);
+        let sessions = books
+            .clients
+            .get(&origin)
+            .map_or(0, |client| client.sessions);
         let refused = if is_trusted {
             None
         } else if sessions >= admission.max_per_client {
@@ -139,7 +157,7 @@ impl Place {
             admission.refuse(address, reason);
             return Err(reason);
         }
-        books.clients.insert(origin, sessions + 1);
+        books.clients.entry(origin).or_default().sessions += 1;
         drop(books);
         admission.metrics.open.inc();
         Ok(Guest {
@@ -183,13 +201,46 @@ impl Guest {
         admission.metrics.refused(reason).inc();
         admission.books().refused.note(self.origin, reason);
     }
+
+    /// Sets aside so many octets of what may be staged; says whether there was as much.
+    pub(super) fn set_aside(&self, octets: u64) -> bool {
+        let admission = self.admission();
+        let mut books = admission.books();
+        let Books {
+            clients,
+            unfinished,
+            ..
+        } = &mut *books;
+        let client = clients.entry(self.origin).or_default();
+        let per_client_max = if self.is_trusted {
+            admission.unfinished_max
+        } else {
+            admission.unfinished_per_client_max
+        };
+        let fits = *unfinished + octets <= admission.unfinished_max
+            && client.unfinished + octets <= per_client_max;
+        if fits {
+            *unfinished += octets;
+            client.unfinished += octets;
+        }
+        fits
+    }
+
+    /// Gives back what was set aside.
+    pub(super) fn give_back(&self, octets: u64) {
+        let mut books = self.admission().books();
+        books.unfinished = books.unfinished.saturating_sub(octets);
+        if let Some(client) = books.clients.get_mut(&self.origin) {
+            client.unfinished = client.unfinished.saturating_sub(octets);
+        }
+    }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
         let mut books = self.admission().books();
         match books.clients.get_mut(&self.origin) {
-            Some(sessions) if *sessions > 1 => *sessions -= 1,
+            Some(client) if client.sessions > 1 => client.sessions -= 1,
             _ => drop(books.clients.remove(&self.origin)),
         }
         drop(books);

@@ -8,12 +8,16 @@ use sha2::{Digest as _, Sha256};
 use spool::{Clock, Digest, Intake, MessageId, Refusal, Stage};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::limits::{BODY_READ_SIZE, PIECE_SIZE};
+use super::{
+    limits::{BODY_READ_SIZE, PIECE_SIZE},
+    unfinished::Unfinished,
+};
 
 /// Gathers a body: a small one stays in memory until it is accepted, of a large one every full
 /// piece is staged, so that no session ever holds much more than a piece. When many sessions hold
 /// as much, the others stage what they have; staging waits for room in the log, and so does the
-/// client, from whom nothing is read meanwhile.
+/// client, from whom nothing is read meanwhile. What one client may have staged and not finished is
+/// limited, and so is what all may.
 ///
 /// Dropped before it is accepted, it gives up what was staged.
 #[derive(Debug)]
@@ -26,6 +30,8 @@ pub(super) struct Arrival<I: Intake> {
     large_bodies: Arc<Semaphore>,
     /// The one that this body has.
     large: Option<OwnedSemaphorePermit>,
+    /// What is staged, as it counts for the client.
+    unfinished: Unfinished,
     hasher: Sha256,
     size: u64,
     staged: u32,
@@ -47,13 +53,19 @@ pub(super) struct Arrived {
 }
 
 impl<I: Intake> Arrival<I> {
-    pub(super) fn new(intake: Arc<I>, large_bodies: Arc<Semaphore>, id: MessageId) -> Self {
+    pub(super) fn new(
+        intake: Arc<I>,
+        large_bodies: Arc<Semaphore>,
+        unfinished: Unfinished,
+        id: MessageId,
+    ) -> Self {
         Self {
             body: BytesMut::new(),
             id,
             intake,
             large_bodies,
             large: None,
+            unfinished,
             hasher: Sha256::new(),
             size: 0,
             staged: 0,
@@ -105,6 +117,10 @@ impl<I: Intake> Arrival<I> {
         if self.refusal.is_some() {
             return;
         }
+        if !self.unfinished.add(piece.len()) {
+            self.refuse(Refusal::Busy);
+            return;
+        }
         self.hasher.update(&piece);
         self.to_discard = true;
         let stage = Stage {
@@ -115,17 +131,20 @@ impl<I: Intake> Arrival<I> {
         };
         match self.intake.stage(stage).await {
             Ok(()) => self.staged += 1,
-            Err(refusal) => {
-                self.refusal = Some(refusal);
-                self.give_up();
-            }
+            Err(refusal) => self.refuse(refusal),
         }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        self.refusal = Some(refusal);
+        self.give_up();
     }
 
     /// Throws away what has arrived.
     pub(super) fn give_up(&mut self) {
         self.body = BytesMut::new();
         self.large = None;
+        self.unfinished.clear();
         if mem::take(&mut self.to_discard) {
             self.intake.discard(self.id);
         }
@@ -152,6 +171,7 @@ impl<I: Intake> Arrival<I> {
     pub(super) fn accepted(&mut self) {
         self.to_discard = false;
         self.large = None;
+        self.unfinished.clear();
     }
 }
 

@@ -77,7 +77,7 @@ pub(super) async fn serve<I, S>(
 struct Connection<I: Intake> {
     shared: Arc<Shared<I>>,
     peer: SocketAddr,
-    guest: Guest,
+    guest: Arc<Guest>,
     guesses: Guesses,
     serving: watch::Receiver<Serving>,
     session: Session,
@@ -102,9 +102,10 @@ impl<I: Intake> Connection<I> {
         guest: Guest,
         mut serving: watch::Receiver<Serving>,
     ) -> Self {
+        let guest = Arc::new(guest);
         let mut session = Session::new(shared.settings());
         apply(&mut session, *serving.borrow_and_update());
-        let arrival = shared.arrival(MessageId(0));
+        let arrival = shared.arrival(&guest, MessageId(0));
         let pace = Pace::new(shared.config.command_timeout);
         Self {
             shared,

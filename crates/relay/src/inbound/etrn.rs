@@ -58,7 +58,7 @@ fn asked_for<'p>(policy: &'p Policy, node: &EtrnNode) -> Result<Vec<&'p Domain>,
 async fn may_ask<I: Intake>(shared: &Shared<I>, peer: IpAddr, domain: &Domain) -> bool {
     // A socket that listens on [::] shows IPv4 peers as ::ffff:a.b.c.d.
     let peer = peer.to_canonical();
-    if shared.config.trusted.iter().any(|net| net.contains(&peer)) {
+    if shared.config.staff.iter().any(|net| net.contains(&peer)) {
         return true;
     }
     let is_primary = async {

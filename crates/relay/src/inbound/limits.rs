@@ -24,6 +24,15 @@ pub const BODY_RESERVE_MAX: usize = 64 * 1024;
 /// The slowest modem that ever sent mail did better; who is slower holds a place on purpose.
 pub const BODY_RATE_MIN: u64 = 256;
 
+/// What one client may have staged of bodies that are not complete, in octets, unless two of the
+/// largest messages are more: what fifty sessions with a large attachment each have on their way.
+/// Beyond, its messages get 451 and are tried again.
+pub const UNFINISHED_PER_CLIENT_MAX: u64 = 1 << 30;
+
+/// What all clients together may have staged so, unless four of the largest messages are more. It is on
+/// the disks of all nodes, and whoever breaks off pays nothing for it.
+pub const UNFINISHED_MAX: u64 = 4 << 30;
+
 /// Recipients that a session may name in vain, beyond those that were taken: more than a list has
 /// that was well a year ago, far fewer than it takes to guess addresses.
 pub const GUESSES_MAX: u32 = 50;

@@ -47,7 +47,7 @@ pub(super) fn config() -> Config {
         trusted: Vec::new(),
         proxies: Vec::new(),
         command_timeout: Duration::from_secs(300),
-        trusted: Vec::new(),
+        staff: Vec::new(),
     }
 }
 

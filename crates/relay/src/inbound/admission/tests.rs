@@ -72,3 +72,22 @@ fn who_is_trusted_is_limited_only_with_all_others() {
     assert_eq!(reason(admission.admit("192.0.2.1")), Some(Reason::Full));
     assert!((0..100_000).all(|_| guests[0].may(Deed::Message)));
 }
+
+#[test]
+fn what_is_staged_and_unfinished_is_bounded_by_client_and_in_all() {
+    let admission = of(1000, 1000);
+    let guest = admission.admit("192.0.2.1").unwrap();
+    let same = admission.admit("192.0.2.1").unwrap();
+    assert!(guest.set_aside(UNFINISHED_PER_CLIENT_MAX));
+    assert!(!same.set_aside(1));
+    let others: Vec<Guest> = (2..5)
+        .map(|last| admission.admit(&format!("192.0.2.{last}")).unwrap())
+        .collect();
+    for other in &others {
+        assert!(other.set_aside(UNFINISHED_PER_CLIENT_MAX));
+    }
+    let late = admission.admit("192.0.2.9").unwrap();
+    assert!(!late.set_aside(1));
+    others[0].give_back(UNFINISHED_PER_CLIENT_MAX);
+    assert!(late.set_aside(UNFINISHED_PER_CLIENT_MAX));
+}

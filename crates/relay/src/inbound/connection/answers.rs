@@ -89,7 +89,7 @@ impl<I: Intake> Connection<I> {
             return Err(refusal::reply(&cause, &self.shared.config.hostname));
         }
         let id = MessageId::new(self.shared.clock.now().0, rand::random());
-        self.arrival = self.shared.arrival(id);
+        self.arrival = self.shared.arrival(&self.guest, id);
         let size = usize::try_from(declared.size).unwrap_or(usize::MAX);
         self.arrival.body.reserve(size.min(BODY_RESERVE_MAX));
         self.domains.clear();

@@ -4,10 +4,7 @@ use spool::{MessageId, Refusal};
 use tokio::sync::Semaphore;
 
 use super::*;
-use crate::inbound::{
-    arrival::Arrival,
-    limits::{BODY_READ_SIZE, PIECE_SIZE},
-};
+use crate::inbound::limits::{BODY_READ_SIZE, PIECE_SIZE, UNFINISHED_PER_CLIENT_MAX};
 
 /// Lines that add up to a number of octets.
 fn body_of(octets: usize) -> Vec<u8> {
@@ -51,10 +48,48 @@ async fn a_large_body_is_staged_in_pieces_and_a_small_one_is_not() {
     }
 }
 
+#[tokio::test]
+async fn a_client_that_has_staged_too_much_is_put_off() {
+    let memory = Arc::new(Memory::new());
+    let shared = Shared::new(config(), Arc::clone(&memory), clock(), metrics(), None);
+    let client = [192, 0, 2, 1].into();
+    let guest = || {
+        shared
+            .admission
+            .enter(client)
+            .unwrap()
+            .seat(client)
+            .unwrap()
+    };
+    let (greedy, late) = (guest(), Arc::new(guest()));
+    assert!(greedy.set_aside(UNFINISHED_PER_CLIENT_MAX - PIECE_SIZE as u64));
+    let mut arrival = shared.arrival(&late, MessageId(1));
+    for _ in 0..2 {
+        arrival.body.resize(PIECE_SIZE, b'x');
+        arrival.stage_pieces(clock()).await;
+    }
+    assert_eq!(arrival.finish().unwrap_err(), Refusal::Busy);
+    assert_eq!(*memory.discarded.lock().unwrap(), [MessageId(1)]);
+    // What was given up counts no more.
+    let mut again = shared.arrival(&late, MessageId(2));
+    again.body.resize(PIECE_SIZE, b'x');
+    again.stage_pieces(clock()).await;
+    assert_eq!(again.finish().unwrap().staged, 1);
+}
+
 /// The most that a body holds and has set aside at once, of 12 MiB that arrive in reads of full size.
 async fn held(memory: &Arc<Memory>, free_buffers: usize) -> (usize, usize) {
     let buffers = Arc::new(Semaphore::new(free_buffers));
-    let mut arrival = Arrival::new(Arc::clone(memory), Arc::clone(&buffers), MessageId(1));
+    let mut shared = Shared::new(config(), Arc::clone(memory), clock(), metrics(), None);
+    shared.large_bodies = Arc::clone(&buffers);
+    let client = [192, 0, 2, 1].into();
+    let guest = shared
+        .admission
+        .enter(client)
+        .unwrap()
+        .seat(client)
+        .unwrap();
+    let mut arrival = shared.arrival(&Arc::new(guest), MessageId(1));
     let (mut held, mut set_aside) = (0, 0);
     for _ in 0..200 {
         arrival.body.extend_from_slice(&[b'x'; BODY_READ_SIZE - 7]);

@@ -57,7 +57,7 @@ async fn a_primary_may_ask_for_its_own_mail_and_nobody_elses() {
 #[tokio::test]
 async fn a_trusted_host_may_ask_for_every_domain_of_the_policy() {
     let mut config = config();
-    config.trusted = vec!["192.0.2.0/24".parse().unwrap()];
+    config.staff = vec!["192.0.2.0/24".parse().unwrap()];
     let nodes = ["example.net", "@example.com", "elsewhere.example"];
     let (replies, flushed) = asked(config, memory(), &nodes).await;
     for (reply, expected) in replies.iter().zip([
