@@ -2,9 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use harness::{Cluster, Letter, Primary, Sender, Settings};
+use harness::{Cluster, Letter, Primary, Sender, Settings, wait_until};
 
 use crate::scene;
+
+/// A sender that finds no place is let in within this time.
+const LET_IN: Duration = Duration::from_secs(30);
 
 fn node(primary: &Primary, lines: &[&str]) -> Cluster {
     let settings = Settings::for_primary(primary.address());
@@ -12,6 +15,36 @@ fn node(primary: &Primary, lines: &[&str]) -> Cluster {
         .iter()
         .fold(settings, |settings, line| settings.with("smtp", line));
     Cluster::start(1, &settings)
+}
+
+#[test]
+fn a_house_full_of_idle_strangers_has_room_for_a_sender_within_seconds() {
+    let primary = Primary::down_at_first();
+    let cluster = node(&primary, &["max_connections = 10"]);
+    let smtp = cluster.nodes[0].smtp();
+    let mut idle = Vec::new();
+    // The harness asks for health by HTTP only, so all ten are theirs.
+    while let Ok(stranger) = Sender::connect(smtp) {
+        idle.push(stranger);
+    }
+    assert_eq!(idle.len(), 10);
+    assert_eq!(
+        cluster.nodes[0].metric("layover_smtp_crowded", &[]),
+        Some(1.0)
+    );
+    let letter = Letter::new(1, "a@example.com", 500);
+    wait_until(LET_IN, "a sender gets in", || {
+        let sent = Sender::connect(smtp).and_then(|mut sender| sender.send(&letter));
+        sent.is_ok_and(|reply| reply.code == 250)
+    });
+    let reply = idle[0].read_reply().unwrap();
+    assert!(
+        reply.code == 421 && reply.lines[0].starts_with("4.4.2"),
+        "{reply}"
+    );
+    assert_eq!(cluster.nodes[0].queued(), Some(1));
+    let log = cluster.nodes[0].log_text();
+    assert!(log.contains("connections are short"), "{log}");
 }
 
 #[test]

@@ -16,6 +16,7 @@
 mod admission;
 mod arrival;
 mod connection;
+mod crowd;
 mod etrn;
 mod guesses;
 pub mod limits;

@@ -15,12 +15,15 @@ use std::{
 };
 
 use ipnet::IpNet;
-use tokio::time::Instant;
-use tracing::info;
+use tokio::{sync::watch, time::Instant};
+use tracing::{info, warn};
 
 use super::{
     Config, Metrics,
-    limits::{UNFINISHED_MAX, UNFINISHED_PER_CLIENT_MAX},
+    crowd::Crowd,
+    limits::{
+        CALM_PERCENT, CROWDED_PERCENT, TELL_EVERY, UNFINISHED_MAX, UNFINISHED_PER_CLIENT_MAX,
+    },
     origin::{Origin, is_in},
     rates::{Deed, Rates},
     refused::{Reason, Refused},
@@ -36,6 +39,8 @@ pub(super) struct Admission {
     /// Networks whose clients are not limited one by one.
     trusted: Vec<IpNet>,
     metrics: Metrics,
+    /// Whether places are short.
+    crowded: watch::Sender<bool>,
     books: Mutex<Books>,
 }
 
@@ -49,6 +54,8 @@ struct Books {
     unfinished: u64,
     rates: Rates,
     refused: Refused,
+    /// When the log was last told that places are short.
+    told_crowded: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -77,6 +84,7 @@ impl Admission {
             unfinished: 0,
             rates: Rates::new(config.per_minute),
             refused: Refused::default(),
+            told_crowded: None,
         };
         let largest = config.max_message_size;
         Arc::new(Self {
@@ -86,6 +94,7 @@ impl Admission {
             unfinished_per_client_max: UNFINISHED_PER_CLIENT_MAX.max(2 * largest),
             trusted: config.trusted.clone(),
             metrics,
+            crowded: watch::Sender::new(false),
             books: Mutex::new(books),
         })
     }
@@ -103,6 +112,7 @@ impl Admission {
             return None;
         }
         books.all += 1;
+        self.look_around(&mut books);
         Some(Place(Arc::clone(self)))
     }
 
@@ -114,7 +124,10 @@ impl Admission {
 
     /// Tells the log what has come together since it was told last.
     pub(super) fn tell(&self) {
-        let told = self.books().refused.take();
+        let mut books = self.books();
+        self.tell_crowded(&mut books);
+        let told = books.refused.take();
+        drop(books);
         for (client, reason, connections) in told.clients {
             let reason = reason.name();
             info!(%client, connections, reason, "connections refused in the last minute");
@@ -124,6 +137,38 @@ impl Admission {
             info!(
                 connections,
                 "connections of other clients refused in the last minute"
+            );
+        }
+    }
+
+    /// Notices that places have become short, or enough again.
+    fn look_around(&self, books: &mut Books) {
+        let percent = books.all.saturating_mul(100);
+        let (crowded_from, calm_at) = (
+            self.max.saturating_mul(CROWDED_PERCENT),
+            self.max.saturating_mul(CALM_PERCENT),
+        );
+        let changed = self.crowded.send_if_modified(|crowded| {
+            let before = *crowded;
+            *crowded = percent >= crowded_from || (before && percent > calm_at);
+            *crowded != before
+        });
+        if changed {
+            self.metrics.crowded.set(i64::from(*self.crowded.borrow()));
+            self.tell_crowded(books);
+        }
+    }
+
+    fn tell_crowded(&self, books: &mut Books) {
+        let is_news = books
+            .told_crowded
+            .is_none_or(|told| told.elapsed() >= TELL_EVERY);
+        if is_news && *self.crowded.borrow() {
+            books.told_crowded = Some(Instant::now());
+            let (connections, max) = (books.all, self.max);
+            warn!(
+                connections,
+                max, "connections are short: clients get less time"
             );
         }
     }
@@ -138,6 +183,7 @@ impl Place {
         let admission = Arc::clone(&self.0);
         let origin = Origin::of(address);
         let is_trusted = is_in(&admission.trusted, address);
+        let is_crowded = *admission.crowded.borrow();
         let mut books = admission.books();
         let sessions = books
             .clients
@@ -149,7 +195,7 @@ impl Place {
             Some(Reason::PerIp)
         } else {
             let now = Instant::now();
-            let allowed = books.rates.allow(origin, Deed::Connection, now);
+            let allowed = books.rates.allow(origin, Deed::Connection, is_crowded, now);
             (!allowed).then_some(Reason::Rate)
         };
         if let Some(reason) = refused {
@@ -172,6 +218,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut books = self.0.books();
         books.all = books.all.saturating_sub(1);
+        self.0.look_around(&mut books);
     }
 }
 
@@ -185,14 +232,22 @@ impl Guest {
         self.is_trusted
     }
 
+    /// What its session is to know of the others.
+    pub(super) fn crowd(&self) -> Crowd {
+        Crowd::new(self.admission().crowded.subscribe())
+    }
+
     /// Counts something it does, and says whether it may.
     pub(super) fn may(&self, deed: Deed) -> bool {
         if self.is_trusted {
             return true;
         }
         let admission = self.admission();
+        let is_crowded = *admission.crowded.borrow();
         let mut books = admission.books();
-        books.rates.allow(self.origin, deed, Instant::now())
+        books
+            .rates
+            .allow(self.origin, deed, is_crowded, Instant::now())
     }
 
     /// Counts that it is sent away.

@@ -2,7 +2,7 @@
 
 mod answers;
 
-use core::pin::pin;
+use core::{pin::pin, time::Duration};
 use std::{io, net::SocketAddr, sync::Arc};
 
 use bytes::{Buf as _, BytesMut};
@@ -14,7 +14,7 @@ use spool::{Intake, MessageId, policy::Recipients};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     sync::watch,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tracing::{debug, info, trace};
@@ -23,11 +23,16 @@ use super::{
     Serving, Shared,
     admission::Guest,
     arrival::Arrival,
+    crowd::Crowd,
     guesses::Guesses,
-    limits::{BODY_READ_SIZE, HANDSHAKE_TIMEOUT, LINGER, LINGER_OCTETS_MAX, READ_SIZE},
+    limits::{
+        BODY_READ_SIZE, CROWDED_COMMAND_TIMEOUT, HANDSHAKE_TIMEOUT, LINGER, LINGER_OCTETS_MAX,
+        READ_SIZE,
+    },
     offered::Declared,
     pace::Pace,
     receipts::Receipts,
+    refused::Reason,
 };
 
 /// Why a session stopped before its dialogue had ended.
@@ -78,6 +83,7 @@ struct Connection<I: Intake> {
     shared: Arc<Shared<I>>,
     peer: SocketAddr,
     guest: Arc<Guest>,
+    crowd: Crowd,
     guesses: Guesses,
     serving: watch::Receiver<Serving>,
     session: Session,
@@ -110,6 +116,7 @@ impl<I: Intake> Connection<I> {
         Self {
             shared,
             peer,
+            crowd: guest.crowd(),
             guest,
             guesses: Guesses::default(),
             serving,
@@ -205,9 +212,13 @@ impl<I: Intake> Connection<I> {
             stream.write_all_buf(replies).await?;
             stream.flush().await
         };
-        match timeout(self.shared.config.command_timeout, write).await {
-            Ok(written) => written?,
-            Err(_) => return Err(Broken::TimedOut),
+        match self
+            .crowd
+            .bound(allowing(self.shared.config.command_timeout), write)
+            .await
+        {
+            Some(written) => written?,
+            None => return Err(self.timed_out()),
         }
         self.pace.restart();
         Ok(())
@@ -234,8 +245,9 @@ impl<I: Intake> Connection<I> {
                 Ok(())
             }
             Wake::TimedOut => {
+                let cause = self.timed_out();
                 if self.session.is_receiving() {
-                    self.log_broken(&Broken::TimedOut);
+                    self.log_broken(&cause);
                 }
                 self.session.time_out();
                 Ok(())
@@ -245,19 +257,22 @@ impl<I: Intake> Connection<I> {
 
     async fn wake<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> Result<Wake, Broken> {
         let in_body = self.session.is_reading_body();
-        let (size, deadline) = if in_body {
-            (BODY_READ_SIZE, self.pace.body_deadline())
-        } else {
-            (READ_SIZE, self.pace.command_deadline())
+        let (pace, now) = (self.pace, Instant::now());
+        let deadline = |is_crowded| {
+            if in_body {
+                pace.body_deadline(now, is_crowded)
+            } else {
+                pace.command_deadline(is_crowded)
+            }
         };
         let unread = self.session.unread();
-        unread.reserve(size);
-        let read = pin!(timeout_at(deadline, stream.read_buf(unread)));
+        unread.reserve(if in_body { BODY_READ_SIZE } else { READ_SIZE });
+        let read = pin!(self.crowd.bound(deadline, stream.read_buf(unread)));
         tokio::select! {
             biased;
             read = read => match read {
-                Ok(octets) => Ok(Wake::Octets(octets?)),
-                Err(_) => Ok(Wake::TimedOut),
+                Some(octets) => Ok(Wake::Octets(octets?)),
+                None => Ok(Wake::TimedOut),
             },
             Ok(()) = self.serving.changed() => Ok(Wake::Serving(*self.serving.borrow_and_update())),
         }
@@ -272,9 +287,13 @@ impl<I: Intake> Connection<I> {
     {
         let tls = self.shared.tls.as_ref().ok_or(Broken::Closed)?;
         let handshake = TlsAcceptor::from(tls.config()).accept(stream);
-        let secure = match timeout(HANDSHAKE_TIMEOUT, handshake).await {
-            Ok(secure) => secure?,
-            Err(_) => return Err(Broken::TimedOut),
+        let secure = match self
+            .crowd
+            .bound(allowing(HANDSHAKE_TIMEOUT), handshake)
+            .await
+        {
+            Some(secure) => secure?,
+            None => return Err(self.timed_out()),
         };
         self.tls = description(secure.get_ref().1);
         debug!(tls = self.tls.as_deref(), "tls established");
@@ -304,6 +323,14 @@ impl<I: Intake> Connection<I> {
         }
     }
 
+    /// The client's time is over. While places are short it could have had more.
+    fn timed_out(&self) -> Broken {
+        if self.crowd.is_short() {
+            self.guest.refuse(Reason::Slow);
+        }
+        Broken::TimedOut
+    }
+
     /// Anyone can break off, so only what was a message in the making is worth a line.
     fn log_broken(&self, cause: &Broken) {
         if self.session.is_receiving() {
@@ -321,6 +348,19 @@ fn apply(session: &mut Session, serving: Serving) {
         Serving::Open => {}
         Serving::Retiring => session.retire(),
         Serving::Stopping => session.shut_down(),
+    }
+}
+
+/// A deadline so far from now, and no further than that of a command while places are short.
+fn allowing(time: Duration) -> impl Fn(bool) -> Instant {
+    let now = Instant::now();
+    move |is_crowded| {
+        let time = if is_crowded {
+            time.min(CROWDED_COMMAND_TIMEOUT)
+        } else {
+            time
+        };
+        now + time
     }
 }
 

@@ -43,8 +43,40 @@ pub const CLIENTS_REMEMBERED_MAX: usize = 1 << 16;
 /// Clients whose refused connections are told to the log each minute by name.
 pub const REFUSED_TOLD_MAX: usize = 20;
 
-/// How often the log is told who was refused.
+/// How often the log is told who was refused, and that places are short.
 pub const TELL_EVERY: Duration = Duration::from_secs(60);
+
+/// Places are short when so many of a hundred are taken, ...
+pub const CROWDED_PERCENT: usize = 80;
+
+/// ... and until no more than so many are, so that one client more or less does not change it.
+pub const CALM_PERCENT: usize = 60;
+
+/// While places are short, how long a client may be silent between commands. Postfix's number: a
+/// sender that has mail for us does better on any line.
+pub const CROWDED_COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// While places are short, how long it may talk without a recipient or a message that is taken:
+/// as many commands as lead to one, each with a round trip around the world.
+pub const CROWDED_FRUITLESS_MAX: Duration = Duration::from_secs(60);
+
+/// While places are short, how long it may be silent within a body. Longer than between commands:
+/// what has arrived would have to be sent again, on a line that is bad already.
+pub const CROWDED_BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// While places are short, octets a second that a body must come to in the long run.
+pub const CROWDED_BODY_RATE_MIN: u64 = 1024;
+
+/// While places are short, connections that one client may open in a minute: five a second, far more
+/// than a sender needs that uses each for several messages.
+pub const CROWDED_CONNECTIONS_PER_MINUTE: u32 = 300;
+
+/// While places are short, messages of one client in a minute: a large sender that comes back after
+/// an outage of days has this from each of its addresses.
+pub const CROWDED_MESSAGES_PER_MINUTE: u32 = 3000;
+
+/// While places are short, recipients that one client may name in a minute: five a message.
+pub const CROWDED_RECIPIENTS_PER_MINUTE: u32 = 15_000;
 
 /// Octets of a PROXY header of version 1 at most, its CRLF included (proxy-protocol.txt section 2.1).
 pub const PROXY_LINE_MAX: usize = 107;

@@ -23,6 +23,8 @@ pub struct Metrics {
     pub(super) open: Gauge,
     /// Connections whose proxy has not yet said whose they are.
     pub(super) unnamed: Gauge,
+    /// Whether places for sessions are short: 1 or 0.
+    pub(super) crowded: Gauge,
     /// Connections that were refused or ended by a limit.
     connections_refused: Results,
     /// Messages by what became of them.
@@ -73,6 +75,7 @@ impl Metrics {
         let metrics = Self {
             open: state("open"),
             unnamed: state("proxy"),
+            crowded: Gauge::default(),
             connections_refused: Results::default(),
             messages: Tally::new(&messages),
             messages_broken: counter("broken"),
@@ -90,6 +93,11 @@ impl Metrics {
             "smtp_connections",
             "Inbound SMTP sessions under way, and connections that wait for a proxy's header",
             connections,
+        );
+        registry.register(
+            "smtp_crowded",
+            "1 while SMTP connections are short and clients get less time",
+            metrics.crowded.clone(),
         );
         registry.register(
             "smtp_connections_refused",

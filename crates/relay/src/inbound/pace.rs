@@ -4,29 +4,43 @@ use core::time::Duration;
 
 use tokio::time::Instant;
 
-use super::limits::BODY_RATE_MIN;
+use super::limits::{
+    BODY_RATE_MIN, CROWDED_BODY_RATE_MIN, CROWDED_BODY_TIMEOUT, CROWDED_COMMAND_TIMEOUT,
+    CROWDED_FRUITLESS_MAX,
+};
 
 /// Measures a client since it last was answered. Octets that drip in do not extend the time for a
-/// command; for a body they do, as far as they come at a rate.
+/// command; for a body they do, as far as they come at a rate. While places are short there is less
+/// time for everything, and talk that leads to no message does not extend it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     timeout: Duration,
     since: Instant,
     octets: u64,
+    /// When it last had a recipient or a message accepted.
+    fruitful: Instant,
 }
 
 impl Pace {
     pub(super) fn new(timeout: Duration) -> Self {
+        let now = Instant::now();
         Self {
             timeout,
-            since: Instant::now(),
+            since: now,
             octets: 0,
+            fruitful: now,
         }
     }
 
     /// The client was answered: it is its turn.
     pub(super) fn restart(&mut self) {
-        *self = Self::new(self.timeout);
+        self.since = Instant::now();
+        self.octets = 0;
+    }
+
+    /// Something came of what it said.
+    pub(super) fn bear_fruit(&mut self) {
+        self.fruitful = Instant::now();
     }
 
     /// It sent something.
@@ -40,15 +54,27 @@ impl Pace {
     }
 
     /// By when it must have sent a whole command.
-    pub(super) fn command_deadline(&self) -> Instant {
-        self.since + self.timeout
+    pub(super) fn command_deadline(&self, is_crowded: bool) -> Instant {
+        if is_crowded {
+            let answered = self.since + self.timeout.min(CROWDED_COMMAND_TIMEOUT);
+            answered.min(self.fruitful + CROWDED_FRUITLESS_MAX)
+        } else {
+            self.since + self.timeout
+        }
     }
 
-    /// By when it must have sent more of a body.
-    pub(super) fn body_deadline(&self) -> Instant {
-        let earned = Duration::from_secs(self.octets / BODY_RATE_MIN);
-        let by_rate = self.since + self.timeout + earned;
-        by_rate.min(Instant::now() + self.timeout)
+    /// By when it must have sent more of a body, of which it sent something up to now.
+    pub(super) fn body_deadline(&self, now: Instant, is_crowded: bool) -> Instant {
+        let (timeout, rate) = if is_crowded {
+            (
+                self.timeout.min(CROWDED_BODY_TIMEOUT),
+                CROWDED_BODY_RATE_MIN,
+            )
+        } else {
+            (self.timeout, BODY_RATE_MIN)
+        };
+        let earned = Duration::from_secs(self.octets / rate);
+        (self.since + timeout + earned).min(now + timeout)
     }
 }
 
@@ -62,14 +88,50 @@ mod tests {
         let start = Instant::now();
         let mut pace = Pace::new(minute);
         tokio::time::advance(minute / 2).await;
+        let now = Instant::now();
         pace.count(1);
-        assert_eq!(pace.command_deadline(), start + minute);
-        assert_eq!(pace.body_deadline(), start + minute);
+        assert_eq!(pace.command_deadline(false), start + minute);
+        assert_eq!(pace.body_deadline(now, false), start + minute);
         pace.count(10_000_000);
-        assert_eq!(pace.body_deadline(), start + minute + minute / 2);
+        assert_eq!(pace.body_deadline(now, false), start + minute + minute / 2);
         pace.restart();
-        assert_eq!(pace.command_deadline(), start + minute / 2 + minute);
+        let deadline = start + minute / 2 + minute;
+        assert_eq!(pace.command_deadline(false), deadline);
         pace.forgive(minute);
-        assert_eq!(pace.command_deadline(), start + minute / 2 + 2 * minute);
+        assert_eq!(pace.command_deadline(false), deadline + minute);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_places_are_short_there_is_less_time_for_everything() {
+        let start = Instant::now();
+        let mut pace = Pace::new(Duration::from_secs(300));
+        assert_eq!(pace.command_deadline(true), start + CROWDED_COMMAND_TIMEOUT);
+        let octets = 100 * CROWDED_BODY_RATE_MIN;
+        pace.count(usize::try_from(octets).unwrap());
+        let minute = Duration::from_secs(60);
+        let earned = Duration::from_secs(100);
+        assert_eq!(
+            pace.body_deadline(start, true),
+            start + CROWDED_BODY_TIMEOUT
+        );
+        let by_rate = start + CROWDED_BODY_TIMEOUT + earned;
+        assert_eq!(pace.body_deadline(start + 2 * minute, true), by_rate);
+        let shorter = Pace::new(Duration::from_secs(2));
+        assert_eq!(
+            shorter.command_deadline(true),
+            start + Duration::from_secs(2)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_places_are_short_talk_alone_gains_no_time() {
+        let start = Instant::now();
+        let mut pace = Pace::new(Duration::from_secs(300));
+        tokio::time::advance(CROWDED_FRUITLESS_MAX).await;
+        pace.restart();
+        assert_eq!(pace.command_deadline(true), start + CROWDED_FRUITLESS_MAX);
+        pace.bear_fruit();
+        let deadline = start + CROWDED_FRUITLESS_MAX + CROWDED_COMMAND_TIMEOUT;
+        assert_eq!(pace.command_deadline(true), deadline);
     }
 }

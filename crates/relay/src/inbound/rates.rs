@@ -5,11 +5,17 @@ use std::collections::HashMap;
 
 use tokio::time::Instant;
 
-use super::{limits::CLIENTS_REMEMBERED_MAX, origin::Origin};
+use super::{
+    limits::{
+        CLIENTS_REMEMBERED_MAX, CROWDED_CONNECTIONS_PER_MINUTE, CROWDED_MESSAGES_PER_MINUTE,
+        CROWDED_RECIPIENTS_PER_MINUTE,
+    },
+    origin::Origin,
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// How much one client may do in a minute; 0 is as much as it likes.
+/// How much one client may do in a minute; 0 is as much as it likes while there are places enough.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PerMinute {
     /// Connections.
@@ -56,16 +62,24 @@ impl Rates {
         }
     }
 
-    /// Counts a deed, and says whether it is within the limit.
-    pub(super) fn allow(&mut self, origin: Origin, deed: Deed, now: Instant) -> bool {
-        let limit = match deed {
-            Deed::Connection => self.limits.connections,
-            Deed::Message => self.limits.messages,
-            Deed::Recipient => self.limits.recipients,
+    /// Counts a deed, and says whether it is within the limit. While places are short there is one
+    /// also where none was configured.
+    pub(super) fn allow(
+        &mut self,
+        origin: Origin,
+        deed: Deed,
+        is_crowded: bool,
+        now: Instant,
+    ) -> bool {
+        let (configured, when_crowded) = match deed {
+            Deed::Connection => (self.limits.connections, CROWDED_CONNECTIONS_PER_MINUTE),
+            Deed::Message => (self.limits.messages, CROWDED_MESSAGES_PER_MINUTE),
+            Deed::Recipient => (self.limits.recipients, CROWDED_RECIPIENTS_PER_MINUTE),
         };
-        if limit == 0 {
-            return true;
-        }
+        let (limit, is_binding) = match configured {
+            0 => (when_crowded, is_crowded),
+            configured => (configured, true),
+        };
         let lately = self.lately(origin, now);
         let full_at = match deed {
             Deed::Connection => &mut lately.connections,
@@ -76,8 +90,11 @@ impl Rates {
         let is_within = then <= now + MINUTE;
         if is_within {
             *full_at = then;
+        } else if !is_binding {
+            // Emptier than empty would be held against it long after.
+            *full_at = now + MINUTE;
         }
-        is_within
+        is_within || !is_binding
     }
 
     fn lately(&mut self, origin: Origin, now: Instant) -> &mut Lately {
@@ -124,7 +141,7 @@ mod tests {
         let start = Instant::now();
         let mut send = |at: u64| {
             let now = start + Duration::from_secs(at);
-            rates.allow(client(1), Deed::Message, now)
+            rates.allow(client(1), Deed::Message, false, now)
         };
         assert_eq!(
             [0, 0, 0, 0, 19].map(&mut send),
@@ -142,11 +159,28 @@ mod tests {
         let mut rates = three_messages();
         let now = Instant::now();
         for _ in 0..3 {
-            assert!(rates.allow(client(1), Deed::Message, now));
+            assert!(rates.allow(client(1), Deed::Message, false, now));
         }
-        assert!(!rates.allow(client(1), Deed::Message, now));
-        assert!(rates.allow(client(2), Deed::Message, now));
-        assert!(rates.allow(client(1), Deed::Recipient, now));
+        assert!(!rates.allow(client(1), Deed::Message, false, now));
+        assert!(rates.allow(client(2), Deed::Message, false, now));
+        assert!(rates.allow(client(1), Deed::Recipient, false, now));
+    }
+
+    #[test]
+    fn what_has_no_limit_has_one_while_places_are_short() {
+        let mut rates = Rates::new(PerMinute::default());
+        let now = Instant::now();
+        let limit = CROWDED_MESSAGES_PER_MINUTE;
+        for _ in 0..10 * limit {
+            assert!(rates.allow(client(1), Deed::Message, false, now));
+        }
+        assert!(!rates.allow(client(1), Deed::Message, true, now));
+        // Nothing is held against it beyond the minute.
+        let later = now + MINUTE;
+        for _ in 0..limit {
+            assert!(rates.allow(client(1), Deed::Message, true, later));
+        }
+        assert!(!rates.allow(client(1), Deed::Message, true, later));
     }
 
     #[test]
@@ -154,9 +188,9 @@ mod tests {
         let mut rates = three_messages();
         let now = Instant::now();
         for number in 0..2 * CLIENTS_REMEMBERED_MAX as u64 {
-            rates.allow(client(number), Deed::Message, now);
+            rates.allow(client(number), Deed::Message, false, now);
             // One that is seen all the time is remembered through all of it.
-            let within = rates.allow(client(u64::MAX), Deed::Message, now);
+            let within = rates.allow(client(u64::MAX), Deed::Message, false, now);
             assert_eq!(within, number < 3);
             assert!(rates.recent.len() + rates.earlier.len() <= CLIENTS_REMEMBERED_MAX);
         }

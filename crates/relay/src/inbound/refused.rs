@@ -17,16 +17,19 @@ pub(super) enum Reason {
     ProxyHeader,
     /// It asked for too many recipients that are not ours.
     Recipients,
+    /// It took too long while places were short.
+    Slow,
 }
 
 impl Reason {
     /// Every reason.
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Full,
         Self::PerIp,
         Self::Rate,
         Self::ProxyHeader,
         Self::Recipients,
+        Self::Slow,
     ];
 
     /// Its name in metrics and in the log.
@@ -37,6 +40,7 @@ impl Reason {
             Self::Rate => "rate",
             Self::ProxyHeader => "proxy_header",
             Self::Recipients => "recipients",
+            Self::Slow => "slow",
         }
     }
 }

@@ -1,7 +1,7 @@
 use prometheus_client::registry::Registry;
 
 use super::*;
-use crate::inbound::tests;
+use crate::inbound::{limits::CROWDED_CONNECTIONS_PER_MINUTE, tests};
 
 fn admission(config: &Config) -> Arc<Admission> {
     Admission::new(config, Metrics::register(&mut Registry::default()))
@@ -71,6 +71,39 @@ fn who_is_trusted_is_limited_only_with_all_others() {
         .collect();
     assert_eq!(reason(admission.admit("192.0.2.1")), Some(Reason::Full));
     assert!((0..100_000).all(|_| guests[0].may(Deed::Message)));
+}
+
+#[test]
+fn places_are_short_from_80_percent_down_to_60() {
+    let admission = of(10, 10);
+    let mut guests = Vec::new();
+    let mut is_short = |number: usize| {
+        while guests.len() > number {
+            guests.pop();
+        }
+        while guests.len() < number {
+            guests.push(admission.admit("192.0.2.1").unwrap());
+        }
+        *admission.crowded.borrow()
+    };
+    let seen = [7, 8, 10, 7, 6, 7, 8, 0].map(&mut is_short);
+    assert_eq!(seen, [false, true, true, true, false, false, true, false]);
+}
+
+#[test]
+fn while_places_are_short_a_client_that_keeps_coming_back_is_refused() {
+    let admission = of(5, 5);
+    let guests = [(); 4].map(|()| admission.admit("192.0.2.2").unwrap());
+    assert!(guests[0].crowd().is_short());
+    let mut refused = None;
+    let mut tries = 0;
+    while refused.is_none() {
+        tries += 1;
+        refused = reason(admission.admit("192.0.2.1"));
+    }
+    assert_eq!(refused, Some(Reason::Rate));
+    assert!(tries > CROWDED_CONNECTIONS_PER_MINUTE);
+    admission.admit("192.0.2.3").unwrap();
 }
 
 #[test]

@@ -1,7 +1,64 @@
-//! What a client may do.
+//! What a client may do, and for how long.
+
+use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
-use crate::inbound::limits::GUESSES_MAX;
+use crate::inbound::limits::{
+    CROWDED_BODY_RATE_MIN, CROWDED_BODY_TIMEOUT, CROWDED_COMMAND_TIMEOUT, CROWDED_FRUITLESS_MAX,
+    GUESSES_MAX,
+};
+
+/// A node that a single session fills.
+fn crowded() -> Config {
+    Config {
+        max_connections: 1,
+        ..config()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_places_are_short_an_idle_client_is_sent_away_soon() {
+    let mut piped = Piped::start(crowded(), Memory::new(), None).await;
+    piped.client.line().await;
+    let start = Instant::now();
+    assert!(piped.client.line().await.starts_with("421 4.4.2 "));
+    assert_eq!(start.elapsed(), CROWDED_COMMAND_TIMEOUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_places_are_short_talk_without_a_message_is_not_listened_to_for_long() {
+    let mut piped = Piped::start(crowded(), Memory::new(), None).await;
+    piped.client.line().await;
+    let start = Instant::now();
+    let pause = CROWDED_COMMAND_TIMEOUT - Duration::from_secs(1);
+    let farewell = loop {
+        match timeout(pause, piped.client.line()).await {
+            Ok(unasked) => break unasked,
+            Err(_) => assert!(piped.client.ask("NOOP").await.starts_with("250 ")),
+        }
+    };
+    assert!(farewell.starts_with("421 4.4.2 "), "{farewell}");
+    assert_eq!(start.elapsed(), CROWDED_FRUITLESS_MAX);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_places_are_short_a_body_must_arrive_at_a_rate() {
+    let rate = usize::try_from(CROWDED_BODY_RATE_MIN).unwrap();
+    for (octets_a_second, is_taken) in [(2 * rate, true), (rate / 2, false)] {
+        let mut piped = Piped::start(crowded(), Memory::new(), None).await;
+        piped.client.begin().await;
+        let mut line = vec![b'x'; octets_a_second - 2];
+        line.extend_from_slice(b"\r\n");
+        for _ in 0..10 * CROWDED_BODY_TIMEOUT.as_secs() {
+            sleep(Duration::from_secs(1)).await;
+            drop(piped.client.0.get_mut().write_all(&line).await);
+        }
+        drop(piped.client.0.get_mut().write_all(b".\r\n").await);
+        let reply = piped.client.line().await;
+        let expected = if is_taken { "250 " } else { "421 4.4.2 " };
+        assert!(reply.starts_with(expected), "{octets_a_second}: {reply}");
+    }
+}
 
 #[tokio::test]
 async fn who_guesses_addresses_is_sent_away() {
