@@ -1,5 +1,7 @@
 //! The states of a client's session and what moves it between them.
 
+mod question;
+
 use bytes::BytesMut;
 
 use crate::client::body::Body;
@@ -9,7 +11,7 @@ use crate::client::transaction::Transaction;
 use crate::client::verdict::{Answered, Opinion, Verdict};
 use crate::client::{Awaiting, Failure, Output, Tls};
 use crate::reply::Parser;
-use crate::{Envelope, Extensions, ForwardPath, Recipient, Reply, ReversePath};
+use crate::{Envelope, Extensions, Recipient, Reply};
 
 /// Where the dialogue stands.
 #[derive(Debug)]
@@ -203,23 +205,6 @@ impl Session {
             }
         }
         self.state = State::Mail(transaction);
-    }
-
-    /// Asks whether there is a recipient, on a session that is ready: opens a transaction from the null
-    /// sender, which no server may refuse (RFC 5321 section 4.5.5), names him, and gives it up.
-    pub fn ask(&mut self, path: ForwardPath) {
-        if !matches!(self.state, State::Ready) {
-            return;
-        }
-        let mut envelope = Envelope::new(ReversePath::Null);
-        let recipient = Recipient::from(path);
-        envelope.recipients.push(recipient.clone());
-        if let Some(reply) = objection(&envelope, &self.extensions) {
-            self.answered = Some(Opinion::Later(reply));
-            return;
-        }
-        self.outgoing.mail(&envelope, &self.extensions);
-        self.state = State::AskSender(recipient);
     }
 
     /// Feeds the next octets of the body; dots are stuffed and chunks are cut here. Not to be called
@@ -484,13 +469,6 @@ impl Session {
         self.completed = Some(transaction.conclude(Answered::Chunk, reply));
         self.outgoing.command("RSET");
         State::Reset(unanswered + 1)
-    }
-
-    /// Ends a question, and clears its transaction on the server.
-    fn conclude_question(&mut self, opinion: Opinion) -> State {
-        self.answered = Some(opinion);
-        self.outgoing.command("RSET");
-        State::Reset(1)
     }
 
     /// Ends a transaction before any data, and clears it on the server.

@@ -1,0 +1,213 @@
+use prost::Message as _;
+use smtp::{
+    Mailbox, ReversePath,
+    dsn::{Notify, PerMessage, PerRecipient, Ret},
+};
+use spool::{
+    Adopt, Client, Digest, Fact, Fingerprint, Lessons, Offers, Visitor, Visits,
+    policy::Document,
+    recipients::{News, Source},
+};
+
+use super::*;
+
+const MANY: usize = 1000;
+
+fn accept() -> Command {
+    let mailbox = |number: usize| Mailbox {
+        local_part: format!("{number:064}"),
+        domain: "d".repeat(180),
+    };
+    let recipient = |number| {
+        let path = smtp::ForwardPath::Mailbox(mailbox(number));
+        let dsn = PerRecipient {
+            notify: Some(Notify {
+                success: true,
+                failure: true,
+                delay: true,
+            }),
+            orcpt: Some(format!("rfc822;{}", "o".repeat(490)).parse().unwrap()),
+        };
+        (Recipient { path, dsn }, "*.example.com".to_owned())
+    };
+    Command::Accept(Box::new(Accept {
+        id: MessageId(u128::MAX),
+        received_at: Timestamp(u64::MAX),
+        reverse_path: ReversePath::Mailbox(mailbox(0)),
+        body_type: BodyType::BinaryMime,
+        smtputf8: true,
+        dsn: PerMessage {
+            ret: Some(Ret::Headers),
+            envid: Some("e".repeat(100).parse().unwrap()),
+        },
+        recipients: (0..MANY).map(recipient).collect(),
+        staged: u32::MAX,
+        tail: vec![0; 1000].into(),
+        size: u64::MAX,
+        digest: Digest([255; 32]),
+        trace: vec![b'a'; 300].into(),
+        client: Client {
+            address: "[2001:db8:1111:2222:3333:4444:5555:6666]:65535"
+                .parse()
+                .unwrap(),
+            helo: "h".repeat(255),
+            tls: Some("TLSv1.3 TLS13_AES_256_GCM_SHA384".into()),
+        },
+        fingerprint: Some(Fingerprint(u128::MAX)),
+        confirmed: vec![MessageId(u128::MAX); MANY],
+    }))
+}
+
+fn report() -> Command {
+    let verdict = |number| (number, Verdict::Rejected("no".repeat(100)));
+    let attempt = Attempt {
+        id: MessageId(u128::MAX),
+        verdicts: (0..1000).map(verdict).collect(),
+    };
+    Command::Report(Report {
+        term: u64::MAX,
+        at: Timestamp(u64::MAX),
+        attempts: vec![attempt; 3],
+    })
+}
+
+fn policy() -> Document {
+    let list = |number| (format!("users-{number}"), "l".repeat(300));
+    Document {
+        text: "p".repeat(5000),
+        lists: (0..MANY).map(list).collect(),
+    }
+}
+
+const fn all_offers() -> Offers {
+    Offers {
+        size_max: Some(u64::MAX),
+        eight_bit_mime: true,
+        smtputf8: true,
+        chunking: true,
+        binary_mime: true,
+        dsn: true,
+    }
+}
+
+#[test]
+fn outcomes_of_policies_come_through() {
+    for outcome in [
+        Outcome::Adopted(7),
+        Outcome::Overtaken(8),
+        Outcome::NotUnderstood("1:1: no".to_owned()),
+    ] {
+        assert_eq!(outcome_from(outcome_to(&outcome)).unwrap(), outcome);
+    }
+}
+
+#[test]
+fn a_policy_comes_through_with_its_lists() {
+    let adopt = Command::Adopt(Adopt {
+        policy: policy(),
+        replaces: 3,
+        at: Timestamp(4),
+        by: "postmaster".to_owned(),
+    });
+    assert_eq!(command_from(command_to(adopt.clone())).unwrap(), adopt);
+}
+
+#[test]
+fn a_founding_of_before_there_were_lists_is_understood() {
+    let found = pb::Found {
+        cluster: Some(id_to(MessageId(7))),
+        policy: "text".to_owned(),
+        ..pb::Found::default()
+    };
+    let kind = Some(pb::command::Kind::Found(found));
+    let expected = Command::Found {
+        cluster: 7,
+        policy: Document::of_text("text"),
+        at: Timestamp(0),
+    };
+    assert_eq!(command_from(pb::Command { kind }).unwrap(), expected);
+}
+
+#[test]
+fn what_a_primary_offers_is_read_as_it_was_written() {
+    let dsn_only = Offers {
+        dsn: true,
+        ..Offers::default()
+    };
+    for offers in [Offers::default(), dsn_only, all_offers()] {
+        let command = Command::Offers {
+            domain: "example.com".into(),
+            offers,
+            at: Timestamp(7),
+        };
+        assert_eq!(command_from(command_to(command.clone())).unwrap(), command);
+    }
+}
+
+#[test]
+fn no_command_is_larger_on_the_wire_than_it_is_counted() {
+    let claims = Claims {
+        term: u64::MAX,
+        domain: "example.com".into(),
+        sequences: vec![u64::MAX; MANY],
+    };
+    let fact = Fact {
+        domain: "d".repeat(250),
+        address: "a".repeat(254),
+        news: News::Unknown(Source::Operator),
+    };
+    for command in [
+        accept(),
+        report(),
+        Command::Claim(claims),
+        Command::Visits(Visits {
+            at: Timestamp(u64::MAX),
+            visitors: vec![Visitor(u128::MAX); MANY],
+        }),
+        Command::Learn(Lessons {
+            at: Timestamp(u64::MAX),
+            facts: vec![fact; MANY],
+        }),
+        Command::Confirm {
+            ids: vec![MessageId(u128::MAX); MANY],
+        },
+        Command::Found {
+            cluster: u128::MAX,
+            policy: policy(),
+            at: Timestamp(u64::MAX),
+        },
+        Command::Adopt(Adopt {
+            policy: policy(),
+            replaces: u64::MAX,
+            at: Timestamp(u64::MAX),
+            by: "b".repeat(500),
+        }),
+        Command::Observe {
+            domain: "example.com".into(),
+            reachability: Reachability::Down("w".repeat(500)),
+            at: Timestamp(u64::MAX),
+        },
+        Command::Offers {
+            domain: "example.com".into(),
+            offers: all_offers(),
+            at: Timestamp(u64::MAX),
+        },
+        Command::Flush {
+            domain: Some("example.com".into()),
+            at: Timestamp(u64::MAX),
+        },
+        Command::Sweep {
+            at: Timestamp(u64::MAX),
+        },
+        Command::Discard {
+            id: MessageId(u128::MAX),
+        },
+    ] {
+        let counted = command.octets();
+        let encoded = command_to(command.clone()).encoded_len();
+        assert!(
+            encoded <= counted,
+            "{command:?}: {encoded} octets, counted as {counted}"
+        );
+    }
+}
