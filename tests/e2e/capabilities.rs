@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harness::{Cluster, Daemon, Letter, Primary, Reply, Sender, Settings, wait_until};
+use harness::{Cluster, Daemon, Letter, Offer, Primary, Reply, Sender, Settings, wait_until};
 
 use crate::scene;
 
@@ -121,4 +121,51 @@ fn a_domain_with_a_small_primary_does_not_make_the_others_small() {
     );
     let reply = sender.send(&both).unwrap();
     assert!(is_too_big(&reply), "{reply}");
+}
+
+#[test]
+fn what_a_sender_says_reaches_a_primary_that_takes_it() {
+    let primary = Primary::started();
+    let all = [
+        Offer::SmtpUtf8,
+        Offer::Chunking,
+        Offer::BinaryMime,
+        Offer::Dsn,
+    ];
+    primary.on_cue(|cue| cue.offer(&all));
+    let cluster = Cluster::start(1, &Settings::for_primary(primary.address()));
+    assert!(!sender(&cluster.nodes[0]).offers("BINARYMIME"));
+    scene::send_all(&cluster, &[Letter::new(1, "a@example.com", 1_000)]);
+    scene::wait_received(&primary, 1);
+    let mut sender = sender(&cluster.nodes[0]);
+    assert!(sender.offers("BINARYMIME"), "{:?}", sender.extensions);
+    for command in [
+        "MAIL FROM:<a@sender.test> BODY=BINARYMIME SMTPUTF8 RET=HDRS ENVID=E1",
+        "RCPT TO:<\u{f6}@example.com> NOTIFY=NEVER ORCPT=rfc822;c@example.com",
+    ] {
+        let reply = sender.command(command).unwrap();
+        assert_eq!(reply.code, 250, "{command}: {reply}");
+    }
+    let body = b"Subject: x\r\n\r\n\0\n.\r\n\r";
+    let chunk = format!("BDAT {} LAST\r\n", body.len());
+    sender.write(&[chunk.as_bytes(), body].concat()).unwrap();
+    let reply = sender.read_reply().unwrap();
+    assert_eq!(reply.code, 250, "{reply}");
+    scene::wait_received(&primary, 2);
+    let received = primary.received();
+    let arrived = &received[1];
+    assert!(
+        arrived.body.ends_with(body),
+        "{}",
+        arrived.body.escape_ascii()
+    );
+    assert_eq!(arrived.to, ["\u{f6}@example.com"]);
+    assert!(arrived.said.chunks > 0);
+    for said in ["BODY=BINARYMIME", "SMTPUTF8", "RET=HDRS", "ENVID=E1"] {
+        assert!(arrived.said.mail.iter().any(|word| word == said), "{said}");
+    }
+    assert_eq!(
+        arrived.said.rcpt,
+        [["NOTIFY=NEVER", "ORCPT=rfc822;c@example.com"]]
+    );
 }

@@ -6,6 +6,7 @@ mod chunks;
 mod claims;
 mod damage;
 mod lease;
+mod octets;
 mod order;
 mod outages;
 mod outbox;

@@ -1,11 +1,5 @@
 //! Bodies by BDAT.
 
-use std::sync::Mutex;
-
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
-
 use super::*;
 
 const CHUNKING: &str = "250-primary.test\r\n250-PIPELINING\r\n250 CHUNKING";
@@ -126,71 +120,4 @@ async fn a_lease_that_ends_in_mid_message_keeps_the_last_chunk_back() {
     until("delivered", || outbox.is_empty()).await;
     running.stop().await.unwrap();
     assert_eq!(primary.sequences(), [1]);
-}
-
-/// Passes octets on to a primary. The first connection with a message in it breaks after so many of
-/// the client's octets, in both directions.
-async fn breaking_after(octets: u64, primary: SocketAddr) -> (SocketAddr, JoinSet<()>) {
-    let listener = TcpListener::bind(ANY_PORT).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let mut tasks = JoinSet::new();
-    tasks.spawn(async move {
-        let (mut near, _) = listener.accept().await.unwrap();
-        let mut far = TcpStream::connect(primary).await.unwrap();
-        let (from_client, mut to_client) = near.split();
-        let (mut from_primary, mut to_primary) = far.split();
-        let forth = async {
-            copy(&mut from_client.take(octets), &mut to_primary)
-                .await
-                .ok();
-            to_primary.flush().await.ok();
-        };
-        tokio::select! {
-            () = forth => {}
-            _ = copy(&mut from_primary, &mut to_client) => {}
-        }
-        drop((near, far));
-        loop {
-            let (mut near, _) = listener.accept().await.unwrap();
-            let mut far = TcpStream::connect(primary).await.unwrap();
-            copy_bidirectional(&mut near, &mut far).await.ok();
-        }
-    });
-    (address, tasks)
-}
-
-#[tokio::test]
-async fn a_connection_that_breaks_at_any_octet_loses_nothing_and_repeats_nothing_before_the_end() {
-    let body = b"Subject: x\r\n\r\n.\r\n";
-    let dialogue = "EHLO node.test\r\nMAIL FROM:<>\r\nRCPT TO:<a@example.com>\r\nBDAT 30 LAST\r\n";
-    let whole = (dialogue.len() + "Received: 1\r\n".len() + body.len()) as u64;
-    let repeated = Arc::new(Mutex::new(Vec::new()));
-    let mut runs = JoinSet::new();
-    for octets in 0..=whole {
-        let repeated = repeated.clone();
-        runs.spawn(async move {
-            let primary = Primary::start(ANY_PORT, offering(CHUNKING), None).await;
-            let (address, _breaking) = breaking_after(octets, primary.address).await;
-            let outbox = MapOutbox::new(domain(address), NEVER);
-            outbox.queue(&["a"], body);
-            let running = Running::start(&outbox);
-            until("delivered", || outbox.is_empty()).await;
-            running.stop().await.unwrap();
-            assert_no_deferral(&outbox);
-            let taken = primary.sequences();
-            if taken == [1, 1] {
-                repeated.lock().unwrap().push(octets);
-            } else {
-                assert_eq!(taken, [1], "after {octets} octets");
-            }
-        });
-    }
-    while let Some(run) = runs.join_next().await {
-        run.unwrap();
-    }
-    let repeated = repeated.lock().unwrap();
-    assert!(
-        repeated.iter().all(|octets| *octets == whole),
-        "{repeated:?}"
-    );
 }
