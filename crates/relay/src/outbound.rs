@@ -21,6 +21,7 @@ pub mod limits;
 mod metrics;
 mod open;
 mod queue;
+mod refresh;
 mod report;
 mod stream;
 mod supply;
@@ -44,6 +45,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::outbound::destination::DestinationTask;
 use crate::outbound::limits::{CHANGES_MIN, STOP_GRACE, Timeouts, UNREPORTED_MAX};
+use crate::outbound::refresh::refresh;
 use crate::outbound::report::{Settled, report};
 use crate::outbound::tls::Connectors;
 
@@ -120,22 +122,26 @@ impl<O: Outbox> Forwarder<O> {
         let stop = stop.child_token();
         let mut reporter = JoinSet::new();
         reporter.spawn(report(outbox.clone(), config.term, unreported));
+        let shared = Arc::new(Shared {
+            doubt_ends: Instant::now() + config.timeouts.in_doubt,
+            outbox,
+            config,
+            clock,
+            metrics,
+            connectors,
+            stop,
+        });
         let forwarder = Self {
-            shared: Arc::new(Shared {
-                doubt_ends: Instant::now() + config.timeouts.in_doubt,
-                outbox,
-                config,
-                clock,
-                metrics,
-                connectors,
-                stop,
-            }),
+            shared: Arc::clone(&shared),
             domains: JoinSet::new(),
             active: HashSet::new(),
             changes: watch::Sender::new(0),
             results,
         };
-        forwarder.supervise(reporter).await
+        tokio::select! {
+            ended = forwarder.supervise(reporter) => ended,
+            never = refresh(&shared) => match never {},
+        }
     }
 
     async fn supervise(

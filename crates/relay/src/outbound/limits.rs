@@ -102,6 +102,10 @@ pub const STORAGE_RETRY: Duration = Duration::from_secs(1);
 /// How long deliveries under way may take to end when the forwarder is stopped.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
 
+/// Between two looks at what an idle primary offers: often enough that it is known when an outage
+/// begins, and seldom enough to be no burden.
+pub const REFRESH: Duration = Duration::from_hours(1);
+
 /// How patient a delivery is, from RFC 5321 section 4.5.3.2 where it names a minimum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
@@ -121,6 +125,8 @@ pub struct Timeouts {
     pub quit: Duration,
     /// For an earlier leader to tell what became of what it had claimed.
     pub in_doubt: Duration,
+    /// Between two looks at what an idle primary offers; the first comes sooner.
+    pub refresh: Duration,
 }
 
 impl Timeouts {
@@ -137,5 +143,6 @@ impl Timeouts {
         final_dot: Duration::from_secs(600),
         quit: Duration::from_secs(5),
         in_doubt: IN_DOUBT_WAIT,
+        refresh: REFRESH,
     };
 }

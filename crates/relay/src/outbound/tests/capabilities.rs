@@ -50,6 +50,31 @@ async fn a_probe_learns_before_anything_is_sent() {
 }
 
 #[tokio::test]
+async fn an_idle_primary_is_asked_now_and_then_and_is_not_down_when_it_does_not_answer() {
+    let asked = AtomicUsize::new(0);
+    let script: Script = Arc::new(move |_, moment| match moment {
+        Moment::Greeting if asked.fetch_add(1, Ordering::SeqCst) == 1 => Act::Close,
+        Moment::Ehlo if asked.load(Ordering::SeqCst) == 1 => {
+            Act::Say("250-primary.test\r\n250 SIZE 1000")
+        }
+        Moment::Ehlo => Act::Say("250-primary.test\r\n250 SIZE 2000"),
+        _ => Act::Usual,
+    });
+    let (primary, outbox) = setup(script, NEVER).await;
+    let often = Timeouts {
+        refresh: Duration::from_millis(60),
+        ..PATIENT
+    };
+    let running = Running::start_with(&outbox, often);
+    until("asked again", || told(&outbox).len() == 2).await;
+    running.stop().await.unwrap();
+    let sizes: Vec<Option<u64>> = told(&outbox).iter().map(|told| told.size_max).collect();
+    assert_eq!(sizes, [Some(1000), Some(2000)]);
+    assert!(outbox.state.lock().unwrap().observations.is_empty());
+    assert!(primary.taken().is_empty());
+}
+
+#[tokio::test]
 async fn a_server_that_knows_helo_only_tells_nothing() {
     let (primary, outbox) = setup(offering("502 5.5.1 what?"), NEVER).await;
     outbox.queue(&["a"], BODY);
