@@ -1,11 +1,11 @@
 //! The states of a client's session and what moves it between them.
 
+mod opening;
 mod question;
 
 use bytes::BytesMut;
 
 use crate::client::body::Body;
-use crate::client::offered::offered_by;
 use crate::client::outgoing::{Outgoing, objection};
 use crate::client::transaction::Transaction;
 use crate::client::verdict::{Answered, Opinion, Verdict};
@@ -299,58 +299,6 @@ impl Session {
             State::Quit => State::Closed(None),
             State::Handshake | State::Ready => State::Closed(Some(Failure::OutOfTurn(reply))),
             State::Closed(failure) => State::Closed(failure),
-        }
-    }
-
-    fn hello(&mut self, secured: bool) {
-        self.step(|session, _| session.ehlo(secured));
-    }
-
-    fn ehlo(&mut self, secured: bool) -> State {
-        self.outgoing
-            .command(format_args!("EHLO {}", self.hostname));
-        State::Ehlo { secured }
-    }
-
-    fn after_ehlo(&mut self, secured: bool, reply: &Reply) -> State {
-        if reply.is_permanent() {
-            self.outgoing
-                .command(format_args!("HELO {}", self.hostname));
-            return State::Helo { secured };
-        }
-        if !reply.is_positive() {
-            return State::Closed(Some(Failure::Refused(reply.clone())));
-        }
-        let offered = offered_by(reply);
-        match self.tls {
-            Tls::Opportunistic | Tls::Require if !secured && offered.starttls => {
-                self.outgoing.command("STARTTLS");
-                State::StartTls(offered)
-            }
-            Tls::Require if !secured => State::Closed(Some(Failure::TlsNotOffered)),
-            _ => self.ready(offered),
-        }
-    }
-
-    fn ready(&mut self, offered: Extensions) -> State {
-        self.extensions = offered;
-        self.told = true;
-        State::Ready
-    }
-
-    fn after_helo(&self, secured: bool, reply: Reply) -> State {
-        match (reply.is_positive(), self.tls) {
-            (false, _) => State::Closed(Some(Failure::Refused(reply))),
-            (true, Tls::Require) if !secured => State::Closed(Some(Failure::TlsNotOffered)),
-            (true, _) => State::Ready,
-        }
-    }
-
-    fn after_starttls(&mut self, offered: Extensions, reply: Reply) -> State {
-        match (reply.code, self.tls) {
-            (220, _) => State::Handshake,
-            (_, Tls::Require) => State::Closed(Some(Failure::TlsRefused(reply))),
-            _ => self.ready(offered),
         }
     }
 

@@ -1,0 +1,60 @@
+//! From the greeting to a session that is ready.
+
+use super::{Session, State};
+use crate::client::offered::offered_by;
+use crate::client::{Failure, Tls};
+use crate::{Extensions, Reply};
+
+impl Session {
+    pub(super) fn hello(&mut self, secured: bool) {
+        self.step(|session, _| session.ehlo(secured));
+    }
+
+    pub(super) fn ehlo(&mut self, secured: bool) -> State {
+        self.outgoing
+            .command(format_args!("EHLO {}", self.hostname));
+        State::Ehlo { secured }
+    }
+
+    pub(super) fn after_ehlo(&mut self, secured: bool, reply: &Reply) -> State {
+        if reply.is_permanent() {
+            self.outgoing
+                .command(format_args!("HELO {}", self.hostname));
+            return State::Helo { secured };
+        }
+        if !reply.is_positive() {
+            return State::Closed(Some(Failure::Refused(reply.clone())));
+        }
+        let offered = offered_by(reply);
+        match self.tls {
+            Tls::Opportunistic | Tls::Require if !secured && offered.starttls => {
+                self.outgoing.command("STARTTLS");
+                State::StartTls(offered)
+            }
+            Tls::Require if !secured => State::Closed(Some(Failure::TlsNotOffered)),
+            _ => self.ready(offered),
+        }
+    }
+
+    fn ready(&mut self, offered: Extensions) -> State {
+        self.extensions = offered;
+        self.told = true;
+        State::Ready
+    }
+
+    pub(super) fn after_helo(&self, secured: bool, reply: Reply) -> State {
+        match (reply.is_positive(), self.tls) {
+            (false, _) => State::Closed(Some(Failure::Refused(reply))),
+            (true, Tls::Require) if !secured => State::Closed(Some(Failure::TlsNotOffered)),
+            (true, _) => State::Ready,
+        }
+    }
+
+    pub(super) fn after_starttls(&mut self, offered: Extensions, reply: Reply) -> State {
+        match (reply.code, self.tls) {
+            (220, _) => State::Handshake,
+            (_, Tls::Require) => State::Closed(Some(Failure::TlsRefused(reply))),
+            _ => self.ready(offered),
+        }
+    }
+}
