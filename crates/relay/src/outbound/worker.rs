@@ -167,7 +167,7 @@ impl<O: Outbox> Worker<O> {
         let (host, reason) = match unended {
             Unended::Unopened(Parting::Unreachable(words)) => (String::new(), words),
             Unended::Unopened(Parting::Spool(error)) => (String::new(), error.to_string()),
-            Unended::Unopened(Parting::Idle) => (String::new(), "this node stops".to_owned()),
+            Unended::Unopened(Parting::Idle) => (String::new(), "called off".to_owned()),
             Unended::Aborted { host, aborted, .. } => {
                 if matches!(aborted, Aborted::InDoubt(_)) {
                     tracing::warn!(
