@@ -78,7 +78,6 @@ impl Cluster {
             Ok(Ok(Outcome::NotUnderstood(why))) => return Err(AdoptError::NotUnderstood(why)),
             Ok(Ok(_) | Err(_)) | Err(_) => return Err(AdoptError::NoQuorum),
         };
-        tracing::info!(version, "another policy is in force");
         let silent = self.silent_about(version).await;
         Ok(Adopted { version, silent })
     }

@@ -237,6 +237,8 @@ impl<'t> Pending<'t> {
                 figures.unconfirmed = self.unconfirmed.len();
                 figures.retired.extend(self.retired);
                 if let Some((cluster, policy)) = self.founded {
+                    let (version, by) = (policy.version, &policy.by);
+                    tracing::info!(version, by, "another policy is in force");
                     figures.cluster = Some(cluster);
                     figures.policy = Some(policy);
                 }
