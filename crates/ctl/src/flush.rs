@@ -146,6 +146,7 @@ mod tests {
             primary_state: state.to_owned(),
             waiting,
             deferred,
+            in_policy: true,
             ..DomainStatus::default()
         };
         let status = StatusResponse {

@@ -76,7 +76,7 @@ fn a_policy_that_makes_no_sense_changes_nothing() {
     let Outcome::NotUnderstood(why) = outcome else {
         panic!("{outcome:?}");
     };
-    assert!(why.starts_with("4:1: unknown key `conections`"), "{why}");
+    assert!(why.starts_with("5:1: unknown key `conections`"), "{why}");
     assert_in_force(&replica, 1, POLICY);
 }
 
