@@ -53,6 +53,8 @@ pub struct Destination {
     pub learned: Option<KnownOffers>,
     /// What is known of its recipients, in figures.
     pub roster: Roster,
+    /// When the policy named another primary; `None` while it has always been the same.
+    pub moved_at: Option<Timestamp>,
 }
 
 impl Default for Destination {
@@ -64,6 +66,7 @@ impl Default for Destination {
             totals: Totals::default(),
             learned: None,
             roster: Roster::default(),
+            moved_at: None,
         }
     }
 }

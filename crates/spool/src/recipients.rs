@@ -39,6 +39,10 @@ pub const NONSENSE_FRESH: Duration = Duration::from_secs(DAY);
 /// it can be asked about all of it first, and a primary that fails again is no worse off.
 pub const RETURN_GRACE: Duration = Duration::from_secs(DAY);
 
+/// What is learned for so long after a domain got another primary may still have been said by the former
+/// one: it was asked before, or the clock of the node that asked is ahead.
+pub const MOVE_GRACE: Duration = Duration::from_secs(60);
+
 /// Valid recipients that are remembered of one domain, some 30 MB on the disk. Those beyond are asked
 /// about each time, as if nothing was known.
 pub const VALID_MAX: u64 = 200_000;
@@ -154,8 +158,14 @@ impl Learned {
             }
             Self {
                 is_valid: false, ..
-            } => age <= UNKNOWN_AGE_MAX,
+            } => age <= UNKNOWN_AGE_MAX && !self.is_of_former_primary(destination),
         }
+    }
+
+    /// Whether a primary may have said it that is the domain's no more.
+    fn is_of_former_primary(&self, destination: &Destination) -> bool {
+        let moved_at = destination.moved_at;
+        moved_at.is_some_and(|moved_at| self.at <= moved_at.after(MOVE_GRACE))
     }
 
     /// Whether it is too early to ask again.
@@ -185,15 +195,19 @@ impl Roster {
     /// Whether the primary is known to take everybody.
     #[must_use]
     pub fn takes_everybody(&self, destination: &Destination, now: Timestamp) -> bool {
-        self.nonsense
-            .is_some_and(|nonsense| nonsense.is_valid && nonsense.counts(destination, now))
+        self.nonsense.is_some_and(|nonsense| {
+            nonsense.is_valid
+                && nonsense.counts(destination, now)
+                && !nonsense.is_of_former_primary(destination)
+        })
     }
 
     /// Whether the primary is to be asked about an address that nobody has before it is believed.
     #[must_use]
-    pub fn wants_nonsense(&self, now: Timestamp) -> bool {
-        self.nonsense
-            .is_none_or(|nonsense| nonsense.age(now) > NONSENSE_FRESH)
+    pub fn wants_nonsense(&self, destination: &Destination, now: Timestamp) -> bool {
+        self.nonsense.is_none_or(|nonsense| {
+            nonsense.age(now) > NONSENSE_FRESH || nonsense.is_of_former_primary(destination)
+        })
     }
 }
 
@@ -212,7 +226,7 @@ pub fn judge(learned: Option<Learned>, destination: &Destination, now: Timestamp
         Some(learned) if is_down || learned.is_fresh(now) => Judgement::Refuse,
         Some(_) => Judgement::AskOrRefuse,
         None if destination.roster.takes_everybody(destination, now) => {
-            if is_down || !destination.roster.wants_nonsense(now) {
+            if is_down || !destination.roster.wants_nonsense(destination, now) {
                 Judgement::Take
             } else {
                 Judgement::TakeAndAsk
@@ -254,7 +268,7 @@ pub fn is_news(
     }
     if fact.address.is_empty() {
         return known.is_none_or(|known| {
-            known.is_valid != is_valid || destination.roster.wants_nonsense(at)
+            known.is_valid != is_valid || destination.roster.wants_nonsense(destination, at)
         });
     }
     let roster = &destination.roster;
@@ -262,7 +276,9 @@ pub fn is_news(
         return false;
     }
     match known {
-        Some(known) => known.is_valid != is_valid || !known.is_fresh(at),
+        Some(known) => {
+            known.is_valid != is_valid || !known.is_fresh(at) || !known.counts(destination, at)
+        }
         None if is_valid => roster.valid < VALID_MAX,
         None => roster.unknown < UNKNOWN_MAX,
     }

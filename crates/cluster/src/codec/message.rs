@@ -271,6 +271,7 @@ pub(crate) fn destination_to(destination: Destination) -> pb::Destination {
         valid: destination.roster.valid,
         unknown: destination.roster.unknown,
         nonsense: destination.roster.nonsense.map(learned_to),
+        moved_at_ms: destination.moved_at.map(|at| at.0),
     }
 }
 
@@ -297,6 +298,7 @@ pub(crate) fn destination_from(destination: pb::Destination) -> Result<Destinati
             unknown: destination.unknown,
             nonsense,
         },
+        moved_at: destination.moved_at_ms.map(Timestamp),
     })
 }
 

@@ -42,7 +42,7 @@ pub(super) fn adopt<V: View>(view: &V, adopt: Adopt) -> (Outcome, Vec<Change>) {
     let version = before.version + 1;
     match InForce::read(version, adopt.at, adopt.by, adopt.policy) {
         Ok(after) => {
-            let mut changes = forgotten(view, &before.policy, &after.policy);
+            let mut changes = moved(view, &before.policy, &after);
             changes.push(Change::Adopted(Arc::new(after)));
             (Outcome::Adopted(version), changes)
         }
@@ -50,23 +50,24 @@ pub(super) fn adopt<V: View>(view: &V, adopt: Adopt) -> (Outcome, Vec<Change>) {
     }
 }
 
-/// What was learned of a primary is not known of another one: it is forgotten of each domain that has
-/// other hosts now, or none.
-fn forgotten<V: View>(view: &V, before: &Policy, after: &Policy) -> Vec<Change> {
+/// What was learned of a primary is not known of another one: of each domain that has other hosts now, or
+/// none, it is forgotten what they offer, and noted since when nothing that they refused counts.
+fn moved<V: View>(view: &V, before: &Policy, after: &InForce) -> Vec<Change> {
     let moved = before.domains.iter().filter(|domain| {
-        let now = after.domain(&domain.name);
+        let now = after.policy.domain(&domain.name);
         now.is_none_or(|now| now.primary != domain.primary)
     });
     let destinations = moved.map(|domain| (domain.name.clone(), view.destination(&domain.name)));
-    let known = destinations.filter(|(_, destination)| destination.learned.is_some());
-    let forget = |(domain, destination)| Change::Destination {
+    let known = destinations.filter(|(_, destination)| *destination != Destination::default());
+    let note = |(domain, destination)| Change::Destination {
         domain,
         after: Destination {
             learned: None,
+            moved_at: Some(after.since),
             ..destination
         },
     };
-    known.map(forget).collect()
+    known.map(note).collect()
 }
 
 fn not_understood(errors: &PolicyErrors) -> (Outcome, Vec<Change>) {

@@ -145,6 +145,14 @@ impl Memory {
         }
     }
 
+    pub(crate) fn recipient_of(&self, domain: &str, address: &str) -> Option<Learned> {
+        let key = Key::Recipient(domain.to_owned(), address.to_owned());
+        match self.rows.get(&key) {
+            Some(Row::Recipient(learned)) => Some(*learned),
+            _ => None,
+        }
+    }
+
     /// The policy in force.
     pub(crate) fn policy(&self) -> Option<&InForce> {
         match self.rows.get(&Key::Founded) {

@@ -1,7 +1,11 @@
 //! Which policy is in force, after any founding and any adoptions.
 
 use proptest::{collection::vec, prelude::*};
-use spool::{Adopt, Command, Offers, Outcome, Timestamp, policy::Document};
+use spool::{
+    Adopt, Command, Fact, Lessons, Offers, Outcome, Timestamp,
+    policy::Document,
+    recipients::{Judgement, MOVE_GRACE, News, Source, judge},
+};
 
 use crate::{
     letters::{Letter, POLICY, found},
@@ -114,6 +118,46 @@ fn what_was_learned_of_a_primary_is_forgotten_when_the_domain_gets_another() {
     let elsewhere = POLICY.replace("mail.a.example", "mx.a.example");
     assert_eq!(replica.apply(adopt(&elsewhere, 2)), Outcome::Adopted(3));
     assert!(!is_known(&replica));
+}
+
+#[test]
+fn whom_a_former_primary_did_not_know_is_asked_about_again_when_the_domain_gets_another() {
+    let mut replica = founded();
+    let address = "bob@a.example";
+    let learn = |address: &str, at, news| {
+        let fact = Fact {
+            domain: "a.example".to_owned(),
+            address: address.to_owned(),
+            news,
+        };
+        let facts = vec![fact];
+        Command::Learn(Lessons { at, facts })
+    };
+    let judged = |replica: &Replica, at| {
+        let destination = replica.memory.destination_of("a.example");
+        judge(
+            replica.memory.recipient_of("a.example", address),
+            &destination,
+            at,
+        )
+    };
+    let unknown = News::Unknown(Source::Probe);
+    let at = NOW.after(MOVE_GRACE);
+    replica.apply(learn(address, NOW, unknown));
+    replica.apply(adopt(&another(), 1));
+    assert_eq!(
+        judged(&replica, at),
+        Judgement::Refuse,
+        "the hosts are the same"
+    );
+    replica.apply(learn("", NOW, News::Valid(Source::Probe)));
+    replica.apply(adopt(&POLICY.replace("mail.a.example", "mx.a.example"), 2));
+    assert_eq!(judged(&replica, at), Judgement::Ask);
+    let roster = replica.memory.destination_of("a.example").roster;
+    assert_eq!(roster.unknown, 1, "it stays to be overwritten");
+    let settled = at.after(core::time::Duration::from_secs(1));
+    replica.apply_repeatedly(learn(address, settled, unknown));
+    assert_eq!(judged(&replica, settled), Judgement::Refuse);
 }
 
 proptest! {

@@ -130,6 +130,8 @@ pub(super) struct Asker<B> {
     /// Those that came while another was asked.
     waiting: VecDeque<Question>,
     open: Option<Open>,
+    /// The hosts that were asked last. What follows is known of them.
+    primary: Vec<String>,
     /// Until when the primary is not asked, and what everyone is told.
     pause: Option<(Instant, Told)>,
     /// Whether the primary refuses an address that nobody has, and when that was found out.
@@ -153,6 +155,7 @@ impl<B: AddressBook> Asker<B> {
             questions,
             waiting: VecDeque::new(),
             open: None,
+            primary: Vec::new(),
             pause: None,
             tells_apart: None,
         }
@@ -205,6 +208,11 @@ impl<B: AddressBook> Asker<B> {
     }
 
     async fn find_out(&mut self, question: &Question) -> Told {
+        if self.primary != question.domain.primary {
+            self.primary.clone_from(&question.domain.primary);
+            self.pause = None;
+            self.tells_apart = None;
+        }
         if let Some((until, told)) = self.pause
             && Instant::now() < until
         {
@@ -309,7 +317,7 @@ impl<B: AddressBook> Asker<B> {
         let name = &question.domain.name;
         let now = self.clock.now();
         let destination = self.book.primary(name);
-        if !destination.roster.wants_nonsense(now) {
+        if !destination.roster.wants_nonsense(&destination, now) {
             return !destination.roster.takes_everybody(&destination, now);
         }
         if let Some((at, tells_apart)) = self.tells_apart
