@@ -8,6 +8,7 @@ use spool::{
     Accept, AddressBook, Claims, Command, Destination, Due, Fact, Intake, Learned, Message,
     MessageId, Offers, Outbox, Outcome, Patience, Place, Policy, Reachability, Refusal, Report,
     Stage, Standing, Status, Timestamp, Visitor,
+    policy::{Domain, InForce},
     ports::{DeferredCursor, OutboxError},
     sentry,
 };
@@ -267,13 +268,21 @@ impl Outbox for Cluster {
 
     async fn note_offers(
         &self,
-        domain: &str,
+        domain: &Domain,
         offers: Offers,
         at: Timestamp,
     ) -> Result<(), OutboxError> {
+        let names_it = |in_force: &Arc<InForce>| {
+            let now = in_force.policy.domain(&domain.name);
+            now.is_some_and(|now| now.primary == domain.primary)
+        };
+        let Some(in_force) = self.policy_in_force().filter(names_it) else {
+            return Ok(());
+        };
         self.record(Command::Offers {
-            domain: domain.to_owned(),
+            domain: domain.name.clone(),
             offers,
+            policy_version: in_force.version,
             at,
         })
         .await

@@ -74,7 +74,12 @@ pub fn apply<V: View>(
             reachability,
             at,
         } => Ok(observe(view, domain, reachability, at)),
-        Command::Offers { domain, offers, at } => Ok(learn(view, domain, offers, at)),
+        Command::Offers {
+            domain,
+            offers,
+            policy_version,
+            at,
+        } => Ok(learn(view, domain, offers, policy_version, at)),
         Command::Flush { domain, at } => Ok(flush(view, domain, at)),
         Command::Confirm { ids } => Ok((Outcome::Done, repeats::confirm(view, &ids))),
         Command::Claim(claim) => claims::claim(view, claim),
@@ -240,13 +245,19 @@ fn observe<V: View>(
     (Outcome::Done, vec![Change::Destination { domain, after }])
 }
 
-/// What is known already, or was found out later, stays: a proposal that comes again says nothing new.
+/// What is known already, or was found out later, stays: a proposal that comes again says nothing new. Nor
+/// does one that was made before the policy changed: it may be about another primary.
 fn learn<V: View>(
     view: &V,
     domain: String,
     offers: Offers,
+    policy_version: u64,
     at: Timestamp,
 ) -> (Outcome, Vec<Change>) {
+    let in_force = view.policy().map_or(0, |policy| policy.version);
+    if policy_version != 0 && policy_version != in_force {
+        return (Outcome::Done, Vec::new());
+    }
     let mut after = view.destination(&domain);
     let is_news = |known: KnownOffers| known.offers != offers && known.since < at;
     if !after.learned.is_none_or(is_news) {

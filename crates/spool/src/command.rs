@@ -50,6 +50,9 @@ pub enum Command {
         domain: String,
         /// What it offers.
         offers: Offers,
+        /// Of the policy that has it as the domain's primary: under another one it may be so no more, and
+        /// nothing is noted. 0 when that was not said: it is noted always.
+        policy_version: u64,
         /// When it said so.
         at: Timestamp,
     },

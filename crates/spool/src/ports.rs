@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::{
     Accept, Destination, Fact, Learned, Message, MessageId, Offers, Policy, Reachability, Refusal,
-    Report, Stage, Timestamp, Visitor,
+    Report, Stage, Timestamp, Visitor, policy::Domain,
 };
 
 /// What is known of the recipients of domains with `recipients = "verify"`. Both ends read or fill it:
@@ -236,10 +236,11 @@ pub trait Outbox: AddressBook {
     ) -> impl Future<Output = Result<(), OutboxError>> + Send;
 
     /// Records what a primary offers. Only to be called with what is not known yet: it is a command
-    /// in the log.
+    /// in the log. `domain` is as it was when the primary was talked to: nothing is recorded of hosts that
+    /// are its primary no more.
     fn note_offers(
         &self,
-        domain: &str,
+        domain: &Domain,
         offers: Offers,
         at: Timestamp,
     ) -> impl Future<Output = Result<(), OutboxError>> + Send;

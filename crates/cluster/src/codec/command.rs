@@ -63,10 +63,16 @@ pub(crate) fn command_to(command: Command) -> pb::Command {
                 at_ms: at.0,
             })
         }
-        Command::Offers { domain, offers, at } => Kind::Offers(pb::Offers {
+        Command::Offers {
+            domain,
+            offers,
+            policy_version,
+            at,
+        } => Kind::Offers(pb::Offers {
             domain,
             offers: Some(offers_to(offers)),
             at_ms: at.0,
+            policy_version,
         }),
         Command::Flush { domain, at } => Kind::Flush(pb::Flush {
             domain,
@@ -122,6 +128,7 @@ pub(crate) fn command_from(command: pb::Command) -> Result<Command, CodecError> 
         Kind::Offers(told) => Command::Offers {
             domain: told.domain,
             offers: offers_from(&required(told.offers, "primary's offers")?),
+            policy_version: told.policy_version,
             at: Timestamp(told.at_ms),
         },
         Kind::Flush(flush) => Command::Flush {

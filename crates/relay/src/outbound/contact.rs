@@ -33,23 +33,24 @@ impl<O: Outbox> Shared<O> {
         Err(shortened(reasons.join("; ")))
     }
 
-    /// Records what a primary offers that was just connected to, where that is news.
+    /// Records what the primary of a domain offers that was just connected to, where that is news.
     ///
     /// # Errors
     /// Why it could not be recorded.
     pub(super) async fn note_offers(
         &self,
-        domain: &str,
+        domain: &Domain,
         connection: &Connection,
     ) -> Result<(), OutboxError> {
         let Some(offers) = connection.session.offered().map(Offers::from) else {
             return Ok(());
         };
-        let known = self.outbox.destination(domain).learned;
+        let known = self.outbox.destination(&domain.name).learned;
         if known.is_some_and(|known| known.offers == offers) {
             return Ok(());
         }
-        tracing::info!(domain, host = %connection.host, ?offers, "primary offers something new");
+        let (name, host) = (&domain.name, &connection.host);
+        tracing::info!(domain = %name, %host, ?offers, "primary offers something new");
         self.outbox
             .note_offers(domain, offers, self.clock.now())
             .await

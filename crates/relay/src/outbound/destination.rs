@@ -227,7 +227,7 @@ impl<O: Outbox> DestinationTask<O> {
             };
             match probe {
                 Ok(connection) => {
-                    self.shared.note_offers(&self.name, &connection).await?;
+                    self.shared.note_offers(&domain, &connection).await?;
                     connection.quit().await;
                     tracing::info!(domain = %self.name, "primary is up");
                     self.observe(Reachability::Up).await?;

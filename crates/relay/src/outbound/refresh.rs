@@ -40,7 +40,7 @@ async fn ask<O: Outbox>(shared: &Shared<O>, domain: &Domain) {
     let name = &domain.name;
     match shared.connect(domain).await {
         Ok(connection) => {
-            if let Err(error) = shared.note_offers(name, &connection).await {
+            if let Err(error) = shared.note_offers(domain, &connection).await {
                 tracing::debug!(domain = %name, %error, "what the primary offers was not recorded");
             }
             connection.quit().await;

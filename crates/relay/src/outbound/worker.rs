@@ -284,10 +284,7 @@ impl<O: Outbox> Worker<O> {
         let connecting = async {
             let connection = self.shared.connect(&self.domain).await;
             let connection = connection.map_err(Parting::Unreachable)?;
-            let learned = self
-                .shared
-                .note_offers(&self.domain.name, &connection)
-                .await;
+            let learned = self.shared.note_offers(&self.domain, &connection).await;
             learned.map_err(Parting::Spool)?;
             Ok(connection)
         };

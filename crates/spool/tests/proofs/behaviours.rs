@@ -336,6 +336,7 @@ fn what_a_primary_offers_is_kept_with_the_moment_of_the_change() {
     let told = |size_max, at| Command::Offers {
         domain: "a.example".to_owned(),
         offers: offers(size_max),
+        policy_version: 0,
         at,
     };
     let learned = |replica: &Replica| replica.memory.destination_of("a.example").learned;

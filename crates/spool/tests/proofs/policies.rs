@@ -104,11 +104,13 @@ fn mail_for_a_domain_that_has_left_the_policy_stays() {
 #[test]
 fn what_was_learned_of_a_primary_is_forgotten_when_the_domain_gets_another() {
     let mut replica = founded();
-    replica.apply(Command::Offers {
+    let told = |policy_version| Command::Offers {
         domain: "a.example".to_owned(),
         offers: Offers::default(),
+        policy_version,
         at: NOW,
-    });
+    };
+    replica.apply(told(1));
     let is_known = |replica: &Replica| {
         let destination = replica.memory.destination_of("a.example");
         destination.learned.is_some()
@@ -118,6 +120,10 @@ fn what_was_learned_of_a_primary_is_forgotten_when_the_domain_gets_another() {
     let elsewhere = POLICY.replace("mail.a.example", "mx.a.example");
     assert_eq!(replica.apply(adopt(&elsewhere, 2)), Outcome::Adopted(3));
     assert!(!is_known(&replica));
+    replica.apply(told(2));
+    assert!(!is_known(&replica), "the former primary has told that");
+    replica.apply(told(3));
+    assert!(is_known(&replica));
 }
 
 #[test]

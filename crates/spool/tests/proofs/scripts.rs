@@ -122,13 +122,16 @@ pub(crate) fn adoption() -> impl Strategy<Value = Command> {
 
 fn offers() -> impl Strategy<Value = Command> {
     let size_max = select(vec![None, Some(1_000), Some(2_000)]);
-    (domain(), size_max, moment()).prop_map(|(domain, size_max, at)| Command::Offers {
-        domain,
-        offers: Offers {
-            size_max,
-            ..Offers::default()
-        },
-        at,
+    (domain(), size_max, 0..4_u64, moment()).prop_map(|(domain, size_max, policy_version, at)| {
+        Command::Offers {
+            domain,
+            offers: Offers {
+                size_max,
+                ..Offers::default()
+            },
+            policy_version,
+            at,
+        }
     })
 }
 

@@ -138,6 +138,7 @@ fn what_a_primary_offers_is_read_as_it_was_written() {
         let command = Command::Offers {
             domain: "example.com".into(),
             offers,
+            policy_version: 3,
             at: Timestamp(7),
         };
         assert_eq!(command_from(command_to(command.clone())).unwrap(), command);
@@ -190,6 +191,7 @@ fn no_command_is_larger_on_the_wire_than_it_is_counted() {
         Command::Offers {
             domain: "example.com".into(),
             offers: all_offers(),
+            policy_version: u64::MAX,
             at: Timestamp(u64::MAX),
         },
         Command::Flush {

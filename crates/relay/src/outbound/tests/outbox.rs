@@ -511,7 +511,12 @@ impl Outbox for MapOutbox {
         Ok(())
     }
 
-    async fn note_offers(&self, _: &str, offers: Offers, at: Timestamp) -> Result<(), OutboxError> {
+    async fn note_offers(
+        &self,
+        _: &Domain,
+        offers: Offers,
+        at: Timestamp,
+    ) -> Result<(), OutboxError> {
         if !self.leads.load(Ordering::Relaxed) {
             return Err(OutboxError::NotLeading);
         }
