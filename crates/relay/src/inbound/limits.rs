@@ -127,6 +127,10 @@ pub const QUESTION_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the primary may take to say goodbye, while nobody can ask it anything else.
 pub const QUESTION_QUIT_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Policies by which one recipient is decided on, when each but the last has been replaced meanwhile. After
+/// so many the client is to come again.
+pub const POLICIES_PER_RECIPIENT_MAX: usize = 3;
+
 /// Questions that wait for one primary. Each is answered within a round trip or two, so these are more
 /// than can be answered in [`QUESTION_PATIENCE`] by a primary that is far away.
 pub const QUESTIONS_MAX: usize = 100;

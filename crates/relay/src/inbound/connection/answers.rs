@@ -1,9 +1,11 @@
 //! The session's questions, put to policy and spool.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use smtp::{EnhancedCode, Envelope, ForwardPath, Reply, ReversePath, server::Question};
 use spool::{
-    Accept, Client, Fingerprint, Intake, MessageId, Refusal, Timestamp, Visitor,
+    Accept, Client, Fingerprint, Intake, MessageId, Policy, Refusal, Timestamp, Visitor,
     policy::Domain,
     policy::{NotOurs, Recipients},
 };
@@ -12,8 +14,14 @@ use tracing::{debug, info};
 
 use super::Connection;
 use crate::inbound::{
-    etrn, limits::BODY_RESERVE_MAX, offered::Declared, rates::Deed, received::Received,
-    recipients::Ruling, refusal, refused::Reason,
+    etrn,
+    limits::{BODY_RESERVE_MAX, POLICIES_PER_RECIPIENT_MAX},
+    offered::Declared,
+    rates::Deed,
+    received::Received,
+    recipients::Ruling,
+    refusal,
+    refused::Reason,
 };
 
 impl<I: Intake> Connection<I> {
@@ -124,11 +132,26 @@ impl<I: Intake> Connection<I> {
         }
     }
 
-    /// The policy's domain of a recipient for whom mail is taken. A sentry comes before the question
-    /// to the primary, so that whom it sends away makes this node ask nothing.
+    /// The policy's domain of a recipient for whom mail is taken. If another policy has come into force
+    /// while the primary was asked, that one decides.
     async fn domain_of(&self, path: &ForwardPath) -> Result<String, Reply> {
-        let policy = self.shared.intake.policy();
-        let policy = policy.ok_or_else(refusal::no_policy)?;
+        let intake = &self.shared.intake;
+        for _ in 0..POLICIES_PER_RECIPIENT_MAX {
+            let policy = intake.policy().ok_or_else(refusal::no_policy)?;
+            let decided = self.domain_by(&policy, path).await;
+            if intake
+                .policy()
+                .is_some_and(|now| Arc::ptr_eq(&now, &policy))
+            {
+                return decided;
+            }
+        }
+        Err(refusal::not_verified())
+    }
+
+    /// Decides by a policy. A sentry comes before the question to the primary, so that whom it sends away
+    /// makes this node ask nothing.
+    async fn domain_by(&self, policy: &Policy, path: &ForwardPath) -> Result<String, Reply> {
         let domain = policy
             .domain_of(path)
             .map_err(|NotOurs| refusal::not_ours())?;

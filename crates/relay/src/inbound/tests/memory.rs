@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -17,6 +20,9 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub(in crate::inbound) struct Memory {
     pub(super) policy: Option<Arc<Policy>>,
+    /// Comes into force when a recipient is looked up.
+    pub(super) next_policy: Option<Arc<Policy>>,
+    pub(super) has_looked_up: AtomicBool,
     /// What primaries offer, by domain.
     pub(super) offers: Mutex<HashMap<String, Offers>>,
     pub(super) not_ready: Option<Refusal>,
@@ -89,6 +95,7 @@ impl Memory {
 
 impl AddressBook for Memory {
     async fn look_up(&self, _: &str, address: &str) -> Result<Option<Learned>, Refusal> {
+        self.has_looked_up.store(true, Ordering::SeqCst);
         Ok(self.recipients.get(address).copied())
     }
 
@@ -101,7 +108,9 @@ impl AddressBook for Memory {
 
 impl Intake for Memory {
     fn policy(&self) -> Option<Arc<Policy>> {
-        self.policy.clone()
+        let next = self.next_policy.as_ref();
+        let next = next.filter(|_| self.has_looked_up.load(Ordering::SeqCst));
+        next.or(self.policy.as_ref()).cloned()
     }
 
     fn offers(&self, domain: &str) -> Option<Offers> {

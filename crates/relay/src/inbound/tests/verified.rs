@@ -51,3 +51,23 @@ async fn pipelined_recipients_are_answered_in_their_order_by_what_is_known() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_policy_that_comes_into_force_before_the_answer_decides() {
+    let elsewhere = "[[domain]]\nname = \"example.org\"\nprimary = [\"127.0.0.1:1\"]\n";
+    let memory = Memory {
+        next_policy: Some(Arc::new(Policy::parse(elsewhere).unwrap())),
+        ..memory("accept")
+    };
+    let mut piped = Piped::start(config(), memory, None).await;
+    assert!(piped.client.line().await.starts_with("220 "));
+    for (command, expected) in [
+        ("HELO client", "250 "),
+        ("MAIL FROM:<a@sender.example>", "250 2.1.0 "),
+        ("RCPT TO:<ann@example.com>", "550 5.7.1 "),
+        ("RCPT TO:<ann@example.org>", "250 2.1.5 "),
+    ] {
+        let reply = piped.client.ask(command).await;
+        assert!(reply.starts_with(expected), "{command}: {reply}");
+    }
+}
