@@ -259,7 +259,7 @@ fn learn<V: View>(
         return (Outcome::Done, Vec::new());
     }
     let mut after = view.destination(&domain);
-    let is_news = |known: KnownOffers| known.offers != offers && known.since < at;
+    let is_news = |known: KnownOffers| known.offers != offers && !at.is_late(known.since);
     if !after.learned.is_none_or(is_news) {
         return (Outcome::Done, Vec::new());
     }

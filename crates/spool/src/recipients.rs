@@ -258,7 +258,7 @@ pub fn is_news(
             return changes;
         }
         // A late copy of what has been learned before is none. An operator knows better.
-        if known.from == Source::Operator || at <= known.at {
+        if known.from == Source::Operator || at.is_late(known.at) {
             return false;
         }
     }

@@ -8,6 +8,10 @@ use core::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub u64);
 
+/// A proposal that comes again, after others, is no more late than this. What seems to be later was noted by
+/// a clock that is ahead.
+pub const LATE_MAX: Duration = Duration::from_secs(3600);
+
 impl Timestamp {
     /// This moment plus a span, stopping at the largest representable moment.
     #[must_use]
@@ -25,6 +29,13 @@ impl Timestamp {
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
+    /// Whether what was found out now comes too late beside what is known since another moment. What a clock
+    /// that was far ahead has noted must not stay until then, whatever is found out.
+    #[must_use]
+    pub fn is_late(self, known: Self) -> bool {
+        self <= known && known.since(self) <= LATE_MAX
     }
 }
 

@@ -360,6 +360,13 @@ fn what_a_primary_offers_is_kept_with_the_moment_of_the_change() {
         second,
         "a late copy of the first changes nothing"
     );
+    replica.apply(told(3000, later(500_000)));
+    replica.apply_repeatedly(told(1000, later(4)));
+    assert_eq!(
+        learned(&replica).map(|known| known.since),
+        Some(later(4)),
+        "a clock was ahead"
+    );
     assert_eq!(replica.totals("a.example").waiting, 1);
 }
 

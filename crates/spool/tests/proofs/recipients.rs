@@ -7,6 +7,7 @@ use proptest::{collection::vec, prelude::*};
 use spool::{
     Command, Fact, Learned, Lessons, Outcome, Reachability, Timestamp,
     recipients::{NONSENSE_FRESH, News, Source, UNKNOWN_AGE_MAX, VALID_AGE_MAX, VALID_FRESH},
+    time::LATE_MAX,
 };
 
 use crate::{
@@ -118,6 +119,20 @@ fn an_outage_keeps_the_valid_and_not_the_unknown() {
     let at = later.after(Duration::from_secs(24 * 3600) + MOMENT);
     replica.apply(Command::Sweep { at });
     assert_eq!(addresses(&replica), kept[1..]);
+}
+
+#[test]
+fn what_a_clock_far_ahead_has_noted_gives_way_and_what_comes_late_does_not_count() {
+    let mut replica = taught();
+    let is_valid = |replica: &Replica| {
+        let known = replica.memory.recipient_of(DOMAIN, "unknown@a.example");
+        known.map(|known| known.is_valid)
+    };
+    let valid = [("unknown@a.example", News::Valid(Source::Probe))];
+    replica.apply(learn(NOW.before(LATE_MAX), &valid));
+    assert_eq!(is_valid(&replica), Some(false));
+    replica.apply_repeatedly(learn(NOW.before(LATE_MAX + MOMENT), &valid));
+    assert_eq!(is_valid(&replica), Some(true));
 }
 
 #[test]
