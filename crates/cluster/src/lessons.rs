@@ -132,8 +132,9 @@ fn choose(tables: &Tables, mut facts: Vec<Fact>, at: Timestamp) -> io::Result<Ve
 }
 
 fn is_worth_telling(tables: &Tables, fact: &Fact, at: Timestamp) -> io::Result<bool> {
-    let destinations = &tables.figures().destinations;
-    let destination = destinations.get(&fact.domain).cloned().unwrap_or_default();
+    // The figures are not held while the disk is read: whoever applies entries waits for them.
+    let destination = tables.figures().destinations.get(&fact.domain).cloned();
+    let destination = destination.unwrap_or_default();
     let known: Option<Learned> = if fact.address.is_empty() {
         destination.roster.nonsense
     } else {
