@@ -5,8 +5,9 @@
 //! ```
 //!
 //! A voter that does not say so within [`limits::ADOPTED_PATIENCE`] is named. That is longer than a node
-//! without a quorum keeps its SMTP port open, and a port that is closed opens only when its node goes by
-//! the policy of the others (`leadership`): so nobody is answered by the old policy any more.
+//! without a quorum, or one that hears of a policy and does not get to apply it, keeps its SMTP port open;
+//! and a port that is closed opens only when its node goes by the policy of the others (`leadership`): so
+//! nobody begins to be answered by the old policy any more.
 
 use std::time::Duration;
 

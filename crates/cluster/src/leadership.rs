@@ -76,6 +76,7 @@ pub(crate) async fn watch_leadership(
     stop: CancellationToken,
 ) {
     let mut tick = interval(Duration::from_millis(limits::HEARTBEAT_MS));
+    let mut standing = Standing::default();
     loop {
         let raft_ended = tokio::select! {
             changed = sources.raft.changed() => changed.is_err(),
@@ -89,7 +90,7 @@ pub(crate) async fn watch_leadership(
             }
             return;
         }
-        tell(&sources, &signals, &state);
+        tell(&sources, &signals, &state, &mut standing);
     }
 }
 
@@ -102,7 +103,7 @@ fn failure_of(state: &RaftMetrics, ended: bool) -> Option<Failure> {
     }
 }
 
-fn tell(sources: &Sources, signals: &Signals, state: &RaftMetrics) {
+fn tell(sources: &Sources, signals: &Signals, state: &RaftMetrics, standing: &mut Standing) {
     let now = of(state);
     let changed = signals.leadership.send_if_modified(|before| {
         let changed = *before != now;
@@ -121,8 +122,13 @@ fn tell(sources: &Sources, signals: &Signals, state: &RaftMetrics) {
         );
     }
     let accepts = *signals.accepting.borrow();
-    let accepting = is_in_quorum(sources, state)
-        && (accepts || goes_by_the_policy(sources, now.leading))
+    // In this order: what was told is then no older than the sign.
+    let silence = silence(sources, state);
+    let told = *sources.policy_in_force.borrow();
+    let own = sources.tables.figures().policy_version();
+    let keeps_up = standing.keeps_up(own, told, silence, Instant::now());
+    let accepting = is_in_quorum(silence, state)
+        && (is_in_force(own, told, now.leading) || (accepts && keeps_up))
         && signals.failed.borrow().is_none();
     let changed = signals.accepting.send_if_modified(|before| {
         let changed = *before != accepting;
@@ -131,6 +137,12 @@ fn tell(sources: &Sources, signals: &Signals, state: &RaftMetrics) {
     });
     if changed && accepting {
         tracing::info!("a quorum is there; taking mail");
+    } else if changed && !keeps_up {
+        tracing::warn!(
+            own,
+            told,
+            "another policy is in force; taking no mail until it is applied here"
+        );
     } else if changed {
         tracing::warn!("no quorum; taking no mail until it is back");
     }
@@ -179,22 +191,45 @@ pub(crate) fn quorum_silence(heard: Option<Duration>, state: &RaftMetrics) -> Op
     }
 }
 
+/// How long ago there was a sign of the quorum.
+fn silence(sources: &Sources, state: &RaftMetrics) -> Option<Duration> {
+    let heard = sources.heard.borrow().map(|heard| heard.elapsed());
+    quorum_silence(heard, state)
+}
+
 /// Whether this node sees a quorum and is part of it. A learner takes no mail: it may lack the
 /// policy that the others go by.
-fn is_in_quorum(sources: &Sources, state: &RaftMetrics) -> bool {
-    let heard = sources.heard.borrow().map(|heard| heard.elapsed());
-    quorum_silence(heard, state).is_some_and(|age| age < limits::QUORUM_SILENCE_MAX)
+fn is_in_quorum(silence: Option<Duration>, state: &RaftMetrics) -> bool {
+    silence.is_some_and(|age| age < limits::QUORUM_SILENCE_MAX)
         && state.membership_config.voter_ids().any(|id| id == state.id)
 }
 
-/// Whether this node has the policy that the others go by. One that was down or cut off may have missed
-/// a change that was said to be in force everywhere; one that takes mail was asked whether it has it.
-fn goes_by_the_policy(sources: &Sources, leading: bool) -> bool {
-    let own = sources.tables.figures().policy_version();
-    is_in_force(own, *sources.policy_in_force.borrow(), leading)
+/// Whether a node that takes mail keeps up with the policy in force. It applies what the others have
+/// applied within a heartbeat or two. One that does not, as its disk stalls, is as good as cut off: a sign
+/// of the quorum that tells of a policy which it lacks is none.
+#[derive(Debug, Default)]
+struct Standing {
+    /// The latest version that any leader has told of.
+    newest: u64,
+    /// When there was a sign of the quorum last while this node had that version.
+    last_sign: Option<Instant>,
 }
 
-/// Whether a node's own version of the policy is the one in force, by what the leader told it last.
+impl Standing {
+    fn keeps_up(&mut self, own: u64, told: u64, silence: Option<Duration>, now: Instant) -> bool {
+        self.newest = self.newest.max(told);
+        if own >= self.newest {
+            self.last_sign = silence.and_then(|silence| now.checked_sub(silence));
+            return true;
+        }
+        let silence = self.last_sign.map(|sign| now.duration_since(sign));
+        silence.is_some_and(|silence| silence < limits::QUORUM_SILENCE_MAX)
+    }
+}
+
+/// Whether a node that takes no mail may begin: whether it has the policy that the others go by. One that
+/// was down or cut off may have missed a change that was said to be in force everywhere; one that takes mail
+/// was asked whether it has it. `own` is this node's version, `told` what the leader told it last.
 const fn is_in_force(own: u64, told: u64, leading: bool) -> bool {
     own > 0 && (leading || (told > 0 && own >= told))
 }
@@ -213,6 +248,28 @@ mod tests {
         assert!(!is_in_force(1, 2, false));
         assert!(!is_in_force(1, 0, false), "the leader does not know yet");
         assert!(!is_in_force(0, 0, true), "there is none");
+    }
+
+    #[test]
+    fn a_node_that_lacks_the_policy_for_as_long_as_one_that_is_cut_off_keeps_up_no_more() {
+        let begin = Instant::now();
+        let mut standing = Standing::default();
+        let mut keeps_up = |own, told, ms| {
+            let now = begin + Duration::from_millis(ms);
+            standing.keeps_up(own, told, Some(Duration::ZERO), now)
+        };
+        let most = u64::try_from(limits::QUORUM_SILENCE_MAX.as_millis()).unwrap();
+        assert!(keeps_up(1, 1, 0));
+        assert!(keeps_up(1, 2, 100), "it is on its way");
+        assert!(keeps_up(2, 2, 2 * most), "it has come");
+        assert!(keeps_up(2, 3, 2 * most + 1));
+        assert!(keeps_up(2, 0, 3 * most - 1), "another leader");
+        assert!(
+            !keeps_up(2, 0, 3 * most),
+            "it does not say, and 3 was told of"
+        );
+        assert!(!keeps_up(2, 3, 4 * most));
+        assert!(keeps_up(3, 3, 5 * most));
     }
 
     #[test]
