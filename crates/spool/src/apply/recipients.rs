@@ -9,9 +9,10 @@ use crate::{
     recipients::{Fact, News, Source, UNKNOWN_AGE_MAX, VALID_AGE_MAX, is_news},
 };
 
-/// How many recipients of one domain a sweep forgets at most, of each kind: above what is learned
-/// between two sweeps.
-const SWEEP_RECIPIENTS_MAX: usize = 1000;
+/// How many recipients one sweep forgets at most, of all domains, so that a sweep is never a long entry to
+/// apply. More can be learned between two sweeps; those that are too old do not count while they wait, and
+/// of each domain there are only so many.
+const SWEEP_RECIPIENTS_MAX: usize = 2000;
 
 pub(super) fn learn<V: View>(
     view: &V,
@@ -52,9 +53,10 @@ pub(super) fn learn<V: View>(
     Ok((Outcome::Done, book.into_changes()))
 }
 
-/// Forgets who is known for too long.
+/// Forgets who is known for too long, domain by domain.
 pub(super) fn sweep<V: View>(view: &V, at: Timestamp) -> Result<Vec<Change>, V::Error> {
     let mut book = Book::new(view);
+    let mut room = SWEEP_RECIPIENTS_MAX;
     for domain in view.domains() {
         let destination = ageing(view, &domain);
         let kinds: [(bool, Duration); 2] = [(true, VALID_AGE_MAX), (false, UNKNOWN_AGE_MAX)];
@@ -68,7 +70,8 @@ pub(super) fn sweep<V: View>(view: &V, at: Timestamp) -> Result<Vec<Change>, V::
                 continue;
             }
             let until = at.before(age);
-            let old = view.recipients_before(&domain, is_valid, until, SWEEP_RECIPIENTS_MAX)?;
+            let old = view.recipients_before(&domain, is_valid, until, room)?;
+            room = room.saturating_sub(old.len());
             for address in old {
                 let known = view.recipient(&domain, &address)?;
                 book.note(domain.clone(), address, known, None);

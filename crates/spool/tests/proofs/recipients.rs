@@ -136,6 +136,26 @@ fn what_a_clock_far_ahead_has_noted_gives_way_and_what_comes_late_does_not_count
 }
 
 #[test]
+fn a_sweep_forgets_so_many_and_the_next_one_the_rest() {
+    let mut replica = Replica::default();
+    replica.apply(found());
+    for domain in [DOMAIN, "b.example"] {
+        let fact = |number| Fact {
+            domain: domain.to_owned(),
+            address: format!("{number}@{domain}"),
+            news: News::Unknown(Source::Probe),
+        };
+        let facts = (0..1500).map(fact).collect();
+        replica.apply(Command::Learn(Lessons { at: NOW, facts }));
+    }
+    let at = NOW.after(UNKNOWN_AGE_MAX + MOMENT);
+    for left in [1000, 0] {
+        replica.apply(Command::Sweep { at });
+        assert_eq!(known(&replica.memory).len(), left);
+    }
+}
+
+#[test]
 fn what_is_fresh_is_not_written_again_and_what_is_not_is() {
     let mut replica = taught();
     let again = [("valid@a.example", News::Valid(Source::Delivery))];
