@@ -11,6 +11,7 @@
 use std::{
     collections::BTreeMap,
     io,
+    ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -23,29 +24,41 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{limits, propose::Proposer, store::Tables};
 
-/// What was found out and is not told yet: by domain and address.
+/// What was found out and is not told yet.
 #[derive(Debug, Default)]
 pub(crate) struct Lessons {
-    waiting: Mutex<BTreeMap<(String, String), News>>,
+    waiting: Mutex<Waiting>,
     came: Notify,
 }
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// By domain and address.
+    news: BTreeMap<Key, News>,
+    /// Behind this one it goes on, so that everybody's turn comes, whatever is found out again.
+    last: Key,
+}
+
+/// Domain and address.
+type Key = (String, String);
 
 impl Lessons {
     /// Takes a fact, if there is room. What was found out last about a recipient counts.
     pub(crate) fn add(&self, fact: Fact) {
-        let most = match fact.news {
-            News::Unknown(_) => limits::UNKNOWN_WAITING_MAX,
-            News::Valid(_) | News::Nothing => limits::LESSONS_WAITING_MAX,
-        };
         let key = (fact.domain, fact.address);
+        let most = if is_unknown(&key, fact.news) {
+            limits::UNKNOWN_WAITING_MAX
+        } else {
+            limits::LESSONS_WAITING_MAX
+        };
         let mut waiting = self.waiting();
-        if waiting.len() < most || waiting.contains_key(&key) {
-            waiting.insert(key, fact.news);
+        if waiting.news.len() < most || waiting.news.contains_key(&key) {
+            waiting.news.insert(key, fact.news);
             self.came.notify_one();
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, BTreeMap<(String, String), News>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -61,30 +74,51 @@ impl Lessons {
     }
 
     fn take(&self) -> Vec<Fact> {
-        let mut waiting = self.waiting();
+        self.waiting().take()
+    }
+}
+
+impl Waiting {
+    fn take(&mut self) -> Vec<Fact> {
         let mut unknown = 0;
-        let mut is_next = |news: &News| {
-            let is_unknown = matches!(news, News::Unknown(_));
+        let mut is_next = |key: &Key, news: News| {
+            let is_unknown = is_unknown(key, news);
             unknown += usize::from(is_unknown);
             !is_unknown || unknown <= limits::UNKNOWN_PER_LESSON_MAX
         };
-        let keys: Vec<(String, String)> = waiting
-            .iter()
-            .filter(|(_, news)| is_next(news))
-            .map(|(key, _)| key.clone())
+        let behind = (Bound::Excluded(&self.last), Bound::Unbounded);
+        let behind = self.news.range::<Key, _>(behind);
+        let others = self.news.range::<Key, _>(..=&self.last);
+        let taken: Vec<(Key, News)> = behind
+            .chain(others)
+            .filter(|(key, news)| is_next(key, **news))
+            .map(|(key, news)| (key.clone(), *news))
             .take(limits::FACTS_PER_LESSON_MAX)
             .collect();
-        let taken = keys.into_iter().filter_map(|key| {
-            let news = waiting.remove(&key)?;
+        // Where unknown ones were left out, the next turn is theirs.
+        let left_out = unknown > limits::UNKNOWN_PER_LESSON_MAX;
+        let mut from_behind = taken.iter().rev();
+        let last = from_behind.find(|(key, news)| !left_out || is_unknown(key, *news));
+        if let Some((last, _)) = last {
+            self.last.clone_from(last);
+        }
+        let taken = taken.into_iter().map(|(key, news)| {
+            self.news.remove(&key);
             let (domain, address) = key;
-            Some(Fact {
+            Fact {
                 domain,
                 address,
                 news,
-            })
+            }
         });
         taken.collect()
     }
+}
+
+/// Whether it is about a recipient whom a primary does not know: a stranger may have made him up. Nobody
+/// makes up the address that nobody has.
+const fn is_unknown((_, address): &Key, news: News) -> bool {
+    matches!(news, News::Unknown(_)) && !address.is_empty()
 }
 
 /// Tells all nodes what was found out here, until stopped.
@@ -171,16 +205,38 @@ mod tests {
     }
 
     #[test]
+    fn everybodys_turn_comes_also_when_the_first_ones_come_again() {
+        let lessons = Lessons::default();
+        let nobody = |news| Fact {
+            address: String::new(),
+            ..fact(0, news)
+        };
+        let all = 0..2 * limits::UNKNOWN_PER_LESSON_MAX;
+        all.clone().for_each(|number| lessons.add(fact(number, NO)));
+        lessons.add(nobody(NO));
+        let mut told = lessons.take();
+        assert_eq!(told.len(), limits::UNKNOWN_PER_LESSON_MAX + 1);
+        assert_eq!(
+            told.remove(0),
+            nobody(NO),
+            "it is not counted with the unknown"
+        );
+        told.iter().cloned().for_each(|fact| lessons.add(fact));
+        told.extend(lessons.take());
+        assert_eq!(told, all.map(|number| fact(number, NO)).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn so_much_waits_and_so_much_is_told_at_once() {
         let lessons = Lessons::default();
         for number in 0..limits::LESSONS_WAITING_MAX {
             lessons.add(fact(number, NO));
         }
-        assert_eq!(lessons.waiting().len(), limits::UNKNOWN_WAITING_MAX);
+        assert_eq!(lessons.waiting().news.len(), limits::UNKNOWN_WAITING_MAX);
         for number in 0..limits::LESSONS_WAITING_MAX {
             lessons.add(fact(number + limits::UNKNOWN_WAITING_MAX, YES));
         }
-        assert_eq!(lessons.waiting().len(), limits::LESSONS_WAITING_MAX);
+        assert_eq!(lessons.waiting().news.len(), limits::LESSONS_WAITING_MAX);
         let told = lessons.take();
         assert_eq!(told.len(), limits::FACTS_PER_LESSON_MAX);
         let unknown = told.iter().filter(|fact| fact.news == NO).count();
