@@ -87,6 +87,10 @@ impl Cluster {
     /// so.
     async fn silent_about(&self, version: u64) -> Vec<(u64, String)> {
         let until = Instant::now() + limits::ADOPTED_PATIENCE;
+        // Who votes stands in the same log: with the policy, this node knows whoever voted when that was
+        // adopted. If it does not get there, it is named below, and the others are still asked.
+        let half = Instant::now() + limits::ADOPTED_PATIENCE / 2;
+        self.goes_by(version, half).await.ok();
         let membership = raft::metrics(&self.0.raft).membership_config;
         let voters = membership.voter_ids();
         let asked = voters.map(|id| {
