@@ -1,6 +1,6 @@
 //! What is known of recipients, as operators see and change it.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, future, sync::Arc};
 
 use api::admin::v1::{
     KnownRecipient, RecipientsAddRequest, RecipientsChangeResponse, RecipientsForgetRequest, Roster,
@@ -17,8 +17,12 @@ use tonic::Status;
 
 use super::refused;
 
-/// Recipients read, and forgotten, at once.
+/// Recipients read at once.
 const PAGE_RECIPIENTS: usize = 1000;
+
+/// So many pages are forgotten at once: one after the other, all that one domain may have would take longer
+/// than `layover` waits.
+const PAGES_FORGOTTEN_AT_ONCE: usize = 8;
 
 /// Recipients that one request may name: their addresses stay well below a message's limit.
 const ADDRESSES_MAX: usize = 10_000;
@@ -45,8 +49,19 @@ pub(super) fn list(
 ) -> Result<impl Stream<Item = Result<KnownRecipient, Status>> + Send + use<>, Status> {
     let domain = domain.to_ascii_lowercase();
     policy_with(cluster, &domain)?;
+    let recipients = |page: Vec<(String, Learned)>| {
+        stream::iter(page).map(|(address, learned)| Ok(recipient(address, learned)))
+    };
+    Ok(pages(cluster, domain).map_ok(recipients).try_flatten())
+}
+
+/// What is known of a domain's recipients, page by page.
+fn pages(
+    cluster: &Cluster,
+    domain: String,
+) -> impl Stream<Item = Result<Vec<(String, Learned)>, Status>> + Send + use<> {
     let cluster = cluster.clone();
-    let pages = stream::try_unfold(String::new(), move |after| {
+    stream::try_unfold(String::new(), move |after| {
         let (cluster, domain) = (cluster.clone(), domain.clone());
         async move {
             let page = cluster.recipients(&domain, &after, PAGE_RECIPIENTS).await;
@@ -54,11 +69,7 @@ pub(super) fn list(
             let last = page.last().map(|(address, _)| address.clone());
             Ok::<_, Status>(last.map(|last| (page, last)))
         }
-    });
-    let recipients = |page: Vec<(String, Learned)>| {
-        stream::iter(page).map(|(address, learned)| Ok(recipient(address, learned)))
-    };
-    Ok(pages.map_ok(recipients).try_flatten())
+    })
 }
 
 fn recipient(address: String, learned: Learned) -> KnownRecipient {
@@ -143,20 +154,20 @@ pub(super) async fn forget(
 async fn forget_all(cluster: &Cluster, domain: &str) -> Result<RecipientsChangeResponse, Status> {
     let nonsense = [fact(domain, String::new(), News::Nothing)];
     cluster.teach(&nonsense).await.map_err(refused)?;
-    let mut after = String::new();
-    let mut changed: u64 = 0;
-    loop {
-        let page = cluster.recipients(domain, &after, PAGE_RECIPIENTS).await;
-        let page = page.map_err(refused)?;
-        let Some((last, _)) = page.last() else {
-            return Ok(RecipientsChangeResponse { changed });
-        };
-        after.clone_from(last);
+    let forget = |page: Vec<(String, Learned)>| {
         let facts = page.into_iter();
         let facts = facts.map(|(address, _)| fact(domain, address, News::Nothing));
-        let taught = teach(cluster, facts.collect()).await?;
-        changed = changed.saturating_add(taught.changed);
-    }
+        teach(cluster, facts.collect())
+    };
+    let pages = pages(cluster, domain.to_owned()).map_ok(forget);
+    let forgotten = pages.try_buffer_unordered(PAGES_FORGOTTEN_AT_ONCE);
+    let sum = |before: RecipientsChangeResponse, page: RecipientsChangeResponse| {
+        let changed = before.changed.saturating_add(page.changed);
+        future::ready(Ok(RecipientsChangeResponse { changed }))
+    };
+    forgotten
+        .try_fold(RecipientsChangeResponse::default(), sum)
+        .await
 }
 
 async fn teach(cluster: &Cluster, facts: Vec<Fact>) -> Result<RecipientsChangeResponse, Status> {
