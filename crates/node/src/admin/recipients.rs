@@ -42,13 +42,23 @@ fn policy_with(cluster: &Cluster, name: &str) -> Result<Arc<Policy>, Status> {
     )))
 }
 
+/// The policy, once it is sure that something may be known of a domain: it is in the policy, or has left it.
+fn policy_beside(cluster: &Cluster, name: &str) -> Result<Arc<Policy>, Status> {
+    let destinations = cluster.destinations();
+    let has_figures = destinations.iter().any(|(known, _)| known == name);
+    match cluster.policy() {
+        Some(policy) if has_figures => Ok(policy),
+        _ => policy_with(cluster, name),
+    }
+}
+
 /// Everybody of whom something is known, page by page.
 pub(super) fn list(
     cluster: &Cluster,
     domain: &str,
 ) -> Result<impl Stream<Item = Result<KnownRecipient, Status>> + Send + use<>, Status> {
     let domain = domain.to_ascii_lowercase();
-    policy_with(cluster, &domain)?;
+    policy_beside(cluster, &domain)?;
     let recipients = |page: Vec<(String, Learned)>| {
         stream::iter(page).map(|(address, learned)| Ok(recipient(address, learned)))
     };
@@ -136,7 +146,7 @@ pub(super) async fn forget(
     request: RecipientsForgetRequest,
 ) -> Result<RecipientsChangeResponse, Status> {
     let domain = request.domain.to_ascii_lowercase();
-    let policy = policy_with(cluster, &domain)?;
+    let policy = policy_beside(cluster, &domain)?;
     if request.all {
         return forget_all(cluster, &domain).await;
     }
@@ -207,10 +217,11 @@ fn address(policy: &Policy, domain: &str, word: &str) -> Result<String, String> 
         .parse()
         .map_err(|error| format!("{word:?} is no address of {domain}: {error}"))?;
     let path = ForwardPath::Mailbox(mailbox);
+    // Of a domain that has left the policy nothing can be added, and forgotten only what is known.
     let is_theirs = policy
         .domain_of(&path)
         .is_ok_and(|theirs| theirs.name == domain);
-    if !is_theirs {
+    if !is_theirs && policy.domain(domain).is_some() {
         return Err(format!("{word:?} is no address of {domain}"));
     }
     address_of(&path).ok_or_else(|| format!("{word:?} is always valid, as every postmaster is"))
@@ -234,6 +245,12 @@ mod tests {
         ] {
             assert_eq!(address(&policy(), domain, word).as_deref(), Ok(expected));
         }
+    }
+
+    #[test]
+    fn who_is_known_of_a_domain_that_has_left_the_policy_can_be_named() {
+        let named = address(&policy(), "left.example", "Ann");
+        assert_eq!(named.as_deref(), Ok("ann@left.example"));
     }
 
     #[test]
