@@ -110,6 +110,10 @@ pub enum Failure {
     /// A reply that nothing had asked for, or of a kind that cannot follow.
     #[error("the server sent a reply out of turn: {0}")]
     OutOfTurn(Reply),
+    /// What a server says that does not know BDAT: it, or something in front of it, takes the octets
+    /// of the chunks for commands.
+    #[error("the server offered CHUNKING and does not know BDAT: {0}")]
+    BdatUnknown(Reply),
     /// The server closed the connection without a word.
     #[error("the server closed the connection")]
     Disconnected,

@@ -5,7 +5,7 @@ use core::fmt;
 
 use smtp::{BodyType, Extensions};
 use spool::ports::OutboxError;
-use spool::{KnownOffers, Message, Outbox, Recipient, Timestamp, Verdict};
+use spool::{KnownOffers, Message, Offers, Outbox, Recipient, Timestamp, Verdict};
 
 use crate::outbound::limits::SHORTFALL_GRACE;
 
@@ -92,16 +92,20 @@ async fn has_ascii_header(outbox: &impl Outbox, message: &Message) -> Result<boo
     Ok(message.trace.is_ascii() && whole.is_some_and(<[u8]>::is_ascii))
 }
 
-/// What a lack means for a recipient. A primary that offers less than it did may be in trouble, or
-/// something in front of it: that must not make anything final before it has lasted.
+/// What a lack means for a recipient. A primary that offers less than it did, or knows less than it
+/// offers, may be in trouble, or something in front of it: that must not make anything final before it
+/// has lasted.
 pub(super) fn verdict(
     lack: Lack,
     offered: Option<&Extensions>,
     learned: Option<KnownOffers>,
     now: Timestamp,
 ) -> Verdict {
-    let lasted = learned.is_some_and(|learned| learned.since.after(SHORTFALL_GRACE) <= now);
-    if offered.is_some() && lasted {
+    let offers = offered.map(Offers::from);
+    let lasted = learned.is_some_and(|learned| {
+        Some(learned.offers) == offers && learned.since.after(SHORTFALL_GRACE) <= now
+    });
+    if lasted {
         Verdict::Rejected(lack.to_string())
     } else {
         Verdict::Deferred(lack.to_string())
@@ -110,8 +114,6 @@ pub(super) fn verdict(
 
 #[cfg(test)]
 mod tests {
-    use spool::Offers;
-
     use super::*;
 
     #[test]
@@ -131,5 +133,13 @@ mod tests {
         assert!(!is_final(Some(&offered), learned, since));
         assert!(!is_final(Some(&offered), None, later));
         assert!(!is_final(None, learned, later), "it knows HELO only today");
+        let more = Extensions {
+            chunking: true,
+            ..offered
+        };
+        assert!(
+            !is_final(Some(&more), learned, later),
+            "it offers something else today"
+        );
     }
 }

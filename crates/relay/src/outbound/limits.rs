@@ -30,6 +30,10 @@ pub const MESSAGES_PER_CONNECTION_MAX: u64 = 1000;
 /// an upgrade went wrong.
 pub const SHORTFALL_GRACE: Duration = Duration::from_hours(24);
 
+/// How long a host that offers CHUNKING and was found not to know BDAT gets bodies by DATA. After that
+/// one message learns whether it has been mended.
+pub const CHUNKING_DISTRUST: Duration = Duration::from_hours(1);
+
 /// How long a connection without work is kept. Postfix keeps its cached ones for 2 s; what comes
 /// later may as well open a new one.
 pub const IDLE_MAX: Duration = Duration::from_secs(3);

@@ -1,10 +1,10 @@
 //! One transaction of a message: the recipients that go together, and what became of them.
 
-use smtp::client;
+use smtp::client::{self, Failure};
 use spool::ports::OutboxError;
 use spool::{Due, Message, Outbox, Verdict};
 use tokio::time::Instant;
-use tracing::{Instrument as _, info_span};
+use tracing::{Instrument as _, info_span, warn};
 
 use crate::outbound::delivery::Aborted;
 use crate::outbound::fitness::{self, Fitness};
@@ -83,6 +83,10 @@ impl<O: Outbox> Worker<O> {
             .await;
         match outcome {
             Ok(verdicts) => {
+                if let Some(failure @ Failure::BdatUnknown(_)) = open.connection.session.failure() {
+                    warn!(domain = %self.domain.name, host, %failure, "bodies go by DATA from now on");
+                    self.queue.distrust_chunking(&host);
+                }
                 let outbox = &*self.shared.outbox;
                 teach(outbox, &self.domain, &due.message, recipients, &verdicts);
                 self.shared

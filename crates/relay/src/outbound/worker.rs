@@ -283,9 +283,12 @@ impl<O: Outbox> Worker<O> {
     pub(super) async fn open(&self) -> Result<Connection, Parting> {
         let connecting = async {
             let connection = self.shared.connect(&self.domain).await;
-            let connection = connection.map_err(Parting::Unreachable)?;
+            let mut connection = connection.map_err(Parting::Unreachable)?;
             let learned = self.shared.note_offers(&self.domain, &connection).await;
             learned.map_err(Parting::Spool)?;
+            if self.queue.distrusts_chunking(&connection.host) {
+                connection.session.forgo_chunking();
+            }
             Ok(connection)
         };
         tokio::select! {

@@ -91,6 +91,11 @@ impl Session {
         self.told.then_some(&self.extensions)
     }
 
+    /// Sends bodies by DATA whatever the server offers: it was found not to know BDAT.
+    pub const fn forgo_chunking(&mut self) {
+        self.extensions.chunking = false;
+    }
+
     /// What the driver should do now.
     pub fn poll(&mut self) -> Output {
         if let Some(verdicts) = self.completed.take() {
@@ -143,6 +148,15 @@ impl Session {
     #[must_use]
     pub const fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed(_))
+    }
+
+    /// Why the session broke off, if it did.
+    #[must_use]
+    pub const fn failure(&self) -> Option<&Failure> {
+        match &self.state {
+            State::Closed(failure) => failure.as_ref(),
+            _ => None,
+        }
     }
 
     /// Takes octets that the server sent.
@@ -366,7 +380,7 @@ impl Session {
     ) -> State {
         match (body.count_reply(), reply.code) {
             (true, 200..=299) => on(transaction, body),
-            (true, 400..=599) => self.refuse_chunk(transaction, &reply, body.unanswered()),
+            (true, 400..=599) => self.refuse_chunk(transaction, reply, body.unanswered()),
             _ => self.after_interruption(transaction, reply),
         }
     }
@@ -387,6 +401,7 @@ impl Session {
         reply: Reply,
     ) -> State {
         match (unanswered, reply.code) {
+            (0, 500..=504) if transaction.chunked => self.refuse_bdat(transaction, reply),
             (0, code) => {
                 let answered = if transaction.chunked {
                     Answered::LastChunk
@@ -401,22 +416,27 @@ impl Session {
             }
             (_, 200..=299) => State::FinalDot(transaction, unanswered - 1),
             // A server that refuses a chunk refuses all that follow (RFC 3030 section 2).
-            (_, 400..=599) => self.refuse_chunk(transaction, &reply, unanswered),
+            (_, 400..=599) => self.refuse_chunk(transaction, reply, unanswered),
             _ => State::Closed(Some(Failure::OutOfTurn(reply))),
         }
     }
 
     /// Ends a transaction of which a chunk was refused, and clears it on the server. Replies to so
     /// many other chunks come first.
-    fn refuse_chunk(
-        &mut self,
-        transaction: Transaction,
-        reply: &Reply,
-        unanswered: usize,
-    ) -> State {
-        self.completed = Some(transaction.conclude(Answered::Chunk, reply));
+    fn refuse_chunk(&mut self, transaction: Transaction, reply: Reply, unanswered: usize) -> State {
+        if matches!(reply.code, 500..=504) {
+            return self.refuse_bdat(transaction, reply);
+        }
+        self.completed = Some(transaction.conclude(Answered::Chunk, &reply));
         self.outgoing.command("RSET");
         State::Reset(unanswered + 1)
+    }
+
+    /// Ends a transaction whose chunks the server may have taken for commands, and the session with it:
+    /// stray replies would count for the next message.
+    fn refuse_bdat(&mut self, transaction: Transaction, reply: Reply) -> State {
+        self.completed = Some(transaction.conclude(Answered::Chunk, &reply));
+        State::Closed(Some(Failure::BdatUnknown(reply)))
     }
 
     /// Ends a transaction before any data, and clears it on the server.

@@ -64,6 +64,25 @@ async fn a_refused_chunk_leaves_the_connection_to_the_next_message() {
 }
 
 #[tokio::test]
+async fn who_does_not_know_bdat_gets_bodies_by_data() {
+    for offers in [CHUNKING, ONE_BY_ONE] {
+        for when in [(|m| *m == Moment::Chunk) as fn(&Moment) -> bool, |m| {
+            matches!(m, Moment::Dot(_))
+        }] {
+            let unknown = at_first(1, when, Act::Say("502 5.5.1 what?"));
+            let (primary, outbox) = setup(chunking(offers, unknown), SOON).await;
+            outbox.queue(&["a"], &b"x\r\n".repeat(100_000));
+            let running = Running::start(&outbox);
+            until("delivered", || outbox.is_empty()).await;
+            running.stop().await.unwrap();
+            let taken = primary.taken();
+            assert_eq!((taken.len(), taken[0].connection), (1, 2));
+            assert!(taken[0].chunks.is_empty(), "{:?}", taken[0].chunks);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_connection_lost_before_the_last_chunk_changes_no_message() {
     for when in [(|m| *m == Moment::Body) as fn(&Moment) -> bool, |m| {
         *m == Moment::Chunk
