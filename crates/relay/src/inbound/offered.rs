@@ -3,7 +3,7 @@
 //! Before a recipient is named, that is what some domain's primary takes, or may take: nothing is known
 //! of one that was never talked to. Each recipient is then measured by his own primary.
 
-use smtp::{BodyType, EnhancedCode, Reply};
+use smtp::{BodyType, EnhancedCode, ForwardPath, Reply};
 use spool::{Intake, Offers};
 
 /// What the primaries of all domains together let a node offer.
@@ -46,15 +46,25 @@ pub(super) struct Declared {
     /// Octets; 0 where nothing was said.
     pub(super) size: u64,
     pub(super) body_type: BodyType,
-    pub(super) smtputf8: bool,
+    /// Whether an address is beyond ASCII. That SMTPUTF8 was declared says less: large senders always
+    /// do, and the header alone is looked at when the message is forwarded.
+    pub(super) beyond_ascii: bool,
 }
 
 impl Declared {
+    /// The same with one recipient.
+    pub(super) fn to(self, path: &ForwardPath) -> Self {
+        Self {
+            beyond_ascii: self.beyond_ascii || !path.is_ascii(),
+            ..self
+        }
+    }
+
     /// Why a primary that offers this would not take the message.
     pub(super) fn objection(self, offers: Offers) -> Option<Reply> {
         if !offers.takes_size(self.size) {
             Some(too_big(offers.size_max.unwrap_or_default()))
-        } else if self.smtputf8 && !offers.smtputf8 {
+        } else if self.beyond_ascii && !offers.smtputf8 {
             let text = "Error: the recipient's server does not take SMTPUTF8";
             Some(Reply::new(550, EnhancedCode::new(5, 6, 7), text))
         } else if self.body_type == BodyType::BinaryMime && !offers.takes_binary() {

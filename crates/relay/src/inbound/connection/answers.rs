@@ -31,12 +31,12 @@ impl<I: Intake> Connection<I> {
                 reverse_path,
                 declared_size,
                 body_type,
-                smtputf8,
+                ..
             } => {
                 let declared = Declared {
                     size: declared_size.unwrap_or(0),
                     body_type,
-                    smtputf8,
+                    beyond_ascii: !reverse_path.is_ascii(),
                 };
                 let answer = match self.may_send() {
                     Ok(()) => self.sender(&reverse_path, declared),
@@ -158,7 +158,7 @@ impl<I: Intake> Connection<I> {
         if !domain.has(path) {
             return Err(refusal::unknown());
         }
-        if let Some(reply) = self.objection_of_primary(&domain.name, self.declared) {
+        if let Some(reply) = self.objection_of_primary(&domain.name, self.declared.to(path)) {
             return Err(reply);
         }
         if !self.is_admitted(domain, path).await {

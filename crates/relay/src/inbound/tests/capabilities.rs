@@ -117,14 +117,18 @@ async fn smtputf8_is_offered_for_the_one_and_refused_to_the_other() {
     let (mut piped, lines) = greeted(memory).await;
     assert!(lines.iter().any(|line| line.ends_with("SMTPUTF8")));
     assert!(!lines.iter().any(|line| line.ends_with("BINARYMIME")));
-    piped
-        .client
-        .ask("MAIL FROM:<a@sender.example> SMTPUTF8")
-        .await;
-    let reply = piped.client.ask("RCPT TO:<b@plain.example>").await;
-    assert!(reply.starts_with("550 5.6.7 "), "{reply}");
-    let reply = piped.client.ask("RCPT TO:<b@utf8.example>").await;
-    assert!(reply.starts_with("250 "), "{reply}");
+    for (from, to, code) in [
+        ("a", "b@plain.example", "250 "),
+        ("\u{e4}", "b@plain.example", "550 5.6.7 "),
+        ("a", "\u{f6}@plain.example", "550 5.6.7 "),
+        ("\u{e4}", "\u{f6}@utf8.example", "250 "),
+    ] {
+        piped.client.ask("RSET").await;
+        let mail = format!("MAIL FROM:<{from}@sender.example> SMTPUTF8");
+        assert!(piped.client.ask(&mail).await.starts_with("250 "));
+        let reply = piped.client.ask(&format!("RCPT TO:<{to}>")).await;
+        assert!(reply.starts_with(code), "{from} {to}: {reply}");
+    }
 }
 
 #[tokio::test]
