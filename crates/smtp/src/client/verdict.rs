@@ -93,14 +93,13 @@ impl Opinion {
         }
     }
 
-    /// Decides from the reply to RCPT.
+    /// Decides from the reply to RCPT. A 550 without an enhanced code may be about him, or about our
+    /// address, as Exim's are.
     pub(super) fn of_recipient(reply: Reply) -> Self {
         let reply = shortened(reply);
         match reply.code {
             200..=299 => Self::Taken(reply),
             500..=599 if names_unknown_recipient(&reply) => Self::Unknown(reply),
-            // A server without enhanced codes has no other words for it (RFC 5321 section 4.2.3).
-            550 if reply.enhanced.is_none() => Self::Unknown(reply),
             500..=599 => Self::Unproven(reply),
             _ => Self::Later(reply),
         }
@@ -251,10 +250,10 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_550_counts_only_when_nothing_but_the_recipient_was_asked_about() {
+    fn a_bare_550_need_not_be_about_the_recipient() {
         let opinion = |code| Opinion::of_recipient(refusal(code, None));
         assert!(matches!(opinion(250), Opinion::Taken(_)));
-        assert!(matches!(opinion(550), Opinion::Unknown(_)));
+        assert!(matches!(opinion(550), Opinion::Unproven(_)));
         assert!(matches!(opinion(554), Opinion::Unproven(_)));
         assert!(matches!(opinion(450), Opinion::Later(_)));
         assert!(matches!(opinion(354), Opinion::Later(_)));
