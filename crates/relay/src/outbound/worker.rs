@@ -138,6 +138,12 @@ impl<O: Outbox> Worker<O> {
                     }
                     open = done.open;
                 }
+                // Servers that count transactions close between them; a new connection will tell.
+                Err(Unended::Aborted {
+                    reused: true,
+                    aborted: Aborted::Unheard(_) | Aborted::TurnedAway(_),
+                    ..
+                }) if !verdicts.is_empty() => open = None,
                 Err(unended) if !verdicts.is_empty() => {
                     self.settle_rest(due, verdicts, unended).await?;
                     return Ok(None);

@@ -139,13 +139,13 @@ async fn who_has_a_message_does_not_get_it_again_when_a_later_transaction_breaks
     ] {
         for at_dot in [true, false] {
             let act = act.clone();
-            let left = AtomicUsize::new(1);
+            let dots = AtomicUsize::new(0);
             let script: Script = Arc::new(move |_, moment| {
                 let here = match moment {
                     Moment::Ehlo => return Act::Say(offers),
                     // The first of the two transactions has ended by then.
                     Moment::Rcpt(to) => !at_dot && to.starts_with("b@"),
-                    Moment::Dot(_) if at_dot => left.fetch_xor(1, Ordering::SeqCst) == 0,
+                    Moment::Dot(_) if at_dot => dots.fetch_add(1, Ordering::SeqCst) > 0,
                     _ => false,
                 };
                 if here { act.clone() } else { Act::Usual }
@@ -170,6 +170,25 @@ async fn who_has_a_message_does_not_get_it_again_when_a_later_transaction_breaks
             );
             assert_eq!(primary.taken().len(), 1);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_between_transactions_defers_nobody() {
+    for act in [Act::Close, Act::SayAndClose("421 4.3.2 one is enough")] {
+        let transactions = AtomicUsize::new(0);
+        let script: Script = Arc::new(move |_, moment| match moment {
+            Moment::Ehlo => Act::Say("250-primary.test\r\n250 LIMITS RCPTMAX=1"),
+            Moment::Mail if transactions.fetch_add(1, Ordering::SeqCst) == 1 => act.clone(),
+            _ => Act::Usual,
+        });
+        let (primary, outbox) = setup(script, NEVER).await;
+        outbox.queue(&["a", "b"], BODY);
+        let running = Running::start(&outbox);
+        until("delivered", || outbox.is_empty()).await;
+        running.stop().await.unwrap();
+        assert_no_deferral(&outbox);
+        assert_eq!(primary.log.lock().unwrap().connections, 2);
     }
 }
 
