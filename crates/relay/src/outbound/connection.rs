@@ -179,10 +179,14 @@ impl Connection {
     /// Says QUIT, and waits a little for the answer.
     pub(crate) async fn quit(mut self) {
         // The connection is given up whatever the server says; a reply to RSET may come first.
-        if let Ok(Output::Ready) = self.advance().await {
-            self.session.quit();
-            self.advance().await.ok();
-        }
+        let patience = self.timeouts.quit;
+        let goodbye = async {
+            if let Ok(Output::Ready) = self.advance().await {
+                self.session.quit();
+                self.advance().await.ok();
+            }
+        };
+        timeout(patience, goodbye).await.ok();
     }
 
     /// Carries some octets, either way, while a reply is awaited.

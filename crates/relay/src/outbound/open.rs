@@ -36,9 +36,13 @@ impl Open {
         left.min(self.recipients_max)
     }
 
-    /// One more transaction has ended. Returns the connection if another may follow.
-    pub(super) async fn next(mut self) -> Option<Self> {
+    /// One more transaction has gone over it.
+    pub(super) const fn count(&mut self) {
         self.transactions += 1;
+    }
+
+    /// Returns the connection if another transaction may follow. If not, it is ended.
+    pub(super) async fn next(self) -> Option<Self> {
         if self.connection.session.is_closed() {
             return None;
         }

@@ -17,8 +17,8 @@ use crate::outbound::worker::{Parting, Worker, shortened};
 pub(super) struct Done {
     pub(super) verdicts: Vec<Verdict>,
     pub(super) host: String,
-    /// The connection, if another transaction may follow.
-    pub(super) open: Option<Open>,
+    /// The connection that it went over.
+    pub(super) open: Open,
 }
 
 /// Why a transaction came to none.
@@ -71,7 +71,7 @@ impl<O: Outbox> Worker<O> {
             return Ok(Done {
                 verdicts: vec![verdict; alike.len()],
                 host,
-                open: Some(open),
+                open,
             });
         }
         let (recipients, _) = alike.split_at(open.recipients_of(alike.len()));
@@ -83,6 +83,7 @@ impl<O: Outbox> Worker<O> {
             .await;
         match outcome {
             Ok(verdicts) => {
+                open.count();
                 if let Some(failure @ Failure::BdatUnknown(_)) = open.connection.session.failure() {
                     warn!(domain = %self.domain.name, host, %failure, "bodies go by DATA from now on");
                     self.queue.distrust_chunking(&host);
@@ -95,7 +96,7 @@ impl<O: Outbox> Worker<O> {
                 Ok(Done {
                     verdicts: verdicts.into_iter().map(words).collect(),
                     host,
-                    open: open.next().await,
+                    open,
                 })
             }
             Err(aborted) => Err(Unended::Aborted {

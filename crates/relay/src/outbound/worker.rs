@@ -134,9 +134,10 @@ impl<O: Outbox> Worker<O> {
                     verdicts.extend(done.verdicts);
                     if verdicts.len() >= due.recipients.len() {
                         self.settle(due, &done.host, verdicts).await?;
-                        return Ok(done.open);
+                        // The result does not wait for the primary's goodbye.
+                        return Ok(done.open.next().await);
                     }
-                    open = done.open;
+                    open = done.open.next().await;
                 }
                 // Servers that count transactions close between them; a new connection will tell.
                 Err(Unended::Aborted {
