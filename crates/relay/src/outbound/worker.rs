@@ -108,18 +108,25 @@ impl<O: Outbox> Worker<O> {
             if let Some(start) = self.queue.reserve_start(self.domain.messages_per_second) {
                 sleep_until(start).await;
             }
-            while self
-                .shared
-                .outbox
-                .lease()
-                .is_none_or(|lease| lease < LEASE_MARGIN)
-            {
+        };
+        tokio::select! {
+            () = wait => self.may_go_on().await,
+            () = self.is_over() => false,
+        }
+    }
+
+    /// Waits for a lease that lasts. Returns false when the worker's time is over first.
+    async fn may_go_on(&self) -> bool {
+        let lease = || self.shared.outbox.lease();
+        let wait = async {
+            while lease().is_none_or(|lease| lease < LEASE_MARGIN) {
                 sleep(LEASE_RETRY).await;
             }
         };
         tokio::select! {
-            () = wait => true,
+            biased;
             () = self.is_over() => false,
+            () = wait => true,
         }
     }
 
@@ -158,6 +165,11 @@ impl<O: Outbox> Worker<O> {
                     self.explain(due, &host, reused, aborted).await?;
                     return Ok(None);
                 }
+            }
+            if !self.may_go_on().await {
+                let called_off = Unended::Unopened(Parting::Idle);
+                self.settle_rest(due, verdicts, called_off).await?;
+                return Ok(None);
             }
         }
     }

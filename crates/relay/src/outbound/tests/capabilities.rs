@@ -192,6 +192,34 @@ async fn a_connection_that_ends_between_transactions_defers_nobody() {
     }
 }
 
+#[tokio::test]
+async fn a_stop_between_transactions_keeps_the_verdicts_and_starts_nothing() {
+    let script: Script = Arc::new(|_, moment| match moment {
+        Moment::Ehlo => Act::Say("250-primary.test\r\n250-PIPELINING\r\n250 LIMITS RCPTMAX=1"),
+        Moment::Dot(_) => Act::After(Duration::from_millis(300)),
+        _ => Act::Usual,
+    });
+    let (primary, outbox) = setup(script, NEVER).await;
+    let sequence = outbox.queue(&["a", "b", "c"], BODY);
+    let running = Running::start(&outbox);
+    until("the first final dot", || primary.dots() == 1).await;
+    running.stop().await.unwrap();
+    let message = outbox.message(sequence).unwrap();
+    let statuses: Vec<&Status> = message.recipients.iter().map(|it| &it.status).collect();
+    assert!(
+        matches!(
+            statuses[..],
+            [
+                Status::Delivered { .. },
+                Status::Deferred { .. },
+                Status::Deferred { .. }
+            ]
+        ),
+        "{statuses:?}"
+    );
+    assert_eq!(primary.taken().len(), 1);
+}
+
 /// A body whose header ends in the first of its two pieces.
 const PLAIN: &[u8] = b"Subject: x\r\n\r\nsome text that is longer than the header\r\n";
 const UTF8: &[u8] =
