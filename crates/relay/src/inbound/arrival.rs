@@ -78,6 +78,11 @@ impl<I: Intake> Arrival<I> {
         self.id
     }
 
+    /// Pieces that are staged.
+    pub(super) const fn pieces(&self) -> u32 {
+        self.staged
+    }
+
     /// Octets that have arrived.
     pub(super) fn octets(&self) -> u64 {
         self.size + self.body.len() as u64

@@ -165,9 +165,10 @@ impl<I: Intake> Connection<I> {
                 }
                 Output::Flush => self.flush(stream).await?,
                 Output::Body => {
-                    let began = Instant::now();
+                    let (began, pieces) = (Instant::now(), self.arrival.pieces());
                     self.arrival.make_room(self.shared.clock).await;
                     self.pace.forgive(began.elapsed());
+                    self.pace.grow(self.arrival.pieces() > pieces);
                 }
                 Output::Discard => self.refuse_body(),
                 Output::Abandon => self.arrival.give_up(),
@@ -220,7 +221,11 @@ impl<I: Intake> Connection<I> {
             Some(written) => written?,
             None => return Err(self.timed_out()),
         }
-        self.pace.restart();
+        if self.session.is_receiving() && self.arrival.octets() > 0 {
+            self.pace.go_on();
+        } else {
+            self.pace.restart();
+        }
         Ok(())
     }
 
@@ -257,10 +262,14 @@ impl<I: Intake> Connection<I> {
 
     async fn wake<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> Result<Wake, Broken> {
         let in_body = self.session.is_reading_body();
+        let between_chunks = self.session.is_receiving() && !in_body;
         let (pace, now) = (self.pace, Instant::now());
         let deadline = |is_crowded| {
             if in_body {
                 pace.body_deadline(now, is_crowded)
+            } else if between_chunks {
+                let of_body = pace.body_deadline(now, is_crowded);
+                pace.command_deadline(is_crowded).min(of_body)
             } else {
                 pace.command_deadline(is_crowded)
             }

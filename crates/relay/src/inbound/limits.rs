@@ -24,6 +24,10 @@ pub const BODY_RESERVE_MAX: usize = 64 * 1024;
 /// The slowest modem that ever sent mail did better; who is slower holds a place on purpose.
 pub const BODY_RATE_MIN: u64 = 256;
 
+/// How long a body may bring no new piece: the spool gives up what was staged of it after that. It is
+/// slower than [`BODY_RATE_MIN`], and a client lives longer on what it sent fast before.
+pub const PIECE_WAIT_MAX: Duration = spool::apply::STAGE_AGE_MAX;
+
 /// What one client may have staged of bodies that are not complete, in octets, unless two of the
 /// largest messages are more: what fifty sessions with a large attachment each have on their way.
 /// Beyond, its messages get 451 and are tried again.

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::limits::{
     BODY_RATE_MIN, CROWDED_BODY_RATE_MIN, CROWDED_BODY_TIMEOUT, CROWDED_COMMAND_TIMEOUT,
-    CROWDED_FRUITLESS_MAX,
+    CROWDED_FRUITLESS_MAX, PIECE_WAIT_MAX,
 };
 
 /// Measures a client since it last was answered. Octets that drip in do not extend the time for a
@@ -16,9 +16,13 @@ use super::limits::{
 pub(super) struct Pace {
     timeout: Duration,
     since: Instant,
+    /// The same, but that an answer to a chunk does not begin another body.
+    body_since: Instant,
     octets: u64,
-    /// When it last had a recipient or a message accepted.
+    /// When it last had a recipient or a message accepted, or sent some of one.
     fruitful: Instant,
+    /// When it last had a recipient or a message accepted, or a piece of one staged.
+    advanced: Instant,
 }
 
 impl Pace {
@@ -27,20 +31,37 @@ impl Pace {
         Self {
             timeout,
             since: now,
+            body_since: now,
             octets: 0,
             fruitful: now,
+            advanced: now,
         }
     }
 
     /// The client was answered: it is its turn.
     pub(super) fn restart(&mut self) {
         self.since = Instant::now();
+        self.body_since = self.since;
         self.octets = 0;
     }
 
-    /// Something came of what it said.
+    /// A chunk was answered: the body goes on.
+    pub(super) fn go_on(&mut self) {
+        self.since = Instant::now();
+    }
+
+    /// Something came of what it said: a recipient, or a whole message, taken or not.
     pub(super) fn bear_fruit(&mut self) {
         self.fruitful = Instant::now();
+        self.advanced = self.fruitful;
+    }
+
+    /// A body has grown, and maybe by a piece that was staged.
+    pub(super) fn grow(&mut self, by_piece: bool) {
+        self.fruitful = Instant::now();
+        if by_piece {
+            self.advanced = self.fruitful;
+        }
     }
 
     /// It sent something.
@@ -51,6 +72,7 @@ impl Pace {
     /// It was not its fault that nothing was read from it for so long.
     pub(super) fn forgive(&mut self, span: Duration) {
         self.since += span;
+        self.body_since += span;
     }
 
     /// By when it must have sent a whole command.
@@ -74,7 +96,9 @@ impl Pace {
             (self.timeout, BODY_RATE_MIN)
         };
         let earned = Duration::from_secs(self.octets / rate);
-        (self.since + timeout + earned).min(now + timeout)
+        (self.body_since + timeout + earned)
+            .min(now + timeout)
+            .min(self.advanced + PIECE_WAIT_MAX)
     }
 }
 
@@ -116,11 +140,27 @@ mod tests {
         );
         let by_rate = start + CROWDED_BODY_TIMEOUT + earned;
         assert_eq!(pace.body_deadline(start + 2 * minute, true), by_rate);
+        pace.go_on();
+        assert_eq!(pace.body_deadline(start + 2 * minute, true), by_rate);
         let shorter = Pace::new(Duration::from_secs(2));
         assert_eq!(
             shorter.command_deadline(true),
             start + Duration::from_secs(2)
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_came_fast_is_no_credit_for_ever() {
+        let start = Instant::now();
+        let timeout = Duration::from_secs(300);
+        let mut pace = Pace::new(timeout);
+        pace.count(50 << 20);
+        tokio::time::advance(timeout).await;
+        pace.grow(true);
+        let last = start + timeout + PIECE_WAIT_MAX;
+        assert_eq!(pace.body_deadline(last, false), last);
+        pace.grow(false);
+        assert_eq!(pace.body_deadline(last, false), last);
     }
 
     #[tokio::test(start_paused = true)]

@@ -60,8 +60,8 @@ impl<I: Intake> Connection<I> {
                 let reply = self.message(envelope).await;
                 if reply.is_positive() {
                     self.guesses.forget();
-                    self.pace.bear_fruit();
                 }
+                self.pace.bear_fruit();
                 self.session.answer_message(&reply);
             }
         }

@@ -5,7 +5,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::*;
 use crate::inbound::limits::{
     CROWDED_BODY_RATE_MIN, CROWDED_BODY_TIMEOUT, CROWDED_COMMAND_TIMEOUT, CROWDED_FRUITLESS_MAX,
-    GUESSES_MAX,
+    GUESSES_MAX, PIECE_WAIT_MAX,
 };
 
 /// A node that a single session fills.
@@ -58,6 +58,50 @@ async fn while_places_are_short_a_body_must_arrive_at_a_rate() {
         let expected = if is_taken { "250 " } else { "421 4.4.2 " };
         assert!(reply.starts_with(expected), "{octets_a_second}: {reply}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_places_are_short_chunks_must_arrive_at_a_rate() {
+    let rate = usize::try_from(CROWDED_BODY_RATE_MIN).unwrap();
+    let pause = Duration::from_secs(5);
+    for (octets, is_taken) in [(10 * rate, true), (1, false)] {
+        let mut piped = Piped::start(crowded(), Memory::new(), None).await;
+        piped.client.line().await;
+        for command in ["HELO c", "MAIL FROM:<>", "RCPT TO:<b@example.com>"] {
+            assert!(piped.client.ask(command).await.starts_with("250 "));
+        }
+        let start = Instant::now();
+        let mut reply = String::new();
+        while start.elapsed() < 2 * CROWDED_FRUITLESS_MAX && !reply.starts_with("421 ") {
+            sleep(pause).await;
+            let mut chunk = format!("BDAT {octets}\r\n").into_bytes();
+            chunk.resize(chunk.len() + octets, b'x');
+            drop(piped.client.0.get_mut().write_all(&chunk).await);
+            reply = piped.client.line().await;
+        }
+        if is_taken {
+            reply = piped.client.ask("BDAT 0 LAST").await;
+        }
+        let expected = if is_taken { "250 " } else { "421 4.4.2 " };
+        assert!(reply.starts_with(expected), "{octets}: {reply}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_was_fast_once_does_not_stay_for_ever() {
+    let mut piped = Piped::start(config(), Memory::new(), None).await;
+    piped.client.begin().await;
+    let fast = b"0123456789abcde\r\n".repeat(200_000);
+    piped.client.0.get_mut().write_all(&fast).await.unwrap();
+    let start = Instant::now();
+    let farewell = loop {
+        match timeout(Duration::from_secs(70), piped.client.line()).await {
+            Ok(unasked) => break unasked,
+            Err(_) => piped.client.send(b"x").await,
+        }
+    };
+    assert!(farewell.starts_with("421 4.4.2 "), "{farewell}");
+    assert_eq!(start.elapsed().as_secs(), PIECE_WAIT_MAX.as_secs());
 }
 
 #[tokio::test]
