@@ -104,6 +104,11 @@ struct Open {
 }
 
 impl Open {
+    /// Whether the server has refused so much over it that it might take us for an attacker.
+    const fn is_worn(&self) -> bool {
+        self.refusals >= REFUSALS_PER_CONNECTION_MAX
+    }
+
     /// Whether it leads where a domain's mail goes now: the policy may have changed.
     fn suits(&self, domain: &Domain) -> bool {
         self.domain.primary == domain.primary && self.domain.tls == domain.tls
@@ -184,6 +189,9 @@ impl<B: AddressBook> Asker<B> {
                 }
             }
             question.answer(told);
+            if self.open.as_ref().is_some_and(Open::is_worn) {
+                self.hang_up().await;
+            }
         }
     }
 
@@ -220,16 +228,17 @@ impl<B: AddressBook> Asker<B> {
         }
         let began = Instant::now();
         let told = timeout_at(question.until, self.converse(question)).await;
+        let told = told.ok().flatten();
+        let is_silent = told.is_none() && began.elapsed() >= SILENCE_MIN;
         let told = told.unwrap_or(Told::Later);
-        let is_silent = told == Told::Later && began.elapsed() >= SILENCE_MIN;
         self.pause = (is_silent || told == Told::Unreachable)
             .then(|| (Instant::now() + QUESTION_PAUSE, told));
         told
     }
 
     /// Asks over the connection that is open, or else over a new one. Given up at any moment, it leaves
-    /// no connection behind.
-    async fn converse(&mut self, question: &Question) -> Told {
+    /// no connection behind. `None` when no reply came.
+    async fn converse(&mut self, question: &Question) -> Option<Told> {
         let domain = &question.domain;
         loop {
             let kept = self.open.take().filter(|open| open.suits(domain));
@@ -240,18 +249,20 @@ impl<B: AddressBook> Asker<B> {
                     Ok(open) => open,
                     Err(reason) => {
                         debug!(domain = %domain.name, reason, "primary can not be asked");
-                        return Told::Unreachable;
+                        return Some(Told::Unreachable);
                     }
                 },
             };
             match self.put(&mut open, question).await {
                 Ok(told) => {
-                    self.keep(open).await;
-                    return told;
+                    if !open.connection.session.is_closed() {
+                        self.open = Some(open);
+                    }
+                    return Some(told);
                 }
                 Err(broken) if is_new => {
                     debug!(domain = %domain.name, reason = %broken, "primary did not answer");
-                    return Told::Later;
+                    return None;
                 }
                 // Servers close connections that idle; a new one will tell.
                 Err(_) => {}
@@ -281,17 +292,6 @@ impl<B: AddressBook> Asker<B> {
             }
         }
         Err(reasons.join("; "))
-    }
-
-    /// Keeps a connection for the next question, as long as the server bears us.
-    async fn keep(&mut self, open: Open) {
-        let is_worn = open.refusals >= REFUSALS_PER_CONNECTION_MAX;
-        if !open.connection.session.is_closed() {
-            self.open = Some(open);
-        }
-        if is_worn {
-            self.hang_up().await;
-        }
     }
 
     /// Asks the question, and has learned what is learned by it.

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::{
-    inbound::limits::REFUSALS_PER_CONNECTION_MAX,
+    inbound::limits::{REFUSALS_PER_CONNECTION_MAX, SILENCE_MIN},
     outbound::tests::primary::{Act, Moment, Primary, Script},
 };
 
@@ -369,6 +369,19 @@ async fn a_silent_primary_holds_nobody_up_for_long_and_the_next_not_at_all() {
     let began = Instant::now();
     assert_eq!(scene.rule("b").await, Ruling::Later);
     assert!(began.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn a_primary_that_is_slow_and_answers_is_asked_again_at_once() {
+    let script: Script = Arc::new(|_, moment| match moment {
+        Moment::Rcpt(to) if to.starts_with("slow@") => Act::Say("451 4.3.0 later"),
+        Moment::Rcpt(_) => NO,
+        Moment::Ehlo => Act::After(SILENCE_MIN),
+        _ => Act::Usual,
+    });
+    let scene = Scene::new(script).await;
+    assert_eq!(scene.rule("slow").await, Ruling::Later);
+    assert_eq!(scene.rule("a").await, Ruling::Unknown);
 }
 
 #[tokio::test]
