@@ -108,6 +108,9 @@ impl<O: Outbox> Supply<O> {
 
     /// How long until the next deferred message is due, or the next look at what is in doubt.
     pub(super) fn until_due(&self) -> Duration {
+        if self.is_exhausted() {
+            return DUE_SLEEP_MAX;
+        }
         // A due message that found no room comes in as soon as there is some.
         let until_due = self.next_due.map_or(DUE_SLEEP_MAX, |due| {
             due.since(self.shared.clock.now())
