@@ -54,7 +54,7 @@ impl<O: Outbox> Worker<O> {
     pub(super) async fn probe(self) -> Parting {
         let open = match self.open().await {
             Ok(connection) => Open::new(connection),
-            Err(parting) => return parting,
+            Err(parting) => return self.weighed(parting),
         };
         self.work(Some(open), Duration::ZERO).await
     }
@@ -73,7 +73,7 @@ impl<O: Outbox> Worker<O> {
                 Ok(next) => open = next,
                 Err(parting) => {
                     self.queue.put_back(&due);
-                    break parting;
+                    break self.weighed(parting);
                 }
             }
         };
@@ -81,6 +81,15 @@ impl<O: Outbox> Worker<O> {
             open.connection.quit().await;
         }
         parting
+    }
+
+    /// That a primary is unreachable which the policy no longer names says nothing of the one that it
+    /// names now.
+    fn weighed(&self, parting: Parting) -> Parting {
+        match parting {
+            Parting::Unreachable(_) if self.is_outdated() => Parting::Idle,
+            parting => parting,
+        }
     }
 
     fn is_outdated(&self) -> bool {
