@@ -95,6 +95,8 @@ struct Connection<I: Intake> {
     /// The reverse-path, for the log.
     sender: String,
     reverse_path: ReversePath,
+    /// The body that is arriving is refused already, and counted.
+    body_refused: bool,
     /// Version and cipher suite.
     tls: Option<String>,
     pace: Pace,
@@ -126,6 +128,7 @@ impl<I: Intake> Connection<I> {
             declared: Declared::default(),
             sender: String::new(),
             reverse_path: ReversePath::Null,
+            body_refused: false,
             tls: None,
             pace,
             receipts: Receipts::default(),
@@ -342,7 +345,7 @@ impl<I: Intake> Connection<I> {
 
     /// Anyone can break off, so only what was a message in the making is worth a line.
     fn log_broken(&self, cause: &Broken) {
-        if self.session.is_receiving() {
+        if self.session.is_receiving() && !self.body_refused {
             self.shared.metrics.messages_broken.inc();
             let octets = self.arrival.octets();
             info!(target: "mail", peer = %self.peer, from = %self.sender, octets, %cause, "broken off");

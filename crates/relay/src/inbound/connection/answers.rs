@@ -105,6 +105,7 @@ impl<I: Intake> Connection<I> {
         let size = usize::try_from(declared.size).unwrap_or(usize::MAX);
         self.arrival.body.reserve(size.min(BODY_RESERVE_MAX));
         self.domains.clear();
+        self.body_refused = false;
         self.declared = declared;
         self.sender = format!("<{path}>");
         self.reverse_path = path.clone();
@@ -314,6 +315,7 @@ impl<I: Intake> Connection<I> {
 
     /// The session has found a reason to refuse the body that is arriving.
     pub(super) fn refuse_body(&mut self) {
+        self.body_refused = true;
         self.arrival.give_up();
         self.shared.metrics.messages.rejected.inc();
         let from = &self.sender;
