@@ -48,6 +48,7 @@ use tokio::sync::Semaphore;
 
 use admission::{Admission, Guest};
 use arrival::Arrival;
+use etrn::Flushes;
 pub use listener::Listener;
 pub use metrics::Metrics;
 use offered::Offered;
@@ -95,6 +96,7 @@ struct Shared<I> {
     tls: Option<Arc<ServerTls>>,
     /// Who knows whether there is a recipient.
     verifier: Verifier<I>,
+    flushes: Flushes,
     /// Buffers of a whole piece that no session has.
     large_bodies: Arc<Semaphore>,
 }
@@ -121,6 +123,7 @@ impl<I: Intake> Shared<I> {
             metrics,
             tls,
             verifier,
+            flushes: Flushes::default(),
             large_bodies: Arc::new(Semaphore::new(limits::LARGE_BODIES_MAX)),
         }
     }

@@ -4,14 +4,51 @@
 //! asked. Strangers could keep a primary busy with it, so only a domain's own primary may, known by
 //! its address, and hosts that the operator trusts.
 
-use std::net::IpAddr;
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use smtp::{EnhancedCode, Reply, command::EtrnNode};
 use spool::{Intake, Policy, policy::Domain};
-use tokio::{net::lookup_host, time::timeout};
+use tokio::{
+    net::lookup_host,
+    time::{Instant, timeout},
+};
 use tracing::{debug, info};
 
-use super::{Shared, limits::LOOKUP_TIMEOUT};
+use super::{
+    Shared,
+    limits::{FLUSH_PAUSE, LOOKUP_TIMEOUT},
+};
+
+/// When this node last flushed each domain of the policy for an ETRN.
+#[derive(Debug, Default)]
+pub(super) struct Flushes(Mutex<HashMap<String, Instant>>);
+
+impl Flushes {
+    fn by_domain(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a domain is to be flushed; if so it counts as flushed from now on.
+    fn begin(&self, domain: &str) -> bool {
+        let mut by_domain = self.by_domain();
+        let is_due = by_domain
+            .get(domain)
+            .is_none_or(|at| at.elapsed() >= FLUSH_PAUSE);
+        if is_due {
+            by_domain.insert(domain.to_owned(), Instant::now());
+        }
+        is_due
+    }
+
+    /// It could not be flushed.
+    fn forget(&self, domain: &str) {
+        self.by_domain().remove(domain);
+    }
+}
 
 /// Starts what a client asks for, if it may, and says what came of it.
 pub(super) async fn reply<I: Intake>(shared: &Shared<I>, peer: IpAddr, node: &EtrnNode) -> Reply {
@@ -29,14 +66,24 @@ pub(super) async fn reply<I: Intake>(shared: &Shared<I>, peer: IpAddr, node: &Et
         }
     }
     let mut pending = 0;
+    let mut is_counted = true;
     for domain in &domains {
+        if !shared.flushes.begin(&domain.name) {
+            is_counted = false;
+            continue;
+        }
         match shared.intake.flush(&domain.name).await {
             Ok(messages) => pending += messages,
             Err(cause) => {
+                shared.flushes.forget(&domain.name);
                 info!(target: "mail", %peer, %node, %cause, "etrn put off");
                 return unable(node, 3, 0, "try again later, or another host");
             }
         }
+    }
+    if !is_counted {
+        debug!(%node, "etrn: flushed a moment ago");
+        return under_way(node);
     }
     info!(target: "mail", %peer, %node, pending, "flush started by etrn");
     started(node, pending)
@@ -92,6 +139,12 @@ fn started(node: &EtrnNode, pending: u64) -> Reply {
         ),
     };
     Reply::new(code, EnhancedCode::new(2, 0, 0), text)
+}
+
+/// What was asked for a moment ago goes on.
+fn under_way(node: &EtrnNode) -> Reply {
+    let text = format!("OK, queuing for node {node} started");
+    Reply::new(250, EnhancedCode::new(2, 0, 0), text)
 }
 
 fn unable(node: &EtrnNode, subject: u16, detail: u16, why: &str) -> Reply {

@@ -55,6 +55,17 @@ async fn a_primary_may_ask_for_its_own_mail_and_nobody_elses() {
 }
 
 #[tokio::test]
+async fn a_domain_that_was_flushed_a_moment_ago_is_not_flushed_again() {
+    let (replies, flushed) = asked(config(), memory(), &["example.com"; 3]).await;
+    assert!(replies[0].starts_with("253 "), "{replies:?}");
+    assert_eq!(
+        replies[1..],
+        ["250 2.0.0 OK, queuing for node example.com started"; 2]
+    );
+    assert_eq!(flushed, ["example.com"]);
+}
+
+#[tokio::test]
 async fn a_trusted_host_may_ask_for_every_domain_of_the_policy() {
     let mut config = config();
     config.staff = vec!["192.0.2.0/24".parse().unwrap()];
