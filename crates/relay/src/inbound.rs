@@ -26,7 +26,7 @@ mod offered;
 mod origin;
 mod pace;
 mod ports;
-mod proxy;
+pub mod proxy;
 mod rates;
 mod receipts;
 mod received;

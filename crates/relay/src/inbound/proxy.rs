@@ -4,10 +4,10 @@ mod header;
 
 use std::{io, net::SocketAddr};
 
-use header::Malformed;
 use tokio::{io::AsyncReadExt as _, net::TcpStream, time::timeout};
 
 use super::limits::{PROXY_HEADER_MAX, PROXY_HEADER_TIMEOUT};
+pub use header::{Header, Malformed, parse};
 
 /// Why it is not known whose connection it is.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +49,7 @@ async fn read(stream: &mut TcpStream) -> Result<Option<SocketAddr>, Unnamed> {
             Ok(more) => taken + more,
             Err(error) => return Err(Unnamed::Cut(error)),
         };
-        let parsed = header::parse(arrived.get(..seen).unwrap_or_default())?;
+        let parsed = parse(arrived.get(..seen).unwrap_or_default())?;
         // While the header is not whole, all that there is belongs to it.
         let end = parsed.map_or(seen, |header| header.octets);
         let own = arrived.get_mut(taken..end).unwrap_or_default();

@@ -18,25 +18,30 @@ const FIXED: usize = 16;
 
 /// A whole header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Header {
+pub struct Header {
     /// Its length.
-    pub(super) octets: usize,
+    pub octets: usize,
     /// Where the client connects from; `None` when the proxy speaks for itself (a health check) or
     /// does not know.
-    pub(super) client: Option<SocketAddr>,
+    pub client: Option<SocketAddr>,
 }
 
 /// What is no header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(in crate::inbound) enum Malformed {
+pub enum Malformed {
+    /// Something else came.
     #[error("the connection does not begin with a PROXY header")]
     NoHeader,
+    /// It is longer than one may be.
     #[error("the PROXY header is too long")]
     TooLong,
+    /// It is of no version that is known.
     #[error("the PROXY header is of a version other than 1 and 2")]
     Version,
+    /// What it says of the connection can not be.
     #[error("the PROXY header names a command or a protocol that does not exist")]
     Kind,
+    /// Its addresses are none, or some are missing.
     #[error("the PROXY header names no addresses and ports that belong together")]
     Addresses,
 }
@@ -45,7 +50,7 @@ pub(in crate::inbound) enum Malformed {
 ///
 /// # Errors
 /// What makes it none, as soon as that is certain.
-pub(super) fn parse(arrived: &[u8]) -> Result<Option<Header>, Malformed> {
+pub fn parse(arrived: &[u8]) -> Result<Option<Header>, Malformed> {
     if begins_alike(arrived, &SIGNATURE) {
         binary(arrived)
     } else if begins_alike(arrived, &KEYWORD) {
