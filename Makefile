@@ -8,10 +8,11 @@ SETUP := sh tests/setup/install.sh
 BUILD := $(CARGO) build --release --locked --workspace
 # `cargo run` would select one package and compile its dependencies again with fewer features; so
 # what was built is run from where cargo says that it lies.
-PROGRAMS = "$$($(CARGO) metadata --format-version 1 --no-deps --offline \
-	| sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/release"
+TARGET_DIR = $$($(CARGO) metadata --format-version 1 --no-deps --offline \
+	| sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
+PROGRAMS = "$(TARGET_DIR)/release"
 
-.PHONY: all build demo test fixture faults bench lint deny docs setup help
+.PHONY: all build demo test fixture faults fuzz bench lint deny docs setup help
 
 all: build
 
@@ -21,6 +22,8 @@ help:
 	@echo "make test         the whole test suite"
 	@echo "make faults       everything that happens to machines, while mail flows (as root); SEED=n, MINUTES=m,"
 	@echo "                  NODES=n, or FAULTS='--only power-cut-all': see docs/reliability.md"
+	@echo "make fuzz         invents input for one parser: TARGET=a folder of fuzz/corpus, MINUTES=m; needs a"
+	@echo "                  nightly compiler"
 	@echo "make bench        accept rate, latency, drain and CPU beside Postfix"
 	@echo "make lint         formatting, clippy, licences and sources of dependencies, documentation"
 	@echo "make build        the programs, in the release directory of cargo's target directory"
@@ -50,6 +53,16 @@ faults:
 	$(BUILD)
 	@$(PROGRAMS)/faults $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
 		$(if $(NODES),--nodes $(NODES)) $(FAULTS)
+
+# Without a sanitizer: there is no unsafe code of ours for it to watch. Input that leads anywhere new is
+# kept beside what is built; what breaks something is written to fuzz/artifacts.
+fuzz:
+	@$(SETUP) fuzz
+	@[ -d "fuzz/corpus/$(TARGET)" ] && [ -n "$(TARGET)" ] || { ls fuzz/corpus; echo "TARGET must be one of these"; exit 1; }
+	@mkdir -p "$(TARGET_DIR)/fuzz/seen/$(TARGET)"
+	$(CARGO) +nightly fuzz run --sanitizer none --target-dir "$(TARGET_DIR)/fuzz" $(TARGET) \
+		"$(TARGET_DIR)/fuzz/seen/$(TARGET)" fuzz/corpus/$(TARGET) -- -max_len=2000 -timeout=20 \
+		-max_total_time=$$(($(or $(MINUTES),5) * 60))
 
 bench:
 	@$(SETUP) build bench

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs what is missing for: build (libclang), test (cargo-nextest, swaks, Python, strace), faults
-# (nft, ip and tc, strace, mkfs.ext4), bench (Postfix), lint (cargo-deny). Packages come by apt where
-# this user may install them; otherwise one line says what to install. What is there already is left
-# alone, and then nothing is asked of the network.
+# (nft, ip and tc, strace, mkfs.ext4), fuzz (cargo-fuzz), bench (Postfix), lint (cargo-deny). Packages
+# come by apt where this user may install them; otherwise one line says what to install. What is there
+# already is left alone, and then nothing is asked of the network.
 set -eu
 
 packages=""
@@ -108,5 +108,12 @@ for purpose in "$@"; do
     case $purpose in
     test) cargo_tool cargo-nextest 0.9.143 ;;
     lint) cargo_tool cargo-deny 0.20.2 --debug ;;
+    fuzz)
+        cargo +nightly --version >/dev/null 2>&1 || {
+            echo "setup: please install a nightly compiler: rustup toolchain install nightly --profile minimal" >&2
+            exit 1
+        }
+        cargo_tool cargo-fuzz 0.13.1 --debug
+        ;;
     esac
 done

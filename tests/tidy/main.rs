@@ -39,7 +39,7 @@ fn root() -> PathBuf {
 /// All files below the folders that hold our own text.
 fn files(extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders: Vec<PathBuf> = ["crates", "tests", "benches", "proto"]
+    let mut folders: Vec<PathBuf> = ["crates", "tests", "benches", "proto", "fuzz/properties"]
         .iter()
         .map(|name| root().join(name))
         .collect();
