@@ -12,6 +12,8 @@ mod rights;
 mod server;
 mod service;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod vouching;
 
 pub(crate) use callers::Callers;

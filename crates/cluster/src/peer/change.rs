@@ -93,7 +93,7 @@ pub(super) fn answer_to(tried: Tried) -> pb::ChangeResponse {
     pb::ChangeResponse { result: Some(kind) }
 }
 
-fn answer_from(answer: pb::ChangeResponse) -> Result<Tried, CodecError> {
+pub(super) fn answer_from(answer: pb::ChangeResponse) -> Result<Tried, CodecError> {
     Ok(
         match codec::required(answer.result, "answer to a change of members")? {
             ResultKind::Done(done) => Tried::Done(Changed {

@@ -176,7 +176,7 @@ fn vote_request_to(request: VoteRequest<Types>) -> api::peer::v1::VoteRequest {
     }
 }
 
-fn vote_response_from(
+pub(super) fn vote_response_from(
     response: api::peer::v1::VoteResponse,
 ) -> Result<VoteResponse<Types>, CodecError> {
     let vote = codec::vote_from(response.vote)?;

@@ -22,7 +22,7 @@ use crate::{
     codec,
     limits::{SNAPSHOT_PROGRESS_INTERVAL, SNAPSHOT_SILENCE_MAX},
     raft::{Raft, Vote},
-    store::{GROUP, Incoming, Part, Received, SnapshotData, Store},
+    store::{GROUP, Incoming, Listed, Part, Received, SnapshotData, Store},
 };
 
 /// Receives a snapshot and gives it to consensus, which installs it unless it is out of date. The
@@ -92,11 +92,7 @@ async fn gather(
             "a snapshot begins with its header",
         ));
     };
-    check(&header)?;
-    let vote = codec::vote_from(header.vote).map_err(garbled)?;
-    check_own(&vote, from)?;
-    let files: Vec<_> = header.files.into_iter().map(codec::listed_from).collect();
-    let bytes: u64 = files.iter().map(|file| file.size).sum();
+    let Announced { vote, files, bytes } = announced(header, from)?;
     tracing::info!(from, files = files.len(), bytes, "receiving a snapshot");
     let place = store.receiving().take_over(vote).await.map_err(broken)?;
     let superseded = place.superseded();
@@ -140,6 +136,24 @@ async fn gather(
         return Err(garbled("the snapshot is of a later term than its sender"));
     }
     Ok((vote, received))
+}
+
+/// What a snapshot's header says of it.
+pub(super) struct Announced {
+    vote: Vote,
+    files: Vec<Listed>,
+    /// Octets of all files.
+    bytes: u64,
+}
+
+pub(super) fn announced(header: SnapshotHeader, from: u64) -> Result<Announced, Status> {
+    check(&header)?;
+    let vote = codec::vote_from(header.vote).map_err(garbled)?;
+    check_own(&vote, from)?;
+    let files: Vec<_> = header.files.into_iter().map(codec::listed_from).collect();
+    let sizes = files.iter().map(|file| file.size);
+    let bytes = sizes.fold(0, u64::saturating_add);
+    Ok(Announced { vote, files, bytes })
 }
 
 fn check(header: &SnapshotHeader) -> Result<(), Status> {

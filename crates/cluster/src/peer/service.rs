@@ -172,7 +172,10 @@ fn right_group(group: u32) -> Result<(), Status> {
     }
 }
 
-fn vote_request_from(from: u64, request: pb::VoteRequest) -> Result<VoteRequest<Types>, Status> {
+pub(super) fn vote_request_from(
+    from: u64,
+    request: pb::VoteRequest,
+) -> Result<VoteRequest<Types>, Status> {
     right_group(request.group)?;
     let vote = codec::vote_from(request.vote).map_err(garbled)?;
     rights::check_own(&vote, from)?;

@@ -140,7 +140,7 @@ pub(super) fn held_to(held: HeldFiles) -> pb::SnapshotHeld {
 }
 
 /// A file whose digest makes no sense is none that is held.
-fn held_from(held: pb::SnapshotHeld) -> HeldFiles {
+pub(super) fn held_from(held: pb::SnapshotHeld) -> HeldFiles {
     let files = held.files.into_iter().filter_map(|file| {
         let digest = file.digest.as_ref().try_into().ok()?;
         let size = file.size;
