@@ -154,6 +154,7 @@ struct Copy {
 impl Copy {
     fn new(directory: &Path, header: &BackupHeader) -> io::Result<Self> {
         fs::create_dir(directory.join("db"))?;
+        let sizes = header.files.iter().map(|file| file.size);
         Ok(Self {
             directory: directory.to_owned(),
             open: None,
@@ -161,7 +162,7 @@ impl Copy {
             files: 0,
             files_all: header.files.len(),
             done: 0,
-            all: header.files.iter().map(|file| file.size).sum(),
+            all: sizes.fold(0, u64::saturating_add),
             shown: Instant::now(),
         })
     }
