@@ -57,8 +57,8 @@ faults:
 # Without a sanitizer: there is no unsafe code of ours for it to watch. Input that leads anywhere new is
 # kept beside what is built; what breaks something is written to fuzz/artifacts.
 fuzz:
+	@[ -f "fuzz/fuzz_targets/$(TARGET).rs" ] || { echo "TARGET must be one of:" $$(ls fuzz/corpus) >&2; exit 1; }
 	@$(SETUP) fuzz
-	@[ -d "fuzz/corpus/$(TARGET)" ] && [ -n "$(TARGET)" ] || { ls fuzz/corpus; echo "TARGET must be one of these"; exit 1; }
 	@mkdir -p "$(TARGET_DIR)/fuzz/seen/$(TARGET)"
 	$(CARGO) +nightly fuzz run --sanitizer none --target-dir "$(TARGET_DIR)/fuzz" $(TARGET) \
 		"$(TARGET_DIR)/fuzz/seen/$(TARGET)" fuzz/corpus/$(TARGET) -- -max_len=2000 -timeout=20 \
