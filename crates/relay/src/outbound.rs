@@ -15,6 +15,7 @@ pub(crate) mod connection;
 mod contact;
 mod delivery;
 mod destination;
+mod distrust;
 mod fitness;
 mod lessons;
 pub mod limits;
@@ -44,6 +45,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::outbound::destination::DestinationTask;
+use crate::outbound::distrust::Distrust;
 use crate::outbound::limits::{CHANGES_MIN, STOP_GRACE, Timeouts, UNREPORTED_MAX};
 use crate::outbound::refresh::refresh;
 use crate::outbound::report::{Settled, report};
@@ -70,6 +72,7 @@ struct Shared<O> {
     clock: Clock,
     metrics: Metrics,
     connectors: Connectors,
+    distrust: Distrust,
     /// Until when what earlier leaders have claimed is left to them.
     doubt_ends: Instant,
     /// No new message is started once this is cancelled.
@@ -129,6 +132,7 @@ impl<O: Outbox> Forwarder<O> {
             clock,
             metrics,
             connectors,
+            distrust: Distrust::default(),
             stop,
         });
         let forwarder = Self {

@@ -52,8 +52,11 @@ impl Pace {
 
     /// Something came of what it said: a recipient, or a whole message, taken or not.
     pub(super) fn bear_fruit(&mut self) {
-        self.fruitful = Instant::now();
-        self.advanced = self.fruitful;
+        let now = Instant::now();
+        self.fruitful = now;
+        self.advanced = now;
+        self.body_since = now;
+        self.octets = 0;
     }
 
     /// A body has grown, and maybe by a piece that was staged.

@@ -1,6 +1,5 @@
 //! What a domain's task and its workers share: the window, and who waits for work.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +9,6 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::outbound::limits::CHUNKING_DISTRUST;
 use crate::outbound::window::{Room, Source, Window};
 
 /// A domain's window, and how many connections may empty it.
@@ -42,8 +40,6 @@ struct State {
     deferral_reported: bool,
     /// When the next message may start, where the policy limits the rate.
     next_start: Instant,
-    /// Hosts that offer CHUNKING and do not know BDAT, and when that was last found out.
-    without_bdat: HashMap<String, Instant>,
 }
 
 impl State {
@@ -68,7 +64,6 @@ impl Queue {
                 more_deferred: false,
                 deferral_reported: false,
                 next_start: Instant::now(),
-                without_bdat: HashMap::new(),
             }),
             work: Notify::new(),
             attention: Notify::new(),
@@ -292,19 +287,6 @@ impl Queue {
 
     pub(super) fn end_walk(&self) {
         self.state().window.end_walk();
-    }
-
-    /// Notes that a host does not know BDAT, whatever it offers.
-    pub(super) fn distrust_chunking(&self, host: &str) {
-        let mut state = self.state();
-        state.without_bdat.insert(host.to_owned(), Instant::now());
-    }
-
-    /// Whether a host's CHUNKING is not to be believed.
-    pub(super) fn distrusts_chunking(&self, host: &str) -> bool {
-        let state = self.state();
-        let found_out = state.without_bdat.get(host);
-        found_out.is_some_and(|at| at.elapsed() < CHUNKING_DISTRUST)
     }
 
     /// When the caller may start a message, at so many a second; 0 is no limit.

@@ -86,7 +86,7 @@ impl<O: Outbox> Worker<O> {
                 open.count();
                 if let Some(failure @ Failure::BdatUnknown(_)) = open.connection.session.failure() {
                     warn!(domain = %self.domain.name, host, %failure, "bodies go by DATA from now on");
-                    self.queue.distrust_chunking(&host);
+                    self.shared.distrust.note(&host);
                 }
                 let outbox = &*self.shared.outbox;
                 teach(outbox, &self.domain, &due.message, recipients, &verdicts);

@@ -314,7 +314,7 @@ impl<O: Outbox> Worker<O> {
             let mut connection = connection.map_err(Parting::Unreachable)?;
             let learned = self.shared.note_offers(&self.domain, &connection).await;
             learned.map_err(Parting::Spool)?;
-            if self.queue.distrusts_chunking(&connection.host) {
+            if self.shared.distrust.covers(&connection.host) {
                 connection.session.forgo_chunking();
             }
             Ok(connection)
