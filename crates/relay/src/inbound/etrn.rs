@@ -14,7 +14,7 @@ use smtp::{EnhancedCode, Reply, command::EtrnNode};
 use spool::{Intake, Policy, policy::Domain};
 use tokio::{
     net::lookup_host,
-    time::{Instant, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 use tracing::{debug, info};
 
@@ -32,16 +32,24 @@ impl Flushes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a domain is to be flushed; if so it counts as flushed from now on.
-    fn begin(&self, domain: &str) -> bool {
-        let mut by_domain = self.by_domain();
-        let is_due = by_domain
-            .get(domain)
-            .is_none_or(|at| at.elapsed() >= FLUSH_PAUSE);
-        if is_due {
-            by_domain.insert(domain.to_owned(), Instant::now());
+    /// Waits until a domain may be flushed again, and counts it as flushed then. Returns false when a
+    /// flush for another client has begun meanwhile, which is as good.
+    async fn begin(&self, domain: &str) -> bool {
+        let asked_at = Instant::now();
+        loop {
+            let next = {
+                let mut by_domain = self.by_domain();
+                match by_domain.get(domain).copied() {
+                    Some(last) if last > asked_at => return false,
+                    Some(last) if last.elapsed() < FLUSH_PAUSE => last + FLUSH_PAUSE,
+                    _ => {
+                        by_domain.insert(domain.to_owned(), Instant::now());
+                        return true;
+                    }
+                }
+            };
+            sleep_until(next).await;
         }
-        is_due
     }
 
     /// It could not be flushed.
@@ -68,7 +76,7 @@ pub(super) async fn reply<I: Intake>(shared: &Shared<I>, peer: IpAddr, node: &Et
     let mut pending = 0;
     let mut is_counted = true;
     for domain in &domains {
-        if !shared.flushes.begin(&domain.name) {
+        if !shared.flushes.begin(&domain.name).await {
             is_counted = false;
             continue;
         }
@@ -82,7 +90,7 @@ pub(super) async fn reply<I: Intake>(shared: &Shared<I>, peer: IpAddr, node: &Et
         }
     }
     if !is_counted {
-        debug!(%node, "etrn: flushed a moment ago");
+        debug!(%node, "etrn: flushed for another client");
         return under_way(node);
     }
     info!(target: "mail", %peer, %node, pending, "flush started by etrn");
@@ -141,7 +149,7 @@ fn started(node: &EtrnNode, pending: u64) -> Reply {
     Reply::new(code, EnhancedCode::new(2, 0, 0), text)
 }
 
-/// What was asked for a moment ago goes on.
+/// What another client has asked for is as good.
 fn under_way(node: &EtrnNode) -> Reply {
     let text = format!("OK, queuing for node {node} started");
     Reply::new(250, EnhancedCode::new(2, 0, 0), text)

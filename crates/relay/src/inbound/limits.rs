@@ -95,8 +95,8 @@ pub const PROXY_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// A TLS handshake takes two round trips.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a domain is not flushed again for an ETRN: each flush is an entry of the log, and whoever may
-/// ask may ask in a loop.
+/// How long a domain is not flushed again for an ETRN, and who asks has to wait: each flush is an entry of
+/// the log, and whoever may ask may ask in a loop.
 pub const FLUSH_PAUSE: Duration = Duration::from_secs(5);
 
 /// How long the names of a primary's hosts may take to be looked up when a client says that it is
