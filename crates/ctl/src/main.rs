@@ -12,6 +12,7 @@ mod backup;
 mod certs;
 mod cluster;
 mod flush;
+mod listing;
 mod output;
 mod policy;
 mod queue;

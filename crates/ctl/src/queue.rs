@@ -7,8 +7,9 @@ use comfy_table::Table;
 
 use crate::{
     arguments::Filter,
+    listing::Listing,
     output::Output,
-    servers::{Client, Servers, in_time},
+    servers::{Client, Servers},
     words,
 };
 
@@ -19,35 +20,15 @@ pub(crate) async fn list(
     filter: Filter,
 ) -> anyhow::Result<()> {
     let request = request_of(filter);
-    let mut entries = servers
+    let entries = servers
         .ask(async |mut client: Client| Ok(client.queue_list(request.clone()).await?.into_inner()))
         .await?;
-    let mut shown: u64 = 0;
-    while let Some(entry) = in_time(entries.message()).await.map_err(broken_off)? {
-        if output.is_json() {
-            output.array_element(shown == 0, &entry)?;
-        } else {
-            if shown == 0 {
-                output.text(HEADINGS)?;
-            }
-            output.text(&row(&entry))?;
-        }
-        shown = shown.saturating_add(1);
-    }
-    if output.is_json() {
-        output.array_end(shown == 0)?;
-    } else if shown == 0 {
-        output.line("No messages.")?;
-    }
-    Ok(output.flush()?)
-}
-
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the shape that map_err wants"
-)]
-fn broken_off(status: tonic::Status) -> anyhow::Error {
-    anyhow::anyhow!("the list broke off: {}", status.message())
+    let listing = Listing {
+        headings: HEADINGS,
+        row,
+        nothing: "No messages.",
+    };
+    listing.show(entries, output).await
 }
 
 fn request_of(filter: Filter) -> QueueListRequest {

@@ -7,8 +7,9 @@ use api::admin::v1::{
 
 use crate::{
     arguments::RecipientsCommand,
+    listing::Listing,
     output::Output,
-    servers::{Client, Servers, in_time},
+    servers::{Client, Servers},
     words,
 };
 
@@ -67,40 +68,19 @@ fn changed(
 /// Lists recipients as they come, however many there are.
 async fn list(servers: &Servers, output: &mut Output, domain: String) -> anyhow::Result<()> {
     let request = RecipientsListRequest { domain };
-    let mut known = servers
+    let known = servers
         .ask(async |mut client: Client| {
             Ok(client.recipients_list(request.clone()).await?.into_inner())
         })
         .await?;
-    let mut shown: u64 = 0;
-    while let Some(recipient) = in_time(known.message()).await.map_err(broken_off)? {
-        if output.is_json() {
-            output.array_element(shown == 0, &recipient)?;
-        } else {
-            if shown == 0 {
-                output.text(HEADINGS)?;
-            }
-            output.text(&row(&recipient))?;
-        }
-        shown = shown.saturating_add(1);
-    }
-    if output.is_json() {
-        output.array_end(shown == 0)?;
-    } else if shown == 0 {
-        output.line("Nothing is known of any recipient.")?;
-    }
-    Ok(output.flush()?)
+    let listing = Listing {
+        headings: HEADINGS,
+        row,
+        nothing: "Nothing is known of any recipient.",
+    };
+    listing.show(known, output).await
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the shape that map_err wants"
-)]
-fn broken_off(status: tonic::Status) -> anyhow::Error {
-    anyhow::anyhow!("the list broke off: {}", status.message())
-}
-
-// Lines go out as they come, so the columns have fixed widths and the one without a bound stands last.
 const HEADINGS: &str = "KNOWN    SINCE                 FROM      ADDRESS\n";
 
 fn row(recipient: &KnownRecipient) -> String {

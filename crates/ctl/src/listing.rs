@@ -1,0 +1,56 @@
+//! Lists that a node streams, shown as they come, however long they are.
+
+use serde::Serialize;
+use tonic::{Status, Streaming};
+
+use crate::{output::Output, servers::in_time};
+
+/// How a list looks to people. Lines go out as they come, so that columns have fixed widths and the one
+/// without a bound stands last.
+pub(crate) struct Listing<T> {
+    /// The line above the first row.
+    pub(crate) headings: &'static str,
+    /// One row, with its line end.
+    pub(crate) row: fn(&T) -> String,
+    /// What is said when there are none.
+    pub(crate) nothing: &'static str,
+}
+
+impl<T: Serialize> Listing<T> {
+    /// Shows a list to its end.
+    ///
+    /// # Errors
+    /// The list broke off, or standard output takes nothing.
+    pub(crate) async fn show(
+        &self,
+        mut entries: Streaming<T>,
+        output: &mut Output,
+    ) -> anyhow::Result<()> {
+        let mut is_empty = true;
+        while let Some(entry) = in_time(entries.message()).await.map_err(broken_off)? {
+            if output.is_json() {
+                output.array_element(is_empty, &entry)?;
+            } else {
+                if is_empty {
+                    output.text(self.headings)?;
+                }
+                output.text(&(self.row)(&entry))?;
+            }
+            is_empty = false;
+        }
+        if output.is_json() {
+            output.array_end(is_empty)?;
+        } else if is_empty {
+            output.line(self.nothing)?;
+        }
+        Ok(output.flush()?)
+    }
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape that map_err wants"
+)]
+fn broken_off(status: Status) -> anyhow::Error {
+    anyhow::anyhow!("the list broke off: {}", status.message())
+}
