@@ -43,6 +43,7 @@ impl Flushes {
                     Some(last) if last > asked_at => return false,
                     Some(last) if last.elapsed() < FLUSH_PAUSE => last + FLUSH_PAUSE,
                     _ => {
+                        by_domain.retain(|_, last| last.elapsed() < FLUSH_PAUSE);
                         by_domain.insert(domain.to_owned(), Instant::now());
                         return true;
                     }

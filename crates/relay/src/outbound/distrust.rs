@@ -7,15 +7,17 @@ use tokio::time::Instant;
 
 use crate::outbound::limits::CHUNKING_DISTRUST;
 
-/// The hosts of the policy that get bodies by DATA, whatever they offer. There are as many at most as
-/// the policy names.
+/// The hosts that get bodies by DATA, whatever they offer. There are as many at most as policies have
+/// named within that time.
 #[derive(Debug, Default)]
 pub(super) struct Distrust(Mutex<HashMap<String, Instant>>);
 
 impl Distrust {
     /// Notes that a host does not know BDAT.
     pub(super) fn note(&self, host: &str) {
-        self.by_host().insert(host.to_owned(), Instant::now());
+        let mut by_host = self.by_host();
+        by_host.retain(|_, found_out| found_out.elapsed() < CHUNKING_DISTRUST);
+        by_host.insert(host.to_owned(), Instant::now());
     }
 
     /// Whether a host's CHUNKING is not to be believed.
