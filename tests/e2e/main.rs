@@ -16,6 +16,7 @@ mod disk;
 mod disk_errors;
 mod etrn;
 mod failures;
+mod foreign_primaries;
 mod formats;
 mod founding;
 mod handover;

@@ -1,12 +1,16 @@
 #!/bin/sh
-# Installs what is missing for: build (libclang), test (cargo-nextest, swaks, Python, strace), faults
-# (nft, ip and tc, strace, mkfs.ext4), fuzz (cargo-fuzz), bench (Postfix), lint (cargo-deny). Packages
-# come by apt where this user may install them; otherwise one line says what to install. What is there
-# already is left alone, and then nothing is asked of the network.
+# Installs what is missing for: build (libclang), test (cargo-nextest, swaks, Python, strace, and foreign
+# mail servers), faults (nft, ip and tc, strace, mkfs.ext4), fuzz (cargo-fuzz), bench (Postfix), lint
+# (cargo-deny). Packages come by apt where this user may install them; otherwise one line says what to
+# install. What is there already is left alone, and then nothing is asked of the network.
 set -eu
 
 packages=""
 wanted() { packages="$packages $1"; }
+
+# Tests that need one of these are skipped where it is missing.
+welcome=""
+welcomed() { welcome="$welcome $1"; }
 
 has_file() {
     for file in "$@"; do
@@ -60,6 +64,11 @@ for purpose in "$@"; do
         perl -MNet::SSLeay -e 1 >/dev/null 2>&1 || wanted libnet-ssleay-perl
         command -v python3 >/dev/null 2>&1 || wanted python3
         command -v strace >/dev/null 2>&1 || wanted strace
+        python3 -c "import aiosmtplib" >/dev/null 2>&1 ||
+            /usr/bin/python3 -c "import aiosmtplib" >/dev/null 2>&1 || welcomed python3-aiosmtplib
+        command -v testssl >/dev/null 2>&1 || command -v testssl.sh >/dev/null 2>&1 || welcomed testssl.sh
+        # Only root can run it; and it would take the place of another mail server.
+        [ "$(id -u)" != 0 ] || has_file /usr/sbin/postfix /usr/sbin/sendmail || welcomed postfix
         ;;
     faults)
         # What stands in sbin is not in every user's PATH.
@@ -76,37 +85,76 @@ for purpose in "$@"; do
     esac
 done
 
-if [ -n "$packages" ]; then
-    root=""
-    if [ "$(id -u)" != 0 ]; then
-        root="sudo -n"
-        sudo -n true 2>/dev/null || root="none"
-    fi
-    if [ "$root" = none ] || ! command -v apt-get >/dev/null 2>&1; then
+root=""
+if [ "$(id -u)" != 0 ]; then
+    root="sudo -n"
+    sudo -n true 2>/dev/null || root="none"
+fi
+command -v apt-get >/dev/null 2>&1 || root="none"
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+apt_get() {
+    echo "apt-get $*" >>"$log"
+    $root env DEBIAN_FRONTEND=noninteractive apt-get "$@" >>"$log" 2>&1
+}
+
+if [ -n "$packages$welcome" ] && [ "$root" = none ]; then
+    [ -z "$welcome" ] || echo "setup: tests are skipped without:$welcome (names of Debian packages)" >&2
+    if [ -n "$packages" ]; then
         echo "setup: please install:$packages (names of Debian packages)" >&2
         exit 1
     fi
-    echo "setup: installing$packages"
+elif [ -n "$packages$welcome" ]; then
+    echo "setup: installing$packages$welcome"
     # Postfix is wanted for its programs only: no main.cf, so that no mail service starts.
-    if command -v debconf-set-selections >/dev/null 2>&1; then
+    case "$packages$welcome" in
+    *postfix*)
         echo "postfix postfix/main_mailer_type select No configuration" | $root debconf-set-selections || true
-    fi
-    log=$(mktemp)
-    # shellcheck disable=SC2086
+        ;;
+    esac
     # A source that can not be reached is no reason to give up: the others may have what is wanted.
-    if ! { { $root apt-get update || true; } && $root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y --no-install-recommends $packages; } >"$log" 2>&1; then
+    apt_get update || true
+    # shellcheck disable=SC2086
+    if [ -n "$packages" ] && ! apt_get install -y --no-install-recommends $packages; then
         tail -n 20 "$log" >&2
-        rm -f "$log"
         echo "setup: apt failed; please install:$packages" >&2
         exit 1
     fi
-    rm -f "$log"
+    # shellcheck disable=SC2086
+    if [ -n "$welcome" ] && ! apt_get install -y --no-install-recommends $welcome; then
+        tail -n 20 "$log" >&2
+        echo "setup: apt failed; tests are skipped without:$welcome" >&2
+    fi
 fi
+
+# Exim, for tests that root runs. Its package and that of Postfix exclude each other, so it is not
+# installed: its files go beside what cargo builds, and it gives nobody root's rights there.
+unpack_exim() {
+    [ "$root" = "" ] && command -v dpkg >/dev/null 2>&1 || return 0
+    target=$(cargo metadata --format-version 1 --no-deps --offline |
+        sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
+    has_file /usr/sbin/exim4 "$target/exim/usr/sbin/exim4" && return 0
+    echo "setup: unpacking exim4-daemon-light"
+    apt-cache show exim4-daemon-light >/dev/null 2>&1 || apt_get update || true
+    libraries=$(apt-cache depends exim4-daemon-light | sed -n 's/^ *Depends: \(lib[^ ]*\)$/\1/p')
+    scratch=$(mktemp -d)
+    # shellcheck disable=SC2086
+    if ! (cd "$scratch" && apt_get install -y --no-install-recommends --no-upgrade $libraries &&
+        apt_get download exim4-daemon-light && dpkg -x exim4-daemon-light_*.deb exim &&
+        chmod u-s exim/usr/sbin/exim4 && mkdir -p "$target" && mv exim "$target/exim") >>"$log" 2>&1; then
+        tail -n 20 "$log" >&2
+        echo "setup: could not unpack Exim; tests with it are skipped" >&2
+    fi
+    rm -rf "$scratch"
+}
 
 for purpose in "$@"; do
     case $purpose in
-    test) cargo_tool cargo-nextest 0.9.143 ;;
+    test)
+        unpack_exim
+        cargo_tool cargo-nextest 0.9.143
+        ;;
     lint) cargo_tool cargo-deny 0.20.2 --debug ;;
     fuzz)
         cargo +nightly --version >/dev/null 2>&1 || {
