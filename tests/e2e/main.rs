@@ -17,6 +17,7 @@ mod disk_errors;
 mod etrn;
 mod failures;
 mod foreign_primaries;
+mod foreign_senders;
 mod formats;
 mod founding;
 mod handover;
