@@ -36,6 +36,7 @@ mod rescue;
 mod scene;
 mod sentry;
 mod single;
+mod smuggling;
 mod snapshots;
 mod startup;
 mod transfers;
