@@ -39,4 +39,5 @@ mod single;
 mod smuggling;
 mod snapshots;
 mod startup;
+mod tls_scan;
 mod transfers;
