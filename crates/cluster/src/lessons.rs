@@ -35,6 +35,8 @@ pub(crate) struct Lessons {
 struct Waiting {
     /// By domain and address.
     news: BTreeMap<Key, News>,
+    /// The earliest policy under which one of them was found out, by its version.
+    policy_version: u64,
     /// Behind this one it goes on, so that everybody's turn comes, whatever is found out again.
     last: Key,
 }
@@ -43,8 +45,9 @@ struct Waiting {
 type Key = (String, String);
 
 impl Lessons {
-    /// Takes a fact, if there is room. What was found out last about a recipient counts.
-    pub(crate) fn add(&self, fact: Fact) {
+    /// Takes a fact that was found out under a policy, if there is room. What was found out last about a
+    /// recipient counts.
+    pub(crate) fn add(&self, fact: Fact, policy_version: u64) {
         let key = (fact.domain, fact.address);
         let most = if is_unknown(&key, fact.news) {
             limits::UNKNOWN_WAITING_MAX
@@ -53,6 +56,11 @@ impl Lessons {
         };
         let mut waiting = self.waiting();
         if waiting.news.len() < most || waiting.news.contains_key(&key) {
+            waiting.policy_version = if waiting.news.is_empty() {
+                policy_version
+            } else {
+                waiting.policy_version.min(policy_version)
+            };
             waiting.news.insert(key, fact.news);
             self.came.notify_one();
         }
@@ -62,19 +70,21 @@ impl Lessons {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until something was found out, and takes as much of it as one command may tell.
-    async fn gather(&self) -> Vec<Fact> {
+    /// Waits until something was found out, and takes as much of it as one command may tell, with the
+    /// policy under which it was.
+    async fn gather(&self) -> (Vec<Fact>, u64) {
         loop {
-            let facts = self.take();
+            let (facts, policy_version) = self.take();
             if !facts.is_empty() {
-                return facts;
+                return (facts, policy_version);
             }
             self.came.notified().await;
         }
     }
 
-    fn take(&self) -> Vec<Fact> {
-        self.waiting().take()
+    fn take(&self) -> (Vec<Fact>, u64) {
+        let mut waiting = self.waiting();
+        (waiting.take(), waiting.policy_version)
     }
 }
 
@@ -131,7 +141,7 @@ pub(crate) async fn tell(
 ) {
     let telling = async {
         loop {
-            let facts = lessons.gather().await;
+            let (facts, policy_version) = lessons.gather().await;
             let at = clock.now();
             let tables = Arc::clone(&tables);
             let chosen = tokio::task::spawn_blocking(move || choose(&tables, facts, at)).await;
@@ -139,7 +149,12 @@ pub(crate) async fn tell(
                 Ok(facts) if facts.is_empty() => {}
                 Ok(facts) => {
                     let count = facts.len();
-                    let told = proposer.propose(Command::Learn(Batch { at, facts })).await;
+                    let batch = Batch {
+                        at,
+                        policy_version,
+                        facts,
+                    };
+                    let told = proposer.propose(Command::Learn(batch)).await;
                     if let Err(refusal) = told {
                         tracing::debug!(%refusal, count, "lessons about recipients are lost");
                     }
@@ -191,17 +206,34 @@ mod tests {
         }
     }
 
+    fn add(lessons: &Lessons, fact: Fact) {
+        lessons.add(fact, 1);
+    }
+
     const YES: News = News::Valid(Source::Delivery);
     const NO: News = News::Unknown(Source::Probe);
 
     #[tokio::test]
     async fn what_was_found_out_last_is_told_once() {
         let lessons = Lessons::default();
-        lessons.add(fact(1, YES));
-        lessons.add(fact(1, NO));
-        lessons.add(fact(2, YES));
-        assert_eq!(lessons.gather().await, [fact(1, NO), fact(2, YES)]);
-        assert_eq!(lessons.take(), []);
+        add(&lessons, fact(1, YES));
+        add(&lessons, fact(1, NO));
+        add(&lessons, fact(2, YES));
+        let told = vec![fact(1, NO), fact(2, YES)];
+        assert_eq!(lessons.gather().await, (told, 1));
+        assert_eq!(lessons.take().0, []);
+    }
+
+    #[test]
+    fn what_is_told_at_once_was_found_out_under_the_earliest_of_its_policies() {
+        let lessons = Lessons::default();
+        for policy_version in [2, 1, 3] {
+            let number = usize::try_from(policy_version).unwrap();
+            lessons.add(fact(number, YES), policy_version);
+        }
+        assert_eq!(lessons.take().1, 1);
+        lessons.add(fact(1, YES), 3);
+        assert_eq!(lessons.take().1, 3);
     }
 
     #[test]
@@ -212,17 +244,18 @@ mod tests {
             ..fact(0, news)
         };
         let all = 0..2 * limits::UNKNOWN_PER_LESSON_MAX;
-        all.clone().for_each(|number| lessons.add(fact(number, NO)));
-        lessons.add(nobody(NO));
-        let mut told = lessons.take();
+        all.clone()
+            .for_each(|number| add(&lessons, fact(number, NO)));
+        add(&lessons, nobody(NO));
+        let mut told = lessons.take().0;
         assert_eq!(told.len(), limits::UNKNOWN_PER_LESSON_MAX + 1);
         assert_eq!(
             told.remove(0),
             nobody(NO),
             "it is not counted with the unknown"
         );
-        told.iter().cloned().for_each(|fact| lessons.add(fact));
-        told.extend(lessons.take());
+        told.iter().cloned().for_each(|fact| add(&lessons, fact));
+        told.extend(lessons.take().0);
         assert_eq!(told, all.map(|number| fact(number, NO)).collect::<Vec<_>>());
     }
 
@@ -230,14 +263,14 @@ mod tests {
     fn so_much_waits_and_so_much_is_told_at_once() {
         let lessons = Lessons::default();
         for number in 0..limits::LESSONS_WAITING_MAX {
-            lessons.add(fact(number, NO));
+            add(&lessons, fact(number, NO));
         }
         assert_eq!(lessons.waiting().news.len(), limits::UNKNOWN_WAITING_MAX);
         for number in 0..limits::LESSONS_WAITING_MAX {
-            lessons.add(fact(number + limits::UNKNOWN_WAITING_MAX, YES));
+            add(&lessons, fact(number + limits::UNKNOWN_WAITING_MAX, YES));
         }
         assert_eq!(lessons.waiting().news.len(), limits::LESSONS_WAITING_MAX);
-        let told = lessons.take();
+        let told = lessons.take().0;
         assert_eq!(told.len(), limits::FACTS_PER_LESSON_MAX);
         let unknown = told.iter().filter(|fact| fact.news == NO).count();
         assert_eq!(unknown, limits::UNKNOWN_PER_LESSON_MAX);

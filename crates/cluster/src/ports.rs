@@ -10,6 +10,7 @@ use spool::{
     Stage, Standing, Status, Timestamp, Visitor,
     policy::{Domain, InForce},
     ports::{DeferredCursor, OutboxError},
+    recipients::News,
     sentry,
 };
 
@@ -30,8 +31,16 @@ impl AddressBook for Cluster {
         Outbox::destination(self, domain)
     }
 
-    fn learn(&self, fact: Fact) {
-        self.0.lessons.add(fact);
+    fn learn(&self, domain: &Domain, address: String, news: News) {
+        let Some(in_force) = self.in_force_naming(domain) else {
+            return;
+        };
+        let fact = Fact {
+            domain: domain.name.clone(),
+            address,
+            news,
+        };
+        self.0.lessons.add(fact, in_force.version);
     }
 }
 
@@ -272,11 +281,7 @@ impl Outbox for Cluster {
         offers: Offers,
         at: Timestamp,
     ) -> Result<(), OutboxError> {
-        let names_it = |in_force: &Arc<InForce>| {
-            let now = in_force.policy.domain(&domain.name);
-            now.is_some_and(|now| now.primary == domain.primary)
-        };
-        let Some(in_force) = self.policy_in_force().filter(names_it) else {
+        let Some(in_force) = self.in_force_naming(domain) else {
             return Ok(());
         };
         self.record(Command::Offers {
@@ -299,6 +304,14 @@ impl Outbox for Cluster {
 }
 
 impl Cluster {
+    /// The policy in force, if it names the same primary for a domain as one that was in force before.
+    fn in_force_naming(&self, domain: &Domain) -> Option<Arc<InForce>> {
+        self.policy_in_force().filter(|in_force| {
+            let now = in_force.policy.domain(&domain.name);
+            now.is_some_and(|now| now.primary == domain.primary)
+        })
+    }
+
     /// What the forwarder found out is true whoever leads now, so it is recorded through any change
     /// of leader.
     async fn record(&self, command: Command) -> Result<(), OutboxError> {

@@ -204,6 +204,7 @@ impl Cluster {
         for facts in facts.chunks(limits::FACTS_PER_LESSON_MAX) {
             let lessons = Lessons {
                 at: self.0.clock.now(),
+                policy_version: self.0.tables.figures().policy_version(),
                 facts: facts.to_vec(),
             };
             self.ask(Command::Learn(lessons), limits::REQUEST_TIMEOUT)

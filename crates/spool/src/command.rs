@@ -171,6 +171,9 @@ pub struct Visits {
 pub struct Lessons {
     /// When it was gathered.
     pub at: Timestamp,
+    /// Of the policy that named the primaries which have told them, or of the earliest of several: what a
+    /// primary has said that was another one's by then is not noted. 0 when that was not said.
+    pub policy_version: u64,
     /// One for each recipient; of several the last counts.
     pub facts: Vec<Fact>,
 }

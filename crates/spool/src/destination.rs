@@ -53,7 +53,9 @@ pub struct Destination {
     pub learned: Option<KnownOffers>,
     /// What is known of its recipients, in figures.
     pub roster: Roster,
-    /// When the policy named another primary; `None` while it has always been the same.
+    /// The version of the policy that named another primary; 0 while it has always been the same.
+    pub moved_by: u64,
+    /// When that was, by the clock of whoever adopted it: all that older versions have noted.
     pub moved_at: Option<Timestamp>,
 }
 
@@ -66,6 +68,7 @@ impl Default for Destination {
             totals: Totals::default(),
             learned: None,
             roster: Roster::default(),
+            moved_by: 0,
             moved_at: None,
         }
     }

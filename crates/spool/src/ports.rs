@@ -8,8 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::{
-    Accept, Destination, Fact, Learned, Message, MessageId, Offers, Policy, Reachability, Refusal,
-    Report, Stage, Timestamp, Visitor, policy::Domain,
+    Accept, Destination, Learned, Message, MessageId, Offers, Policy, Reachability, Refusal,
+    Report, Stage, Timestamp, Visitor, policy::Domain, recipients::News,
 };
 
 /// What is known of the recipients of domains with `recipients = "verify"`. Both ends read or fill it:
@@ -29,9 +29,10 @@ pub trait AddressBook: Send + Sync + 'static {
     /// What is known of a domain's primary, and of its recipients in figures.
     fn primary(&self, domain: &str) -> Destination;
 
-    /// Has a fact learned on all nodes, within a second or so. Returns at once; what does not get
-    /// through will be found out again.
-    fn learn(&self, fact: Fact);
+    /// Has it learned on all nodes, within a second or so, what a primary has said of a recipient.
+    /// `domain` is as it was when its primary was asked; what another one has said than the domain has now
+    /// is not learned. Returns at once; what does not get through will be found out again.
+    fn learn(&self, domain: &Domain, address: String, news: News);
 }
 
 /// Where messages come in.

@@ -39,8 +39,9 @@ pub const NONSENSE_FRESH: Duration = Duration::from_secs(DAY);
 /// it can be asked about all of it first, and a primary that fails again is no worse off.
 pub const RETURN_GRACE: Duration = Duration::from_secs(DAY);
 
-/// What is learned for so long after a domain got another primary may still have been said by the former
-/// one: it was asked before, or the clock of the node that asked is ahead.
+/// Where it was not noted under which policy something was learned, what was learned for so long after a
+/// domain got another primary may still have been said by the former one: it was asked before, or the clock
+/// of the node that asked was ahead.
 pub const MOVE_GRACE: Duration = Duration::from_secs(60);
 
 /// Valid recipients that are remembered of one domain, some 30 MB on the disk. Those beyond are asked
@@ -72,6 +73,8 @@ pub struct Learned {
     pub at: Timestamp,
     /// From where.
     pub from: Source,
+    /// The version of the policy by which its domain's primary was known; 0 when that was not noted.
+    pub policy_version: u64,
 }
 
 /// What is known of a domain's recipients, in figures.
@@ -95,6 +98,16 @@ pub struct Fact {
     pub address: String,
     /// What to know of him.
     pub news: News,
+}
+
+impl Fact {
+    /// Whether a primary has said it, and not an operator.
+    pub(crate) const fn is_of_primary(&self) -> bool {
+        match self.news {
+            News::Valid(from) | News::Unknown(from) => !matches!(from, Source::Operator),
+            News::Nothing => false,
+        }
+    }
 }
 
 /// What is to be known of a recipient from now on.
@@ -164,8 +177,9 @@ impl Learned {
 
     /// Whether a primary may have said it that is the domain's no more.
     fn is_of_former_primary(&self, destination: &Destination) -> bool {
-        let moved_at = destination.moved_at;
-        moved_at.is_some_and(|moved_at| self.at <= moved_at.after(MOVE_GRACE))
+        let came_before = |moved_at: Timestamp| self.at <= moved_at.after(MOVE_GRACE);
+        self.policy_version < destination.moved_by
+            || (self.policy_version == 0 && destination.moved_at.is_some_and(came_before))
     }
 
     /// Whether it is too early to ask again.
@@ -257,8 +271,10 @@ pub fn is_news(
         if from == Source::Operator {
             return changes;
         }
-        // A late copy of what has been learned before is none. An operator knows better.
-        if known.from == Source::Operator || at.is_late(known.at) {
+        // An operator knows better. A late copy of what has been learned before is none; what a former
+        // primary has said is never the later one, whatever clock it was noted by.
+        let is_late = at.is_late(known.at) && !known.is_of_former_primary(destination);
+        if known.from == Source::Operator || is_late {
             return false;
         }
     }

@@ -272,6 +272,7 @@ pub(crate) fn destination_to(destination: Destination) -> pb::Destination {
         unknown: destination.roster.unknown,
         nonsense: destination.roster.nonsense.map(learned_to),
         moved_at_ms: destination.moved_at.map(|at| at.0),
+        moved_by: destination.moved_by,
     }
 }
 
@@ -298,6 +299,7 @@ pub(crate) fn destination_from(destination: pb::Destination) -> Result<Destinati
             unknown: destination.unknown,
             nonsense,
         },
+        moved_by: destination.moved_by,
         moved_at: destination.moved_at_ms.map(Timestamp),
     })
 }

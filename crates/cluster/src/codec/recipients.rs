@@ -13,6 +13,7 @@ pub(crate) fn learned_to(learned: Learned) -> pb::Learned {
         valid: learned.is_valid,
         at_ms: learned.at.0,
         source: source_to(learned.from) as i32,
+        policy_version: learned.policy_version,
     }
 }
 
@@ -21,6 +22,7 @@ pub(crate) fn learned_from(learned: pb::Learned) -> Result<Learned, CodecError> 
         is_valid: learned.valid,
         at: Timestamp(learned.at_ms),
         from: source_from(learned.source())?,
+        policy_version: learned.policy_version,
     })
 }
 
@@ -28,6 +30,7 @@ pub(super) fn lessons_to(lessons: Lessons) -> pb::Lessons {
     pb::Lessons {
         at_ms: lessons.at.0,
         facts: lessons.facts.into_iter().map(fact_to).collect(),
+        policy_version: lessons.policy_version,
     }
 }
 
@@ -36,6 +39,7 @@ pub(super) fn lessons_from(lessons: pb::Lessons) -> Result<Lessons, CodecError> 
     Ok(Lessons {
         at: Timestamp(lessons.at_ms),
         facts: facts.collect::<Result<_, _>>()?,
+        policy_version: lessons.policy_version,
     })
 }
 
@@ -103,7 +107,12 @@ mod tests {
         for from in sources {
             for is_valid in [true, false] {
                 let at = Timestamp(u64::MAX);
-                let learned = Learned { is_valid, at, from };
+                let learned = Learned {
+                    is_valid,
+                    at,
+                    from,
+                    policy_version: 3,
+                };
                 assert_eq!(learned_from(learned_to(learned)).unwrap(), learned);
             }
         }
@@ -118,6 +127,7 @@ mod tests {
         });
         let lessons = Lessons {
             at: Timestamp(7),
+            policy_version: 3,
             facts: facts.collect(),
         };
         assert_eq!(lessons_from(lessons_to(lessons.clone())).unwrap(), lessons);
@@ -129,6 +139,7 @@ mod tests {
             lessons_from(pb::Lessons {
                 at_ms: 1,
                 facts: vec![pb::Fact::default()],
+                policy_version: 0,
             })
             .is_err()
         );

@@ -3,7 +3,7 @@
 use smtp::client::Verdict;
 use spool::policy::{Domain, Recipients};
 use spool::recipients::{News, Source, address_of};
-use spool::{AddressBook, Fact, Message};
+use spool::{AddressBook, Message};
 
 /// Tells the address book whom the primary has taken a message for and whom it does not know, when the
 /// policy wants recipients to be verified. Whatever else it may have said proves nothing. `recipients`
@@ -26,11 +26,7 @@ pub(super) fn teach(
         };
         let recipient = message.recipients.get(*index as usize);
         if let Some(address) = recipient.and_then(|recipient| address_of(&recipient.path)) {
-            book.learn(Fact {
-                domain: domain.name.clone(),
-                address,
-                news,
-            });
+            book.learn(domain, address, news);
         }
     }
 }

@@ -51,23 +51,27 @@ pub(super) fn adopt<V: View>(view: &V, adopt: Adopt) -> (Outcome, Vec<Change>) {
 }
 
 /// What was learned of a primary is not known of another one: of each domain that has other hosts now, or
-/// none, it is forgotten what they offer, and noted since when nothing that they refused counts.
+/// none, it is forgotten what they offer, and noted by which policy, so that nothing counts that they refused
+/// under an earlier one. Also of a domain of which nothing is known: it may be on its way.
 fn moved<V: View>(view: &V, before: &Policy, after: &InForce) -> Vec<Change> {
     let moved = before.domains.iter().filter(|domain| {
         let now = after.policy.domain(&domain.name);
         now.is_none_or(|now| now.primary != domain.primary)
     });
     let destinations = moved.map(|domain| (domain.name.clone(), view.destination(&domain.name)));
-    let known = destinations.filter(|(_, destination)| *destination != Destination::default());
+    let noted = destinations.filter(|(domain, destination)| {
+        *destination != Destination::default() || after.policy.domain(domain).is_some()
+    });
     let note = |(domain, destination)| Change::Destination {
         domain,
         after: Destination {
             learned: None,
-            moved_at: Some(after.since),
+            moved_by: after.version,
+            moved_at: None,
             ..destination
         },
     };
-    known.map(note).collect()
+    noted.map(note).collect()
 }
 
 fn not_understood(errors: &PolicyErrors) -> (Outcome, Vec<Change>) {

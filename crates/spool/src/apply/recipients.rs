@@ -18,7 +18,7 @@ pub(super) fn learn<V: View>(
     view: &V,
     lessons: Lessons,
 ) -> Result<(Outcome, Vec<Change>), V::Error> {
-    let at = lessons.at;
+    let (at, policy_version) = (lessons.at, lessons.policy_version);
     // Of two facts about one recipient the last counts. An address that nobody has stands in front of a
     // domain's others, since what is known of it decides on what is learned of them.
     let news: BTreeMap<(String, String), News> = lessons
@@ -39,10 +39,16 @@ pub(super) fn learn<V: View>(
         } else {
             view.recipient(&fact.domain, &fact.address)?
         };
-        if !is_news(&fact, known, &destination, at) {
+        let is_former = fact.is_of_primary() && policy_version < destination.moved_by;
+        if is_former || !is_news(&fact, known, &destination, at) {
             continue;
         }
-        let learned = |is_valid, from| Learned { is_valid, at, from };
+        let learned = |is_valid, from| Learned {
+            is_valid,
+            at,
+            from,
+            policy_version,
+        };
         let after = match news {
             News::Valid(from) => Some(learned(true, from)),
             News::Unknown(from) => Some(learned(false, from)),
@@ -65,6 +71,7 @@ pub(super) fn sweep<V: View>(view: &V, at: Timestamp) -> Result<Vec<Change>, V::
                 is_valid,
                 at: Timestamp(0),
                 from: Source::Probe,
+                policy_version: 0,
             };
             if oldest.counts(&destination, at) {
                 continue;

@@ -13,6 +13,7 @@ fn learned(is_valid: bool, at: Timestamp) -> Learned {
         is_valid,
         at,
         from: Source::Probe,
+        policy_version: 1,
     }
 }
 
@@ -184,6 +185,28 @@ fn a_clock_that_is_ahead_makes_nothing_last() {
     let ahead = learned(false, NOW.after(UNKNOWN_AGE_MAX + MOMENT));
     assert!(!ahead.counts(&up(), NOW));
     assert!(!ahead.is_fresh(NOW));
+}
+
+#[test]
+fn what_older_versions_learned_goes_by_the_moment_when_the_primary_was_replaced() {
+    let moved = Destination {
+        moved_at: Some(NOW),
+        ..up()
+    };
+    let old = |at| Learned {
+        policy_version: 0,
+        ..learned(false, at)
+    };
+    let settled = NOW.after(MOVE_GRACE + MOMENT);
+    assert!(!old(NOW.after(MOVE_GRACE)).counts(&moved, NOW));
+    assert!(old(settled).counts(&moved, settled));
+    assert!(learned(false, NOW).counts(&moved, NOW), "it says of which");
+    let moved_again = Destination {
+        moved_by: 1,
+        ..up()
+    };
+    assert!(!old(settled).counts(&moved_again, settled));
+    assert!(learned(false, NOW).counts(&moved_again, NOW));
 }
 
 #[test]

@@ -130,14 +130,17 @@ fn what_was_learned_of_a_primary_is_forgotten_when_the_domain_gets_another() {
 fn whom_a_former_primary_did_not_know_is_asked_about_again_when_the_domain_gets_another() {
     let mut replica = founded();
     let address = "bob@a.example";
-    let learn = |address: &str, at, news| {
+    let learn = |address: &str, policy_version, at, news| {
         let fact = Fact {
             domain: "a.example".to_owned(),
             address: address.to_owned(),
             news,
         };
-        let facts = vec![fact];
-        Command::Learn(Lessons { at, facts })
+        Command::Learn(Lessons {
+            at,
+            policy_version,
+            facts: vec![fact],
+        })
     };
     let judged = |replica: &Replica, at| {
         let destination = replica.memory.destination_of("a.example");
@@ -148,22 +151,53 @@ fn whom_a_former_primary_did_not_know_is_asked_about_again_when_the_domain_gets_
         )
     };
     let unknown = News::Unknown(Source::Probe);
-    let at = NOW.after(MOVE_GRACE);
-    replica.apply(learn(address, NOW, unknown));
+    // By a clock that is ahead of the one that the policy is adopted by.
+    let ahead = NOW.after(core::time::Duration::from_secs(600));
+    replica.apply(learn(address, 1, ahead, unknown));
     replica.apply(adopt(&another(), 1));
     assert_eq!(
-        judged(&replica, at),
+        judged(&replica, NOW),
         Judgement::Refuse,
         "the hosts are the same"
     );
-    replica.apply(learn("", NOW, News::Valid(Source::Probe)));
+    replica.apply(learn("", 2, NOW, News::Valid(Source::Probe)));
     replica.apply(adopt(&POLICY.replace("mail.a.example", "mx.a.example"), 2));
-    assert_eq!(judged(&replica, at), Judgement::Ask);
+    for at in [NOW, ahead] {
+        assert_eq!(judged(&replica, at), Judgement::Ask);
+    }
     let roster = replica.memory.destination_of("a.example").roster;
     assert_eq!(roster.unknown, 1, "it stays to be overwritten");
-    let settled = at.after(core::time::Duration::from_secs(1));
-    replica.apply_repeatedly(learn(address, settled, unknown));
-    assert_eq!(judged(&replica, settled), Judgement::Refuse);
+    replica.apply(learn(address, 2, ahead.after(MOVE_GRACE), unknown));
+    replica.apply(learn(address, 0, ahead.after(MOVE_GRACE), unknown));
+    assert_eq!(
+        judged(&replica, ahead),
+        Judgement::Ask,
+        "the former primary has told that"
+    );
+    replica.apply_repeatedly(learn(address, 3, NOW, unknown));
+    assert_eq!(judged(&replica, NOW), Judgement::Refuse);
+}
+
+#[test]
+fn an_operators_word_is_no_primarys_and_what_is_on_its_way_counts_for_the_former_one() {
+    let mut replica = founded();
+    replica.apply(adopt(&POLICY.replace("mail.a.example", "mx.a.example"), 1));
+    let told = |address: &str, news| Fact {
+        domain: "a.example".to_owned(),
+        address: address.to_owned(),
+        news,
+    };
+    replica.apply(Command::Learn(Lessons {
+        at: NOW,
+        policy_version: 1,
+        facts: vec![
+            told("ann@a.example", News::Unknown(Source::Operator)),
+            told("bob@a.example", News::Unknown(Source::Probe)),
+        ],
+    }));
+    let is_known = |address| replica.memory.recipient_of("a.example", address).is_some();
+    assert!(is_known("ann@a.example"));
+    assert!(!is_known("bob@a.example"));
 }
 
 proptest! {

@@ -33,6 +33,7 @@ fn learn(at: Timestamp, facts: &[(&str, News)]) -> Command {
     let facts = facts.iter().map(|(address, news)| fact(address, *news));
     Command::Learn(Lessons {
         at,
+        policy_version: 1,
         facts: facts.collect(),
     })
 }
@@ -146,7 +147,11 @@ fn a_sweep_forgets_so_many_and_the_next_one_the_rest() {
             news: News::Unknown(Source::Probe),
         };
         let facts = (0..1500).map(fact).collect();
-        replica.apply(Command::Learn(Lessons { at: NOW, facts }));
+        replica.apply(Command::Learn(Lessons {
+            at: NOW,
+            policy_version: 1,
+            facts,
+        }));
     }
     let at = NOW.after(UNKNOWN_AGE_MAX + MOMENT);
     for left in [1000, 0] {

@@ -165,7 +165,13 @@ pub(crate) fn fact() -> impl Strategy<Value = Fact> {
 
 /// What is learned at any moment of several months, so that some of it is too old at others.
 pub(crate) fn lessons() -> impl Strategy<Value = Command> {
-    (long_moment(), vec(fact(), 0..6)).prop_map(|(at, facts)| Command::Learn(Lessons { at, facts }))
+    (long_moment(), 0..4_u64, vec(fact(), 0..6)).prop_map(|(at, policy_version, facts)| {
+        Command::Learn(Lessons {
+            at,
+            policy_version,
+            facts,
+        })
+    })
 }
 
 pub(crate) fn long_moment() -> impl Strategy<Value = Timestamp> {

@@ -167,6 +167,7 @@ fn no_command_is_larger_on_the_wire_than_it_is_counted() {
         }),
         Command::Learn(Lessons {
             at: Timestamp(u64::MAX),
+            policy_version: u64::MAX,
             facts: vec![fact; MANY],
         }),
         Command::Confirm {

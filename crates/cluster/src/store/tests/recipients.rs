@@ -17,7 +17,12 @@ fn learn(index: u64, at: Timestamp, facts: &[(&str, News)]) -> Entry {
         news: *news,
     });
     let facts = facts.collect();
-    entry(index, Command::Learn(Lessons { at, facts }))
+    let lessons = Lessons {
+        at,
+        policy_version: 1,
+        facts,
+    };
+    entry(index, Command::Learn(lessons))
 }
 
 fn sweep(index: u64, at: Timestamp) -> Entry {
@@ -48,6 +53,7 @@ async fn recipients_are_found_counted_listed_in_pages_and_kept_over_a_restart() 
         is_valid,
         at: NOW,
         from,
+        policy_version: 1,
     };
     let a = learned(true, Source::Delivery);
     let listed = listed(&opened);

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use smtp::{ForwardPath, Mailbox, client::Opinion};
 use spool::{
-    AddressBook, Clock, Fact,
+    AddressBook, Clock,
     policy::Domain,
     recipients::{News, Source},
 };
@@ -308,7 +308,8 @@ impl<B: AddressBook> Asker<B> {
             Opinion::Unproven(_) => return Ok(Told::Unproven),
             Opinion::Later(_) => return Ok(Told::Later),
         };
-        self.learn(domain, &question.address, news);
+        let address = question.address.clone();
+        self.book.learn(&question.domain, address, news);
         Ok(told)
     }
 
@@ -343,16 +344,8 @@ impl<B: AddressBook> Asker<B> {
         } else {
             News::Valid(Source::Probe)
         };
-        self.learn(name, "", news);
+        self.book.learn(&question.domain, String::new(), news);
         tells_apart
-    }
-
-    fn learn(&self, domain: &str, address: &str, news: News) {
-        self.book.learn(Fact {
-            domain: domain.to_owned(),
-            address: address.to_owned(),
-            news,
-        });
     }
 }
 

@@ -41,8 +41,8 @@ impl AddressBook for Book {
         self.destination.lock().unwrap().clone()
     }
 
-    fn learn(&self, fact: Fact) {
-        let (is_valid, from) = match fact.news {
+    fn learn(&self, domain: &Domain, address: String, news: News) {
+        let (is_valid, from) = match news {
             News::Valid(from) => (true, from),
             News::Unknown(from) => (false, from),
             News::Nothing => panic!("only operators forget"),
@@ -51,14 +51,19 @@ impl AddressBook for Book {
             is_valid,
             at: NOW,
             from,
+            policy_version: 1,
         };
-        if fact.address.is_empty() {
+        if address.is_empty() {
             self.destination.lock().unwrap().roster.nonsense = Some(learned);
         } else {
             let mut known = self.known.lock().unwrap();
-            known.insert(fact.address.clone(), learned);
+            known.insert(address.clone(), learned);
         }
-        self.facts.lock().unwrap().push(fact);
+        self.facts.lock().unwrap().push(Fact {
+            domain: domain.name.clone(),
+            address,
+            news,
+        });
     }
 }
 
@@ -112,7 +117,12 @@ impl Scene {
 
     fn know(&self, address: &str, is_valid: bool, at: Timestamp) {
         let from = Source::Delivery;
-        let learned = Learned { is_valid, at, from };
+        let learned = Learned {
+            is_valid,
+            at,
+            from,
+            policy_version: 1,
+        };
         let mut known = self.book.known.lock().unwrap();
         known.insert(address.to_owned(), learned);
     }
@@ -259,6 +269,7 @@ async fn a_primary_that_can_not_be_reached_leaves_it_to_the_policy() {
             is_valid: false,
             at: NOW.before(UNKNOWN_FRESH * 2),
             from: Source::Probe,
+            policy_version: 1,
         },
     );
     for (local_part, while_down, expected) in [

@@ -11,8 +11,8 @@ use std::{
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use spool::{
-    Accept, AddressBook, Destination, Fact, Intake, Learned, MessageId, Offers, Policy, Refusal,
-    Stage, Timestamp, Visitor,
+    Accept, AddressBook, Destination, Intake, Learned, MessageId, Offers, Policy, Refusal, Stage,
+    Timestamp, Visitor, policy::Domain, recipients::News,
 };
 use tokio::sync::Notify;
 
@@ -103,7 +103,7 @@ impl AddressBook for Memory {
         Destination::default()
     }
 
-    fn learn(&self, _: Fact) {}
+    fn learn(&self, _: &Domain, _: String, _: News) {}
 }
 
 impl Intake for Memory {

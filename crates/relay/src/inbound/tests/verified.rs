@@ -14,6 +14,7 @@ fn memory(unknown_while_down: &str) -> Memory {
         is_valid,
         at: clock().now(),
         from: Source::Delivery,
+        policy_version: 1,
     };
     let recipients = [("ann", true), ("nobody", false)];
     let recipients =

@@ -13,6 +13,7 @@ use smtp::{
 };
 use spool::policy::Domain;
 use spool::ports::{DeferredCursor, OutboxError};
+use spool::recipients::News;
 use spool::{
     AddressBook, Attempt, Body, Client, Destination, Digest, Due, Fact, KnownOffers, Learned,
     Message, MessageId, Offers, Outbox, Policy, Reachability, Recipient, Refusal, Report, Standing,
@@ -344,7 +345,12 @@ impl AddressBook for MapOutbox {
         self.destination(domain)
     }
 
-    fn learn(&self, fact: Fact) {
+    fn learn(&self, domain: &Domain, address: String, news: News) {
+        let fact = Fact {
+            domain: domain.name.clone(),
+            address,
+            news,
+        };
         self.state.lock().unwrap().learned.push(fact);
     }
 }
