@@ -1,5 +1,6 @@
 //! What `apply` may read, and what it may ask to be written.
 
+use core::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::{
@@ -84,13 +85,13 @@ pub trait View {
     ) -> Result<Vec<(Timestamp, MessageId)>, Self::Error>;
     /// What is known of a recipient of a domain.
     fn recipient(&self, domain: &str, address: &str) -> Result<Option<Learned>, Self::Error>;
-    /// Recipients of a domain who were learned to be valid, or not to be, before a moment, the earliest
-    /// first, at most `limit` of them; not those an operator has named.
-    fn recipients_before(
+    /// Recipients of a domain who were learned to be valid, or not to be, before a span of time or after
+    /// it, the earliest first, at most `limit` of them; not those an operator has named.
+    fn recipients_outside(
         &self,
         domain: &str,
         is_valid: bool,
-        at: Timestamp,
+        span: RangeInclusive<Timestamp>,
         limit: usize,
     ) -> Result<Vec<String>, Self::Error>;
     /// The messages whose 250 is not known to have been read.

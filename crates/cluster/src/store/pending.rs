@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     io,
+    ops::RangeInclusive,
     sync::{Arc, MutexGuard},
 };
 
@@ -324,14 +325,15 @@ impl View for Pending<'_> {
         self.tables.departed_before(at, limit)
     }
 
-    fn recipients_before(
+    fn recipients_outside(
         &self,
         domain: &str,
         is_valid: bool,
-        at: Timestamp,
+        span: RangeInclusive<Timestamp>,
         limit: usize,
     ) -> io::Result<Vec<String>> {
-        self.tables.recipients_before(domain, is_valid, at, limit)
+        self.tables
+            .recipients_outside(domain, is_valid, &span, limit)
     }
 
     fn unconfirmed(&self) -> &Unconfirmed {

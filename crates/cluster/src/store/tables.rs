@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
+    ops::RangeInclusive,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
 };
 
@@ -308,17 +309,22 @@ impl Tables {
         .collect()
     }
 
-    pub(super) fn recipients_before(
+    pub(super) fn recipients_outside(
         &self,
         domain: &str,
         is_valid: bool,
-        at: Timestamp,
+        span: &RangeInclusive<Timestamp>,
         limit: usize,
     ) -> io::Result<Vec<String>> {
         let now = self.now();
         let prefix = now.keys().of_kind(domain, is_valid);
-        let end = now.keys().learned(domain, is_valid, at, "");
-        let rows = now.range(Column::Spool, &prefix, end).take(limit);
+        let first = now.keys().learned(domain, is_valid, *span.start(), "");
+        let before = now.range(Column::Spool, &prefix, first);
+        let mut last = now.keys().learned(domain, is_valid, *span.end(), "");
+        // Behind every address: none has such an octet.
+        last.push(u8::MAX);
+        let after = scan(&now, &last, &prefix);
+        let rows = before.chain(after).take(limit);
         rows.map(|row| Ok(text_behind(&row?.0, prefix.len() + size_of::<u64>())))
             .collect()
     }

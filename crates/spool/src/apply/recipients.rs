@@ -59,8 +59,11 @@ pub(super) fn learn<V: View>(
     Ok((Outcome::Done, book.into_changes()))
 }
 
-/// Forgets who is known for too long, domain by domain.
+/// Forgets who is known for too long, domain by domain, and what a clock has noted that was ahead by as
+/// much: nothing of that would come of age. A sweep whose own clock stands before the policy in force leaves
+/// what seems to be ahead.
 pub(super) fn sweep<V: View>(view: &V, at: Timestamp) -> Result<Vec<Change>, V::Error> {
+    let is_behind = view.policy().is_some_and(|policy| at < policy.since);
     let mut book = Book::new(view);
     let mut room = SWEEP_RECIPIENTS_MAX;
     for domain in view.domains() {
@@ -76,8 +79,13 @@ pub(super) fn sweep<V: View>(view: &V, at: Timestamp) -> Result<Vec<Change>, V::
             if oldest.counts(&destination, at) {
                 continue;
             }
-            let until = at.before(age);
-            let old = view.recipients_before(&domain, is_valid, until, room)?;
+            let latest = if is_behind {
+                Timestamp(u64::MAX)
+            } else {
+                at.after(age)
+            };
+            let span = at.before(age)..=latest;
+            let old = view.recipients_outside(&domain, is_valid, span, room)?;
             room = room.saturating_sub(old.len());
             for address in old {
                 let known = view.recipient(&domain, &address)?;

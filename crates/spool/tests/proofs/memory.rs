@@ -1,7 +1,7 @@
 //! A spool in memory. It takes commands in batches and turns changes into rows as the cluster's
 //! store does: a batch reads its own rows first, and a sweep sees only what is written.
 
-use core::mem;
+use core::{mem, ops::RangeInclusive};
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
@@ -420,19 +420,23 @@ impl View for Pending<'_> {
         })
     }
 
-    fn recipients_before(
+    fn recipients_outside(
         &self,
         domain: &str,
         is_valid: bool,
-        at: Timestamp,
+        span: RangeInclusive<Timestamp>,
         limit: usize,
     ) -> Result<Vec<String>, Infallible> {
         let moment = |at| Key::LearnedAt(domain.to_owned(), is_valid, at, String::new());
-        let keys = self.memory.rows.range(moment(Timestamp(0))..moment(at));
-        let addresses = keys.filter_map(|(key, _)| match key {
-            Key::LearnedAt(_, _, _, address) => Some(address.clone()),
-            _ => None,
-        });
+        let all = moment(Timestamp(0))..=moment(Timestamp(u64::MAX));
+        let addresses = self
+            .memory
+            .rows
+            .range(all)
+            .filter_map(|(key, _)| match key {
+                Key::LearnedAt(_, _, at, address) if !span.contains(at) => Some(address.clone()),
+                _ => None,
+            });
         Ok(addresses.take(limit).collect())
     }
 

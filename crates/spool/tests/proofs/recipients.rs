@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use proptest::{collection::vec, prelude::*};
 use spool::{
     Command, Fact, Learned, Lessons, Outcome, Reachability, Timestamp,
+    policy::Document,
     recipients::{NONSENSE_FRESH, News, Source, UNKNOWN_AGE_MAX, VALID_AGE_MAX, VALID_FRESH},
     time::LATE_MAX,
 };
 
 use crate::{
-    letters::found,
+    letters::{POLICY, found},
     memory::{Key, Memory, Row},
     replica::Replica,
     scripts::{any_command, lessons, long_moment},
@@ -134,6 +135,29 @@ fn what_a_clock_far_ahead_has_noted_gives_way_and_what_comes_late_does_not_count
     assert_eq!(is_valid(&replica), Some(false));
     replica.apply_repeatedly(learn(NOW.before(LATE_MAX + MOMENT), &valid));
     assert_eq!(is_valid(&replica), Some(true));
+}
+
+#[test]
+fn what_a_clock_far_ahead_has_noted_is_swept_but_not_by_one_that_is_far_behind() {
+    let mut replica = Replica::default();
+    let facts = [
+        ("valid@a.example", News::Valid(Source::Delivery)),
+        ("unknown@a.example", News::Unknown(Source::Probe)),
+        ("word@a.example", News::Valid(Source::Operator)),
+    ];
+    replica.apply(learn(NOW.after(VALID_AGE_MAX + MOMENT), &facts));
+    let adopted = Command::Found {
+        cluster: 1,
+        policy: Document::of_text(POLICY),
+        at: NOW,
+    };
+    replica.apply(adopted);
+    replica.apply_repeatedly(Command::Sweep {
+        at: NOW.before(MOMENT),
+    });
+    assert_eq!(known(&replica.memory).len(), 3, "its clock is wrong");
+    replica.apply_repeatedly(Command::Sweep { at: NOW });
+    assert_eq!(addresses(&replica), ["word@a.example"]);
 }
 
 #[test]

@@ -109,6 +109,11 @@ async fn a_sweep_forgets_who_is_too_old_and_leaves_no_row() {
     let forget = [("b@x.example.com", News::Nothing)];
     opened.commit(vec![learn(5, NOW, &forget)]).await;
     assert_eq!(roster(&opened), (0, 0));
+    let ahead = NOW.after(VALID_AGE_MAX + moment);
+    opened
+        .commit(vec![learn(6, ahead, &facts), sweep(7, NOW)])
+        .await;
+    assert_eq!(roster(&opened), (0, 0), "a clock was wrong");
     let rows = opened.tables.dump().len();
     assert_eq!(rows, empty + 2, "the domain's figures and what is applied");
 }
