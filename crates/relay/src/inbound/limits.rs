@@ -28,6 +28,11 @@ pub const BODY_RATE_MIN: u64 = 256;
 /// slower than [`BODY_RATE_MIN`], and a client lives longer on what it sent fast before.
 pub const PIECE_WAIT_MAX: Duration = spool::apply::STAGE_AGE_MAX;
 
+/// How long the rest of a body may take that is refused already, and of which nothing is kept: a client
+/// hears why at its end, and one that is cut off sends all of it again. A GiB at a Mbit/s takes two and a
+/// half hours.
+pub const REFUSED_BODY_MAX: Duration = Duration::from_secs(4 * 3600);
+
 /// What one client may have staged of bodies that are not complete, in octets, unless two of the
 /// largest messages are more: what fifty sessions with a large attachment each have on their way.
 /// Beyond, its messages get 451 and are tried again.

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::limits::{
     BODY_RATE_MIN, CROWDED_BODY_RATE_MIN, CROWDED_BODY_TIMEOUT, CROWDED_COMMAND_TIMEOUT,
-    CROWDED_FRUITLESS_MAX, PIECE_WAIT_MAX,
+    CROWDED_FRUITLESS_MAX, PIECE_WAIT_MAX, REFUSED_BODY_MAX,
 };
 
 /// Measures a client since it last was answered. Octets that drip in do not extend the time for a
@@ -21,8 +21,9 @@ pub(super) struct Pace {
     octets: u64,
     /// When it last had a recipient or a message accepted, or sent some of one.
     fruitful: Instant,
-    /// When it last had a recipient or a message accepted, or a piece of one staged.
-    advanced: Instant,
+    /// By when it must have a recipient or a message accepted, or a piece of one staged; or else have sent
+    /// the rest of a body that is refused.
+    body_until: Instant,
 }
 
 impl Pace {
@@ -34,7 +35,7 @@ impl Pace {
             body_since: now,
             octets: 0,
             fruitful: now,
-            advanced: now,
+            body_until: now + PIECE_WAIT_MAX,
         }
     }
 
@@ -54,7 +55,7 @@ impl Pace {
     pub(super) fn bear_fruit(&mut self) {
         let now = Instant::now();
         self.fruitful = now;
-        self.advanced = now;
+        self.body_until = now + PIECE_WAIT_MAX;
         self.body_since = now;
         self.octets = 0;
     }
@@ -63,8 +64,14 @@ impl Pace {
     pub(super) fn grow(&mut self, by_piece: bool) {
         self.fruitful = Instant::now();
         if by_piece {
-            self.advanced = self.fruitful;
+            self.body_until = self.fruitful + PIECE_WAIT_MAX;
         }
+    }
+
+    /// The body that is arriving is refused: nothing of it is kept any more, and its rest is waited for so
+    /// that the client hears why.
+    pub(super) fn refuse_body(&mut self) {
+        self.body_until = Instant::now() + REFUSED_BODY_MAX;
     }
 
     /// It sent something.
@@ -101,7 +108,7 @@ impl Pace {
         let earned = Duration::from_secs(self.octets / rate);
         (self.body_since + timeout + earned)
             .min(now + timeout)
-            .min(self.advanced + PIECE_WAIT_MAX)
+            .min(self.body_until)
     }
 }
 
@@ -164,6 +171,20 @@ mod tests {
         assert_eq!(pace.body_deadline(last, false), last);
         pace.grow(false);
         assert_eq!(pace.body_deadline(last, false), last);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_is_refused_is_waited_for_longer_and_not_for_ever() {
+        let start = Instant::now();
+        let mut pace = Pace::new(Duration::from_secs(300));
+        pace.count(1 << 30);
+        pace.refuse_body();
+        let last = start + REFUSED_BODY_MAX;
+        assert_eq!(pace.body_deadline(last, false), last);
+        pace.bear_fruit();
+        pace.count(1 << 30);
+        let next = start + PIECE_WAIT_MAX;
+        assert_eq!(pace.body_deadline(next, false), next);
     }
 
     #[tokio::test(start_paused = true)]

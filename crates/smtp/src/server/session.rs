@@ -243,11 +243,17 @@ impl Session {
         }
     }
 
-    /// The client took too long: says so and closes.
+    /// The client took too long: says so and closes. Of a body that would be refused at its end it says
+    /// that: the client is not to come again with it.
     pub fn time_out(&mut self) {
-        if !matches!(self.state, State::Closed) {
-            self.state = self.answer(&replies::timed_out(&self.settings.hostname), State::Closed);
-        }
+        let refusal = match &self.state {
+            State::Closed => return,
+            State::Data(reading, _) => reading.objection(&self.settings),
+            State::Chunk(chunks) => chunks.objection(&self.settings),
+            _ => None,
+        };
+        let reply = refusal.unwrap_or_else(|| replies::timed_out(&self.settings.hostname));
+        self.state = self.answer(&reply, State::Closed);
     }
 
     /// Closes at the next command; a message whose octets are arriving is still answered.

@@ -316,6 +316,7 @@ impl<I: Intake> Connection<I> {
     /// The session has found a reason to refuse the body that is arriving.
     pub(super) fn refuse_body(&mut self) {
         self.body_refused = true;
+        self.pace.refuse_body();
         self.arrival.give_up();
         self.shared.metrics.messages.rejected.inc();
         let from = &self.sender;

@@ -104,6 +104,29 @@ async fn a_body_that_was_fast_once_does_not_stay_for_ever() {
     assert_eq!(start.elapsed().as_secs(), PIECE_WAIT_MAX.as_secs());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_refused_and_takes_hours_hears_why() {
+    let small = Config {
+        max_message_size: 1000,
+        ..config()
+    };
+    let minute = Duration::from_secs(60);
+    let line = b"0123456789abcde\r\n".repeat(1000);
+    for (minutes, ends) in [(90, true), (5 * 60, false)] {
+        let mut piped = Piped::start(small.clone(), Memory::new(), None).await;
+        piped.client.begin().await;
+        for _ in 0..minutes {
+            sleep(minute).await;
+            drop(piped.client.0.get_mut().write_all(&line).await);
+        }
+        if ends {
+            piped.client.send(b".\r\n").await;
+        }
+        let reply = piped.client.line().await;
+        assert!(reply.starts_with("552 5.3.4 "), "{minutes}: {reply}");
+    }
+}
+
 #[tokio::test]
 async fn who_guesses_addresses_is_sent_away() {
     let mut piped = Piped::start(config(), Memory::new(), None).await;
