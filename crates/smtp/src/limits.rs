@@ -50,6 +50,15 @@ pub const ERRORS_MAX: u32 = 20;
 /// Commands between two messages: those of a message with a thousand recipients ten times over.
 pub const IDLE_COMMANDS_MAX: u32 = 10_000;
 
+/// The errors of a client while the server is short of places. One is made by any client that pipelines, when
+/// DATA follows on recipients who are all refused; Postfix puts up with none then.
+pub const PRESSED_ERRORS_MAX: u32 = 3;
+
+/// Commands between two messages, while the server is short of places, that bring no message nearer: all but
+/// RCPT, DATA and BDAT. A client needs four before its first message and two before each other one, and ten
+/// messages whose recipients are all put off take as many.
+pub const PRESSED_JUNK_MAX: u32 = 20;
+
 /// Octets of replies that gather before they are to be written, so that a client which sends
 /// commands and reads nothing costs no memory.
 pub const REPLIES_MAX: usize = 16 * 1024;

@@ -235,7 +235,10 @@ impl<I: Intake> Connection<I> {
     /// Waits until the client has sent something, or the session has something else to go on with.
     async fn read<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> Result<(), Broken> {
         self.receipts.written(self.session.unread());
-        match self.wake(stream).await? {
+        let wake = self.wake(stream).await?;
+        let is_pressed = self.crowd.is_short() && !self.guest.is_trusted();
+        self.session.press(is_pressed);
+        match wake {
             Wake::Octets(0) => Err(Broken::Closed),
             Wake::Octets(octets) => {
                 self.pace.count(octets);

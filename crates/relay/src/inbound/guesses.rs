@@ -2,7 +2,7 @@
 
 use smtp::Reply;
 
-use super::limits::GUESSES_MAX;
+use super::limits::{CROWDED_GUESSES_MAX, GUESSES_MAX};
 
 /// Counts the answers to RCPT of one session. A message to a long list names some that are gone;
 /// who guesses is refused again and again, and is accepted rarely.
@@ -14,13 +14,23 @@ pub(super) struct Guesses {
 
 impl Guesses {
     /// Counts an answer, and says whether that was one guess too many.
-    pub(super) fn are_too_many(&mut self, answer: &Result<(), Reply>) -> bool {
+    pub(super) fn are_too_many(&mut self, answer: &Result<(), Reply>, is_crowded: bool) -> bool {
+        let max = if is_crowded {
+            CROWDED_GUESSES_MAX
+        } else {
+            GUESSES_MAX
+        };
         match answer {
-            Ok(()) => self.refused = self.refused.saturating_sub(1),
-            Err(reply) if reply.code / 100 == 5 => self.refused += 1,
-            Err(_) => {}
+            Ok(()) => {
+                self.refused = self.refused.saturating_sub(1);
+                false
+            }
+            Err(reply) if reply.code / 100 == 5 => {
+                self.refused += 1;
+                self.refused > max
+            }
+            Err(_) => false,
         }
-        self.refused > GUESSES_MAX
     }
 
     /// A message was taken.
@@ -41,15 +51,30 @@ mod tests {
     fn who_guesses_is_told_from_who_has_an_old_list() {
         let mut guesses = Guesses::default();
         for _ in 0..10 * GUESSES_MAX {
-            assert!(!guesses.are_too_many(&reply(550)));
-            assert!(!guesses.are_too_many(&Ok(())));
-            assert!(!guesses.are_too_many(&reply(451)));
+            assert!(!guesses.are_too_many(&reply(550), false));
+            assert!(!guesses.are_too_many(&Ok(()), false));
+            assert!(!guesses.are_too_many(&reply(451), false));
         }
         for _ in 0..GUESSES_MAX {
-            assert!(!guesses.are_too_many(&reply(550)));
+            assert!(!guesses.are_too_many(&reply(550), false));
         }
-        assert!(guesses.are_too_many(&reply(550)));
+        assert!(guesses.are_too_many(&reply(550), false));
         guesses.forget();
-        assert!(!guesses.are_too_many(&reply(550)));
+        assert!(!guesses.are_too_many(&reply(550), false));
+    }
+
+    #[test]
+    fn while_places_are_short_fewer_are_too_many_and_who_is_taken_is_taken() {
+        let mut guesses = Guesses::default();
+        for _ in 0..=CROWDED_GUESSES_MAX {
+            assert!(!guesses.are_too_many(&reply(550), false));
+        }
+        assert!(!guesses.are_too_many(&Ok(()), true));
+        for _ in 0..2 {
+            let _ = guesses.are_too_many(&reply(550), false);
+        }
+        assert!(!guesses.are_too_many(&Ok(()), true), "it was accepted");
+        assert!(guesses.are_too_many(&reply(550), true));
+        assert!(!guesses.are_too_many(&reply(550), false));
     }
 }

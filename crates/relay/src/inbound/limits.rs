@@ -46,6 +46,9 @@ pub const UNFINISHED_MAX: u64 = 4 << 30;
 /// that was well a year ago, far fewer than it takes to guess addresses.
 pub const GUESSES_MAX: u32 = 50;
 
+/// The same while places are short: whoever has a list that old comes again when they are not.
+pub const CROWDED_GUESSES_MAX: u32 = 10;
+
 /// Clients whose rates are remembered: some MiB, and more than come in a busy minute.
 pub const CLIENTS_REMEMBERED_MAX: usize = 1 << 16;
 

@@ -15,7 +15,7 @@ use crate::{
     Envelope, Extensions, Recipient, Reply,
     data::Decoder,
     extensions::Limits,
-    limits::{ERRORS_MAX, IDLE_COMMANDS_MAX, REPLIES_MAX},
+    limits::{ERRORS_MAX, IDLE_COMMANDS_MAX, PRESSED_ERRORS_MAX, REPLIES_MAX},
 };
 
 /// What the client is expected to do next, or what is being decided for it.
@@ -73,8 +73,10 @@ pub struct Session {
     helo: Option<Helo>,
     secured: bool,
     retiring: bool,
+    pressed: bool,
     errors: u32,
     idle_commands: u32,
+    junk_commands: u32,
     lines: LineReader,
     unread: BytesMut,
     replies: BytesMut,
@@ -91,8 +93,10 @@ impl Session {
             helo: None,
             secured: false,
             retiring: false,
+            pressed: false,
             errors: 0,
             idle_commands: 0,
+            junk_commands: 0,
             lines: LineReader::default(),
             unread: BytesMut::new(),
             replies: BytesMut::new(),
@@ -214,6 +218,7 @@ impl Session {
                 if reply.is_positive() {
                     self.errors = 0;
                     self.idle_commands = 0;
+                    self.junk_commands = 0;
                 }
                 self.answer(reply, READY)
             }
@@ -256,6 +261,12 @@ impl Session {
         self.state = self.answer(&reply, State::Closed);
     }
 
+    /// From now on less is put up with, or as much as usual again: whether others wait for the client's
+    /// place.
+    pub const fn press(&mut self, pressed: bool) {
+        self.pressed = pressed;
+    }
+
     /// Closes at the next command; a message whose octets are arriving is still answered.
     pub const fn retire(&mut self) {
         self.retiring = true;
@@ -292,7 +303,12 @@ impl Session {
     fn object(&mut self, reply: &Reply, next: State) -> State {
         let next = self.answer(reply, next);
         self.errors += 1;
-        if self.errors < ERRORS_MAX || matches!(next, State::Closed) {
+        let errors_max = if self.pressed {
+            PRESSED_ERRORS_MAX
+        } else {
+            ERRORS_MAX
+        };
+        if self.errors < errors_max || matches!(next, State::Closed) {
             return next;
         }
         self.answer(

@@ -5,7 +5,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::*;
 use crate::inbound::limits::{
     CROWDED_BODY_RATE_MIN, CROWDED_BODY_TIMEOUT, CROWDED_COMMAND_TIMEOUT, CROWDED_FRUITLESS_MAX,
-    GUESSES_MAX, PIECE_WAIT_MAX,
+    CROWDED_GUESSES_MAX, GUESSES_MAX, PIECE_WAIT_MAX,
 };
 
 /// A node that a single session fills.
@@ -84,6 +84,54 @@ async fn while_places_are_short_chunks_must_arrive_at_a_rate() {
         }
         let expected = if is_taken { "250 " } else { "421 4.4.2 " };
         assert!(reply.starts_with(expected), "{octets}: {reply}");
+    }
+}
+
+/// What a client hears last, if it says the same again and again, and how often it has said it by then.
+async fn driven_away(config: Config, command: &str, most: u32) -> Option<(u32, String)> {
+    let mut piped = Piped::start(config, Memory::new(), None).await;
+    piped.client.line().await;
+    piped.client.ask("HELO client.example").await;
+    piped.client.ask("MAIL FROM:<>").await;
+    for number in 1..=most {
+        let mut reply = piped.client.ask(command).await;
+        if !reply.starts_with("421 ")
+            && let Ok(unasked) = timeout(Duration::from_millis(1), piped.client.line()).await
+        {
+            reply = unasked;
+        }
+        if reply.starts_with("421 ") {
+            return Some((number, reply));
+        }
+    }
+    None
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_places_are_short_less_is_put_up_with() {
+    let trusted = Config {
+        trusted: vec!["192.0.2.0/24".parse().unwrap()],
+        ..crowded()
+    };
+    let guesses = CROWDED_GUESSES_MAX + 1;
+    // HELO and MAIL are of no use by themselves, either.
+    let junk = smtp::limits::PRESSED_JUNK_MAX - 2 + 1;
+    for (command, most, words) in [
+        ("WHAT", smtp::limits::PRESSED_ERRORS_MAX, "too many errors"),
+        ("NOOP", junk, "too many commands without a message"),
+        (
+            "RCPT TO:<a@elsewhere.example>",
+            guesses,
+            "too many recipients that do not exist here",
+        ),
+    ] {
+        let told = driven_away(crowded(), command, 100).await;
+        let (number, reply) = told.unwrap();
+        assert!(reply.ends_with(words), "{command}: {reply}");
+        assert_eq!(number, most, "{command}");
+        for config in [config(), trusted.clone()] {
+            assert_eq!(driven_away(config, command, most).await, None, "{command}");
+        }
     }
 }
 

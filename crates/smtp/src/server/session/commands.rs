@@ -6,7 +6,7 @@ use crate::{
     address::AddressError,
     command::{CommandError, EtrnNode},
     data::Decoder,
-    limits::CHUNK_MAX,
+    limits::{CHUNK_MAX, PRESSED_JUNK_MAX},
     server::{
         Helo, Output, Question,
         chunks::{Chunk, Chunks},
@@ -28,6 +28,13 @@ impl Session {
                 return (self.object(&reply, State::Command(transaction)), None);
             }
         };
+        if is_junk(&command) {
+            self.junk_commands += 1;
+        }
+        if self.pressed && self.junk_commands > PRESSED_JUNK_MAX {
+            let reply = replies::too_many_commands(&self.settings.hostname);
+            return (self.answer(&reply, State::Closed), None);
+        }
         let state = match command {
             Command::Mail(opened) => return self.mail(*opened, transaction),
             Command::Rcpt(recipient) => return self.rcpt(recipient, transaction),
@@ -238,6 +245,14 @@ impl Session {
             None
         }
     }
+}
+
+/// Whether a command brings no message nearer. MAIL counts: one after the other opens transactions only.
+const fn is_junk(command: &Command) -> bool {
+    !matches!(
+        command,
+        Command::Rcpt(_) | Command::Data | Command::Bdat { .. } | Command::Quit
+    )
 }
 
 /// What becomes of a body when its transaction is given up.
