@@ -122,13 +122,19 @@ fn tell(sources: &Sources, signals: &Signals, state: &RaftMetrics, standing: &mu
         );
     }
     let accepts = *signals.accepting.borrow();
+    let moment = Instant::now();
     // In this order: what was told is then no older than the sign.
-    let silence = silence(sources, state);
-    let told = *sources.policy_in_force.borrow();
+    standing.note_sign(silence(sources, state), moment);
     let own = sources.tables.figures().policy_version();
-    let keeps_up = standing.keeps_up(own, told, silence, Instant::now());
-    let accepting = is_in_quorum(silence, state)
-        && (is_in_force(own, told, now.leading) || (accepts && keeps_up))
+    let told = match state.state {
+        ServerState::Leader if now.leading => own,
+        ServerState::Leader => 0,
+        _ => *sources.policy_in_force.borrow(),
+    };
+    let keeps_up = standing.keeps_up(own, told, moment);
+    let in_quorum = standing.is_in_quorum(moment) && is_voter(state);
+    let accepting = in_quorum
+        && (standing.has_policy_in_force(own, told) || (accepts && keeps_up))
         && signals.failed.borrow().is_none();
     let changed = signals.accepting.send_if_modified(|before| {
         let changed = *before != accepting;
@@ -137,11 +143,12 @@ fn tell(sources: &Sources, signals: &Signals, state: &RaftMetrics, standing: &mu
     });
     if changed && accepting {
         tracing::info!("a quorum is there; taking mail");
-    } else if changed && !keeps_up {
+    } else if changed && in_quorum {
+        let newest = standing.newest;
         tracing::warn!(
             own,
-            told,
-            "another policy is in force; taking no mail until it is applied here"
+            newest,
+            "this node may lack the policy in force; taking no mail until it has it"
         );
     } else if changed {
         tracing::warn!("no quorum; taking no mail until it is back");
@@ -197,41 +204,57 @@ fn silence(sources: &Sources, state: &RaftMetrics) -> Option<Duration> {
     quorum_silence(heard, state)
 }
 
-/// Whether this node sees a quorum and is part of it. A learner takes no mail: it may lack the
-/// policy that the others go by.
-fn is_in_quorum(silence: Option<Duration>, state: &RaftMetrics) -> bool {
-    silence.is_some_and(|age| age < limits::QUORUM_SILENCE_MAX)
-        && state.membership_config.voter_ids().any(|id| id == state.id)
+/// Whether this node takes part in decisions. A learner takes no mail: it may lack the policy that the
+/// others go by.
+fn is_voter(state: &RaftMetrics) -> bool {
+    state.membership_config.voter_ids().any(|id| id == state.id)
 }
 
-/// Whether a node that takes mail keeps up with the policy in force. It applies what the others have
-/// applied within a heartbeat or two. One that does not, as its disk stalls, is as good as cut off: a sign
-/// of the quorum that tells of a policy which it lacks is none.
+/// How this node stands with the others: whether it sees a quorum, and has the policy that is in force
+/// there. `own` is the version that it goes by; `told` the one that the leader goes by, 0 while that can not
+/// say: a later one may be among the entries that it has yet to apply.
 #[derive(Debug, Default)]
 struct Standing {
-    /// The latest version that any leader has told of.
+    /// The latest version that any leader has told of. A leader that was deposed unawares may still tell of
+    /// an earlier one.
     newest: u64,
-    /// When there was a sign of the quorum last while this node had that version.
-    last_sign: Option<Instant>,
+    /// When there was a sign of the quorum last. One that a leader had still counts when it leads no more.
+    sign: Option<Instant>,
+    /// When there was one last that came with the word of a leader that this node had the policy in force.
+    kept_up: Option<Instant>,
 }
 
 impl Standing {
-    fn keeps_up(&mut self, own: u64, told: u64, silence: Option<Duration>, now: Instant) -> bool {
+    fn note_sign(&mut self, silence: Option<Duration>, now: Instant) {
+        let sign = silence.and_then(|silence| now.checked_sub(silence));
+        self.sign = self.sign.max(sign);
+    }
+
+    fn is_in_quorum(&self, now: Instant) -> bool {
+        is_recent(self.sign, now)
+    }
+
+    /// Whether a node that takes mail may go on. It applies what the others have applied within a heartbeat or
+    /// two. One that does not, as its disk stalls, is as good as cut off: a sign of the quorum is none that
+    /// tells of a policy which it lacks, or of none at all.
+    fn keeps_up(&mut self, own: u64, told: u64, now: Instant) -> bool {
         self.newest = self.newest.max(told);
-        if own >= self.newest {
-            self.last_sign = silence.and_then(|silence| now.checked_sub(silence));
-            return true;
+        if self.has_policy_in_force(own, told) {
+            self.kept_up = self.sign;
         }
-        let silence = self.last_sign.map(|sign| now.duration_since(sign));
-        silence.is_some_and(|silence| silence < limits::QUORUM_SILENCE_MAX)
+        is_recent(self.kept_up, now)
+    }
+
+    /// Whether a node that takes no mail may begin. One that was down or cut off may have missed a change that
+    /// was said to be in force everywhere; one that takes mail was asked whether it has it.
+    const fn has_policy_in_force(&self, own: u64, told: u64) -> bool {
+        told > 0 && own >= self.newest
     }
 }
 
-/// Whether a node that takes no mail may begin: whether it has the policy that the others go by. One that
-/// was down or cut off may have missed a change that was said to be in force everywhere; one that takes mail
-/// was asked whether it has it. `own` is this node's version, `told` what the leader told it last.
-const fn is_in_force(own: u64, told: u64, leading: bool) -> bool {
-    own > 0 && (leading || (told > 0 && own >= told))
+fn is_recent(sign: Option<Instant>, now: Instant) -> bool {
+    let silence = sign.map(|sign| now.saturating_duration_since(sign));
+    silence.is_some_and(|silence| silence < limits::QUORUM_SILENCE_MAX)
 }
 
 #[cfg(test)]
@@ -240,36 +263,74 @@ mod tests {
 
     use super::*;
 
+    const MOST: u64 = limits::QUORUM_SILENCE_MAX.as_secs() * 1000
+        + limits::QUORUM_SILENCE_MAX.subsec_millis() as u64;
+
+    fn at(ms: u64) -> Instant {
+        static BEGIN: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+        *BEGIN + Duration::from_millis(ms)
+    }
+
+    /// There is a sign of the quorum, with the word of a leader.
+    fn told(standing: &mut Standing, own: u64, told: u64, ms: u64) -> bool {
+        standing.note_sign(Some(Duration::ZERO), at(ms));
+        standing.keeps_up(own, told, at(ms))
+    }
+
     #[test]
-    fn a_policy_is_in_force_when_a_leader_has_it_or_tells_of_it() {
-        assert!(is_in_force(1, 0, true));
-        assert!(is_in_force(2, 2, false));
-        assert!(is_in_force(3, 2, false), "applied since the leader told");
-        assert!(!is_in_force(1, 2, false));
-        assert!(!is_in_force(1, 0, false), "the leader does not know yet");
-        assert!(!is_in_force(0, 0, true), "there is none");
+    fn a_policy_is_in_force_when_a_leader_tells_of_it_and_none_told_of_a_later_one() {
+        let in_force = |own, last, newest| {
+            let standing = Standing {
+                newest,
+                ..Standing::default()
+            };
+            standing.has_policy_in_force(own, last)
+        };
+        assert!(in_force(2, 2, 2));
+        assert!(in_force(3, 2, 2), "applied since the leader told");
+        assert!(!in_force(1, 2, 2));
+        assert!(!in_force(1, 1, 2), "a leader that was deposed unawares");
+        assert!(!in_force(1, 0, 0), "the leader does not know yet");
+        assert!(!in_force(0, 0, 0), "there is none");
     }
 
     #[test]
     fn a_node_that_lacks_the_policy_for_as_long_as_one_that_is_cut_off_keeps_up_no_more() {
-        let begin = Instant::now();
         let mut standing = Standing::default();
-        let mut keeps_up = |own, told, ms| {
-            let now = begin + Duration::from_millis(ms);
-            standing.keeps_up(own, told, Some(Duration::ZERO), now)
-        };
-        let most = u64::try_from(limits::QUORUM_SILENCE_MAX.as_millis()).unwrap();
+        let mut keeps_up = |own, word, ms| told(&mut standing, own, word, ms);
         assert!(keeps_up(1, 1, 0));
         assert!(keeps_up(1, 2, 100), "it is on its way");
-        assert!(keeps_up(2, 2, 2 * most), "it has come");
-        assert!(keeps_up(2, 3, 2 * most + 1));
-        assert!(keeps_up(2, 0, 3 * most - 1), "another leader");
+        assert!(keeps_up(2, 2, 2 * MOST), "it has come");
+        assert!(keeps_up(2, 3, 2 * MOST + 1));
+        assert!(keeps_up(2, 0, 3 * MOST - 1), "another leader");
         assert!(
-            !keeps_up(2, 0, 3 * most),
+            !keeps_up(2, 0, 3 * MOST),
             "it does not say, and 3 was told of"
         );
-        assert!(!keeps_up(2, 3, 4 * most));
-        assert!(keeps_up(3, 3, 5 * most));
+        assert!(!keeps_up(2, 3, 4 * MOST));
+        assert!(keeps_up(3, 3, 5 * MOST));
+    }
+
+    #[test]
+    fn a_leader_that_can_not_say_which_policy_is_in_force_gives_no_time_for_it() {
+        let mut standing = Standing::default();
+        assert!(told(&mut standing, 1, 1, 0));
+        // The next leader: the last one had adopted another policy, and died before this node heard of it.
+        assert!(told(&mut standing, 1, 0, MOST - 1));
+        assert!(!told(&mut standing, 1, 2, MOST));
+        assert!(standing.is_in_quorum(at(MOST)));
+        assert!(told(&mut standing, 2, 2, MOST + 1));
+    }
+
+    #[test]
+    fn the_signs_that_a_leader_had_count_when_it_leads_no_more() {
+        let mut standing = Standing::default();
+        assert!(told(&mut standing, 1, 1, MOST));
+        // It was led itself long before.
+        let silence = Some(Duration::from_millis(MOST));
+        standing.note_sign(silence, at(MOST + 1));
+        assert!(standing.is_in_quorum(at(MOST + 1)));
+        assert!(!standing.is_in_quorum(at(2 * MOST)));
     }
 
     #[test]
