@@ -17,8 +17,11 @@ pub(crate) enum LogFormat {
 
 /// Shown unless `RUST_LOG` names the target itself. What consensus does that an operator must know
 /// is told in our own words; openraft's are for its developers. It calls it an error when a change of
-/// members is asked of a node that does not lead any more; the one that does is asked then.
-const QUIETER: &str = "openraft=error,openraft::raft::api::management=off";
+/// members is asked of a node that does not lead any more; the one that does is asked then. And when a
+/// heartbeat is answered after consensus has ended, as it does when storage fails: why that was is our last
+/// line, and nothing is to stand behind it.
+const QUIETER: &str =
+    "openraft=error,openraft::raft::api::management=off,openraft::core::heartbeat=off";
 
 /// Starts logging. Called once.
 pub(crate) fn start(format: LogFormat) {
@@ -27,15 +30,63 @@ pub(crate) fn start(format: LogFormat) {
         reason = "the one setting taken from the environment"
     )]
     let asked = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
-    // Whatever in RUST_LOG is no filter is passed over, so that a slip there stops no mail.
-    let filter = EnvFilter::builder()
-        .with_default_directive(LevelFilter::INFO.into())
-        .parse_lossy(format!("{QUIETER},{asked}"));
     let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(filter(&asked))
         .with_writer(io::stderr);
     match format {
         LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),
+    }
+}
+
+/// What is shown, given what was asked for. Whatever in that is no filter is passed over, so that a slip there
+/// stops no mail.
+fn filter(asked: &str) -> EnvFilter {
+    EnvFilter::builder()
+        .with_default_directive(LevelFilter::INFO.into())
+        .parse_lossy(format!("{QUIETER},{asked}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Shown(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Shown {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(octets)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// How many of three lines of consensus are shown: an error, one of a heartbeat, and a warning.
+    fn shown(asked: &str) -> usize {
+        let shown = Shown::default();
+        let writer = shown.clone();
+        let lines = tracing_subscriber::fmt()
+            .with_env_filter(filter(asked))
+            .with_writer(move || writer.clone());
+        tracing::subscriber::with_default(lines.finish(), || {
+            tracing::error!(target: "openraft::core::raft_core", "it is broken");
+            tracing::error!(target: "openraft::core::heartbeat::worker", "failed to send");
+            tracing::warn!(target: "openraft::core::raft_core", "it is odd");
+        });
+        let text = shown.0.lock().unwrap();
+        text.split(|octet| *octet == b'\n').count() - 1
+    }
+
+    #[test]
+    fn consensus_says_little_unless_it_is_asked() {
+        assert_eq!(shown(""), 1);
+        assert_eq!(shown("info,openraft=warn"), 2);
+        assert_eq!(shown("openraft=warn,openraft::core::heartbeat=error"), 3);
+        assert_eq!(shown("no filter at=all,openraft=warn"), 2);
     }
 }
