@@ -217,6 +217,28 @@ fn a_node_that_was_removed_while_it_was_down_does_not_start_again() {
 }
 
 #[test]
+fn a_client_in_the_middle_of_its_message_hears_at_once_that_its_node_was_removed() {
+    let (_primary, mut cluster, _) = trio();
+    let place = cluster.follower();
+    let mut client = Sender::connect(cluster.nodes[place].smtp()).unwrap();
+    for command in [
+        "MAIL FROM:<a@sender.test>",
+        "RCPT TO:<b@example.com>",
+        "DATA",
+    ] {
+        let reply = client.command(command).unwrap();
+        assert!(reply.is_positive(), "{command}: {reply}");
+    }
+    client.write(b"half of a message\r\n").unwrap();
+    remove(&mut cluster, place);
+    let reply = client.read_reply().unwrap();
+    assert_eq!(reply.code, 421, "{reply}");
+    assert!(reply.lines[0].starts_with("4.3.2 "), "{reply}");
+    let log = cluster.nodes[place].log_text();
+    assert!(!log.contains("sessions cut off"), "it has waited: {log}");
+}
+
+#[test]
 fn what_would_do_harm_is_refused_in_one_sentence() {
     let (_primary, mut cluster, _) = trio();
     let ctl = cluster.ctl();

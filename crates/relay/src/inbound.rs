@@ -157,4 +157,6 @@ enum Serving {
     Retiring,
     /// The node stops; sessions end at once, or after the message that is arriving.
     Stopping,
+    /// The node stops and can take no message any more; sessions end at once.
+    Ended,
 }

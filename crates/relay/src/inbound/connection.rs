@@ -42,6 +42,8 @@ enum Broken {
     Closed,
     #[error("client took too long")]
     TimedOut,
+    #[error("this node stops, and takes no message any more")]
+    Ended,
     #[error("{0}")]
     Io(#[from] io::Error),
 }
@@ -247,12 +249,13 @@ impl<I: Intake> Connection<I> {
                 }
                 // A client that always has something ready must not keep the news from its session.
                 if self.serving.has_changed().unwrap_or(false) {
-                    apply(&mut self.session, *self.serving.borrow_and_update());
+                    let serving = *self.serving.borrow_and_update();
+                    self.heed(serving);
                 }
                 Ok(())
             }
             Wake::Serving(serving) => {
-                apply(&mut self.session, serving);
+                self.heed(serving);
                 Ok(())
             }
             Wake::TimedOut => {
@@ -264,6 +267,14 @@ impl<I: Intake> Connection<I> {
                 Ok(())
             }
         }
+    }
+
+    /// Does what the news of the node mean for this session.
+    fn heed(&mut self, serving: Serving) {
+        if serving == Serving::Ended && self.session.is_receiving() {
+            self.log_broken(&Broken::Ended);
+        }
+        apply(&mut self.session, serving);
     }
 
     async fn wake<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> Result<Wake, Broken> {
@@ -363,6 +374,7 @@ fn apply(session: &mut Session, serving: Serving) {
         Serving::Open => {}
         Serving::Retiring => session.retire(),
         Serving::Stopping => session.shut_down(),
+        Serving::Ended => session.cut_off(),
     }
 }
 

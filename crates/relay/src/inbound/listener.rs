@@ -65,7 +65,8 @@ impl Listener {
     ///
     /// While `accepting` is false the ports are closed, so that every sender moves on to the next
     /// MX host at once, and sessions under way end at their next command. After `stop` a session
-    /// ends at once, or after the message that is arriving, and in any case within some seconds.
+    /// ends at once, or after the message that is arriving, and in any case within some seconds; where the
+    /// spool takes nothing any more, as in a node that was removed from its cluster, none waits for one.
     pub async fn run<I: Intake>(
         self,
         intake: Arc<I>,
@@ -184,7 +185,11 @@ impl<I: Intake> Running<I> {
     /// Lets the sessions end.
     async fn finish(mut self) {
         drop(self.ports);
-        self.serving.send_replace(Serving::Stopping);
+        let serving = match self.shared.intake.ready() {
+            Ok(()) => Serving::Stopping,
+            Err(_) => Serving::Ended,
+        };
+        self.serving.send_replace(serving);
         let drained = async { while self.sessions.join_next().await.is_some() {} };
         if timeout(STOP_GRACE, drained).await.is_err() {
             warn!(

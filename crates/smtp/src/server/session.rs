@@ -251,14 +251,7 @@ impl Session {
     /// The client took too long: says so and closes. Of a body that would be refused at its end it says
     /// that: the client is not to come again with it.
     pub fn time_out(&mut self) {
-        let refusal = match &self.state {
-            State::Closed => return,
-            State::Data(reading, _) => reading.objection(&self.settings),
-            State::Chunk(chunks) => chunks.objection(&self.settings),
-            _ => None,
-        };
-        let reply = refusal.unwrap_or_else(|| replies::timed_out(&self.settings.hostname));
-        self.state = self.answer(&reply, State::Closed);
+        self.break_off(replies::timed_out);
     }
 
     /// From now on less is put up with, or as much as usual again: whether others wait for the client's
@@ -286,6 +279,23 @@ impl Session {
                 State::Closed,
             );
         }
+    }
+
+    /// Closes at once, wherever it stands: a message whose octets are arriving could not be taken any more.
+    /// Of one that would be refused at its end it says that.
+    pub fn cut_off(&mut self) {
+        self.break_off(replies::shutting_down);
+    }
+
+    fn break_off(&mut self, farewell: fn(&str) -> Reply) {
+        let refusal = match &self.state {
+            State::Closed => return,
+            State::Data(reading, _) => reading.objection(&self.settings),
+            State::Chunk(chunks) => chunks.objection(&self.settings),
+            _ => None,
+        };
+        let reply = refusal.unwrap_or_else(|| farewell(&self.settings.hostname));
+        self.state = self.answer(&reply, State::Closed);
     }
 
     /// Queues a reply and gives the state that follows: 421 always ends a session

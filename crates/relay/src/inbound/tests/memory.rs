@@ -26,6 +26,8 @@ pub(in crate::inbound) struct Memory {
     /// What primaries offer, by domain.
     pub(super) offers: Mutex<HashMap<String, Offers>>,
     pub(super) not_ready: Option<Refusal>,
+    /// It takes nothing any more.
+    pub(super) is_lost: AtomicBool,
     pub(super) refuse_stage: Option<Refusal>,
     pub(super) refuse_accept: Option<Refusal>,
     /// A commit waits for this.
@@ -118,6 +120,9 @@ impl Intake for Memory {
     }
 
     fn ready(&self) -> Result<(), Refusal> {
+        if self.is_lost.load(Ordering::SeqCst) {
+            return Err(Refusal::StorageFailed);
+        }
         self.not_ready.clone().map_or(Ok(()), Err)
     }
 

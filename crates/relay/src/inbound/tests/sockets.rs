@@ -1,5 +1,7 @@
 //! The listener over real sockets.
 
+use std::sync::atomic::Ordering;
+
 use tokio::{
     net::TcpStream,
     sync::Notify,
@@ -128,6 +130,31 @@ async fn connections_over_the_limit_hear_why_and_places_come_back() {
     served.until_sessions_are(1).await;
     assert!(served.connect().await.line().await.starts_with("220 "));
     assert!(served.metrics.refused(Reason::PerIp).get() >= 1);
+}
+
+#[tokio::test]
+async fn a_node_that_takes_nothing_any_more_ends_sessions_in_the_middle_of_a_message() {
+    let served = Served::start(config(), Memory::new(), true);
+    served.until_open(true).await;
+    let mut busy = served.connect().await;
+    busy.begin().await;
+    busy.send(b"half of ").await;
+    let mut chunks = served.connect().await;
+    chunks.line().await;
+    for command in ["HELO c", "MAIL FROM:<>", "RCPT TO:<b@example.com>"] {
+        assert!(chunks.ask(command).await.starts_with("250 "));
+    }
+    chunks.send(b"BDAT 1000 LAST\r\nhalf").await;
+    served.memory.is_lost.store(true, Ordering::SeqCst);
+    served.stop.cancel();
+    for client in [&mut busy, &mut chunks] {
+        assert!(client.line().await.starts_with("421 4.3.2 "));
+        assert_eq!(client.line().await, "");
+    }
+    drop((busy, chunks));
+    let ended = timeout(Duration::from_secs(5), served.listener).await;
+    ended.unwrap().unwrap();
+    assert!(served.memory.messages().is_empty());
 }
 
 #[tokio::test]
