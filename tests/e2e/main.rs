@@ -20,6 +20,7 @@ mod foreign_senders;
 mod formats;
 mod founding;
 mod handover;
+mod interrupted_changes;
 mod large;
 mod limits;
 mod lost_logs;

@@ -22,7 +22,7 @@ const NOTICED: Duration = Duration::from_secs(30);
 /// Between two letters of a sender that never stops: hundreds a second would only fill the disk.
 const PACE: Duration = Duration::from_millis(5);
 
-fn settings(primary: &Primary) -> Settings {
+pub(crate) fn settings(primary: &Primary) -> Settings {
     Settings::for_primary(primary.address()).allowing("was removed from its cluster")
 }
 
@@ -35,7 +35,7 @@ fn trio() -> (Primary, Cluster, Settings) {
 }
 
 /// Sends letters all the time while `action` runs; returns those that were taken.
-fn while_mail_flows(hosts: &[SocketAddr], action: impl FnOnce()) -> Vec<Letter> {
+pub(crate) fn while_mail_flows(hosts: &[SocketAddr], action: impl FnOnce()) -> Vec<Letter> {
     let stop = &AtomicBool::new(false);
     thread::scope(|scope| {
         let sender = scope.spawn(move || {
@@ -74,7 +74,7 @@ fn with_role(node: &Ctl, voters: bool) -> Vec<u64> {
 }
 
 #[track_caller]
-fn wait_voters(cluster: &Cluster, expected: &[u64]) {
+pub(crate) fn wait_voters(cluster: &Cluster, expected: &[u64]) {
     wait_until(scene::CATCH_UP, "every node counts the same voters", || {
         let mut running = cluster.nodes.iter().filter(|node| node.is_running());
         running.all(|node| {
@@ -100,7 +100,7 @@ fn refused(ctl: &Ctl, words: &[&str], phrase: &str) {
 
 /// A node that was removed ends and says why.
 #[track_caller]
-fn assert_ended_as_removed(node: &mut Daemon) {
+pub(crate) fn assert_ended_as_removed(node: &mut Daemon) {
     let (status, log) = node.wait_exit();
     assert_eq!(status.code(), Some(1), "{log}");
     let last = logs::last_words(&log);
