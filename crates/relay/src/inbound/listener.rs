@@ -1,7 +1,11 @@
 //! Takes connections, within limits, while mail can be taken.
 
 use core::{mem::MaybeUninit, time::Duration};
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    io::{self, ErrorKind},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use bytes::BytesMut;
 use socket2::SockRef;
@@ -11,7 +15,7 @@ use tokio::{
     net::TcpStream,
     sync::watch,
     task::JoinSet,
-    time::{MissedTickBehavior, interval, sleep, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, error, field, info, info_span, warn};
@@ -39,7 +43,7 @@ pub struct Listener {
 enum Action {
     Stop,
     Adjust,
-    Reap,
+    GoOn,
     Tell,
     Serve(TcpStream, SocketAddr),
     Pause(io::Error),
@@ -86,6 +90,7 @@ impl Listener {
             serving,
             sessions,
             number: 0,
+            told_untaken: None,
         };
         running.serve_until_stopped(accepting, stop).await;
         running.finish().await;
@@ -99,6 +104,8 @@ struct Running<I: Intake> {
     sessions: JoinSet<()>,
     /// Sessions so far, which gives each its number in the log.
     number: u64,
+    /// When the log was last told that connections can not be taken.
+    told_untaken: Option<Instant>,
 }
 
 impl<I: Intake> Running<I> {
@@ -119,24 +126,33 @@ impl<I: Intake> Running<I> {
                     Err(_) => Action::Stop,
                 },
                 () = sleep(REOPEN_RETRY), if to_open => Action::Adjust,
-                Some(_) = self.sessions.join_next() => Action::Reap,
+                Some(_) = self.sessions.join_next() => Action::GoOn,
                 _ = telling.tick() => Action::Tell,
                 accepted = self.ports.accept(), if self.ports.is_open() => match accepted {
                     Ok((stream, peer)) => Action::Serve(stream, peer),
+                    Err(error) if is_of_its_client(&error) => Action::GoOn,
                     Err(error) => Action::Pause(error),
                 },
             };
             match action {
                 Action::Stop => return,
                 Action::Adjust => to_open = self.adjust(*accepting.borrow_and_update()),
-                Action::Reap => {}
+                Action::GoOn => {}
                 Action::Tell => self.shared.admission.tell(),
                 Action::Serve(stream, peer) => self.serve(stream, peer),
                 Action::Pause(error) => {
-                    warn!(%error, "connection could not be taken");
+                    self.tell_untaken(&error);
                     sleep(ACCEPT_RETRY).await;
                 }
             }
+        }
+    }
+
+    fn tell_untaken(&mut self, error: &io::Error) {
+        let told = self.told_untaken;
+        if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+            self.told_untaken = Some(Instant::now());
+            warn!(%error, "connections can not be taken");
         }
     }
 
@@ -201,6 +217,18 @@ impl<I: Intake> Running<I> {
             let _ = timeout(Duration::from_secs(1), aborted).await;
         }
     }
+}
+
+/// Whether a connection could not be taken because of its client, or of the way to it: the next ones can.
+fn is_of_its_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionReset
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::NetworkDown
+    )
 }
 
 /// A connection that has a place.
