@@ -6,30 +6,48 @@
 
 use std::{
     collections::HashMap,
+    io,
     net::IpAddr,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use smtp::{EnhancedCode, Reply, command::EtrnNode};
 use spool::{Intake, Policy, policy::Domain};
 use tokio::{
     net::lookup_host,
+    sync::Semaphore,
     time::{Instant, sleep_until, timeout},
 };
 use tracing::{debug, info};
 
 use super::{
     Shared,
-    limits::{FLUSH_PAUSE, LOOKUP_TIMEOUT},
+    limits::{FLUSH_PAUSE, LOOKUP_TIMEOUT, LOOKUPS_MAX},
 };
 
-/// When this node last flushed each domain of the policy for an ETRN.
-#[derive(Debug, Default)]
-pub(super) struct Flushes(Mutex<HashMap<String, Instant>>);
+/// What this node does for ETRN.
+#[derive(Debug)]
+pub(super) struct Flushes {
+    /// When it last flushed each domain of the policy.
+    by_domain: Mutex<HashMap<String, Instant>>,
+    /// One for each name that may be looked up.
+    lookups: Arc<Semaphore>,
+}
+
+impl Default for Flushes {
+    fn default() -> Self {
+        Self {
+            by_domain: Mutex::default(),
+            lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
+        }
+    }
+}
 
 impl Flushes {
     fn by_domain(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_domain
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until a domain may be flushed again, and counts it as flushed then. Returns false when a
@@ -119,7 +137,7 @@ async fn may_ask<I: Intake>(shared: &Shared<I>, peer: IpAddr, domain: &Domain) -
     }
     let is_primary = async {
         for host in &domain.primary {
-            if is_at(host, peer).await {
+            if is_at(&shared.flushes.lookups, host, peer).await {
                 return true;
             }
         }
@@ -129,9 +147,22 @@ async fn may_ask<I: Intake>(shared: &Shared<I>, peer: IpAddr, domain: &Domain) -
 }
 
 /// Whether a host of the policy, `host:port`, has an address.
-async fn is_at(host: &str, peer: IpAddr) -> bool {
-    match lookup_host(host).await {
-        Ok(mut addresses) => addresses.any(|address| address.ip().to_canonical() == peer),
+async fn is_at(lookups: &Arc<Semaphore>, host: &str, peer: IpAddr) -> bool {
+    let Ok(permit) = Arc::clone(lookups).acquire_owned().await else {
+        return false;
+    };
+    let name = host.to_owned();
+    // Whoever waits may give up. The lookup goes on all the same, and so it keeps its permit.
+    let looked_up = tokio::spawn(async move {
+        let found = lookup_host(name).await.map(Vec::from_iter);
+        drop(permit);
+        found
+    });
+    match looked_up.await.map_err(io::Error::other).flatten() {
+        Ok(addresses) => {
+            let mut addresses = addresses.into_iter();
+            addresses.any(|address| address.ip().to_canonical() == peer)
+        }
         Err(error) => {
             debug!(host, %error, "no address of the primary found");
             false
@@ -173,10 +204,23 @@ mod tests {
     #[tokio::test]
     async fn a_primary_is_known_by_its_address_or_by_its_name() {
         let loopback = IpAddr::from([127, 0, 0, 1]);
-        assert!(is_at("127.0.0.1:2526", loopback).await);
-        assert!(is_at("localhost:2526", loopback).await);
-        assert!(!is_at("127.0.0.2:2526", loopback).await);
-        assert!(!is_at("[::1]:2526", loopback).await);
-        assert!(!is_at("primary.invalid:25", loopback).await);
+        let one_at_a_time = Arc::new(Semaphore::new(1));
+        for (host, expected) in [
+            ("127.0.0.1:2526", true),
+            ("localhost:2526", true),
+            ("127.0.0.2:2526", false),
+            ("[::1]:2526", false),
+            ("primary.invalid:25", false),
+        ] {
+            let is_there = is_at(&one_at_a_time, host, loopback).await;
+            assert_eq!(is_there, expected, "{host}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_while_too_many_names_are_looked_up_waits_and_no_longer() {
+        let none_free = Arc::new(Semaphore::new(0));
+        let asked = is_at(&none_free, "localhost:2526", IpAddr::from([127, 0, 0, 1]));
+        assert!(timeout(LOOKUP_TIMEOUT, asked).await.is_err());
     }
 }

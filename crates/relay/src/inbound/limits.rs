@@ -111,6 +111,10 @@ pub const FLUSH_PAUSE: Duration = Duration::from_secs(5);
 /// one: as long as a resolver tries, and shorter than a client waits for a reply.
 pub const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Names of primaries' hosts that are looked up at once for ETRN, which any stranger may say. Each takes a
+/// thread until the system's resolver has given up, and reading the disk takes threads of the same pool.
+pub const LOOKUPS_MAX: usize = 16;
+
 /// How long a connection that is closed is still read from, so that what the client had under way
 /// does not make its kernel throw the last reply away.
 pub const LINGER: Duration = Duration::from_secs(1);
