@@ -56,6 +56,19 @@ impl Envelope {
     }
 }
 
+impl Recipient {
+    /// How many octets were said about him.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        let path = match &self.path {
+            ForwardPath::Postmaster => 0,
+            ForwardPath::Mailbox(mailbox) => mailbox.local_part.len() + mailbox.domain.len(),
+        };
+        let orcpt = self.dsn.orcpt.as_ref();
+        path + orcpt.map_or(0, |orcpt| orcpt.as_str().len())
+    }
+}
+
 impl From<ForwardPath> for Recipient {
     /// One of whom nothing was said.
     fn from(path: ForwardPath) -> Self {

@@ -39,6 +39,10 @@ pub const CHUNK_SIZE: usize = 64 * 1024;
 /// out at once; most messages are smaller, and are one chunk.
 pub const LAST_CHUNK_MAX: usize = 8 * 1024;
 
+/// Octets of all the addresses that the recipients of one message come to, with what ORCPT says of them: a
+/// thousand of the longest. They are kept until the message has come, from everyone who sends one.
+pub const RECIPIENTS_OCTETS_MAX: usize = 256 * 1024;
+
 /// `Received` fields that a message may carry; more of them are a loop. RFC 5321 section 6.3 asks
 /// for a large threshold, usually 100; Postfix takes 50.
 pub const RECEIVED_MAX: u32 = 50;

@@ -77,6 +77,8 @@ pub struct Session {
     errors: u32,
     idle_commands: u32,
     junk_commands: u32,
+    /// Of the recipients that were accepted for the message under way.
+    recipients_octets: usize,
     lines: LineReader,
     unread: BytesMut,
     replies: BytesMut,
@@ -97,6 +99,7 @@ impl Session {
             errors: 0,
             idle_commands: 0,
             junk_commands: 0,
+            recipients_octets: 0,
             lines: LineReader::default(),
             unread: BytesMut::new(),
             replies: BytesMut::new(),
@@ -183,6 +186,7 @@ impl Session {
         let state = match core::mem::replace(&mut self.state, State::Closed) {
             State::Sender(envelope) => match answer {
                 Ok(()) => {
+                    self.recipients_octets = 0;
                     let next = State::Command(Transaction::Open(envelope));
                     self.answer(&replies::sender_ok(), next)
                 }
@@ -199,6 +203,7 @@ impl Session {
             State::Recipient(mut envelope, recipient) => {
                 let reply = match answer {
                     Ok(()) => {
+                        self.recipients_octets += recipient.octets();
                         envelope.recipients.push(recipient);
                         replies::recipient_ok()
                     }

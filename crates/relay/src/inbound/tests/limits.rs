@@ -192,6 +192,28 @@ async fn who_guesses_addresses_is_sent_away() {
 }
 
 #[tokio::test]
+async fn recipients_of_whom_much_is_said_are_fewer() {
+    let mut piped = Piped::start(config(), Memory::new(), None).await;
+    piped.client.line().await;
+    piped.client.ask("EHLO client.example").await;
+    while piped.client.line().await.starts_with("250-") {}
+    let original = format!("{}@example.com", "b".repeat(400));
+    let command = format!("RCPT TO:<b@example.com> ORCPT=rfc822;{original}");
+    for _ in 0..2 {
+        assert!(piped.client.ask("MAIL FROM:<>").await.starts_with("250 "));
+        let mut taken = 0;
+        while piped.client.ask(&command).await.starts_with("250 2.1.5 ") {
+            taken += original.len();
+        }
+        let most = smtp::limits::RECIPIENTS_OCTETS_MAX;
+        assert!(taken > most * 9 / 10 && taken <= most, "{taken}");
+        let reply = piped.client.ask(&command).await;
+        assert!(reply.starts_with("452 4.5.3 "), "{reply}");
+        assert!(piped.client.ask("RSET").await.starts_with("250 "));
+    }
+}
+
+#[tokio::test]
 async fn what_a_client_may_send_in_a_minute_is_limited() {
     let per_minute = PerMinute {
         messages: 2,

@@ -6,7 +6,7 @@ use crate::{
     address::AddressError,
     command::{CommandError, EtrnNode},
     data::Decoder,
-    limits::{CHUNK_MAX, PRESSED_JUNK_MAX},
+    limits::{CHUNK_MAX, PRESSED_JUNK_MAX, RECIPIENTS_OCTETS_MAX},
     server::{
         Helo, Output, Question,
         chunks::{Chunk, Chunks},
@@ -130,7 +130,10 @@ impl Session {
             let next = State::Command(Transaction::Open(envelope));
             return (self.object(&reply, next), None);
         }
-        if envelope.recipients.len() >= self.settings.recipients_max {
+        let octets = self.recipients_octets + recipient.octets();
+        if envelope.recipients.len() >= self.settings.recipients_max
+            || octets > RECIPIENTS_OCTETS_MAX
+        {
             let reply = replies::too_many_recipients();
             let next = State::Command(Transaction::Open(envelope));
             return (self.answer(&reply, next), None);
