@@ -443,7 +443,7 @@ impl Session {
                 State::Message,
                 Some(Output::Ask(Question::Message(envelope))),
             ),
-            Err(reply) => (self.answer(&reply, READY), None),
+            Err(reply) => (self.object(&reply, READY), None),
         }
     }
 

@@ -214,6 +214,20 @@ async fn recipients_of_whom_much_is_said_are_fewer() {
 }
 
 #[tokio::test]
+async fn who_sends_one_bad_message_after_the_other_is_sent_away() {
+    let mut piped = Piped::start(config(), Memory::new(), None).await;
+    piped.client.begin().await;
+    for _ in 1..smtp::limits::ERRORS_MAX {
+        let reply = piped.client.ask("bare\nline feed\r\n.").await;
+        assert!(reply.starts_with("550 5.6.11 "), "{reply}");
+        piped.client.begin_again().await;
+    }
+    let reply = piped.client.ask("bare\nline feed\r\n.").await;
+    assert!(reply.starts_with("550 5.6.11 "), "{reply}");
+    assert!(piped.client.line().await.starts_with("421 4.7.0 "));
+}
+
+#[tokio::test]
 async fn what_a_client_may_send_in_a_minute_is_limited() {
     let per_minute = PerMinute {
         messages: 2,
