@@ -1,6 +1,9 @@
-//! Why a node can not go on.
+//! Why a node can not start, or not go on.
 
-use crate::start::StartError;
+/// The node could not start: one line that says what is wrong and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct StartError(pub(crate) String);
 
 /// Why a node can not go on, in one sentence: the last line of its log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -11,12 +11,11 @@ use openraft::errors::{InitializeError, RaftError};
 use crate::{
     config::{Config, Founding},
     disk,
+    failure::StartError,
     membership::{self, Complaint},
     peer::Peers,
     raft::{Member, Raft, StoredMembership},
-    rebuilding,
-    start::StartError,
-    store, witness,
+    rebuilding, store, witness,
 };
 
 /// The file in a data directory that says whose it is. Written once, before anything else.

@@ -10,7 +10,7 @@ use crate::{
     Cluster, Config, Founding, Metrics,
     cluster::Running,
     confirmations::{self, Confirmations},
-    failure::Failure,
+    failure::{Failure, StartError},
     founding,
     housekeeping::Housekeeper,
     leadership::{self, Signals, Sources},
@@ -30,11 +30,6 @@ use crate::{
     voting::{Admission, Voting},
     witness::Witness,
 };
-
-/// The node could not start: one line that says what is wrong and what would be right.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct StartError(pub(crate) String);
 
 /// Puts what was being tried in front of why it failed.
 fn failed<E: std::fmt::Display>(what: impl std::fmt::Display) -> impl FnOnce(E) -> StartError {

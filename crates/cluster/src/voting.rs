@@ -27,11 +27,11 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     codec,
     config::{Config, Founding},
+    failure::StartError,
     founding, limits,
     peer::Peers,
     raft::{self, LogId, Raft},
     rebuilding::Rebuilding,
-    start::StartError,
     store::LogStore,
 };
 
