@@ -6,7 +6,10 @@ use std::{
     path::Path,
 };
 
-use crate::{Authority, Port};
+use crate::{Authority, NameServer, Port};
+
+/// Where nobody listens.
+const NO_NAME_SERVER: &str = "127.0.0.1:9";
 
 /// What a test may want otherwise; the default is a cluster that is quick to notice things.
 #[derive(Clone, Debug)]
@@ -58,6 +61,12 @@ impl Settings {
         self
     }
 
+    /// Has the nodes ask this name server.
+    #[must_use]
+    pub fn asking(self, server: &NameServer) -> Self {
+        self.with("dns", &format!("servers = [\"{}\"]", server.address()))
+    }
+
     /// Expects log lines at level ERROR that contain `phrase`.
     #[must_use]
     pub fn allowing(mut self, phrase: &str) -> Self {
@@ -105,6 +114,8 @@ impl Settings {
                 "http",
                 vec![format!("listen = \"{}\"", ports.http.address())],
             ),
+            // Nothing under test asks the name servers of the machine that runs the tests.
+            ("dns", vec![format!("servers = [\"{NO_NAME_SERVER}\"]")]),
             (
                 "policy",
                 vec![format!("initial = {:?}", directory.join("policy.toml"))],

@@ -24,7 +24,7 @@ use std::{
 
 use cluster::{Founding, FreeSpace};
 use ipnet::IpNet;
-use relay::inbound::PerMinute;
+use relay::{dns::Servers, inbound::PerMinute};
 use spool::{Timestamp, policy::Document};
 use tls::MutualFiles;
 
@@ -60,6 +60,8 @@ pub(crate) struct Config {
     pub(crate) admin_tls: Option<MutualFiles>,
     /// The HTTP side.
     pub(crate) http: Http,
+    /// Whom the DNS is asked of.
+    pub(crate) dns: Servers,
     /// The policy file, read when the cluster is founded.
     pub(crate) policy_file: Option<PathBuf>,
 }

@@ -11,7 +11,10 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use cluster::{Founding, FreeSpace};
-use relay::inbound::PerMinute;
+use relay::{
+    dns::{RESOLV_CONF, Servers},
+    inbound::PerMinute,
+};
 use spool::policy::Document;
 use tempfile::TempDir;
 
@@ -142,6 +145,7 @@ fn config(flags: &Flags, data_dir: PathBuf, certificates: &Path) -> anyhow::Resu
             trusted: loopback.clone(),
             metrics_trusted: loopback,
         },
+        dns: Servers::System(RESOLV_CONF.into()),
         policy_file: None,
     })
 }

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use cluster::Cluster;
-use relay::outbound::{Config, Forwarder, Metrics, limits::Timeouts};
+use relay::{
+    dns::Dns,
+    outbound::{Config, Forwarder, Metrics, limits::Timeouts},
+};
 use spool::{Clock, ports::OutboxError};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -16,15 +19,23 @@ const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Forwarding {
     cluster: Arc<Cluster>,
     hostname: String,
+    dns: Arc<Dns>,
     clock: Clock,
     metrics: Metrics,
 }
 
 impl Forwarding {
-    pub(crate) fn new(cluster: Cluster, hostname: String, clock: Clock, metrics: Metrics) -> Self {
+    pub(crate) fn new(
+        cluster: Cluster,
+        hostname: String,
+        dns: Arc<Dns>,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Self {
         Self {
             cluster: Arc::new(cluster),
             hostname,
+            dns,
             clock,
             metrics,
         }
@@ -42,6 +53,7 @@ impl Forwarding {
                     term,
                     hostname: self.hostname.clone(),
                     timeouts: Timeouts::STANDARD,
+                    dns: Arc::clone(&self.dns),
                 },
                 self.clock,
                 self.metrics.clone(),

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use cluster::Cluster;
 use prometheus_client::registry::Registry;
+use relay::dns::Dns;
 use spool::policy::Document;
 use tls::MutualTls;
 use tokio::{net::TcpListener, sync::Notify};
@@ -109,6 +110,7 @@ fn notify(state: sd_notify::NotifyState<'_>) {
 struct Node {
     cluster: Cluster,
     ports: Ports,
+    dns: Arc<Dns>,
     /// Told when the certificates are to be read again at once.
     reload: Arc<Notify>,
     /// Mail in and out. Ends first, at the token.
@@ -124,7 +126,10 @@ impl Node {
         let admin_port = bind(config.admin_listen, "[admin]").await?;
         let http_port = bind(config.http.listen, "[http]").await?;
         let certificates = Certificates::load(config, clock.now())?;
-        let smtp = Smtp::bind(config, certificates.smtp.clone())?;
+        let mut registry = metrics::registry();
+        let dns_metrics = relay::dns::Metrics::register(&mut registry);
+        let dns = Arc::new(Dns::new(config.dns.clone(), dns_metrics));
+        let smtp = Smtp::bind(config, certificates.smtp.clone(), Arc::clone(&dns))?;
         let ports = Ports {
             smtp: smtp.addresses(),
             admin: admin_port.local_addr()?,
@@ -133,7 +138,6 @@ impl Node {
         let expiries = Arc::new(Expiries::default());
         let renewal = Renewal::new(&certificates, Arc::clone(&expiries), clock);
 
-        let mut registry = metrics::registry();
         let smtp_metrics = relay::inbound::Metrics::register(&mut registry);
         let forwarding_metrics = relay::outbound::Metrics::register(&mut registry);
         let peer_tls = certificates.cluster.clone();
@@ -144,6 +148,7 @@ impl Node {
         let forwarding = Forwarding::new(
             cluster.clone(),
             config.hostname.clone(),
+            Arc::clone(&dns),
             clock,
             forwarding_metrics,
         );
@@ -152,6 +157,7 @@ impl Node {
             smtp.run(cluster.clone(), clock, smtp_metrics, stop)
         });
         mail.spawn("forwarding", |stop| forwarding.run(stop));
+        mail.spawn("dns", |stop| Arc::clone(&dns).run(stop));
 
         let service = AdminService::new(cluster.clone(), config.hostname.clone(), clock);
         let networks = config.http.clone();
@@ -172,6 +178,7 @@ impl Node {
         Ok(Self {
             cluster,
             ports,
+            dns,
             reload,
             mail,
             answers,
@@ -187,7 +194,10 @@ impl Node {
                 reason = self.answers.broken() => return Some(reason),
                 request = signals.next() => match request {
                     Request::Stop => return None,
-                    Request::Reload => self.reload.notify_one(),
+                    Request::Reload => {
+                        self.reload.notify_one();
+                        self.dns.read_again();
+                    }
                 },
             }
         }

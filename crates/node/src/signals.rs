@@ -17,7 +17,7 @@ pub(crate) struct Signals {
 pub(crate) enum Request {
     /// SIGTERM or SIGINT: end in good order.
     Stop,
-    /// SIGHUP: read the certificates again at once.
+    /// SIGHUP: read the certificates and the system's name servers again at once.
     Reload,
 }
 

@@ -3,7 +3,10 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use cluster::Cluster;
-use relay::inbound::{self, Listener, Metrics};
+use relay::{
+    dns::Dns,
+    inbound::{self, Listener, Metrics},
+};
 use spool::Clock;
 use tls::ServerTls;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +23,11 @@ pub(crate) struct Smtp {
 
 impl Smtp {
     /// Takes the ports, which stay closed until it runs.
-    pub(crate) fn bind(config: &Config, tls: Option<Arc<ServerTls>>) -> anyhow::Result<Self> {
+    pub(crate) fn bind(
+        config: &Config,
+        tls: Option<Arc<ServerTls>>,
+        dns: Arc<Dns>,
+    ) -> anyhow::Result<Self> {
         if tls.is_none() {
             warn!("no [smtp] tls_cert: STARTTLS is not offered");
         }
@@ -36,6 +43,7 @@ impl Smtp {
             proxies: config.smtp.proxies.clone(),
             command_timeout: config.smtp.command_timeout,
             staff: config.http.trusted.clone(),
+            dns,
         })?;
         Ok(Self { listener, tls })
     }

@@ -46,6 +46,7 @@ use spool::{Clock, Intake, MessageId};
 use tls::ServerTls;
 use tokio::sync::Semaphore;
 
+use crate::dns::Dns;
 use admission::{Admission, Guest};
 use arrival::Arrival;
 use etrn::Flushes;
@@ -58,7 +59,7 @@ use recipients::Verifier;
 use unfinished::Unfinished;
 
 /// How mail is taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// This node's name in greeting, EHLO and `Received`.
     pub hostname: String,
@@ -83,6 +84,8 @@ pub struct Config {
     pub command_timeout: Duration,
     /// Networks whose hosts may ask for any domain's mail by ETRN; a domain's primary may in any case.
     pub staff: Vec<IpNet>,
+    /// Who asks the DNS about clients and senders.
+    pub dns: Arc<Dns>,
 }
 
 /// What every session needs and none owns.

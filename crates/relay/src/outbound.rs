@@ -44,6 +44,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::dns::Dns;
 use crate::outbound::destination::DestinationTask;
 use crate::outbound::distrust::Distrust;
 use crate::outbound::limits::{CHANGES_MIN, STOP_GRACE, Timeouts, UNREPORTED_MAX};
@@ -62,6 +63,8 @@ pub struct Config {
     pub hostname: String,
     /// How patient deliveries are; [`Timeouts::STANDARD`] but in tests.
     pub timeouts: Timeouts,
+    /// Who asks the DNS about primaries.
+    pub dns: Arc<Dns>,
 }
 
 /// What all tasks of one forwarder share.

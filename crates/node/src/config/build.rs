@@ -4,7 +4,10 @@ use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use cluster::Founding;
 use ipnet::IpNet;
-use relay::inbound::PerMinute;
+use relay::{
+    dns::{RESOLV_CONF, Servers},
+    inbound::PerMinute,
+};
 use spool::Timestamp;
 use tls::MutualFiles;
 use toml::Spanned;
@@ -12,7 +15,9 @@ use toml::Spanned;
 use super::{
     Config, Http, LOG_KEEP_BYTES_DEFAULT, LOG_KEEP_DEFAULT, Peers, Smtp,
     certificates::{self, PemFiles},
-    file::{AdminTable, ClusterTable, Fault, File, MemberTable, NodeTable, PemFile, SmtpTable},
+    file::{
+        AdminTable, ClusterTable, DnsTable, Fault, File, MemberTable, NodeTable, PemFile, SmtpTable,
+    },
     values::{Network, Reach, Size, Span},
 };
 
@@ -58,11 +63,19 @@ pub(super) fn build(file: File, now: Timestamp) -> Result<Config, Fault> {
             trusted: networks(file.http.trusted),
             metrics_trusted: networks(file.http.metrics_trusted),
         },
+        dns: servers(file.dns),
         policy_file: file
             .policy
             .initial
             .filter(|path| !path.as_os_str().is_empty()),
     })
+}
+
+fn servers(table: DnsTable) -> Servers {
+    if table.servers.is_empty() {
+        return Servers::System(RESOLV_CONF.into());
+    }
+    Servers::Listed(table.servers.into_iter().map(|server| server.0).collect())
 }
 
 fn networks(list: Vec<Network>) -> Vec<IpNet> {

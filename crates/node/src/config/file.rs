@@ -6,7 +6,7 @@ use cluster::FreeSpace;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::values::{Listen, Network, Reach, Share, Size, Span};
+use super::values::{Listen, NameServer, Network, Reach, Share, Size, Span};
 
 /// What is wrong, and the octet of the file it begins at.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub(super) struct File {
     pub(super) admin: AdminTable,
     #[serde(default)]
     pub(super) http: HttpTable,
+    #[serde(default)]
+    pub(super) dns: DnsTable,
     #[serde(default)]
     pub(super) policy: PolicyTable,
 }
@@ -182,6 +184,12 @@ impl Default for HttpTable {
             metrics_trusted: loopback(),
         }
     }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct DnsTable {
+    pub(super) servers: Vec<NameServer>,
 }
 
 #[derive(Debug, Default, Deserialize)]

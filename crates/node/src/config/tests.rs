@@ -72,6 +72,7 @@ fn what_is_left_out_gets_the_documented_defaults() {
     assert_eq!(config.admin_listen, "127.0.0.1:7401".parse().unwrap());
     assert_eq!(config.http.listen, "127.0.0.1:7402".parse().unwrap());
     assert_eq!(config.http.trusted, config.http.metrics_trusted);
+    assert_eq!(config.dns, Servers::System("/etc/resolv.conf".into()));
     assert_eq!(config.policy_file, None);
 }
 
@@ -88,6 +89,14 @@ fn the_sample_file_differs_from_the_defaults_only_in_what_has_none() {
         Some(Path::new("/etc/layover/policy.toml"))
     );
     assert_eq!(config.cluster.founding, Founding::Bootstrap);
+    assert_eq!(config.dns, read(ALONE).unwrap().dns);
+}
+
+#[test]
+fn name_servers_may_be_listed() {
+    let text = format!("{ALONE}[dns]\nservers = [\"10.0.0.53\", \"[::1]:5353\"]\n");
+    let listed = ["10.0.0.53:53", "[::1]:5353"].map(|a| a.parse().unwrap());
+    assert_eq!(read(&text).unwrap().dns, Servers::Listed(listed.to_vec()));
 }
 
 #[test]
@@ -192,6 +201,14 @@ fn a_mistake_is_one_line_with_its_place_and_the_remedy() {
         (
             alone("[http]\ntrusted = [\"10.0.0.0/40\"]"),
             "7:11: \"10.0.0.0/40\" is not a network; write for example",
+        ),
+        (
+            alone("[dns]\nservers = [\"10.0.0.53\", \"dns.example\"]"),
+            "7:11: \"dns.example\" is not the IP address of a name server; write for example",
+        ),
+        (
+            alone("[dns]\nserver = []"),
+            "7:1: unknown key `server`, expected `servers`",
         ),
         (
             alone("[policy]\nfinal = \"x\""),

@@ -11,6 +11,9 @@ use serde::Deserialize;
 
 use super::PEER_PORT_DEFAULT;
 
+/// Where name servers listen (RFC 1035 section 4.2).
+const DNS_PORT: u16 = 53;
+
 /// `"50MiB"`: octets.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(try_from = "String")]
@@ -97,6 +100,29 @@ impl TryFrom<String> for Listen {
     }
 }
 
+/// A name server: an address, and a port where it is not the usual one.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub(super) struct NameServer(pub(super) SocketAddr);
+
+impl TryFrom<String> for NameServer {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+            .or_else(|_| text.parse().map(|ip| SocketAddr::new(ip, DNS_PORT)))
+            .ok()
+            .filter(|address| !address.ip().is_unspecified() && address.port() != 0)
+            .map(Self)
+            .ok_or_else(|| {
+                format!(
+                    "{text:?} is not the IP address of a name server; \
+                     write for example \"10.0.0.53\", \"10.0.0.53:5353\" or \"[::1]:5353\""
+                )
+            })
+    }
+}
+
 /// Where other nodes reach a node: `host:port`, in normal form.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(try_from = "String")]
@@ -178,6 +204,29 @@ mod tests {
         assert_eq!(share("64MiB"), Ok(FreeSpace::Bytes(64 << 20)));
         for text in ["100%", "-1%", "%", "ten"] {
             assert!(share(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_server_is_an_address_with_or_without_a_port() {
+        let server = |text: &str| NameServer::try_from(text.to_owned()).map(|server| server.0);
+        for (text, address) in [
+            ("10.0.0.53", "10.0.0.53:53"),
+            ("10.0.0.53:5353", "10.0.0.53:5353"),
+            ("::1", "[::1]:53"),
+            ("[::1]:5353", "[::1]:5353"),
+        ] {
+            assert_eq!(server(text), Ok(address.parse().unwrap()), "{text}");
+        }
+        for text in [
+            "",
+            "dns.example",
+            "10.0.0.53:0",
+            "0.0.0.0",
+            "[::1]",
+            "10.0.0.53:99999",
+        ] {
+            assert!(server(text).is_err(), "{text}");
         }
     }
 

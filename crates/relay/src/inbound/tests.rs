@@ -32,6 +32,7 @@ use tokio::{
 };
 
 use super::{Config, Metrics, PerMinute, Serving, Shared, connection};
+use crate::dns::tests::asking_nobody;
 use memory::Memory;
 use tls::ServerTls;
 
@@ -48,6 +49,7 @@ pub(super) fn config() -> Config {
         proxies: Vec::new(),
         command_timeout: Duration::from_secs(300),
         staff: Vec::new(),
+        dns: asking_nobody(),
     }
 }
 

@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::limits::{BREAKS_MAX, STOP_GRACE, Timeouts};
 use super::{Config, Forwarder, Metrics};
+use crate::dns::tests::asking_nobody;
 use outbox::MapOutbox;
 use primary::{Act, Moment, Primary, Script};
 
@@ -106,6 +107,7 @@ impl Running {
             term,
             hostname: "node.test".into(),
             timeouts,
+            dns: asking_nobody(),
         };
         let metrics = Metrics::register(&mut Registry::default());
         let run = Forwarder::run(outbox.clone(), config, clock(), metrics, stop.clone());

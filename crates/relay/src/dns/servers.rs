@@ -1,0 +1,117 @@
+//! Which name servers are asked, and how.
+
+use std::{
+    fs, io,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use hickory_resolver::{
+    TokioResolver,
+    config::{NameServerConfig, ResolveHosts, ResolverConfig},
+    net::{NetError, runtime::TokioRuntimeProvider},
+    system_conf::parse_resolv_conf,
+};
+
+use super::limits::{
+    ANSWERS_KEPT_MAX, KEEP_MAX, KEEP_NONE_MAX, QUERIES_MAX, QUERY_RETRIES, QUERY_TIMEOUT,
+};
+
+/// Where the system says which name servers to ask.
+pub const RESOLV_CONF: &str = "/etc/resolv.conf";
+
+/// Where the DNS has its port.
+const PORT: u16 = 53;
+
+/// Where it is known from whom to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Servers {
+    /// These.
+    Listed(Vec<SocketAddr>),
+    /// Those that this file names, in the form of [`RESOLV_CONF`].
+    System(PathBuf),
+}
+
+/// Why it is not known whom to ask.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ServersError {
+    /// The file can not be read.
+    #[error(
+        "reading {} failed: {error}; mend it and reload the node, or list [dns] servers", file.display()
+    )]
+    Unreadable { file: PathBuf, error: io::Error },
+    /// Nothing in it is of use.
+    #[error(
+        "{} is of no use: {error}; mend it and reload the node, or list [dns] servers", file.display()
+    )]
+    Unusable { file: PathBuf, error: NetError },
+    /// The library says no.
+    #[error("the resolver could not be made: {0}")]
+    Resolver(#[from] NetError),
+}
+
+/// The two ways to ask them.
+#[derive(Debug)]
+pub(super) struct Resolvers {
+    /// For all questions but one.
+    pub(super) caching: TokioResolver,
+    /// For the question whether they answer: what was kept of earlier answers says nothing of that.
+    pub(super) probing: TokioResolver,
+    /// Whom they ask.
+    pub(super) addresses: Vec<SocketAddr>,
+}
+
+impl Servers {
+    pub(super) fn resolvers(&self) -> Result<Resolvers, ServersError> {
+        let addresses = match self {
+            Self::Listed(addresses) => addresses.clone(),
+            Self::System(file) => read(file)?,
+        };
+        Ok(Resolvers {
+            caching: resolver(&addresses, ANSWERS_KEPT_MAX)?,
+            probing: resolver(&addresses, 0)?,
+            addresses,
+        })
+    }
+}
+
+/// Its other settings, such as domains that are searched, are for people's short names.
+fn read(file: &Path) -> Result<Vec<SocketAddr>, ServersError> {
+    let text = fs::read(file).map_err(|error| ServersError::Unreadable {
+        file: file.to_owned(),
+        error,
+    })?;
+    let (config, _) = parse_resolv_conf(text).map_err(|error| ServersError::Unusable {
+        file: file.to_owned(),
+        error,
+    })?;
+    let address = |server: &NameServerConfig| SocketAddr::new(server.ip, PORT);
+    Ok(config.name_servers().iter().map(address).collect())
+}
+
+fn resolver(addresses: &[SocketAddr], kept: u64) -> Result<TokioResolver, NetError> {
+    let servers = addresses
+        .iter()
+        .map(|address| server(address.ip(), address.port()))
+        .collect();
+    let config = ResolverConfig::from_parts(None, Vec::new(), servers);
+    let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+    let options = builder.options_mut();
+    options.timeout = QUERY_TIMEOUT;
+    options.attempts = QUERY_RETRIES;
+    options.cache_size = kept;
+    options.positive_max_ttl = Some(KEEP_MAX);
+    options.negative_max_ttl = Some(KEEP_NONE_MAX);
+    options.max_active_requests = QUERIES_MAX;
+    // What one machine calls another is no proof of anything, and not the same on all nodes.
+    options.use_hosts_file = ResolveHosts::Never;
+    builder.build()
+}
+
+fn server(ip: IpAddr, port: u16) -> NameServerConfig {
+    let mut server = NameServerConfig::udp_and_tcp(ip);
+    for connection in &mut server.connections {
+        connection.port = port;
+    }
+    server
+}
