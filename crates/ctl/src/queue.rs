@@ -1,7 +1,7 @@
 //! `layover queue list` and `layover queue show`.
 
 use api::admin::v1::{
-    QueueEntry, QueueListRequest, QueueShowRequest, QueueShowResponse, Recipient,
+    Authentication, QueueEntry, QueueListRequest, QueueShowRequest, QueueShowResponse, Recipient,
 };
 use comfy_table::Table;
 
@@ -120,6 +120,9 @@ fn facts(message: &QueueShowResponse) -> Vec<(&'static str, String)> {
             words::escaped(&format!("{} (HELO {}, {tls})", client.address, client.helo)),
         ));
     }
+    if let Some(authentication) = &message.authentication {
+        facts.push(("origin", origin(authentication)));
+    }
     facts.push((
         "size",
         format!("{} ({})", words::size(message.size), message.body_type),
@@ -133,6 +136,30 @@ fn facts(message: &QueueShowResponse) -> Vec<(&'static str, String)> {
         },
     ));
     facts
+}
+
+fn origin(found: &Authentication) -> String {
+    let mut words = format!("spf {} (HELO {})", found.spf, found.spf_helo);
+    for signature in &found.dkim {
+        let domain = match signature.domain.as_str() {
+            "" => "unreadable",
+            domain => domain,
+        };
+        words.push_str(&format!(", dkim {} ({domain})", signature.result));
+    }
+    if found.dkim.is_empty() {
+        words.push_str(", dkim none");
+    }
+    words.push_str(&format!(", dmarc {}", found.dmarc));
+    if !found.from_domain.is_empty() {
+        words.push_str(&format!(" ({})", found.from_domain));
+    }
+    let sender = if found.authenticated {
+        "the sender is authenticated"
+    } else {
+        "the sender is not authenticated"
+    };
+    words::escaped(&format!("{words}; {sender}"))
 }
 
 fn recipients(recipients: &[Recipient]) -> Table {
@@ -171,5 +198,27 @@ mod tests {
         assert!(!row.contains('\x1b'));
         assert!(row.contains("<> -> a\\u{a}@example.com and 1 more (451 4.3.0 later"));
         assert_eq!(row.find("<> ->"), HEADINGS.find("SENDER"));
+    }
+
+    #[test]
+    fn what_was_found_out_is_one_line() {
+        let mut found = Authentication {
+            spf: "fail".to_owned(),
+            spf_helo: "none".to_owned(),
+            dmarc: "none".to_owned(),
+            ..Authentication::default()
+        };
+        let expected =
+            "spf fail (HELO none), dkim none, dmarc none; the sender is not authenticated";
+        assert_eq!(origin(&found), expected);
+        found.dkim.push(api::admin::v1::authentication::Signature {
+            domain: "evil\n.example".to_owned(),
+            result: "pass".to_owned(),
+        });
+        found.from_domain = "sender.example".to_owned();
+        found.authenticated = true;
+        let expected = "spf fail (HELO none), dkim pass (evil\\u{a}.example), dmarc none \
+                        (sender.example); the sender is authenticated";
+        assert_eq!(origin(&found), expected);
     }
 }

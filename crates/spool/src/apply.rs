@@ -208,6 +208,7 @@ fn queued(index: u64, accept: Accept, pieces: Vec<u64>) -> Message {
         },
         trace: accept.trace,
         client: accept.client,
+        authentication: accept.authentication,
         attempts: 0,
         attempted_at: None,
     }

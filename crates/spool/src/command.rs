@@ -6,8 +6,8 @@ use bytes::Bytes;
 use smtp::{BodyType, Recipient, ReversePath, dsn};
 
 use crate::{
-    Client, Digest, Fact, Fingerprint, MessageId, Offers, Reachability, Timestamp, Visitor,
-    policy::Document,
+    Authentication, Client, Digest, Fact, Fingerprint, MessageId, Offers, Reachability, Timestamp,
+    Visitor, policy::Document,
 };
 
 /// Everything that can change the spool.
@@ -136,10 +136,12 @@ pub struct Accept {
     pub size: u64,
     /// SHA-256 of the whole body.
     pub digest: Digest,
-    /// The `Received` field to put in front when it leaves.
+    /// The trace fields to put in front when it leaves.
     pub trace: Bytes,
     /// Who brought it.
     pub client: Client,
+    /// What was found out about its origin; `None` when nothing was looked at.
+    pub authentication: Option<Authentication>,
     /// What a repeat of it is known by; `None` when it is to be spooled whatever came before.
     pub fingerprint: Option<Fingerprint>,
     /// Messages whose 250 was read before this one came, as in [`Command::Confirm`].

@@ -10,6 +10,7 @@
 //! nothing here knows a socket, a clock, a disk, randomness, or which node it runs on.
 
 pub mod apply;
+pub mod authentication;
 pub mod command;
 pub mod destination;
 pub mod fingerprint;
@@ -27,6 +28,7 @@ pub mod unconfirmed;
 pub mod view;
 
 pub use apply::apply;
+pub use authentication::{Authentication, Finding};
 pub use command::{
     Accept, Adopt, Attempt, Claims, Command, Lessons, Outcome, Report, Stage, Verdict, Visits,
 };

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use smtp::{BodyType, ForwardPath, ReversePath, dsn};
 
-use crate::{MessageId, Timestamp};
+use crate::{Authentication, MessageId, Timestamp};
 
 /// The SHA-256 of a body, taken while it arrived and checked when it leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,11 +32,13 @@ pub struct Message {
     pub recipients: Vec<Recipient>,
     /// The octets between DATA and the final dot.
     pub body: Body,
-    /// The `Received` field that goes in front of the body when it leaves, with its final CRLF
-    /// (RFC 5321 section 4.4).
+    /// The fields that go in front of the body when it leaves, each with its final CRLF: `Received`
+    /// (RFC 5321 section 4.4), and above it what was found out about its origin (RFC 8601).
     pub trace: Bytes,
     /// Who brought it.
     pub client: Client,
+    /// What was found out about its origin; `None` when nothing was looked at.
+    pub authentication: Option<Authentication>,
     /// How many times a delivery of any part of it was tried.
     pub attempts: u32,
     /// When that was last.
@@ -140,6 +142,14 @@ impl Standing {
 }
 
 impl Message {
+    /// Whether its reverse-path is known not to be forged, so that a report to it is no backscatter:
+    /// what `dsn = "authenticated"` asks. Without evidence it is not known.
+    #[must_use]
+    pub fn is_authenticated(&self) -> bool {
+        let evidence = self.authentication.as_ref();
+        evidence.is_some_and(|evidence| evidence.proves(&self.reverse_path))
+    }
+
     /// Where the message stands for a domain; `None` when nothing is left to do or to show there.
     #[must_use]
     pub fn standing(&self, domain: &str) -> Option<Standing> {

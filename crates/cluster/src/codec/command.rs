@@ -12,6 +12,7 @@ use spool::{
 
 use super::{
     CodecError,
+    authentication::{authentication_from, authentication_to},
     dsn::{per_message_from, per_message_to, per_recipient_from, per_recipient_to},
     id_from, id_to,
     message::{
@@ -177,6 +178,7 @@ fn accept_to(accept: Accept) -> pb::Accept {
         digest: bytes::Bytes::copy_from_slice(&accept.digest.0),
         trace: accept.trace,
         client: Some(client_to(accept.client)),
+        authentication: accept.authentication.map(authentication_to),
         confirmed: ids_to(accept.confirmed),
         fingerprint: accept.fingerprint.map(fingerprint_to),
     }
@@ -203,6 +205,7 @@ fn accept_from(accept: pb::Accept) -> Result<Accept, CodecError> {
         digest: digest_from(&accept.digest)?,
         trace: accept.trace,
         client: client_from(accept.client)?,
+        authentication: accept.authentication.map(authentication_from).transpose()?,
         fingerprint: accept
             .fingerprint
             .as_deref()

@@ -10,6 +10,7 @@ use spool::{
 
 use super::{
     CodecError,
+    authentication::{authentication_from, authentication_to},
     dsn::{per_message_from, per_message_to, per_recipient_from, per_recipient_to},
     learned_from, learned_to, required,
 };
@@ -122,6 +123,7 @@ pub(crate) fn message_to(message: Message) -> pb::Message {
         digest: bytes::Bytes::copy_from_slice(&message.body.digest.0),
         trace: message.trace,
         client: Some(client_to(message.client)),
+        authentication: message.authentication.map(authentication_to),
         attempts: message.attempts,
         attempted_at_ms: message.attempted_at.map(|at| at.0),
     }
@@ -145,6 +147,10 @@ pub(crate) fn message_from(message: pb::Message) -> Result<Message, CodecError> 
         },
         trace: message.trace,
         client: client_from(message.client)?,
+        authentication: message
+            .authentication
+            .map(authentication_from)
+            .transpose()?,
         attempts: message.attempts,
         attempted_at: message.attempted_at_ms.map(Timestamp),
     })

@@ -180,6 +180,7 @@ fn accept(id: u128, staged: u32, size: u64, tail: &'static [u8]) -> Command {
         size,
         digest: Digest([7; 32]),
         trace: Bytes::from_static(b"Received: from test\r\n"),
+        authentication: None,
         client: Client {
             address: "[::1]:25".parse().unwrap(),
             helo: "test".to_owned(),

@@ -1,8 +1,8 @@
 //! From the spool's and the cluster's types to the admin service's.
 
 use api::admin::v1::{
-    Client, ClusterStatusResponse, DomainStatus, Member, PrimaryOffers, QueueShowResponse,
-    Recipient, Replica,
+    Authentication, Client, ClusterStatusResponse, DomainStatus, Member, PrimaryOffers,
+    QueueShowResponse, Recipient, Replica, authentication::Signature,
 };
 use cluster::{ClusterStatus, MemberStatus};
 use smtp::BodyType;
@@ -164,6 +164,25 @@ pub(super) fn message(message: &Message, head: &[u8], head_max: usize) -> QueueS
         }),
         header: format!("{trace}{header}"),
         header_cut,
+        authentication: message
+            .authentication
+            .as_ref()
+            .map(|evidence| authentication(evidence, message.is_authenticated())),
+    }
+}
+
+fn authentication(evidence: &spool::Authentication, authenticated: bool) -> Authentication {
+    let signature = |signature: &spool::authentication::Signature| Signature {
+        domain: signature.domain.clone(),
+        result: signature.finding.to_string(),
+    };
+    Authentication {
+        spf: evidence.spf.to_string(),
+        spf_helo: evidence.spf_helo.to_string(),
+        dkim: evidence.dkim.iter().map(signature).collect(),
+        dmarc: evidence.dmarc.to_string(),
+        from_domain: evidence.from_domain.clone(),
+        authenticated,
     }
 }
 

@@ -161,6 +161,7 @@ mod tests {
                 digest: Digest([0; 32]),
             },
             trace: Bytes::new(),
+            authentication: None,
             client: Client {
                 address: ([192, 0, 2, 1], 9).into(),
                 helo: "x".to_owned(),

@@ -3,7 +3,7 @@
 use smtp::{ForwardPath, Mailbox, ReversePath};
 
 use super::{Accept, Attempt, Claims, Command, Lessons, Report, Stage, Verdict};
-use crate::{Fact, Reachability};
+use crate::{Authentication, Fact, Reachability};
 
 /// What anything costs besides its text: the structure in memory, tags and lengths on the wire.
 const EACH: usize = 64;
@@ -66,6 +66,10 @@ impl Accept {
             + self.tail.len()
             + self.trace.len()
             + client
+            + self
+                .authentication
+                .as_ref()
+                .map_or(0, Authentication::octets)
             + self.confirmed.len() * EACH
     }
 }

@@ -127,6 +127,7 @@ impl Letter {
             size: self.body().len() as u64,
             digest: Digest([0; 32]),
             trace: Bytes::from_static(b"Received: from there by here\r\n"),
+            authentication: None,
             client: Client {
                 address: SocketAddr::from(([192, 0, 2, 1], 2525)),
                 helo: "there".to_owned(),

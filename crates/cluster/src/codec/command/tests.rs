@@ -4,7 +4,9 @@ use smtp::{
     dsn::{Notify, PerMessage, PerRecipient, Ret},
 };
 use spool::{
-    Adopt, Client, Digest, Fact, Fingerprint, Lessons, Offers, Visitor, Visits,
+    Adopt, Authentication, Client, Digest, Fact, Finding, Fingerprint, Lessons, Offers, Visitor,
+    Visits,
+    authentication::{SIGNATURES_MAX, Signature},
     policy::Document,
     recipients::{News, Source},
 };
@@ -30,6 +32,10 @@ fn accept() -> Command {
         };
         (Recipient { path, dsn }, "*.example.com".to_owned())
     };
+    let signature = Signature {
+        domain: "d".repeat(253),
+        finding: Finding::PermError,
+    };
     Command::Accept(Box::new(Accept {
         id: MessageId(u128::MAX),
         received_at: Timestamp(u64::MAX),
@@ -53,6 +59,13 @@ fn accept() -> Command {
             helo: "h".repeat(255),
             tls: Some("TLSv1.3 TLS13_AES_256_GCM_SHA384".into()),
         },
+        authentication: Some(Authentication {
+            spf: Finding::PermError,
+            spf_helo: Finding::PermError,
+            dkim: vec![signature; SIGNATURES_MAX],
+            dmarc: Finding::PermError,
+            from_domain: "d".repeat(253),
+        }),
         fingerprint: Some(Fingerprint(u128::MAX)),
         confirmed: vec![MessageId(u128::MAX); MANY],
     }))

@@ -307,6 +307,7 @@ impl<I: Intake> Connection<I> {
                 helo,
                 tls: self.tls.clone(),
             },
+            authentication: None,
             fingerprint: Some(fingerprint),
             confirmed: self.receipts.take_read(),
         };

@@ -135,6 +135,7 @@ impl MapOutbox {
                 digest: Digest(Sha256::digest(body).into()),
             },
             trace: Bytes::from(format!("Received: {sequence}\r\n")),
+            authentication: None,
             client: Client {
                 address: ([127, 0, 0, 1], 1).into(),
                 helo: String::new(),

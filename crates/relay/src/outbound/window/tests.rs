@@ -39,6 +39,7 @@ fn due(sequence: u64, to: &[&str]) -> Due {
             digest: Digest([0; 32]),
         },
         trace: Bytes::new(),
+        authentication: None,
         client: Client {
             address: ([127, 0, 0, 1], 1).into(),
             helo: String::new(),
