@@ -5,6 +5,7 @@
 //!   opens and       │ octets of a body        │ questions
 //!   closes the      ▼                         ▼
 //!   port         Arrival ── stage, accept ──▶ Intake, Policy
+//!      │            authentication ── who sent it? ──▶ Dns
 //!      │               recipients ── learn ──▶ AddressBook
 //!      │                  └── asks the primary
 //!    proxy        whose connection it is
@@ -15,6 +16,7 @@
 
 mod admission;
 mod arrival;
+mod authentication;
 mod connection;
 mod crowd;
 mod etrn;
@@ -49,6 +51,7 @@ use tokio::sync::Semaphore;
 use crate::dns::Dns;
 use admission::{Admission, Guest};
 use arrival::Arrival;
+use authentication::{Authenticator, Screen};
 use etrn::Flushes;
 pub use listener::Listener;
 pub use metrics::Metrics;
@@ -97,6 +100,8 @@ struct Shared<I> {
     clock: Clock,
     metrics: Metrics,
     tls: Option<Arc<ServerTls>>,
+    /// Who finds out who sent a message.
+    authenticator: Authenticator,
     /// Who knows whether there is a recipient.
     verifier: Verifier<I>,
     flushes: Flushes,
@@ -118,7 +123,9 @@ impl<I: Intake> Shared<I> {
             clock,
             metrics.clone(),
         );
+        let dns = Arc::clone(&config.dns);
         Self {
+            authenticator: Authenticator::new(dns, &config.hostname, metrics.clone()),
             admission: Admission::new(&config, metrics.clone()),
             config,
             intake,
@@ -131,11 +138,28 @@ impl<I: Intake> Shared<I> {
         }
     }
 
+    /// Mail may come.
+    fn prepare(&self) {
+        self.authenticator.prepare(self.intake.policy().as_deref());
+    }
+
     /// Where the body of the message `id` is gathered.
     fn arrival(&self, guest: &Arc<Guest>, id: MessageId) -> Arrival<I> {
         let unfinished = Unfinished::new(Arc::clone(guest));
         let large_bodies = Arc::clone(&self.large_bodies);
-        Arrival::new(Arc::clone(&self.intake), large_bodies, unfinished, id)
+        // What a host tells that this node trusts is for the primary to believe.
+        let ids = (!guest.is_trusted()).then(|| {
+            let policy = self.intake.policy();
+            self.authenticator.own_ids(policy.as_deref())
+        });
+        let screen = Screen::new(ids);
+        Arrival::new(
+            Arc::clone(&self.intake),
+            large_bodies,
+            unfinished,
+            screen,
+            id,
+        )
     }
 
     fn settings(&self) -> Settings {

@@ -1,5 +1,6 @@
 //! Everything on which all nodes must agree: whose mail is taken, and where it goes.
 
+mod authentication;
 mod document;
 mod errors;
 mod file;
@@ -16,6 +17,7 @@ use core::time::Duration;
 
 use smtp::ForwardPath;
 
+pub use authentication::Authentication;
 pub use document::{DOCUMENT_BYTES_MAX, Document, NamedList, lists_named};
 pub use errors::{PolicyError, PolicyErrors};
 pub use in_force::InForce;
@@ -28,6 +30,8 @@ pub use position::{line_and_column, one_line};
 pub struct Policy {
     /// The domains whose mail is taken, in the order of the file.
     pub domains: Vec<Domain>,
+    /// What is found out about the origin of mail.
+    pub authentication: Authentication,
 }
 
 /// One domain whose mail is taken.

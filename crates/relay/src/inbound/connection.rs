@@ -23,6 +23,7 @@ use super::{
     Serving, Shared,
     admission::Guest,
     arrival::Arrival,
+    authentication::Evaluation,
     crowd::Crowd,
     guesses::Guesses,
     limits::{
@@ -90,6 +91,8 @@ struct Connection<I: Intake> {
     serving: watch::Receiver<Serving>,
     session: Session,
     arrival: Arrival<I>,
+    /// Finds out who sends the message that is arriving.
+    evaluation: Option<Evaluation>,
     /// The policy's domain of each recipient that was accepted.
     domains: Vec<String>,
     /// What was declared about the message.
@@ -126,6 +129,7 @@ impl<I: Intake> Connection<I> {
             serving,
             session,
             arrival,
+            evaluation: None,
             domains: Vec::new(),
             declared: Declared::default(),
             sender: String::new(),

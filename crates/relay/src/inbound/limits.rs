@@ -173,3 +173,38 @@ pub const REFUSALS_PER_CONNECTION_MAX: u32 = 8;
 /// How long it is remembered here whether a primary takes an address that nobody has, until the address
 /// book tells.
 pub const NONSENSE_KEEP: Duration = Duration::from_secs(10);
+
+/// Octets in front of an authserv-id that a field `Authentication-Results` may hold, comments and
+/// line breaks mostly. So much of a body may be kept back until it is known whose the field is.
+pub const AUTHSERV_ID_WITHIN: usize = 2048;
+
+/// Octets of an authserv-id that could be ours: a domain name has no more (RFC 1035 section 2.3.4).
+pub const AUTHSERV_ID_MAX: usize = 255;
+
+/// Octets of a header that every session may keep to find out who sent the message: most have a
+/// quarter of that.
+pub const SHORT_HEADER_MAX: usize = 16 * 1024;
+
+/// Octets of a header in which it is found out who sent the message. A list of a thousand recipients
+/// fits in; what is longer is taken, and judged by SPF alone.
+pub const HEADER_MAX: usize = 256 * 1024;
+
+/// Sessions at most that keep more than [`SHORT_HEADER_MAX`]: 16 MiB in all. Other messages with such a
+/// header are judged by SPF alone.
+pub const LONG_HEADERS_MAX: usize = 64;
+
+/// Fields of a header that signatures are looked for in, and fields that one signature may name: far more
+/// than mail has. The work is the one times the other.
+pub const HEADER_FIELDS_MAX: usize = 1000;
+/// See [`HEADER_FIELDS_MAX`].
+pub const FIELDS_SIGNED_MAX: usize = 200;
+
+/// How long the end of data is answered later at most, to find out who sent the message. A sender waits
+/// ten minutes for that reply (RFC 5321 section 4.5.3.2.6), but holds a place here.
+pub const EVALUATION_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long SPF may be asked for while the message arrives (RFC 7208 section 4.6.4).
+pub const SPF_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Evaluations that ask the DNS at a time. Each has a question or two under way.
+pub const EVALUATIONS_MAX: usize = 256;

@@ -172,6 +172,7 @@ impl<I: Intake> Running<I> {
         match self.ports.open() {
             Ok(()) => {
                 self.serving.send_replace(Serving::Open);
+                self.shared.prepare();
                 info!(addresses = ?self.ports.addresses(), "smtp ports open");
                 false
             }

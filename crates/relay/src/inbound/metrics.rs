@@ -12,9 +12,12 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use spool::Finding;
+
 use super::refused::Reason;
 
 type Results = Family<[(&'static str, &'static str); 1], Counter>;
+type MethodResults = Family<[(&'static str, &'static str); 2], Counter>;
 
 /// The inbound side's metrics. Clones count into the same place.
 #[derive(Clone, Debug)]
@@ -37,6 +40,8 @@ pub struct Metrics {
     pub(super) recipients: Tally,
     /// Questions to primaries about recipients, by what they came to.
     questions: Results,
+    /// What SPF, DKIM and DMARC made of messages.
+    authentication: MethodResults,
     received_bytes: Counter,
     commit_seconds: Histogram,
 }
@@ -82,6 +87,7 @@ impl Metrics {
             messages_repeated: counter("repeated"),
             recipients: Tally::new(&recipients),
             questions: Results::default(),
+            authentication: MethodResults::default(),
             received_bytes: Counter::default(),
             // 0.1 ms to 60 s: a quorum on one disk to the commit timeout.
             commit_seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 19).chain([60.0])),
@@ -115,6 +121,11 @@ impl Metrics {
             "Questions to primaries whether there is a recipient, by what they came to",
             metrics.questions.clone(),
         );
+        registry.register(
+            "smtp_authentication",
+            "What SPF, DKIM (each signature) and DMARC made of messages",
+            metrics.authentication.clone(),
+        );
         registry.register_with_unit(
             "smtp_received",
             "Octets of the bodies of accepted messages",
@@ -147,6 +158,12 @@ impl Metrics {
         self.questions.get_or_create(&[("result", result)]).inc();
     }
 
+    /// Counts what a method made of a message.
+    pub(super) fn authenticated(&self, method: &'static str, finding: Finding) {
+        let labels = [("method", method), ("result", finding.name())];
+        self.authentication.get_or_create(&labels).inc();
+    }
+
     pub(super) fn repeated(&self, took: Duration) {
         self.messages_repeated.inc();
         self.commit_seconds.observe(took.as_secs_f64());
@@ -165,6 +182,7 @@ mod tests {
         metrics.repeated(Duration::from_millis(3));
         metrics.recipients.rejected.inc();
         metrics.questioned("unknown");
+        metrics.authenticated("spf", Finding::SoftFail);
         metrics.open.set(2);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
@@ -176,6 +194,7 @@ mod tests {
             "layover_smtp_messages_total{result=\"repeated\"} 1",
             "layover_smtp_recipients_total{result=\"rejected\"} 1",
             "layover_recipient_questions_total{result=\"unknown\"} 1",
+            "layover_smtp_authentication_total{method=\"spf\",result=\"softfail\"} 1",
             "layover_smtp_received_bytes_total 1000",
             "layover_smtp_commit_seconds_count 2",
         ] {

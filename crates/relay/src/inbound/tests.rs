@@ -1,3 +1,4 @@
+mod authentication;
 mod bodies;
 mod capabilities;
 mod chunks;
@@ -57,7 +58,7 @@ fn clock() -> Clock {
     Clock(|| Timestamp(1_700_000_000_000))
 }
 
-fn metrics() -> Metrics {
+pub(super) fn metrics() -> Metrics {
     Metrics::register(&mut Registry::default())
 }
 

@@ -6,8 +6,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    DEFAULT_SMTP_PORT, DOCUMENT_BYTES_MAX, Document, Domain, NamedList, Order, Policy,
-    PolicyErrors, Recipients, Tls, WhileDown,
+    Authentication, DEFAULT_SMTP_PORT, DOCUMENT_BYTES_MAX, Document, Domain, NamedList, Order,
+    Policy, PolicyErrors, Recipients, Tls, WhileDown,
+    authentication::AuthenticationTable,
     errors::{Fault, Faults},
     host_port, line_and_column,
     list::Lists,
@@ -32,6 +33,7 @@ type Text = Option<Spanned<String>>;
 struct File {
     queue: Option<QueueTable>,
     domain: Option<Vec<Spanned<DomainTable>>>,
+    authentication: Option<AuthenticationTable>,
     dsn: Option<DsnTable>,
     alarms: Option<AlarmsTable>,
 }
@@ -128,6 +130,11 @@ impl File {
         if let Some(queue) = &self.queue {
             queue.check(faults);
         }
+        let authentication = self
+            .authentication
+            .map_or_else(Authentication::default, |table| {
+                table.authentication(faults)
+            });
         if let Some(dsn) = &self.dsn {
             dsn.check(faults);
         }
@@ -153,7 +160,10 @@ impl File {
             domains.push(domain);
         }
         lists.check_all_taken(faults);
-        Policy { domains }
+        Policy {
+            domains,
+            authentication,
+        }
     }
 }
 

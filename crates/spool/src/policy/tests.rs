@@ -386,7 +386,8 @@ fn postmaster_without_a_domain_falls_under_the_first() {
     );
     assert_eq!(
         Policy {
-            domains: Vec::new()
+            domains: Vec::new(),
+            authentication: Authentication::default(),
         }
         .domain_of(&ForwardPath::Postmaster),
         Err(NotOurs)

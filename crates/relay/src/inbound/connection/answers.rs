@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smtp::{EnhancedCode, Envelope, ForwardPath, Reply, ReversePath, server::Question};
 use spool::{
-    Accept, Client, Fingerprint, Intake, MessageId, Policy, Refusal, Timestamp, Visitor,
+    Accept, Authentication, Client, Fingerprint, Intake, MessageId, Policy, Refusal, Timestamp,
+    Visitor,
     policy::Domain,
     policy::{NotOurs, Recipients},
 };
@@ -14,6 +15,8 @@ use tracing::{debug, info};
 
 use super::Connection;
 use crate::inbound::{
+    arrival::Arrived,
+    authentication::Told,
     etrn,
     limits::{BODY_RESERVE_MAX, POLICIES_PER_RECIPIENT_MAX},
     offered::Declared,
@@ -104,6 +107,7 @@ impl<I: Intake> Connection<I> {
         self.arrival = self.shared.arrival(&self.guest, id);
         let size = usize::try_from(declared.size).unwrap_or(usize::MAX);
         self.arrival.body.reserve(size.min(BODY_RESERVE_MAX));
+        self.evaluation = None;
         self.domains.clear();
         self.body_refused = false;
         self.declared = declared;
@@ -119,6 +123,9 @@ impl<I: Intake> Connection<I> {
             Ok(domain) => {
                 recipients.accepted.inc();
                 self.domains.push(domain);
+                if self.domains.len() == 1 {
+                    self.evaluate();
+                }
                 Ok(())
             }
             Err(reply) => {
@@ -130,6 +137,25 @@ impl<I: Intake> Connection<I> {
                 debug!(from = %self.sender, to = %path, %reply, "recipient refused");
                 Err(reply)
             }
+        }
+    }
+
+    /// Begins to find out who sends the message, now that it is wanted. Whom this node trusts is not
+    /// asked for.
+    fn evaluate(&mut self) {
+        let policy = self.shared.intake.policy();
+        let Some(policy) = policy.filter(|_| !self.guest.is_trusted()) else {
+            return;
+        };
+        let helo = self.session.helo().map_or("", |helo| &helo.name);
+        let (client, sender) = (self.peer.ip(), &self.reverse_path);
+        let begun = self
+            .shared
+            .authenticator
+            .begin(&policy, client, helo, sender);
+        if let Some((evaluation, evidence)) = begun {
+            self.evaluation = Some(evaluation);
+            self.arrival.gather(evidence);
         }
     }
 
@@ -198,10 +224,11 @@ impl<I: Intake> Connection<I> {
     async fn message(&mut self, envelope: Envelope) -> Reply {
         let end_of_data = Instant::now();
         let id = self.arrival.id();
-        let octets = self.arrival.octets();
         let recipients = envelope.recipients.len();
         let received_at = self.shared.clock.now();
-        let trace = self.trace(&envelope, received_at);
+        self.arrival.stage_last_pieces(self.shared.clock).await;
+        let octets = self.arrival.octets();
+        let mut trace = self.trace(&envelope, received_at);
         if let Some(reply) = self.objection_to_size(octets + trace.len() as u64) {
             self.arrival.give_up();
             self.shared.metrics.messages.rejected.inc();
@@ -212,9 +239,23 @@ impl<I: Intake> Connection<I> {
             );
             return reply;
         }
+        let mut arrived = self.arrival.finish();
+        let told = self.origin(&mut arrived).await;
+        if let Some(told) = &told {
+            self.add_field(&mut trace, &told.field, octets);
+        }
+        let authentication = told.map(|told| told.authentication);
+        let origin = authentication.as_ref().map(Authentication::to_string);
         // The reply leaves only after this returned: once a client has read 250 the message is
         // ours (RFC 5321 section 6.1). A crash one line earlier merely makes it send again.
-        match self.store(envelope, trace, received_at).await {
+        let stored = match arrived {
+            Ok(arrived) => {
+                self.store(envelope, arrived, (trace, authentication), received_at)
+                    .await
+            }
+            Err(refusal) => Err(refusal),
+        };
+        match stored {
             Ok(told) => {
                 self.arrival.accepted();
                 self.receipts.tell(told);
@@ -228,6 +269,7 @@ impl<I: Intake> Connection<I> {
                         recipients,
                         bytes = octets,
                         tls = self.tls.as_deref().unwrap_or("none"),
+                        origin = origin.as_deref().unwrap_or("not looked at"),
                         "received"
                     );
                 } else {
@@ -259,7 +301,7 @@ impl<I: Intake> Connection<I> {
         domains.find_map(|domain| self.objection_of_primary(domain, message))
     }
 
-    /// The field that will stand in front of the message.
+    /// The field that will stand in front of the message in any case.
     fn trace(&self, envelope: &Envelope, at: Timestamp) -> Bytes {
         let received = Received {
             helo: self.session.helo(),
@@ -274,21 +316,40 @@ impl<I: Intake> Connection<I> {
         received.field()
     }
 
+    /// Who sent the message that has arrived, if that was to be found out.
+    async fn origin(&mut self, arrived: &mut Result<Arrived, Refusal>) -> Option<Told> {
+        let evaluation = self.evaluation.take()?;
+        let gathered = arrived.as_mut().ok()?.gathered.take()?;
+        let policy = self.shared.intake.policy();
+        let authenticator = &self.shared.authenticator;
+        authenticator
+            .finish(evaluation, gathered, policy.as_deref(), &self.reverse_path)
+            .await
+    }
+
+    /// Puts another field above the others, unless the message became too large by it for a primary:
+    /// it is no reason to refuse one.
+    fn add_field(&self, trace: &mut Bytes, field: &str, octets: u64) {
+        let length = (trace.len() + field.len()) as u64;
+        if self.objection_to_size(octets + length).is_none() {
+            *trace = [field.as_bytes(), trace].concat().into();
+        }
+    }
+
     async fn store(
         &mut self,
         envelope: Envelope,
-        trace: Bytes,
+        arrived: Arrived,
+        (trace, authentication): (Bytes, Option<Authentication>),
         received_at: Timestamp,
     ) -> Result<MessageId, Refusal> {
-        self.arrival.stage_pieces(self.shared.clock).await;
-        let arrived = self.arrival.finish()?;
         let helo = self
             .session
             .helo()
             .map(|helo| helo.name.clone())
             .unwrap_or_default();
         let domains = core::mem::take(&mut self.domains);
-        let fingerprint = Fingerprint::of(&envelope, arrived.size, &arrived.digest);
+        let fingerprint = Fingerprint::of(&envelope, arrived.sent.0, &arrived.sent.1);
         let accept = Accept {
             id: self.arrival.id(),
             received_at,
@@ -307,7 +368,7 @@ impl<I: Intake> Connection<I> {
                 helo,
                 tls: self.tls.clone(),
             },
-            authentication: None,
+            authentication,
             fingerprint: Some(fingerprint),
             confirmed: self.receipts.take_read(),
         };

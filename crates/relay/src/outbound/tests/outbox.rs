@@ -11,7 +11,7 @@ use smtp::{
     BodyType, ForwardPath, Mailbox, ReversePath,
     dsn::{PerMessage, PerRecipient},
 };
-use spool::policy::Domain;
+use spool::policy::{Authentication, Domain};
 use spool::ports::{DeferredCursor, OutboxError};
 use spool::recipients::News;
 use spool::{
@@ -82,6 +82,7 @@ impl MapOutbox {
             state: Mutex::default(),
             policy: Mutex::new(Arc::new(Policy {
                 domains: vec![domain],
+                authentication: Authentication::default(),
             })),
             version: watch::Sender::new(1),
             retry,
@@ -186,7 +187,10 @@ impl MapOutbox {
     /// Puts another policy in force, perhaps one without the domain.
     pub(super) fn adopt(&self, domain: Option<Domain>) {
         let domains = domain.into_iter().collect();
-        *self.policy.lock().unwrap() = Arc::new(Policy { domains });
+        *self.policy.lock().unwrap() = Arc::new(Policy {
+            domains,
+            authentication: Authentication::default(),
+        });
         self.changed();
     }
 

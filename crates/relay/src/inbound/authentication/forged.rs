@@ -1,0 +1,250 @@
+//! Finds the fields `Authentication-Results` of a header that claim to be ours (RFC 8601 section 5):
+//! whoever believes what this host found out must not be told by a stranger what that is.
+
+use core::ops::Range;
+use std::sync::Arc;
+
+use memchr::memchr2;
+
+use super::authserv_id::{AuthservId, Found};
+use crate::inbound::limits::AUTHSERV_ID_WITHIN;
+
+const NAME: &[u8] = b"authentication-results";
+
+/// The names under which this node, or all nodes, tell what they found out.
+#[derive(Clone, Debug)]
+pub(in crate::inbound) struct OwnIds {
+    /// This node's name.
+    pub(in crate::inbound) hostname: Arc<str>,
+    /// The policy's, when it has one.
+    pub(in crate::inbound) shared: Option<Arc<str>>,
+}
+
+impl OwnIds {
+    fn has(&self, id: &[u8]) -> bool {
+        let id = id.strip_suffix(b".").unwrap_or(id);
+        let is_id = |own: &str| {
+            let own = own.strip_suffix('.').unwrap_or(own);
+            own.as_bytes().eq_ignore_ascii_case(id)
+        };
+        is_id(&self.hostname) || self.shared.as_deref().is_some_and(is_id)
+    }
+}
+
+/// Looks through the header of a message as it arrives, in pieces of any length, and tells what to take
+/// out. It ends at the first empty line; what follows is left alone.
+///
+/// A line ends at CRLF. A lone CR or LF is taken for a line end, too, when it is about where a field may
+/// begin: some servers see one there. It is not, when it is about where the header ends.
+#[derive(Debug)]
+pub(in crate::inbound) struct Forged {
+    ids: Option<OwnIds>,
+    /// How much of what is held has been looked at.
+    at: usize,
+    /// Where in it the field begins that is undecided yet.
+    start: usize,
+    line_end: LineEnd,
+    field: Field,
+    /// The header is over.
+    over: bool,
+}
+
+/// What of a line end, or of an empty line, the octets before make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LineEnd {
+    None,
+    Cr,
+    Lf,
+    CrLf,
+    CrLfCr,
+}
+
+/// The field that the next octet belongs to.
+#[derive(Debug)]
+enum Field {
+    /// So many octets of its name are those of the name that is looked for.
+    Name(usize),
+    /// The name is the one; the colon is awaited.
+    Named,
+    /// Its authserv-id is being read.
+    Undecided(AuthservId),
+    /// It stays.
+    Kept,
+    /// It goes.
+    Forged,
+}
+
+impl Forged {
+    /// Looks for fields with one of these ids; with none of them for the end of the header only.
+    pub(in crate::inbound) const fn new(ids: Option<OwnIds>) -> Self {
+        Self {
+            ids,
+            at: 0,
+            start: 0,
+            // A message may begin with the empty line.
+            line_end: LineEnd::CrLf,
+            field: Field::Kept,
+            over: false,
+        }
+    }
+
+    /// Looks for nothing.
+    pub(in crate::inbound) const fn over() -> Self {
+        let mut forged = Self::new(None);
+        forged.over = true;
+        forged
+    }
+
+    /// How much of what is held has been looked at.
+    pub(in crate::inbound) const fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Whether the header has ended; then nothing more is found.
+    pub(in crate::inbound) const fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// How much of what is held will not be taken out any more.
+    pub(in crate::inbound) const fn settled(&self, held: usize) -> usize {
+        if self.over {
+            held
+        } else if self.is_undecided() || matches!(self.field, Field::Forged) {
+            self.start
+        } else {
+            self.at
+        }
+    }
+
+    /// So many octets at the front are held no longer.
+    pub(in crate::inbound) const fn let_go(&mut self, octets: usize) {
+        self.at = self.at.saturating_sub(octets);
+        self.start = self.start.saturating_sub(octets);
+    }
+
+    /// Goes on through what is held. Stops at octets that must be taken out of it before the next call.
+    pub(in crate::inbound) fn next(&mut self, held: &[u8]) -> Option<Range<usize>> {
+        while !self.over {
+            if matches!(self.field, Field::Kept) && self.line_end == LineEnd::None {
+                let rest = held.get(self.at..).unwrap_or_default();
+                self.at += memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+            }
+            let Some(octet) = held.get(self.at).copied() else {
+                break;
+            };
+            if self.line_end.is_before(octet) && !matches!(octet, b' ' | b'\t') {
+                if let Some(forged) = self.end_field(self.at) {
+                    return Some(forged);
+                }
+                self.start = self.at;
+                self.field = Field::Name(0);
+            }
+            self.over = self.line_end == LineEnd::CrLfCr && octet == b'\n';
+            self.line_end = self.line_end.followed_by(octet);
+            self.take(octet);
+            self.at += 1;
+        }
+        match self.field {
+            Field::Forged if self.start < self.at && !self.over => Some(self.take_out(self.at)),
+            _ => None,
+        }
+    }
+
+    /// What is held is all there is. What must be taken out of it now.
+    pub(in crate::inbound) fn end(&mut self) -> Option<Range<usize>> {
+        let forged = if self.over {
+            None
+        } else {
+            self.end_field(self.at)
+        };
+        self.over = true;
+        forged
+    }
+
+    const fn is_undecided(&self) -> bool {
+        matches!(
+            self.field,
+            Field::Name(_) | Field::Named | Field::Undecided(_)
+        )
+    }
+
+    /// The field ends in front of an octet.
+    fn end_field(&mut self, end: usize) -> Option<Range<usize>> {
+        if let Field::Undecided(id) = &mut self.field {
+            let found = id.end();
+            self.decide(found);
+        }
+        let was_forged = matches!(self.field, Field::Forged);
+        let forged = was_forged.then(|| self.take_out(end));
+        self.field = Field::Kept;
+        forged.filter(|forged| !forged.is_empty())
+    }
+
+    /// What has come of a forged field, up to an octet.
+    const fn take_out(&mut self, end: usize) -> Range<usize> {
+        self.at = self.start;
+        self.start..end
+    }
+
+    fn take(&mut self, octet: u8) {
+        match &mut self.field {
+            Field::Name(matched) => {
+                if NAME.get(*matched) != Some(&octet.to_ascii_lowercase()) {
+                    self.field = Field::Kept;
+                } else if *matched + 1 < NAME.len() {
+                    *matched += 1;
+                } else {
+                    self.field = Field::Named;
+                }
+            }
+            Field::Named => match octet {
+                b':' => self.field = Field::Undecided(AuthservId::default()),
+                // An obsolete form (RFC 5322 section 4.5), perhaps folded.
+                b' ' | b'\t' | b'\r' | b'\n' => {}
+                _ => self.field = Field::Kept,
+            },
+            Field::Undecided(id) => {
+                let found = id.take(octet);
+                self.decide(found);
+            }
+            Field::Kept | Field::Forged => {}
+        }
+        // Nobody writes so much in front of an id but to hide it.
+        let is_far = self.at.saturating_sub(self.start) >= AUTHSERV_ID_WITHIN;
+        if is_far && self.ids.is_some() && self.is_undecided() {
+            self.field = Field::Forged;
+        }
+    }
+
+    fn decide(&mut self, found: Found) {
+        match found {
+            Found::NotYet => {}
+            Found::None => self.field = Field::Kept,
+            Found::Id(id) => {
+                let is_ours = self.ids.as_ref().is_some_and(|ids| ids.has(&id));
+                self.field = if is_ours { Field::Forged } else { Field::Kept };
+            }
+        }
+    }
+}
+
+impl LineEnd {
+    const fn followed_by(self, octet: u8) -> Self {
+        match (self, octet) {
+            (Self::CrLf, b'\r') => Self::CrLfCr,
+            (_, b'\r') => Self::Cr,
+            (Self::Cr, b'\n') => Self::CrLf,
+            (_, b'\n') => Self::Lf,
+            _ => Self::None,
+        }
+    }
+
+    /// Whether an octet is the first of a line.
+    const fn is_before(self, octet: u8) -> bool {
+        match self {
+            Self::None => false,
+            Self::Lf | Self::CrLf => true,
+            Self::Cr | Self::CrLfCr => octet != b'\n',
+        }
+    }
+}

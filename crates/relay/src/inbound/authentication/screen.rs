@@ -1,0 +1,166 @@
+//! What is done with a message's octets between the client and the spool.
+
+use core::ops::Range;
+
+use bytes::BytesMut;
+use sha2::{Digest as _, Sha256};
+use spool::Digest;
+
+use super::{
+    evidence::{Evidence, Gathered},
+    forged::{Forged, OwnIds},
+};
+
+/// Takes forged fields out of a message while it arrives, gathers evidence from it as it was sent, and
+/// knows what was sent when that is no longer what is held.
+#[derive(Debug)]
+pub(in crate::inbound) struct Screen {
+    forged: Forged,
+    evidence: Option<Box<Evidence>>,
+    /// Where in what is held the octets of the body begin that are no evidence yet; `None` while the
+    /// header arrives.
+    body_at: Option<usize>,
+    /// Since something was taken out.
+    sent: Option<Box<Sent>>,
+}
+
+/// What the client sent, in contrast to what is spooled.
+#[derive(Debug)]
+struct Sent {
+    hasher: Sha256,
+    size: u64,
+    /// How much of what is held has been counted.
+    at: usize,
+}
+
+/// What came of a whole message.
+#[derive(Debug)]
+pub(in crate::inbound) struct Seen {
+    pub(in crate::inbound) gathered: Option<Gathered>,
+    /// How long the message was as it was sent, and its SHA-256, when something was taken out.
+    pub(in crate::inbound) sent: Option<(u64, Digest)>,
+}
+
+/// What has been spooled of a message in front of what is held.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::inbound) struct Before<'a> {
+    pub(in crate::inbound) hasher: &'a Sha256,
+    pub(in crate::inbound) size: u64,
+}
+
+impl Screen {
+    /// Takes out the fields that claim to be of one of these ids, if there are any.
+    pub(in crate::inbound) const fn new(ids: Option<OwnIds>) -> Self {
+        Self {
+            forged: Forged::new(ids),
+            evidence: None,
+            body_at: None,
+            sent: None,
+        }
+    }
+
+    /// Gathers evidence, too. Nothing of the message may have arrived.
+    pub(in crate::inbound) fn gather(&mut self, evidence: Evidence) {
+        self.evidence = Some(Box::new(evidence));
+    }
+
+    /// Looks at what has arrived since the last time. What is held begins behind what was spooled
+    /// before.
+    pub(in crate::inbound) fn look(&mut self, held: &mut BytesMut, before: Before<'_>) {
+        while self.body_at.is_none() {
+            let from = self.forged.at();
+            let forged = self.forged.next(held);
+            let to = match &forged {
+                Some(forged) => forged.end,
+                None => self.forged.at(),
+            };
+            if let Some(evidence) = &mut self.evidence {
+                evidence.header(held.get(from..to).unwrap_or_default());
+            }
+            if let Some(forged) = forged {
+                self.take_out(held, forged, before);
+            } else if self.forged.is_over() {
+                self.end_header();
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// The same when nothing more will arrive.
+    pub(in crate::inbound) fn look_at_last(&mut self, held: &mut BytesMut, before: Before<'_>) {
+        self.look(held, before);
+        if self.body_at.is_none() {
+            if let Some(forged) = self.forged.end() {
+                self.take_out(held, forged, before);
+            }
+            self.end_header();
+        }
+    }
+
+    /// Nothing that is or will be held matters any more.
+    pub(in crate::inbound) fn give_up(&mut self) {
+        self.forged = Forged::over();
+        self.evidence = None;
+        self.body_at = Some(0);
+        self.sent = None;
+    }
+
+    /// How much of what is held may be spooled.
+    pub(in crate::inbound) const fn settled(&self, held: usize) -> usize {
+        self.forged.settled(held)
+    }
+
+    /// The front of what is held is spooled, and held no longer.
+    pub(in crate::inbound) fn let_go(&mut self, front: &[u8]) {
+        self.forged.let_go(front.len());
+        if let Some(sent) = &mut self.sent {
+            sent.count(front.get(sent.at..).unwrap_or_default());
+            sent.at = sent.at.saturating_sub(front.len());
+        }
+        if let Some(body_at) = &mut self.body_at {
+            if let Some(evidence) = &mut self.evidence {
+                evidence.body(front.get(*body_at..).unwrap_or_default());
+            }
+            *body_at = body_at.saturating_sub(front.len());
+        }
+    }
+
+    /// Everything has been let go.
+    pub(in crate::inbound) fn finish(&mut self) -> Seen {
+        let sent = self.sent.take().map(|sent| *sent);
+        Seen {
+            gathered: self.evidence.take().map(|evidence| evidence.finish()),
+            sent: sent.map(|sent| (sent.size, Digest(sent.hasher.finalize().into()))),
+        }
+    }
+
+    fn end_header(&mut self) {
+        self.body_at = Some(self.forged.at());
+        if let Some(evidence) = &mut self.evidence {
+            evidence.header_ends();
+        }
+    }
+
+    fn take_out(&mut self, held: &mut BytesMut, forged: Range<usize>, before: Before<'_>) {
+        let sent = self.sent.get_or_insert_with(|| {
+            Box::new(Sent {
+                hasher: before.hasher.clone(),
+                size: before.size,
+                at: 0,
+            })
+        });
+        sent.count(held.get(sent.at..forged.end).unwrap_or_default());
+        sent.at = forged.start;
+        let rest = held.len() - forged.len();
+        held.copy_within(forged.end.., forged.start);
+        held.truncate(rest);
+    }
+}
+
+impl Sent {
+    fn count(&mut self, octets: &[u8]) {
+        self.hasher.update(octets);
+        self.size += octets.len() as u64;
+    }
+}
