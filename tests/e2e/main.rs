@@ -14,6 +14,7 @@ mod dev;
 mod dialogues;
 mod disk;
 mod disk_errors;
+mod dnsbl;
 mod etrn;
 mod failures;
 mod foreign_primaries;

@@ -19,6 +19,7 @@ mod arrival;
 mod authentication;
 mod connection;
 mod crowd;
+mod dnsbl;
 mod etrn;
 mod guesses;
 pub mod limits;
@@ -52,6 +53,7 @@ use crate::dns::Dns;
 use admission::{Admission, Guest};
 use arrival::Arrival;
 use authentication::{Authenticator, Screen};
+use dnsbl::Lists;
 use etrn::Flushes;
 pub use listener::Listener;
 pub use metrics::Metrics;
@@ -105,6 +107,7 @@ struct Shared<I> {
     /// Who knows whether there is a recipient.
     verifier: Verifier<I>,
     flushes: Flushes,
+    block_lists: Arc<Lists>,
     /// Buffers of a whole piece that no session has.
     large_bodies: Arc<Semaphore>,
 }
@@ -124,6 +127,7 @@ impl<I: Intake> Shared<I> {
             metrics.clone(),
         );
         let dns = Arc::clone(&config.dns);
+        let block_lists = Lists::new(Arc::clone(&config.dns), metrics.clone());
         Self {
             authenticator: Authenticator::new(dns, &config.hostname, metrics.clone()),
             admission: Admission::new(&config, metrics.clone()),
@@ -134,6 +138,7 @@ impl<I: Intake> Shared<I> {
             tls,
             verifier,
             flushes: Flushes::default(),
+            block_lists: Arc::new(block_lists),
             large_bodies: Arc::new(Semaphore::new(limits::LARGE_BODIES_MAX)),
         }
     }

@@ -26,12 +26,14 @@ pub use name::{DEFAULT_SMTP_PORT, HostPortError, host_port};
 pub use position::{line_and_column, one_line};
 
 /// What a policy says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     /// The domains whose mail is taken, in the order of the file.
     pub domains: Vec<Domain>,
     /// What is found out about the origin of mail.
     pub authentication: Authentication,
+    /// Block lists in the DNS, by their zones, lower case. Clients that stand on one are put off.
+    pub dnsbl: Vec<String>,
 }
 
 /// One domain whose mail is taken.

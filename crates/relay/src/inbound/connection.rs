@@ -25,6 +25,7 @@ use super::{
     arrival::Arrival,
     authentication::Evaluation,
     crowd::Crowd,
+    dnsbl::Inquiry,
     guesses::Guesses,
     limits::{
         BODY_READ_SIZE, CROWDED_COMMAND_TIMEOUT, HANDSHAKE_TIMEOUT, LINGER, LINGER_OCTETS_MAX,
@@ -88,6 +89,8 @@ struct Connection<I: Intake> {
     guest: Arc<Guest>,
     crowd: Crowd,
     guesses: Guesses,
+    /// What the block lists say of the client, once they are asked.
+    inquiry: Option<Inquiry>,
     serving: watch::Receiver<Serving>,
     session: Session,
     arrival: Arrival<I>,
@@ -119,6 +122,9 @@ impl<I: Intake> Connection<I> {
         let mut session = Session::new(shared.settings());
         apply(&mut session, *serving.borrow_and_update());
         let arrival = shared.arrival(&guest, MessageId(0));
+        if let Some(policy) = shared.intake.policy() {
+            shared.block_lists.prepare(&policy);
+        }
         let pace = Pace::new(shared.config.command_timeout);
         Self {
             shared,
@@ -126,6 +132,7 @@ impl<I: Intake> Connection<I> {
             crowd: guest.crowd(),
             guest,
             guesses: Guesses::default(),
+            inquiry: None,
             serving,
             session,
             arrival,
@@ -199,14 +206,20 @@ impl<I: Intake> Connection<I> {
         }
     }
 
-    /// Questions about addresses are answered out of memory, unless a primary is asked.
+    /// Questions about addresses are answered out of memory, unless a primary or a block list is asked.
     fn question_may_block(&self, question: &Question) -> bool {
         match question {
             Question::Sender { .. } => false,
-            Question::Recipient(path) => self.shared.intake.policy().is_some_and(|policy| {
-                let domain = policy.domain_of(path);
-                domain.is_ok_and(|domain| matches!(domain.recipients, Recipients::Verify { .. }))
-            }),
+            Question::Recipient(path) => {
+                let is_inquiring = self.inquiry.as_ref().is_some_and(Inquiry::is_under_way);
+                is_inquiring
+                    || self.shared.intake.policy().is_some_and(|policy| {
+                        let domain = policy.domain_of(path);
+                        domain.is_ok_and(|domain| {
+                            matches!(domain.recipients, Recipients::Verify { .. })
+                        })
+                    })
+            }
             Question::Etrn(_) | Question::Message(_) => true,
         }
     }

@@ -115,6 +115,13 @@ pub const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 /// thread until the system's resolver has given up, and reading the disk takes threads of the same pool.
 pub const LOOKUPS_MAX: usize = 16;
 
+/// How long a block list may take to answer. A resolver that has to ask the list's own name servers takes
+/// less; the first recipient of a connection waits for what is left of it, and never another one.
+pub const LISTING_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often the log is told that a block list is of no use.
+pub const UNUSABLE_TOLD_EVERY: Duration = Duration::from_secs(3600);
+
 /// How long a connection that is closed is still read from, so that what the client had under way
 /// does not make its kernel throw the last reply away.
 pub const LINGER: Duration = Duration::from_secs(1);

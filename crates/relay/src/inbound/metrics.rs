@@ -42,6 +42,8 @@ pub struct Metrics {
     questions: Results,
     /// What SPF, DKIM and DMARC made of messages.
     authentication: MethodResults,
+    /// Questions to block lists, by what they came to.
+    listings: Results,
     received_bytes: Counter,
     commit_seconds: Histogram,
 }
@@ -88,6 +90,7 @@ impl Metrics {
             recipients: Tally::new(&recipients),
             questions: Results::default(),
             authentication: MethodResults::default(),
+            listings: Results::default(),
             received_bytes: Counter::default(),
             // 0.1 ms to 60 s: a quorum on one disk to the commit timeout.
             commit_seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 19).chain([60.0])),
@@ -116,16 +119,7 @@ impl Metrics {
             "Recipients by what they were answered",
             recipients,
         );
-        registry.register(
-            "recipient_questions",
-            "Questions to primaries whether there is a recipient, by what they came to",
-            metrics.questions.clone(),
-        );
-        registry.register(
-            "smtp_authentication",
-            "What SPF, DKIM (each signature) and DMARC made of messages",
-            metrics.authentication.clone(),
-        );
+        metrics.register_inquiries(registry);
         registry.register_with_unit(
             "smtp_received",
             "Octets of the bodies of accepted messages",
@@ -139,6 +133,25 @@ impl Metrics {
             metrics.commit_seconds.clone(),
         );
         metrics
+    }
+
+    /// What is asked of others about a client and what it brings.
+    fn register_inquiries(&self, registry: &mut Registry) {
+        registry.register(
+            "recipient_questions",
+            "Questions to primaries whether there is a recipient, by what they came to",
+            self.questions.clone(),
+        );
+        registry.register(
+            "smtp_authentication",
+            "What SPF, DKIM (each signature) and DMARC made of messages",
+            self.authentication.clone(),
+        );
+        registry.register(
+            "smtp_dnsbl_lookups",
+            "Questions to block lists about clients, by what they came to",
+            self.listings.clone(),
+        );
     }
 
     /// The connections that were refused or ended for this reason.
@@ -164,6 +177,11 @@ impl Metrics {
         self.authentication.get_or_create(&labels).inc();
     }
 
+    /// Counts a question to a block list.
+    pub(super) fn listing(&self, result: &'static str) {
+        self.listings.get_or_create(&[("result", result)]).inc();
+    }
+
     pub(super) fn repeated(&self, took: Duration) {
         self.messages_repeated.inc();
         self.commit_seconds.observe(took.as_secs_f64());
@@ -183,6 +201,7 @@ mod tests {
         metrics.recipients.rejected.inc();
         metrics.questioned("unknown");
         metrics.authenticated("spf", Finding::SoftFail);
+        metrics.listing("listed");
         metrics.open.set(2);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
@@ -195,6 +214,7 @@ mod tests {
             "layover_smtp_recipients_total{result=\"rejected\"} 1",
             "layover_recipient_questions_total{result=\"unknown\"} 1",
             "layover_smtp_authentication_total{method=\"spf\",result=\"softfail\"} 1",
+            "layover_smtp_dnsbl_lookups_total{result=\"listed\"} 1",
             "layover_smtp_received_bytes_total 1000",
             "layover_smtp_commit_seconds_count 2",
         ] {

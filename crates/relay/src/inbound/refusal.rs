@@ -1,5 +1,7 @@
 //! What a sender hears of the spool's and the policy's refusals.
 
+use std::net::IpAddr;
+
 use smtp::{EnhancedCode, Reply};
 use spool::Refusal;
 
@@ -57,6 +59,14 @@ pub(super) fn unknown() -> Reply {
 /// The sentry of the recipient's domain sends the sender to the primary.
 pub(super) fn primary_is_up() -> Reply {
     let text = "The primary server of this domain is up: deliver there, or try again later";
+    Reply::new(450, EnhancedCode::new(4, 7, 1), text)
+}
+
+/// A block list names the client.
+pub(super) fn listed(client: IpAddr, zone: &str) -> Reply {
+    let client = client.to_canonical();
+    let text =
+        format!("Service unavailable; client host [{client}] is listed at {zone}; try again later");
     Reply::new(450, EnhancedCode::new(4, 7, 1), text)
 }
 

@@ -3,6 +3,7 @@ mod bodies;
 mod capabilities;
 mod chunks;
 mod dialogues;
+mod dnsbl;
 mod etrn;
 mod limits;
 pub(super) mod memory;

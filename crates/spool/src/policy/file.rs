@@ -21,6 +21,8 @@ use super::{
 const CONNECTIONS_MAX: u32 = 1000;
 /// Enough to fill a primary's pipeline without being taken for an attack.
 const CONNECTIONS_DEFAULT: u32 = 20;
+/// Every client is asked about at each of them; more than a few differ in nothing but the waiting.
+const ZONES_MAX: usize = 8;
 /// Asking more often than this only makes noise on both sides.
 const PROBE_INTERVAL_MIN: Duration = Duration::from_millis(100);
 /// A primary that is back is found within this time.
@@ -35,6 +37,7 @@ struct File {
     domain: Option<Vec<Spanned<DomainTable>>>,
     authentication: Option<AuthenticationTable>,
     dsn: Option<DsnTable>,
+    dnsbl: Option<DnsblTable>,
     alarms: Option<AlarmsTable>,
 }
 
@@ -74,6 +77,12 @@ struct DomainTable {
 struct DsnTable {
     smarthost: Text,
     postmaster: Text,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DnsblTable {
+    zones: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
 #[derive(Deserialize)]
@@ -160,9 +169,11 @@ impl File {
             domains.push(domain);
         }
         lists.check_all_taken(faults);
+        let dnsbl = self.dnsbl.unwrap_or_default().zones(faults);
         Policy {
             domains,
             authentication,
+            dnsbl,
         }
     }
 }
@@ -202,6 +213,35 @@ impl DsnTable {
             );
             faults.add(&Fault::new(postmaster.span(), message));
         }
+    }
+}
+
+impl DnsblTable {
+    fn zones(self, faults: &mut Faults<'_>) -> Vec<String> {
+        let Some(listed) = self.zones else {
+            return Vec::new();
+        };
+        if listed.get_ref().len() > ZONES_MAX {
+            let message = format!(
+                "zones names {} block lists; {ZONES_MAX} are possible",
+                listed.get_ref().len()
+            );
+            faults.add(&Fault::new(listed.span(), message));
+        }
+        let mut zones: Vec<String> = Vec::new();
+        for written in listed.into_inner() {
+            let zone = name::normal_zone(written.get_ref())
+                .map_err(|message| Fault::new(written.span(), format!("zones {message}")));
+            let Some(zone) = faults.note(zone) else {
+                continue;
+            };
+            if zones.contains(&zone) {
+                let message = format!("zones \"{zone}\" is named twice; leave one out");
+                faults.add(&Fault::new(written.span(), message));
+            }
+            zones.push(zone);
+        }
+        zones
     }
 }
 

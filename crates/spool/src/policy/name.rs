@@ -11,6 +11,9 @@ const NAME_CHARS_MAX: usize = 253;
 /// The longest label of a domain name (RFC 1035 section 2.3.4).
 const LABEL_CHARS_MAX: usize = 63;
 
+/// An IPv6 address in front of a zone: 32 digits, each with a dot (RFC 5782 section 2.4).
+const REVERSED_CHARS_MAX: usize = 64;
+
 /// Whether a policy's name stands for subdomains.
 pub(super) fn is_wildcard(name: &str) -> bool {
     name.starts_with("*.")
@@ -59,6 +62,20 @@ pub(super) fn normal_domain(text: &str) -> Result<String, String> {
     }
     check_labels(domain, text, "example.com", false)?;
     Ok(name.to_owned())
+}
+
+/// The zone of a block list in its normal form. Says what is wrong with it and what would be right.
+pub(super) fn normal_zone(text: &str) -> Result<String, String> {
+    let example = "zen.spamhaus.org";
+    let lower = text.to_ascii_lowercase();
+    let zone = lower.strip_suffix('.').unwrap_or(&lower);
+    check_labels(zone, text, example, true)?;
+    if zone.parse::<IpAddr>().is_ok() || zone.len() + REVERSED_CHARS_MAX > NAME_CHARS_MAX {
+        return Err(format!(
+            "\"{text}\" can not be the zone of a block list; write one such as \"{example}\""
+        ));
+    }
+    Ok(zone.to_owned())
 }
 
 fn check_labels(name: &str, text: &str, example: &str, underscores: bool) -> Result<(), String> {

@@ -82,6 +82,52 @@ fn names_and_hosts_are_brought_to_their_normal_form() {
 }
 
 #[test]
+fn block_lists_are_none_unless_named() {
+    assert!(Policy::parse(PLAIN).unwrap().dnsbl.is_empty());
+    let text = with("[dnsbl]\nzones = [\"Zen.Spamhaus.org.\", \"b_l.example\"]");
+    let policy = Policy::parse(&text).unwrap();
+    assert_eq!(policy.dnsbl, ["zen.spamhaus.org", "b_l.example"]);
+    let longest = format!("{0}.{0}.{0}.com", "a".repeat(61));
+    assert_eq!(longest.len(), 189);
+    let text = with(&format!("[dnsbl]\nzones = [\"{longest}\"]"));
+    assert_eq!(Policy::parse(&text).unwrap().dnsbl, [longest]);
+    let said = complaint(&text.replace(".com", ".coms"));
+    assert!(
+        said.contains("can not be the zone of a block list"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_can_not_be_a_block_list_is_named_with_its_place() {
+    for (line, expected) in [
+        (
+            "[dnsbl]\nzone = []",
+            "5:1: unknown key `zone`, expected `zones`",
+        ),
+        (
+            "[dnsbl]\nzones = [\"bl.example\", \"*.example\"]",
+            "5:24: zones \"*.example\" is not a name; write one such as \"zen.spamhaus.org\"",
+        ),
+        (
+            "[dnsbl]\nzones = [\"127.0.0.2\"]",
+            "5:10: zones \"127.0.0.2\" can not be the zone of a block list; write one such as",
+        ),
+        (
+            "[dnsbl]\nzones = [\"bl.example\", \"BL.example.\"]",
+            "5:24: zones \"bl.example\" is named twice; leave one out",
+        ),
+        (
+            "[dnsbl]\nzones = [\"a\", \"b\", \"c\", \"d\", \"e\", \"f\", \"g\", \"h\", \"i\"]",
+            "5:9: zones names 9 block lists; 8 are possible",
+        ),
+    ] {
+        let said = complaint(&with(line));
+        assert!(said.starts_with(expected), "{line}: {said}");
+    }
+}
+
+#[test]
 fn recipients_may_be_those_whom_the_primary_knows() {
     for (lines, unknown_while_down) in [
         ("recipients = \"verify\"", WhileDown::Accept),
@@ -387,7 +433,7 @@ fn postmaster_without_a_domain_falls_under_the_first() {
     assert_eq!(
         Policy {
             domains: Vec::new(),
-            authentication: Authentication::default(),
+            ..Policy::default()
         }
         .domain_of(&ForwardPath::Postmaster),
         Err(NotOurs)

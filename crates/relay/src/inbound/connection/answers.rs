@@ -113,10 +113,35 @@ impl<I: Intake> Connection<I> {
         self.declared = declared;
         self.sender = format!("<{path}>");
         self.reverse_path = path.clone();
+        self.inquire();
         Ok(())
     }
 
+    /// Has the block lists of the policy asked about the client, unless they have been.
+    fn inquire(&mut self) {
+        if self.guest.is_trusted() {
+            return;
+        }
+        if let Some(policy) = self.shared.intake.policy() {
+            let (lists, before) = (&self.shared.block_lists, self.inquiry.take());
+            self.inquiry = lists.inquire(&policy, self.peer.ip(), before);
+        }
+    }
+
+    /// The block list of a policy that names the client. A postmaster can always be reached.
+    async fn listed_by(&self, policy: &Policy, path: &ForwardPath) -> Option<String> {
+        let inquiry = self
+            .inquiry
+            .as_ref()
+            .filter(|inquiry| inquiry.is_by(policy));
+        match inquiry {
+            Some(inquiry) if !path.is_postmaster() => inquiry.listed().await,
+            _ => None,
+        }
+    }
+
     async fn recipient(&mut self, path: &ForwardPath) -> Result<(), Reply> {
+        self.inquire();
         let decided = self.domain_of(path).await;
         let recipients = &self.shared.metrics.recipients;
         match decided {
@@ -176,8 +201,8 @@ impl<I: Intake> Connection<I> {
         Err(refusal::not_verified())
     }
 
-    /// Decides by a policy. A sentry comes before the question to the primary, so that whom it sends away
-    /// makes this node ask nothing.
+    /// Decides by a policy. A block list comes before a sentry, which remembers who comes, and a sentry before
+    /// the question to the primary, so that whom they send away makes this node ask nothing.
     async fn domain_by(&self, policy: &Policy, path: &ForwardPath) -> Result<String, Reply> {
         let domain = policy
             .domain_of(path)
@@ -187,6 +212,9 @@ impl<I: Intake> Connection<I> {
         }
         if let Some(reply) = self.objection_of_primary(&domain.name, self.declared.to(path)) {
             return Err(reply);
+        }
+        if let Some(zone) = self.listed_by(policy, path).await {
+            return Err(refusal::listed(self.peer.ip(), &zone));
         }
         if !self.is_admitted(domain, path).await {
             return Err(refusal::primary_is_up());

@@ -11,7 +11,7 @@ use smtp::{
     BodyType, ForwardPath, Mailbox, ReversePath,
     dsn::{PerMessage, PerRecipient},
 };
-use spool::policy::{Authentication, Domain};
+use spool::policy::Domain;
 use spool::ports::{DeferredCursor, OutboxError};
 use spool::recipients::News;
 use spool::{
@@ -82,7 +82,7 @@ impl MapOutbox {
             state: Mutex::default(),
             policy: Mutex::new(Arc::new(Policy {
                 domains: vec![domain],
-                authentication: Authentication::default(),
+                ..Policy::default()
             })),
             version: watch::Sender::new(1),
             retry,
@@ -189,7 +189,7 @@ impl MapOutbox {
         let domains = domain.into_iter().collect();
         *self.policy.lock().unwrap() = Arc::new(Policy {
             domains,
-            authentication: Authentication::default(),
+            ..Policy::default()
         });
         self.changed();
     }
