@@ -20,6 +20,7 @@ use crate::{
     failure::Failure,
     leadership::Signals,
     lessons::Lessons,
+    mail_hosts::MailHosts,
     membership::Changer,
     peer::Peers,
     propose::Proposer,
@@ -44,6 +45,8 @@ pub(crate) struct Running {
     /// Held while a body is mended.
     pub(crate) mending: tokio::sync::Mutex<Mending>,
     pub(crate) peers: Peers,
+    /// How the other members are known to the Internet.
+    pub(crate) mail_hosts: Arc<MailHosts>,
     pub(crate) proposer: Proposer,
     pub(crate) changer: Changer,
     pub(crate) signals: Arc<Signals>,

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use spool::policy::Document;
+use spool::{policy::Document, ports::MailHost};
 use tls::MutualTls;
 
 /// What a node needs to know to take part.
@@ -16,6 +16,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// What the others are told to reach it by, `host:port`.
     pub advertise: String,
+    /// How this node is known to the Internet.
+    pub mail_host: MailHost,
     /// How the cluster comes to be, at the first start.
     pub founding: Founding,
     /// The policy that is proposed when the cluster is founded.

@@ -235,6 +235,7 @@ mod tests {
             data_dir: dir.to_owned(),
             listen: "127.0.0.1:7400".parse().unwrap(),
             advertise: "mx1:7400".to_owned(),
+            mail_host: spool::ports::MailHost::default(),
             founding,
             policy: None,
             tls: None,

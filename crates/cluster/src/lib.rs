@@ -25,6 +25,7 @@ mod housekeeping;
 mod leadership;
 mod lessons;
 mod limits;
+mod mail_hosts;
 mod membership;
 mod mend;
 mod metrics;

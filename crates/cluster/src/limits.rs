@@ -91,6 +91,11 @@ pub(crate) const PROPOSED_BYTES_MAX: usize = 64 << 20;
 /// minutes for the reply (RFC 5321 section 4.5.3.2.6); a disk that can not write [`PROPOSED_BYTES_MAX`]
 /// in this time is a broken one.
 pub(crate) const ROOM_PATIENCE: Duration = Duration::from_secs(60);
+/// How often members are asked how they are known to the Internet that have not told: while one has
+/// not, whoever sends mail by MX records must be on his guard.
+pub(crate) const MAIL_HOSTS_ASK: Duration = Duration::from_secs(2);
+/// How often all of them are asked: one that is started with another name is known by it soon after.
+pub(crate) const MAIL_HOSTS_REFRESH: Duration = Duration::from_secs(60);
 /// Commands in one request that passes them to the leader.
 pub(crate) const PASS_COMMANDS_MAX: usize = 512;
 /// Octets of commands in one request that passes them to the leader.

@@ -16,6 +16,7 @@ use crate::{
     leadership::{self, Signals, Sources},
     lessons::{self, Lessons},
     limits,
+    mail_hosts::{self, MailHosts},
     membership::{self, Changer},
     mend, pass,
     peer::{self, Identity, Network, PeerServer, Peers, Served, Signs},
@@ -229,6 +230,15 @@ fn assemble(
     let confirmations = start_confirming(&mut tasks, &proposer, &stop);
     let visits = start_telling_visits(&mut tasks, &proposer, clock, &stop);
     let lessons = start_teaching(&mut tasks, &tables, &proposer, clock, &stop);
+    let mail_hosts = Arc::new(MailHosts::default());
+    let learning = mail_hosts::learn(
+        Arc::clone(&mail_hosts),
+        config.node_id,
+        raft.clone(),
+        peers.clone(),
+        stop.clone(),
+    );
+    tasks.spawn("learning how members are known", learning);
     let upkeep = Upkeep {
         raft: raft.clone(),
         store: Arc::clone(&opened.store),
@@ -248,6 +258,7 @@ fn assemble(
         log_size,
         mending: tokio::sync::Mutex::new(mending),
         peers,
+        mail_hosts,
         proposer,
         changer,
         signals,

@@ -17,7 +17,7 @@ mod values;
 
 use std::{
     fmt, fs, io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -70,6 +70,8 @@ pub(crate) struct Config {
 #[derive(Clone, Debug)]
 pub(crate) struct Smtp {
     pub(crate) listen: Vec<SocketAddr>,
+    /// Addresses under which the Internet sees this node.
+    pub(crate) public_addresses: Vec<IpAddr>,
     /// Certificate chain and key, for STARTTLS.
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
     pub(crate) max_message_size: u64,

@@ -118,6 +118,7 @@ fn config(flags: &Flags, data_dir: PathBuf, certificates: &Path) -> anyhow::Resu
         min_free_space: FreeSpace::Bytes(MIN_FREE_BYTES),
         smtp: Smtp {
             listen: vec![flags.smtp_listen],
+            public_addresses: Vec::new(),
             tls: Some(tls),
             max_message_size: 50 << 20,
             max_recipients: 1000,

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use cluster::Cluster;
 use prometheus_client::registry::Registry;
 use relay::dns::Dns;
-use spool::policy::Document;
+use spool::{policy::Document, ports::MailHost};
 use tls::MutualTls;
 use tokio::{net::TcpListener, sync::Notify};
 use tracing::{error, info, warn};
@@ -224,6 +224,18 @@ async fn bind(address: SocketAddr, table: &str) -> anyhow::Result<TcpListener> {
     })
 }
 
+/// How this node is known to the Internet. An address that stands for all of the machine's says nothing.
+fn mail_host(config: &Config) -> MailHost {
+    let listen = config.smtp.listen.iter().map(SocketAddr::ip);
+    let single = listen.filter(|address| !address.is_unspecified());
+    MailHost {
+        hostname: config.hostname.clone(),
+        addresses: single
+            .chain(config.smtp.public_addresses.iter().copied())
+            .collect(),
+    }
+}
+
 async fn start_cluster(
     config: &Config,
     policy: Option<Document>,
@@ -235,6 +247,7 @@ async fn start_cluster(
         data_dir: config.data_dir.clone(),
         listen: config.cluster.listen,
         advertise: config.cluster.advertise.clone(),
+        mail_host: mail_host(config),
         founding: config.cluster.founding.clone(),
         policy,
         tls,

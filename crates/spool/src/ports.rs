@@ -3,6 +3,7 @@
 
 use core::future::Future;
 use core::time::Duration;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -33,6 +34,32 @@ pub trait AddressBook: Send + Sync + 'static {
     /// `domain` is as it was when its primary was asked; what another one has said than the domain has now
     /// is not learned. Returns at once; what does not get through will be found out again.
     fn learn(&self, domain: &Domain, address: String, news: News);
+}
+
+/// How a node is known to the Internet, as it says itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MailHost {
+    /// What it greets with.
+    pub hostname: String,
+    /// The addresses that mail reaches it by, as far as its configuration tells.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// One member of the cluster, as whoever sends mail must know it to never send it to the cluster itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberHost {
+    /// Its id.
+    pub id: u64,
+    /// The host of the address by which the other members reach it: a name or an IP address.
+    pub peer_host: String,
+    /// What it has told of itself; `None` while it was never reached since this node's start.
+    pub mail: Option<MailHost>,
+}
+
+/// Who is in the cluster.
+pub trait Members: Send + Sync + 'static {
+    /// Every member, this node among them. Cheap.
+    fn members(&self) -> Vec<MemberHost>;
 }
 
 /// Where messages come in.

@@ -12,6 +12,7 @@ use openraft::{
     Instant as _,
     raft::{TransferLeaderRequest, VoteRequest},
 };
+use spool::ports::MailHost;
 use tokio::{
     sync::{Semaphore, watch},
     time::timeout,
@@ -38,6 +39,7 @@ pub(crate) struct Served {
     identity: Identity,
     /// Where nodes have certificates.
     callers: Option<Callers>,
+    mail_host: MailHost,
     rights: Rights,
     voting: Voting,
     changer: Changer,
@@ -75,6 +77,7 @@ impl Served {
         let passed = Arc::new(Semaphore::new(limits::PROPOSED_BYTES_MAX / 1024));
         Self {
             callers: Callers::of(config, raft.metrics()),
+            mail_host: config.mail_host.clone(),
             rights: Rights::new(raft.metrics(), peers.clone()),
             raft,
             identity: peers.identity().clone(),
@@ -353,6 +356,7 @@ impl Peer for Served {
         let replication = metrics.replication.unwrap_or_default();
         let matched = replication.get(&from).copied().flatten();
         let acknowledged = matched.max(self.signs.witness.of(from));
+        let addresses = self.mail_host.addresses.iter();
         Ok(Response::new(pb::HelloResponse {
             node_id: self.identity.node_id,
             cluster,
@@ -363,6 +367,8 @@ impl Peer for Served {
             knows,
             withholds_vote: self.voting.check(false).is_err(),
             policy_version: self.identity.tables.figures().policy_version(),
+            mail_hostname: self.mail_host.hostname.clone(),
+            mail_addresses: addresses.map(ToString::to_string).collect(),
         }))
     }
 

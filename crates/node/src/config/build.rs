@@ -146,6 +146,11 @@ fn smtp(table: SmtpTable) -> Result<Smtp, Fault> {
         },
         trusted: networks(table.trusted),
         proxies: networks(table.proxy_protocol_from),
+        public_addresses: table
+            .public_addresses
+            .into_iter()
+            .map(|address| address.0)
+            .collect(),
         command_timeout: table.command_timeout.get_ref().0,
         commit_timeout: table.commit_timeout.get_ref().0,
         listen: table

@@ -6,7 +6,7 @@ use cluster::FreeSpace;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::values::{Listen, NameServer, Network, Reach, Share, Size, Span};
+use super::values::{Listen, NameServer, Network, PublicAddress, Reach, Share, Size, Span};
 
 /// What is wrong, and the octet of the file it begins at.
 #[derive(Debug)]
@@ -74,6 +74,7 @@ pub(super) type PemFile = Option<Spanned<PathBuf>>;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct SmtpTable {
     pub(super) listen: Spanned<Vec<Listen>>,
+    pub(super) public_addresses: Vec<PublicAddress>,
     pub(super) tls_cert: PemFile,
     pub(super) tls_key: PemFile,
     pub(super) max_message_size: Spanned<Size>,
@@ -94,6 +95,7 @@ impl Default for SmtpTable {
         let any = |address: &str| Listen(address.parse().expect("written as an address"));
         Self {
             listen: unwritten(vec![any("0.0.0.0:25"), any("[::]:25")]),
+            public_addresses: Vec::new(),
             tls_cert: None,
             tls_key: None,
             max_message_size: unwritten(Size(50 << 20)),

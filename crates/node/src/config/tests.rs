@@ -207,6 +207,10 @@ fn a_mistake_is_one_line_with_its_place_and_the_remedy() {
             "7:11: \"dns.example\" is not the IP address of a name server; write for example",
         ),
         (
+            alone("[smtp]\npublic_addresses = [\"192.0.2.1:25\"]"),
+            "7:20: \"192.0.2.1:25\" is not an IP address; write for example \"192.0.2.1\"",
+        ),
+        (
             alone("[dns]\nserver = []"),
             "7:1: unknown key `server`, expected `servers`",
         ),

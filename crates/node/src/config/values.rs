@@ -123,6 +123,25 @@ impl TryFrom<String> for NameServer {
     }
 }
 
+/// An address under which the Internet sees a node.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub(super) struct PublicAddress(pub(super) IpAddr);
+
+impl TryFrom<String> for PublicAddress {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let address = text.parse::<IpAddr>().ok();
+        let address = address.filter(|address| !address.is_unspecified());
+        address.map(Self).ok_or_else(|| {
+            format!(
+                "{text:?} is not an IP address; write for example \"192.0.2.1\" or \"2001:db8::1\", without a port"
+            )
+        })
+    }
+}
+
 /// Where other nodes reach a node: `host:port`, in normal form.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(try_from = "String")]
