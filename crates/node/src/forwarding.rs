@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use cluster::Cluster;
 use relay::{
-    dns::Dns,
     outbound::{Config, Forwarder, Metrics, limits::Timeouts},
+    route::Routes,
 };
 use spool::{Clock, ports::OutboxError};
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,7 @@ const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Forwarding {
     cluster: Arc<Cluster>,
     hostname: String,
-    dns: Arc<Dns>,
+    routes: Arc<Routes>,
     clock: Clock,
     metrics: Metrics,
 }
@@ -28,14 +28,14 @@ impl Forwarding {
     pub(crate) fn new(
         cluster: Cluster,
         hostname: String,
-        dns: Arc<Dns>,
+        routes: Arc<Routes>,
         clock: Clock,
         metrics: Metrics,
     ) -> Self {
         Self {
             cluster: Arc::new(cluster),
             hostname,
-            dns,
+            routes,
             clock,
             metrics,
         }
@@ -52,8 +52,8 @@ impl Forwarding {
                 Config {
                     term,
                     hostname: self.hostname.clone(),
+                    routes: Arc::clone(&self.routes),
                     timeouts: Timeouts::STANDARD,
-                    dns: Arc::clone(&self.dns),
                 },
                 self.clock,
                 self.metrics.clone(),

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use cluster::Cluster;
 use prometheus_client::registry::Registry;
-use relay::dns::Dns;
+use relay::{dns::Dns, route::Routes};
 use spool::{policy::Document, ports::MailHost};
 use tls::MutualTls;
 use tokio::{net::TcpListener, sync::Notify};
@@ -145,16 +145,23 @@ impl Node {
         let cluster = start_cluster(config, policy, peer_tls, &mut registry).await?;
         let metrics = Metrics::new(registry, cluster.clone(), expiries, clock);
 
+        let routes = Arc::new(Routes::new(Arc::clone(&dns), Arc::new(cluster.clone())));
         let forwarding = Forwarding::new(
             cluster.clone(),
             config.hostname.clone(),
-            Arc::clone(&dns),
+            Arc::clone(&routes),
             clock,
             forwarding_metrics,
         );
         let mut mail = Part::default();
         mail.spawn("smtp", |stop| {
-            smtp.run(cluster.clone(), clock, smtp_metrics, stop)
+            smtp.run(
+                cluster.clone(),
+                Arc::clone(&routes),
+                clock,
+                smtp_metrics,
+                stop,
+            )
         });
         mail.spawn("forwarding", |stop| forwarding.run(stop));
         mail.spawn("dns", |stop| Arc::clone(&dns).run(stop));

@@ -6,6 +6,7 @@ use cluster::Cluster;
 use relay::{
     dns::Dns,
     inbound::{self, Listener, Metrics},
+    route::Routes,
 };
 use spool::Clock;
 use tls::ServerTls;
@@ -18,7 +19,6 @@ use crate::config::Config;
 #[derive(Debug)]
 pub(crate) struct Smtp {
     listener: Listener,
-    tls: Option<Arc<ServerTls>>,
 }
 
 impl Smtp {
@@ -31,7 +31,7 @@ impl Smtp {
         if tls.is_none() {
             warn!("no [smtp] tls_cert: STARTTLS is not offered");
         }
-        let listener = Listener::bind(inbound::Config {
+        let settings = inbound::Config {
             hostname: config.hostname.clone(),
             listen: config.smtp.listen.clone(),
             max_message_size: config.smtp.max_message_size,
@@ -44,8 +44,9 @@ impl Smtp {
             command_timeout: config.smtp.command_timeout,
             staff: config.http.trusted.clone(),
             dns,
-        })?;
-        Ok(Self { listener, tls })
+        };
+        let listener = Listener::bind(settings, tls)?;
+        Ok(Self { listener })
     }
 
     /// The addresses that were taken.
@@ -57,6 +58,7 @@ impl Smtp {
     pub(crate) async fn run(
         self,
         cluster: Cluster,
+        routes: Arc<Routes>,
         clock: Clock,
         metrics: Metrics,
         stop: CancellationToken,
@@ -64,7 +66,7 @@ impl Smtp {
         let accepting = cluster.accepting();
         let intake = Arc::new(cluster);
         self.listener
-            .run(intake, clock, metrics, self.tls, accepting, stop)
+            .run(intake, routes, clock, metrics, accepting, stop)
             .await;
     }
 }

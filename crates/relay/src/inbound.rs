@@ -63,6 +63,8 @@ pub use rates::PerMinute;
 use recipients::Verifier;
 use unfinished::Unfinished;
 
+use crate::route::Routes;
+
 /// How mail is taken.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -106,6 +108,8 @@ struct Shared<I> {
     authenticator: Authenticator,
     /// Who knows whether there is a recipient.
     verifier: Verifier<I>,
+    /// Where the primaries are.
+    routes: Arc<Routes>,
     flushes: Flushes,
     block_lists: Arc<Lists>,
     /// Buffers of a whole piece that no session has.
@@ -119,12 +123,14 @@ impl<I: Intake> Shared<I> {
         clock: Clock,
         metrics: Metrics,
         tls: Option<Arc<ServerTls>>,
+        routes: Arc<Routes>,
     ) -> Self {
         let verifier = Verifier::new(
             Arc::clone(&intake),
             config.hostname.clone(),
             clock,
             metrics.clone(),
+            Arc::clone(&routes),
         );
         let dns = Arc::clone(&config.dns);
         let block_lists = Lists::new(Arc::clone(&config.dns), metrics.clone());
@@ -137,6 +143,7 @@ impl<I: Intake> Shared<I> {
             metrics,
             tls,
             verifier,
+            routes,
             flushes: Flushes::default(),
             block_lists: Arc::new(block_lists),
             large_bodies: Arc::new(Semaphore::new(limits::LARGE_BODIES_MAX)),

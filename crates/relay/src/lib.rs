@@ -3,3 +3,4 @@
 pub mod dns;
 pub mod inbound;
 pub mod outbound;
+pub mod route;

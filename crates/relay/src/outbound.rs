@@ -44,13 +44,13 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::dns::Dns;
 use crate::outbound::destination::DestinationTask;
 use crate::outbound::distrust::Distrust;
 use crate::outbound::limits::{CHANGES_MIN, STOP_GRACE, Timeouts, UNREPORTED_MAX};
 use crate::outbound::refresh::refresh;
 use crate::outbound::report::{Settled, report};
 use crate::outbound::tls::Connectors;
+use crate::route::Routes;
 
 pub use metrics::Metrics;
 
@@ -61,10 +61,10 @@ pub struct Config {
     pub term: u64,
     /// What EHLO says.
     pub hostname: String,
+    /// Where mail goes.
+    pub routes: Arc<Routes>,
     /// How patient deliveries are; [`Timeouts::STANDARD`] but in tests.
     pub timeouts: Timeouts,
-    /// Who asks the DNS about primaries.
-    pub dns: Arc<Dns>,
 }
 
 /// What all tasks of one forwarder share.

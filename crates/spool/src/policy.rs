@@ -41,7 +41,7 @@ pub struct Policy {
 pub struct Domain {
     /// `example.com`, or `*.example.com` for every subdomain; lower case.
     pub name: String,
-    /// Hosts to deliver to, `host:port`, tried in order.
+    /// Hosts to deliver to, `host:port`, tried in order. Empty: those that the domain's MX records name.
     pub primary: Vec<String>,
     /// Whom to take mail for.
     pub recipients: Recipients,

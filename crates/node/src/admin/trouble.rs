@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use api::admin::v1::DomainStatus;
 use cluster::ClusterStatus;
+use relay::route::NO_ROUTE;
 
 /// A peer that has missed this many heartbeats is down or cut off.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
@@ -71,7 +72,11 @@ fn of_domain(domain: &DomainStatus) -> Vec<String> {
     }
     if domain.in_policy && domain.primary_state == "down" {
         let reason = domain.reason.as_deref().unwrap_or("no reason is known");
-        troubles.push(format!("The primary of {} is down: {reason}.", domain.name));
+        troubles.push(if reason.starts_with(NO_ROUTE) {
+            format!("The mail of {} waits: {reason}.", domain.name)
+        } else {
+            format!("The primary of {} is down: {reason}.", domain.name)
+        });
     }
     if domain
         .recipients

@@ -6,7 +6,6 @@
 
 use std::{
     collections::HashMap,
-    io,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -14,7 +13,6 @@ use std::{
 use smtp::{EnhancedCode, Reply, command::EtrnNode};
 use spool::{Intake, Policy, policy::Domain};
 use tokio::{
-    net::lookup_host,
     sync::Semaphore,
     time::{Instant, sleep_until, timeout},
 };
@@ -24,6 +22,7 @@ use super::{
     Shared,
     limits::{FLUSH_PAUSE, LOOKUP_TIMEOUT, LOOKUPS_MAX},
 };
+use crate::route::Host;
 
 /// What this node does for ETRN.
 #[derive(Debug)]
@@ -136,7 +135,10 @@ async fn may_ask<I: Intake>(shared: &Shared<I>, peer: IpAddr, domain: &Domain) -
         return true;
     }
     let is_primary = async {
-        for host in &domain.primary {
+        let Ok(route) = shared.routes.find(domain).await else {
+            return false;
+        };
+        for host in route.hosts() {
             if is_at(&shared.flushes.lookups, host, peer).await {
                 return true;
             }
@@ -146,28 +148,19 @@ async fn may_ask<I: Intake>(shared: &Shared<I>, peer: IpAddr, domain: &Domain) -
     timeout(LOOKUP_TIMEOUT, is_primary).await.unwrap_or(false)
 }
 
-/// Whether a host of the policy, `host:port`, has an address.
-async fn is_at(lookups: &Arc<Semaphore>, host: &str, peer: IpAddr) -> bool {
+/// Whether a host of the primary has an address.
+async fn is_at(lookups: &Arc<Semaphore>, host: &Host, peer: IpAddr) -> bool {
     let Ok(permit) = Arc::clone(lookups).acquire_owned().await else {
         return false;
     };
-    let name = host.to_owned();
+    let host = host.clone();
     // Whoever waits may give up. The lookup goes on all the same, and so it keeps its permit.
-    let looked_up = tokio::spawn(async move {
-        let found = lookup_host(name).await.map(Vec::from_iter);
+    let asked = tokio::spawn(async move {
+        let is_there = host.is_at(peer).await;
         drop(permit);
-        found
+        is_there
     });
-    match looked_up.await.map_err(io::Error::other).flatten() {
-        Ok(addresses) => {
-            let mut addresses = addresses.into_iter();
-            addresses.any(|address| address.ip().to_canonical() == peer)
-        }
-        Err(error) => {
-            debug!(host, %error, "no address of the primary found");
-            false
-        }
-    }
+    asked.await.unwrap_or(false)
 }
 
 fn started(node: &EtrnNode, pending: u64) -> Reply {
@@ -200,27 +193,13 @@ fn not_allowed(node: &EtrnNode) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test]
-    async fn a_primary_is_known_by_its_address_or_by_its_name() {
-        let loopback = IpAddr::from([127, 0, 0, 1]);
-        let one_at_a_time = Arc::new(Semaphore::new(1));
-        for (host, expected) in [
-            ("127.0.0.1:2526", true),
-            ("localhost:2526", true),
-            ("127.0.0.2:2526", false),
-            ("[::1]:2526", false),
-            ("primary.invalid:25", false),
-        ] {
-            let is_there = is_at(&one_at_a_time, host, loopback).await;
-            assert_eq!(is_there, expected, "{host}");
-        }
-    }
+    use crate::route::Route;
 
     #[tokio::test(start_paused = true)]
     async fn who_asks_while_too_many_names_are_looked_up_waits_and_no_longer() {
         let none_free = Arc::new(Semaphore::new(0));
-        let asked = is_at(&none_free, "localhost:2526", IpAddr::from([127, 0, 0, 1]));
+        let route = Route::named(&["localhost:2526".into()]);
+        let asked = is_at(&none_free, &route.hosts()[0], IpAddr::from([127, 0, 0, 1]));
         assert!(timeout(LOOKUP_TIMEOUT, asked).await.is_err());
     }
 }

@@ -31,12 +31,14 @@ use super::{
     refusal,
     refused::Reason,
 };
+use crate::route::Routes;
 
 /// The ports that mail comes in by. They are bound from the start, and closed until it runs.
 #[derive(Debug)]
 pub struct Listener {
     config: Config,
     ports: Ports,
+    tls: Option<Arc<ServerTls>>,
 }
 
 /// What the listener does next.
@@ -50,13 +52,13 @@ enum Action {
 }
 
 impl Listener {
-    /// Binds the addresses of the configuration.
+    /// Binds the addresses of the configuration. STARTTLS is offered where there is a certificate.
     ///
     /// # Errors
     /// Which one cannot be had, and why.
-    pub fn bind(config: Config) -> Result<Self, BindError> {
+    pub fn bind(config: Config, tls: Option<Arc<ServerTls>>) -> Result<Self, BindError> {
         let ports = Ports::bind(&config.listen)?;
-        Ok(Self { config, ports })
+        Ok(Self { config, ports, tls })
     }
 
     /// Where it listens, with the numbers that the system chose for port 0.
@@ -74,14 +76,14 @@ impl Listener {
     pub async fn run<I: Intake>(
         self,
         intake: Arc<I>,
+        routes: Arc<Routes>,
         clock: Clock,
         metrics: Metrics,
-        tls: Option<Arc<ServerTls>>,
         accepting: watch::Receiver<bool>,
         stop: CancellationToken,
     ) {
-        let Self { config, ports } = self;
-        let shared = Arc::new(Shared::new(config, intake, clock, metrics, tls));
+        let Self { config, ports, tls } = self;
+        let shared = Arc::new(Shared::new(config, intake, clock, metrics, tls, routes));
         let (serving, _) = watch::channel(Serving::Open);
         let sessions = JoinSet::new();
         let mut running = Running {

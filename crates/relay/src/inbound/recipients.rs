@@ -37,6 +37,7 @@ use super::{
     Metrics,
     limits::{QUESTION_PATIENCE, QUESTIONS_MAX},
 };
+use crate::route::Routes;
 use asker::{Asker, Question, Told};
 
 /// What becomes of a recipient.
@@ -66,6 +67,7 @@ pub(super) struct Verifier<B> {
     hostname: String,
     clock: Clock,
     metrics: Metrics,
+    routes: Arc<Routes>,
     askers: Mutex<Askers>,
 }
 
@@ -77,12 +79,19 @@ struct Askers {
 }
 
 impl<B: AddressBook> Verifier<B> {
-    pub(super) fn new(book: Arc<B>, hostname: String, clock: Clock, metrics: Metrics) -> Self {
+    pub(super) fn new(
+        book: Arc<B>,
+        hostname: String,
+        clock: Clock,
+        metrics: Metrics,
+        routes: Arc<Routes>,
+    ) -> Self {
         Self {
             book,
             hostname,
             clock,
             metrics,
+            routes,
             askers: Mutex::default(),
         }
     }
@@ -176,6 +185,7 @@ impl<B: AddressBook> Verifier<B> {
             self.hostname.clone(),
             self.clock,
             self.metrics.clone(),
+            Arc::clone(&self.routes),
             questions,
         );
         askers.tasks.spawn(asker.run());

@@ -38,6 +38,8 @@ use crate::dns::tests::asking_nobody;
 use memory::Memory;
 use tls::ServerTls;
 
+use crate::route::tests::routes_without_dns;
+
 pub(super) fn config() -> Config {
     Config {
         hostname: "mx.example.net".into(),
@@ -110,7 +112,14 @@ impl Piped {
         let (near, far) = tokio::io::duplex(1024 * 1024);
         let memory = Arc::new(memory);
         let intake = Arc::clone(&memory);
-        let shared = Arc::new(Shared::new(config, intake, clock(), metrics(), tls));
+        let shared = Arc::new(Shared::new(
+            config,
+            intake,
+            clock(),
+            metrics(),
+            tls,
+            routes_without_dns(),
+        ));
         let (serving, receiver) = watch::channel(Serving::Open);
         let peer = SocketAddr::from(([192, 0, 2, 1], 4711));
         let mut client = Client(BufReader::new(near));

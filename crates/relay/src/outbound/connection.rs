@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use crate::outbound::limits::{READ_MAX, Timeouts};
 use crate::outbound::stream::Stream;
 use crate::outbound::tls::Connectors;
+use crate::route::Host;
 
 /// Why a connection is of no more use.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +56,7 @@ pub(crate) struct Connection {
     pub(crate) session: Session,
     /// The reply that was waited for last.
     pub(super) awaiting: Option<Awaiting>,
-    /// The policy's name for the host: `mail.example.com:25`.
+    /// The route's name for the host: `mail.example.com:25`.
     pub(super) host: String,
     stream: Stream,
     timeouts: Timeouts,
@@ -69,11 +70,11 @@ impl Connection {
     ///
     /// # Errors
     /// Why the host is of no use now.
-    pub(crate) async fn open(host: &str, terms: Terms<'_>) -> Result<Self, Broken> {
+    pub(crate) async fn open(host: &Host, terms: Terms<'_>) -> Result<Self, Broken> {
         match Self::open_with(host, terms).await {
             // Better in clear than not at all: so the policy says.
             Err(Broken::Handshake(error)) if terms.tls == Tls::Opportunistic => {
-                tracing::warn!(host, %error, "tls handshake failed, going on in clear");
+                tracing::warn!(host = host.name, %error, "tls handshake failed, going on in clear");
                 Self::open_with(
                     host,
                     Terms {
@@ -87,27 +88,9 @@ impl Connection {
         }
     }
 
-    async fn open_with(host: &str, terms: Terms<'_>) -> Result<Self, Broken> {
-        let patience = terms.timeouts.connect;
-        let stream = timeout(patience, TcpStream::connect(host))
-            .await
-            .map_err(|_| Broken::Silent("connection", patience))?
-            .map_err(Broken::Connect)?;
-        stream.set_nodelay(true)?;
-        let tls = match terms.tls {
-            Tls::Off => smtp::client::Tls::Off,
-            Tls::Opportunistic => smtp::client::Tls::Opportunistic,
-            Tls::Require | Tls::Verify => smtp::client::Tls::Require,
-        };
-        let mut connection = Self {
-            session: Session::new(terms.hostname, tls),
-            awaiting: None,
-            host: host.to_owned(),
-            stream: Stream::Clear(stream),
-            timeouts: terms.timeouts,
-            incoming: vec![0; READ_MAX].into_boxed_slice(),
-            unflushed: false,
-        };
+    async fn open_with(host: &Host, terms: Terms<'_>) -> Result<Self, Broken> {
+        let stream = dial(host, terms.timeouts.connect).await?;
+        let mut connection = Self::begin(&host.name, stream, terms)?;
         loop {
             match connection.advance().await? {
                 Output::Ready => return Ok(connection),
@@ -115,6 +98,25 @@ impl Connection {
                 _ => return Err(Broken::Ended),
             }
         }
+    }
+
+    /// A connection on which nothing has been said.
+    fn begin(host: &str, stream: TcpStream, terms: Terms<'_>) -> Result<Self, Broken> {
+        stream.set_nodelay(true)?;
+        let tls = match terms.tls {
+            Tls::Off => smtp::client::Tls::Off,
+            Tls::Opportunistic => smtp::client::Tls::Opportunistic,
+            Tls::Require | Tls::Verify => smtp::client::Tls::Require,
+        };
+        Ok(Self {
+            session: Session::new(terms.hostname, tls),
+            awaiting: None,
+            host: host.to_owned(),
+            stream: Stream::Clear(stream),
+            timeouts: terms.timeouts,
+            incoming: vec![0; READ_MAX].into_boxed_slice(),
+            unflushed: false,
+        })
     }
 
     /// Runs the handshake that the session has asked for.
@@ -248,6 +250,25 @@ impl Connection {
         self.unflushed = false;
         Poll::Ready(Ok(()))
     }
+}
+
+/// Connects to the first of a host's addresses that can be connected to.
+async fn dial(host: &Host, patience: Duration) -> Result<TcpStream, Broken> {
+    let addresses = timeout(patience, host.addresses())
+        .await
+        .map_err(|_| Broken::Silent("address", patience))?
+        .map_err(Broken::Connect)?;
+    // One that swallows packets, as an IPv6 address may on a machine without IPv6, leaves the others time.
+    let share = patience / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
+    let mut last = Broken::Connect(io::Error::other("it has no address"));
+    for address in addresses {
+        match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = Broken::Connect(error),
+            Err(_) => last = Broken::Silent("connection", share),
+        }
+    }
+    Err(last)
 }
 
 /// The host's name without its port, as certificates carry it.

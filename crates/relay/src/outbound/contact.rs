@@ -20,17 +20,8 @@ impl<O: Outbox> Shared<O> {
             connectors: &self.connectors,
             timeouts: self.config.timeouts,
         };
-        let mut reasons = Vec::new();
-        for host in &domain.primary {
-            match Connection::open(host, terms).await {
-                Ok(connection) => return Ok(connection),
-                Err(broken) => reasons.push(format!("{host}: {broken}")),
-            }
-        }
-        if reasons.is_empty() {
-            return Err("the policy names no primary".to_owned());
-        }
-        Err(shortened(reasons.join("; ")))
+        let connected = self.config.routes.connect(domain, terms).await;
+        connected.map_err(shortened)
     }
 
     /// Records what the primary of a domain offers that was just connected to, where that is news.

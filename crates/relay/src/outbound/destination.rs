@@ -32,6 +32,7 @@ use crate::outbound::report::Settled;
 use crate::outbound::supply::Supply;
 use crate::outbound::worker::{Parting, Worker};
 use crate::outbound::{Shared, resume};
+use crate::route::NO_ROUTE;
 
 /// The task of one domain.
 #[derive(Debug)]
@@ -236,10 +237,27 @@ impl<O: Outbox> DestinationTask<O> {
                 }
                 Err(reason) => {
                     tracing::debug!(domain = %self.name, reason, "primary is still down");
+                    self.observe_route(reason).await?;
                     wait = self.probe_interval();
                 }
             }
         }
+    }
+
+    /// Records why the primary is still down, where that has become a matter of the route or is one no
+    /// more: it is for someone else to mend.
+    async fn observe_route(&self, reason: String) -> Result<(), OutboxError> {
+        let destination = self.shared.outbox.destination(&self.name);
+        let Reachability::Down(recorded) = destination.reachability else {
+            return Ok(());
+        };
+        let is_routeless = [&reason, &recorded]
+            .iter()
+            .any(|why| why.starts_with(NO_ROUTE));
+        if is_routeless && reason != recorded {
+            self.observe(Reachability::Down(reason)).await?;
+        }
+        Ok(())
     }
 
     /// Returns when there is a reason to probe at once: the domain was flushed after a moment, or the

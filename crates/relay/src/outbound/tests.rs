@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::limits::{BREAKS_MAX, STOP_GRACE, Timeouts};
 use super::{Config, Forwarder, Metrics};
-use crate::dns::tests::asking_nobody;
+use crate::route::tests::routes_without_dns;
 use outbox::MapOutbox;
 use primary::{Act, Moment, Primary, Script};
 
@@ -106,8 +106,8 @@ impl Running {
         let config = Config {
             term,
             hostname: "node.test".into(),
+            routes: routes_without_dns(),
             timeouts,
-            dns: asking_nobody(),
         };
         let metrics = Metrics::register(&mut Registry::default());
         let run = Forwarder::run(outbox.clone(), config, clock(), metrics, stop.clone());

@@ -53,6 +53,8 @@ pub struct Session {
     tls: Tls,
     state: State,
     extensions: Extensions,
+    greeting: Option<Reply>,
+    hello: Option<Reply>,
     /// Whether a reply to EHLO named them. A server that knows HELO only has told nothing.
     told: bool,
     parser: Parser,
@@ -72,6 +74,8 @@ impl Session {
             tls,
             state: State::Greeting,
             extensions: Extensions::default(),
+            greeting: None,
+            hello: None,
             told: false,
             parser: Parser::default(),
             outgoing: Outgoing::default(),
@@ -89,6 +93,18 @@ impl Session {
     #[must_use]
     pub fn offered(&self) -> Option<&Extensions> {
         self.told.then_some(&self.extensions)
+    }
+
+    /// What the server greeted with, once it has.
+    #[must_use]
+    pub const fn greeting(&self) -> Option<&Reply> {
+        self.greeting.as_ref()
+    }
+
+    /// What the server said last to EHLO, or to HELO, once it was content with it.
+    #[must_use]
+    pub const fn hello(&self) -> Option<&Reply> {
+        self.hello.as_ref()
     }
 
     /// Sends bodies by DATA whatever the server offers: it was found not to know BDAT.
@@ -192,7 +208,8 @@ impl Session {
         if matches!(self.state, State::Handshake) {
             // What was offered in clear may have been tampered with (RFC 3207 section 4.2).
             self.extensions = Extensions::default();
-            self.hello(true);
+            self.hello = None;
+            self.say_hello(true);
         }
     }
 
@@ -285,7 +302,10 @@ impl Session {
             return State::Closed(Some(Failure::Closing(reply)));
         }
         match state {
-            State::Greeting if reply.code == 220 => self.ehlo(false),
+            State::Greeting if reply.code == 220 => {
+                self.greeting = Some(reply);
+                self.ehlo(false)
+            }
             State::Greeting => State::Closed(Some(Failure::Refused(reply))),
             State::Ehlo { secured } => self.after_ehlo(secured, &reply),
             State::Helo { secured } => self.after_helo(secured, reply),

@@ -385,20 +385,25 @@ impl DomainTable {
     }
 }
 
+/// No hosts: the domain's MX records name them.
 fn primary(
     hosts: Option<&Spanned<Vec<Spanned<String>>>>,
     name: &Spanned<String>,
 ) -> Result<Vec<String>, Fault> {
     let Some(hosts) = hosts else {
-        let message = format!(
-            "\"{}\" has no primary, and finding it by MX records is not supported by this version; \
-             add for example primary = [\"mail.example.com:25\"]",
-            name.get_ref().escape_debug()
-        );
-        return Err(Fault::new(name.span(), message));
+        if name::is_wildcard(name.get_ref()) {
+            let message = format!(
+                "\"{}\" has no primary, and many domains fall under it, each with MX records of its own; add \
+                 for example primary = [\"mail.example.com:25\"], or name each domain that goes by MX records",
+                name.get_ref().escape_debug()
+            );
+            return Err(Fault::new(name.span(), message));
+        }
+        return Ok(Vec::new());
     };
     if hosts.get_ref().is_empty() {
-        let message = "primary names no host; write for example [\"mail.example.com:25\"]";
+        let message = "primary names no host; write for example [\"mail.example.com:25\"], or leave it out \
+                       and the domain's MX records count";
         return Err(Fault::new(hosts.span(), message));
     }
     let mut primary: Vec<String> = Vec::new();

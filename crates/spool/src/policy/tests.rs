@@ -236,8 +236,8 @@ fn mistakes_are_named_with_their_place_and_the_remedy() {
             "4:18: probe_interval = \"99ms\" is too short",
         ),
         (
-            "[[domain]]\nname = \"x.example\"",
-            "5:8: \"x.example\" has no primary",
+            "[[domain]]\nname = \"*.x.example\"",
+            "5:8: \"*.x.example\" has no primary, and many domains fall under it",
         ),
         (
             "[[domain]]\nname = \"x.example\"\nprimary = []",
@@ -266,6 +266,12 @@ fn mistakes_are_named_with_their_place_and_the_remedy() {
         complaint(""),
         "1:1: no domain is named; add [[domain]] with a name and its primary"
     );
+}
+
+#[test]
+fn a_domain_without_a_primary_goes_by_its_mx_records() {
+    let policy = Policy::parse("[[domain]]\nname = \"example.com\"\n").unwrap();
+    assert!(policy.domains[0].primary.is_empty());
 }
 
 #[test]

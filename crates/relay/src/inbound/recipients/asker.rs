@@ -28,6 +28,7 @@ use crate::{
         limits::Timeouts,
         tls::Connectors,
     },
+    route::{Routes, limits::REFRESH},
 };
 
 const TIMEOUTS: Timeouts = Timeouts {
@@ -100,6 +101,7 @@ struct Open {
     connection: Connection,
     /// As it was when the connection was opened.
     domain: Domain,
+    opened_at: Instant,
     refusals: u32,
 }
 
@@ -109,9 +111,10 @@ impl Open {
         self.refusals >= REFUSALS_PER_CONNECTION_MAX
     }
 
-    /// Whether it leads where a domain's mail goes now: the policy may have changed.
+    /// Whether it leads where a domain's mail goes now: the policy may have changed, or the DNS.
     fn suits(&self, domain: &Domain) -> bool {
-        self.domain.primary == domain.primary && self.domain.tls == domain.tls
+        let is_routed = !domain.primary.is_empty() || self.opened_at.elapsed() < REFRESH;
+        is_routed && self.domain.primary == domain.primary && self.domain.tls == domain.tls
     }
 
     async fn ask(&mut self, path: ForwardPath) -> Result<Opinion, Broken> {
@@ -131,6 +134,7 @@ pub(super) struct Asker<B> {
     clock: Clock,
     metrics: Metrics,
     connectors: Connectors,
+    routes: Arc<Routes>,
     questions: mpsc::Receiver<Question>,
     /// Those that came while another was asked.
     waiting: VecDeque<Question>,
@@ -149,6 +153,7 @@ impl<B: AddressBook> Asker<B> {
         hostname: String,
         clock: Clock,
         metrics: Metrics,
+        routes: Arc<Routes>,
         questions: mpsc::Receiver<Question>,
     ) -> Self {
         Self {
@@ -157,6 +162,7 @@ impl<B: AddressBook> Asker<B> {
             clock,
             metrics,
             connectors: Connectors::new(),
+            routes,
             questions,
             waiting: VecDeque::new(),
             open: None,
@@ -278,20 +284,13 @@ impl<B: AddressBook> Asker<B> {
             connectors: &self.connectors,
             timeouts: TIMEOUTS,
         };
-        let mut reasons = Vec::new();
-        for host in &domain.primary {
-            match Connection::open(host, terms).await {
-                Ok(connection) => {
-                    return Ok(Open {
-                        connection,
-                        domain: domain.clone(),
-                        refusals: 0,
-                    });
-                }
-                Err(broken) => reasons.push(format!("{host}: {broken}")),
-            }
-        }
-        Err(reasons.join("; "))
+        let connection = self.routes.connect(domain, terms).await?;
+        Ok(Open {
+            connection,
+            domain: domain.clone(),
+            opened_at: Instant::now(),
+            refusals: 0,
+        })
     }
 
     /// Asks the question, and has learned what is learned by it.

@@ -19,6 +19,7 @@ use super::*;
 use crate::{
     inbound::limits::{REFUSALS_PER_CONNECTION_MAX, SILENCE_MIN},
     outbound::tests::primary::{Act, Moment, Primary, Script},
+    route::tests::routes_without_dns,
 };
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
@@ -96,7 +97,13 @@ impl Scene {
         let book = Arc::new(Book::default());
         let metrics = Metrics::register(&mut Registry::default());
         let (hostname, clock) = ("mx.test".to_owned(), Clock(|| NOW));
-        let verifier = Verifier::new(Arc::clone(&book), hostname, clock, metrics);
+        let verifier = Verifier::new(
+            Arc::clone(&book),
+            hostname,
+            clock,
+            metrics,
+            routes_without_dns(),
+        );
         Self {
             policy: policy(primary.address),
             primary,

@@ -51,7 +51,14 @@ async fn a_large_body_is_staged_in_pieces_and_a_small_one_is_not() {
 #[tokio::test]
 async fn a_client_that_has_staged_too_much_is_put_off() {
     let memory = Arc::new(Memory::new());
-    let shared = Shared::new(config(), Arc::clone(&memory), clock(), metrics(), None);
+    let shared = Shared::new(
+        config(),
+        Arc::clone(&memory),
+        clock(),
+        metrics(),
+        None,
+        routes_without_dns(),
+    );
     let client = [192, 0, 2, 1].into();
     let guest = || {
         shared
@@ -80,7 +87,14 @@ async fn a_client_that_has_staged_too_much_is_put_off() {
 /// The most that a body holds and has set aside at once, of 12 MiB that arrive in reads of full size.
 async fn held(memory: &Arc<Memory>, free_buffers: usize) -> (usize, usize) {
     let buffers = Arc::new(Semaphore::new(free_buffers));
-    let mut shared = Shared::new(config(), Arc::clone(memory), clock(), metrics(), None);
+    let mut shared = Shared::new(
+        config(),
+        Arc::clone(memory),
+        clock(),
+        metrics(),
+        None,
+        routes_without_dns(),
+    );
     shared.large_bodies = Arc::clone(&buffers);
     let client = [192, 0, 2, 1].into();
     let guest = shared

@@ -23,14 +23,21 @@ pub(super) struct Served {
 
 impl Served {
     pub(super) fn start(config: Config, memory: Memory, accepting: bool) -> Self {
-        let listener = Listener::bind(config).unwrap();
+        let listener = Listener::bind(config, None).unwrap();
         let address = listener.addresses()[0];
         let memory = Arc::new(memory);
         let (accepting, receiver) = watch::channel(accepting);
         let stop = CancellationToken::new();
         let metrics = metrics();
         let (intake, counts) = (Arc::clone(&memory), metrics.clone());
-        let running = listener.run(intake, clock(), counts, None, receiver, stop.clone());
+        let running = listener.run(
+            intake,
+            routes_without_dns(),
+            clock(),
+            counts,
+            receiver,
+            stop.clone(),
+        );
         let listener = tokio::spawn(running);
         Self {
             address,

@@ -6,7 +6,7 @@ use crate::client::{Failure, Tls};
 use crate::{Extensions, Reply};
 
 impl Session {
-    pub(super) fn hello(&mut self, secured: bool) {
+    pub(super) fn say_hello(&mut self, secured: bool) {
         self.step(|session, _| session.ehlo(secured));
     }
 
@@ -26,6 +26,7 @@ impl Session {
             return State::Closed(Some(Failure::Refused(reply.clone())));
         }
         let offered = offered_by(reply);
+        self.hello = Some(reply.clone());
         match self.tls {
             Tls::Opportunistic | Tls::Require if !secured && offered.starttls => {
                 self.outgoing.command("STARTTLS");
@@ -42,11 +43,14 @@ impl Session {
         State::Ready
     }
 
-    pub(super) fn after_helo(&self, secured: bool, reply: Reply) -> State {
-        match (reply.is_positive(), self.tls) {
-            (false, _) => State::Closed(Some(Failure::Refused(reply))),
-            (true, Tls::Require) if !secured => State::Closed(Some(Failure::TlsNotOffered)),
-            (true, _) => State::Ready,
+    pub(super) fn after_helo(&mut self, secured: bool, reply: Reply) -> State {
+        if !reply.is_positive() {
+            return State::Closed(Some(Failure::Refused(reply)));
+        }
+        self.hello = Some(reply);
+        match self.tls {
+            Tls::Require if !secured => State::Closed(Some(Failure::TlsNotOffered)),
+            _ => State::Ready,
         }
     }
 

@@ -1,0 +1,380 @@
+//! Where a domain's mail goes: to the hosts that the policy names, or by MX records.
+//!
+//! ```text
+//!   policy: primary ────────────────────────────────────────┐
+//!                                                           ▼
+//!   DNS ─▶ lookups ─▶ records, kept ─▶ weigh ─▶ in turn ─▶ Route ─▶ Connection
+//!                                        ▲                             │
+//!   Members (names, addresses) ─▶ ourselves ───────────────────────────┘ is it one of us?
+//! ```
+//!
+//! Both ends of the node come here: what delivers, asks, or wonders whether a client is a primary. While
+//! the DNS does not answer, its last answer counts. That no host is left is never a reason to give mail
+//! back: it waits.
+
+mod exchanges;
+pub mod limits;
+mod lookups;
+mod ourselves;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rand::random_range;
+use spool::policy::{DEFAULT_SMTP_PORT, Domain};
+use spool::ports::Members;
+use tokio::net::lookup_host;
+use tokio::time::Instant;
+
+use crate::dns::Dns;
+use crate::outbound::connection::{Connection, Terms};
+use crate::route::exchanges::{Records, in_turn, weigh};
+use crate::route::limits::{DOUBT_REFRESH, REFRESH, RETRY};
+use crate::route::ourselves::Ourselves;
+
+/// What the words of every [`NoRoute`] begin with, also where they are the reason why a primary is down.
+pub const NO_ROUTE: &str = "no route: ";
+
+/// Why there is no host that a domain's mail may go to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoRoute {
+    /// Nothing is known, now or from before.
+    #[error(
+        "{NO_ROUTE}the DNS does not tell which hosts take the mail of {0}; look after the name servers, \
+         or name its primary in the policy"
+    )]
+    Unanswered(String),
+    /// The DNS says that there is nothing.
+    #[error(
+        "{NO_ROUTE}there is no domain {0} in the DNS; mend its zone, or name its primary in the policy"
+    )]
+    NoDomain(String),
+    /// RFC 7505.
+    #[error(
+        "{NO_ROUTE}{0} takes no mail, as its null MX record says; mend its zone, or name its primary in the \
+         policy"
+    )]
+    Null(String),
+    /// All of them are ourselves, or not more preferred, or nowhere; the words say which.
+    #[error(
+        "{NO_ROUTE}{0}; a primary needs an MX record with a lower number than those of this cluster's \
+         nodes, and an address, or is named in the policy"
+    )]
+    NoneLeft(String),
+}
+
+/// Where a domain's mail may go.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// In the order in which they are tried; one at least.
+    hosts: Vec<Host>,
+    /// Whom the hosts must not turn out to be, where MX records led to them.
+    ourselves: Option<Ourselves>,
+    words: String,
+}
+
+/// A host that mail may go to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Host {
+    /// `mail.example.com:25`.
+    pub(crate) name: String,
+    /// Empty: the system knows where the name leads.
+    addresses: Vec<SocketAddr>,
+}
+
+impl Host {
+    /// Where it can be reached now.
+    ///
+    /// # Errors
+    /// The system does not know where its name leads.
+    pub(crate) async fn addresses(&self) -> std::io::Result<Vec<SocketAddr>> {
+        if self.addresses.is_empty() {
+            return Ok(lookup_host(&self.name).await?.collect());
+        }
+        Ok(self.addresses.clone())
+    }
+
+    /// Whether it has an address.
+    pub(crate) async fn is_at(&self, peer: IpAddr) -> bool {
+        match self.addresses().await {
+            Ok(addresses) => {
+                let mut addresses = addresses.iter();
+                addresses.any(|address| address.ip().to_canonical() == peer)
+            }
+            Err(error) => {
+                tracing::debug!(host = self.name, %error, "no address of the primary found");
+                false
+            }
+        }
+    }
+}
+
+impl Route {
+    /// To the hosts that the policy names.
+    pub(crate) fn named(primary: &[String]) -> Self {
+        let host = |name: &String| Host {
+            name: name.clone(),
+            addresses: Vec::new(),
+        };
+        Self {
+            hosts: primary.iter().map(host).collect(),
+            ourselves: None,
+            words: primary.join(", "),
+        }
+    }
+
+    pub(crate) fn hosts(&self) -> &[Host] {
+        &self.hosts
+    }
+
+    /// Why a host that was connected to must not get mail: it is this cluster, or may be.
+    pub(crate) fn objection(&self, connection: &Connection) -> Option<String> {
+        let ourselves = self.ourselves.as_ref()?;
+        let session = &connection.session;
+        let said = [session.greeting(), session.hello()].into_iter().flatten();
+        ourselves.recognise(said.filter_map(|reply| reply.lines.first().map(String::as_str)))
+    }
+}
+
+impl fmt::Display for Route {
+    /// `mail.example.com:25`, or `mail.example.com (10) -> 192.0.2.10; mx1.example.net (20) is this
+    /// cluster itself (node 1)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+/// Knows the ways to all domains of the policy.
+pub struct Routes {
+    dns: Arc<Dns>,
+    members: Arc<dyn Members>,
+    /// Those that MX records lead to, and that were asked for: as many as policies have named.
+    by_domain: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Known>>>>,
+}
+
+impl fmt::Debug for Routes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Routes").finish_non_exhaustive()
+    }
+}
+
+/// What is known of the way to one domain.
+#[derive(Debug, Default)]
+struct Known {
+    found: Option<Found>,
+    /// When the DNS was asked last, and whether it told.
+    asked: Option<(Instant, bool)>,
+    /// Whether there was no route by it, or no host could be reached since.
+    is_doubted: bool,
+    /// What the log was told last.
+    said: Option<String>,
+}
+
+/// The last answer of the DNS.
+#[derive(Debug)]
+struct Found {
+    records: Records,
+    /// The addresses of the members' names.
+    of_members: HashMap<String, Vec<IpAddr>>,
+}
+
+impl Known {
+    fn is_due(&self) -> bool {
+        let Some((at, was_told)) = self.asked else {
+            return true;
+        };
+        let wait = match (was_told, self.is_doubted) {
+            (false, _) => RETRY,
+            (true, true) => DOUBT_REFRESH,
+            (true, false) => REFRESH,
+        };
+        at.elapsed() >= wait
+    }
+
+    fn route(&self, domain: &str, members: &dyn Members) -> Result<Route, NoRoute> {
+        let domain = domain.to_owned();
+        let Some(found) = &self.found else {
+            return Err(NoRoute::Unanswered(domain));
+        };
+        let exchanges = match &found.records {
+            Records::NoDomain => return Err(NoRoute::NoDomain(domain)),
+            Records::Null => return Err(NoRoute::Null(domain)),
+            Records::Exchanges(exchanges) => exchanges,
+        };
+        let ourselves = Ourselves::new(&members.members(), &found.of_members);
+        let weighed = weigh(exchanges, &ourselves);
+        let words: Vec<String> = weighed.iter().map(ToString::to_string).collect();
+        let words = words.join("; ");
+        let hosts = in_turn(&weighed, |count| random_range(0..count));
+        if hosts.is_empty() {
+            return Err(NoRoute::NoneLeft(words));
+        }
+        let at_port = |address| SocketAddr::new(address, DEFAULT_SMTP_PORT);
+        let host = |(name, addresses): (String, Vec<IpAddr>)| Host {
+            name: format!("{name}:{DEFAULT_SMTP_PORT}"),
+            addresses: addresses.into_iter().map(at_port).collect(),
+        };
+        Ok(Route {
+            hosts: hosts.into_iter().map(host).collect(),
+            ourselves: Some(ourselves),
+            words,
+        })
+    }
+
+    /// Tells the log of a change.
+    fn tell(&mut self, domain: &str, route: &Result<Route, NoRoute>) {
+        let words = match route {
+            Ok(route) => route.to_string(),
+            Err(none) => none.to_string(),
+        };
+        if self.said.as_ref() == Some(&words) {
+            return;
+        }
+        match route {
+            Ok(_) => tracing::info!(domain, route = words, "route by mx records"),
+            Err(_) => tracing::warn!(domain, reason = words, "its mail waits"),
+        }
+        self.said = Some(words);
+    }
+}
+
+impl Routes {
+    /// Routes by what this resolver says. `members` are those whom no mail is sent to.
+    #[must_use]
+    pub fn new(dns: Arc<Dns>, members: Arc<dyn Members>) -> Self {
+        Self {
+            dns,
+            members,
+            by_domain: Mutex::default(),
+        }
+    }
+
+    /// The way to a domain, now. Takes as long as the DNS does where its last answer is old.
+    ///
+    /// # Errors
+    /// There is none, and why.
+    pub async fn find(&self, domain: &Domain) -> Result<Route, NoRoute> {
+        if !domain.primary.is_empty() {
+            return Ok(Route::named(&domain.primary));
+        }
+        let known = self.known(&domain.name);
+        // Whoever comes meanwhile waits for the same answer.
+        let mut known = known.lock().await;
+        if known.is_due() {
+            self.look_up(&domain.name, &mut known).await;
+        }
+        let route = known.route(&domain.name, &*self.members);
+        // Whoever mends a zone does not wait until what was wrong is forgotten everywhere.
+        known.is_doubted |= route.is_err();
+        known.tell(&domain.name, &route);
+        route
+    }
+
+    /// Opens a connection to the first of a domain's hosts that talks to us.
+    ///
+    /// # Errors
+    /// In words, why none does.
+    pub(crate) async fn connect(
+        &self,
+        domain: &Domain,
+        terms: Terms<'_>,
+    ) -> Result<Connection, String> {
+        let route = self.find(domain).await.map_err(|none| none.to_string())?;
+        let mut reasons = Vec::new();
+        let mut objections = 0;
+        for host in route.hosts() {
+            match Connection::open(host, terms).await {
+                Ok(connection) => {
+                    let Some(objection) = route.objection(&connection) else {
+                        return Ok(connection);
+                    };
+                    objections += 1;
+                    connection.quit().await;
+                    reasons.push(format!("{}: {objection}", host.name));
+                }
+                Err(broken) => reasons.push(format!("{}: {broken}", host.name)),
+            }
+        }
+        if domain.primary.is_empty() {
+            self.known(&domain.name).lock().await.is_doubted = true;
+        }
+        let reasons = reasons.join("; ");
+        Err(if objections == route.hosts().len() {
+            format!("{NO_ROUTE}{reasons}")
+        } else {
+            reasons
+        })
+    }
+
+    fn known(&self, domain: &str) -> Arc<tokio::sync::Mutex<Known>> {
+        let mut by_domain = self
+            .by_domain
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(by_domain.entry(domain.to_owned()).or_default())
+    }
+
+    async fn look_up(&self, domain: &str, known: &mut Known) {
+        if known.asked.is_none() {
+            lookups::first_answer(&self.dns).await;
+        }
+        if known.is_doubted {
+            let hosts = match known.found.as_ref().map(|found| &found.records) {
+                Some(Records::Exchanges(exchanges)) => exchanges.as_slice(),
+                _ => &[],
+            };
+            let hosts = hosts.iter().map(|exchange| exchange.name.as_str());
+            lookups::forget(&self.dns, hosts.chain([domain]));
+        }
+        let names = Ourselves::names_of(&self.members.members());
+        let (records, of_members) = tokio::join!(
+            lookups::records(&self.dns, domain),
+            lookups::addresses_of(&self.dns, names),
+        );
+        let was_told = known.asked.is_none_or(|(_, was_told)| was_told);
+        match records {
+            Ok(records) => {
+                let mut found = Found {
+                    records,
+                    of_members,
+                };
+                if let Some(before) = known.found.take() {
+                    found.keep(before);
+                }
+                known.found = Some(found);
+                known.is_doubted = false;
+                known.asked = Some((Instant::now(), true));
+            }
+            Err(error) => {
+                if was_told && known.found.is_some() {
+                    tracing::warn!(
+                        domain, %error,
+                        "its mx records can not be looked up: the last answer counts"
+                    );
+                }
+                known.asked = Some((Instant::now(), false));
+            }
+        }
+    }
+}
+
+impl Found {
+    /// What the DNS did not tell this time stays as it was.
+    fn keep(&mut self, before: Self) {
+        for (name, addresses) in before.of_members {
+            self.of_members.entry(name).or_insert(addresses);
+        }
+        let (Records::Exchanges(now), Records::Exchanges(before)) =
+            (&mut self.records, before.records)
+        else {
+            return;
+        };
+        for exchange in now {
+            exchange.keep(&before);
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Bounds of routes, each with its reason.
+
+use core::time::Duration;
+
+/// MX hosts of one domain that are looked at, the most preferred ones. Domains have a handful.
+pub const EXCHANGES_MAX: usize = 32;
+
+/// Addresses of one host that are tried.
+pub const ADDRESSES_MAX: usize = 8;
+
+/// How long an answer of the DNS is gone by before the DNS is asked again. The node's resolver answers
+/// by itself for as long as the records' time to live lets it, an hour at most, so this costs little.
+pub const REFRESH: Duration = Duration::from_secs(30);
+
+/// How soon the DNS is asked again, past what the resolver remembers, after none of a domain's hosts
+/// could be reached: they may have moved. A primary that is down is probed far more often.
+pub const DOUBT_REFRESH: Duration = Duration::from_secs(10);
+
+/// How soon the DNS is asked again when it did not answer.
+pub const RETRY: Duration = Duration::from_secs(3);
+
+/// How long a first question waits for it to be found out that the name servers answer.
+pub const FIRST_ANSWER_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How often it is looked meanwhile whether they do.
+pub const FIRST_ANSWER_LOOK: Duration = Duration::from_millis(50);

@@ -1,0 +1,217 @@
+//! Routes by a name server that says what it is told to.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use spool::Policy;
+use spool::ports::{MailHost, MemberHost};
+
+use super::*;
+use crate::dns::tests::name_server::{Data, NameServer};
+use crate::dns::tests::{asking_nobody, asking_of};
+
+/// A cluster of nobody, and a DNS of nobody: for primaries that the policy names.
+pub(crate) fn routes_without_dns() -> Arc<Routes> {
+    Arc::new(Routes::new(asking_nobody(), Arc::new(Cluster(Vec::new()))))
+}
+
+struct Cluster(Vec<MemberHost>);
+
+impl Members for Cluster {
+    fn members(&self) -> Vec<MemberHost> {
+        self.0.clone()
+    }
+}
+
+/// A cluster whose only node is mx1.example.net.
+fn cluster() -> Arc<Cluster> {
+    Arc::new(Cluster(vec![MemberHost {
+        id: 1,
+        peer_host: "10.0.0.1".to_owned(),
+        mail: Some(MailHost {
+            hostname: "mx1.example.net".to_owned(),
+            addresses: Vec::new(),
+        }),
+    }]))
+}
+
+fn domain() -> Domain {
+    let text = "[[domain]]\nname = \"example.com\"\n";
+    Policy::parse(text).unwrap().domains.remove(0)
+}
+
+fn v4(last: u8) -> Ipv4Addr {
+    Ipv4Addr::new(192, 0, 2, last)
+}
+
+/// A name server that knows a primary behind which the cluster stands.
+fn name_server() -> NameServer {
+    let server = NameServer::start();
+    let exchanges = [
+        Data::Mx(20, "mx1.example.net"),
+        Data::Mx(10, "mail.example.com"),
+    ];
+    server.tell("example.com", &exchanges);
+    let v6 = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x10);
+    server.tell("mail.example.com", &[Data::A(v4(10)), Data::Aaaa(v6)]);
+    server.tell("mx1.example.net", &[Data::A(v4(1))]);
+    server
+}
+
+async fn routes(server: &NameServer) -> Routes {
+    Routes::new(asking_of(server).await, cluster())
+}
+
+/// Makes what is known too old to be gone by.
+async fn age(routes: &Routes) {
+    let known = routes.known("example.com");
+    let mut known = known.lock().await;
+    let (at, was_told) = known.asked.unwrap();
+    known.asked = Some((at - Duration::from_secs(3600), was_told));
+}
+
+async fn found(routes: &Routes) -> String {
+    match routes.find(&domain()).await {
+        Ok(route) => route.to_string(),
+        Err(none) => none.to_string(),
+    }
+}
+
+#[tokio::test]
+async fn hosts_that_the_policy_names_are_the_route() {
+    let mut named = domain();
+    named.primary = vec!["127.0.0.1:2526".to_owned(), "localhost:2527".to_owned()];
+    let route = routes_without_dns().find(&named).await.unwrap();
+    assert_eq!(route.to_string(), "127.0.0.1:2526, localhost:2527");
+    let loopback = IpAddr::from([127, 0, 0, 1]);
+    for host in route.hosts() {
+        assert!(host.is_at(loopback).await, "{host:?}");
+        assert!(!host.is_at(IpAddr::from([127, 0, 0, 2])).await, "{host:?}");
+    }
+    named.primary = vec!["primary.invalid:25".to_owned()];
+    let route = routes_without_dns().find(&named).await.unwrap();
+    assert!(!route.hosts()[0].is_at(loopback).await);
+}
+
+#[tokio::test]
+async fn mx_hosts_in_front_of_the_cluster_are_the_route() {
+    let server = name_server();
+    let route = routes(&server).await.find(&domain()).await.unwrap();
+    assert_eq!(
+        route.to_string(),
+        "mail.example.com (10) -> 192.0.2.10, [2001:db8::10]; \
+         mx1.example.net (20) is this cluster itself (node 1)"
+    );
+    let [host] = route.hosts() else {
+        panic!("{route:?}");
+    };
+    assert_eq!(host.name, "mail.example.com:25");
+    let addresses = ["192.0.2.10:25", "[2001:db8::10]:25"].map(|a| a.parse().unwrap());
+    assert_eq!(host.addresses().await.unwrap(), addresses);
+    assert!(host.is_at(v4(10).into()).await);
+}
+
+#[tokio::test]
+async fn a_member_is_known_by_the_addresses_that_its_name_has() {
+    let server = name_server();
+    server.tell(
+        "example.com",
+        &[
+            Data::Mx(5, "backup.example.com"),
+            Data::Mx(10, "mail.example.com"),
+        ],
+    );
+    server.tell("backup.example.com", &[Data::Cname("mx1.example.net")]);
+    let found = found(&routes(&server).await).await;
+    assert!(
+        found.starts_with(
+            "no route: backup.example.com (5) is this cluster itself (node 1); mail.example.com (10) is not more"
+        ),
+        "{found}"
+    );
+}
+
+#[tokio::test]
+async fn a_domain_without_mx_records_is_its_own_host() {
+    let server = name_server();
+    server.tell("example.com", &[Data::A(v4(7))]);
+    let routes = routes(&server).await;
+    assert_eq!(found(&routes).await, "example.com (0) -> 192.0.2.7");
+    server.tell("example.com", &[Data::Cname("mx1.example.net")]);
+    age(&routes).await;
+    let found = found(&routes).await;
+    let ourselves = "no route: example.com (0) is this cluster itself (node 1); ";
+    assert!(found.starts_with(ourselves), "{found}");
+}
+
+#[tokio::test]
+async fn an_alias_of_a_domain_is_followed_to_its_mx_records() {
+    let server = name_server();
+    server.tell("example.com", &[Data::Cname("elsewhere.test")]);
+    server.tell("elsewhere.test", &[Data::Mx(10, "mail.example.com")]);
+    let found = found(&routes(&server).await).await;
+    assert!(
+        found.starts_with("mail.example.com (10) -> 192.0.2.10"),
+        "{found}"
+    );
+}
+
+#[tokio::test]
+async fn a_domain_that_takes_no_mail_or_is_not_there_has_no_route_and_gets_one_again() {
+    let server = name_server();
+    let routes = routes(&server).await;
+    server.tell("example.com", &[Data::Mx(0, ".")]);
+    assert_eq!(
+        routes.find(&domain()).await.unwrap_err(),
+        NoRoute::Null("example.com".to_owned())
+    );
+    server.forget("example.com");
+    age(&routes).await;
+    assert_eq!(
+        routes.find(&domain()).await.unwrap_err(),
+        NoRoute::NoDomain("example.com".to_owned())
+    );
+    server.tell("example.com", &[Data::Mx(10, "mail.example.com")]);
+    age(&routes).await;
+    routes.find(&domain()).await.unwrap();
+}
+
+#[tokio::test]
+async fn while_the_dns_does_not_tell_its_last_answer_counts() {
+    let server = name_server();
+    let routes = routes(&server).await;
+    let before = found(&routes).await;
+    server.fail("example.com");
+    age(&routes).await;
+    assert_eq!(found(&routes).await, before);
+    // The hosts of an answer that came, too.
+    server.tell("example.com", &[Data::Mx(10, "mail.example.com")]);
+    server.fail("mail.example.com");
+    age(&routes).await;
+    let now = found(&routes).await;
+    assert!(
+        now.starts_with("mail.example.com (10) -> 192.0.2.10"),
+        "{now}"
+    );
+}
+
+#[tokio::test]
+async fn without_any_answer_there_is_no_route() {
+    let server = name_server();
+    server.fail("example.com");
+    assert_eq!(
+        routes(&server).await.find(&domain()).await.unwrap_err(),
+        NoRoute::Unanswered("example.com".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn an_answer_is_gone_by_for_a_while() {
+    let server = name_server();
+    let routes = routes(&server).await;
+    let before = found(&routes).await;
+    let asked = server.asked().len();
+    server.tell("example.com", &[Data::Mx(0, ".")]);
+    assert_eq!(found(&routes).await, before);
+    assert_eq!(server.asked().len(), asked);
+}
