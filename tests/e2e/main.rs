@@ -36,6 +36,7 @@ mod recipients;
 mod repeats;
 mod replication;
 mod rescue;
+mod routes;
 mod scene;
 mod sentry;
 mod single;

@@ -61,6 +61,9 @@ pub(crate) enum Command {
     /// On what all nodes agree: whose mail is taken, and where it goes.
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// The policy's domains and their primaries.
+    #[command(subcommand)]
+    Domain(DomainCommand),
     /// What is known of the recipients of a domain with recipients = "verify".
     #[command(subcommand)]
     Recipients(RecipientsCommand),
@@ -146,6 +149,17 @@ pub(crate) enum PolicyCommand {
     Diff {
         /// The policy file.
         file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DomainCommand {
+    /// Every domain: where its mail goes, how its primary is, what waits.
+    List,
+    /// Look at the primary step by step, from the node that is asked. Nothing is sent.
+    Probe {
+        /// The domain, as the policy names it.
+        domain: String,
     },
 }
 
@@ -297,6 +311,7 @@ mod tests {
                 "layover recipients forget example.com a --all",
                 ErrorKind::ArgumentConflict,
             ),
+            ("layover domain probe", ErrorKind::MissingRequiredArgument),
             ("layover cluster add 4", ErrorKind::MissingRequiredArgument),
             ("layover cluster add 0 x:1", ErrorKind::ValueValidation),
             ("layover cluster remove four", ErrorKind::ValueValidation),

@@ -93,7 +93,7 @@ pub(crate) fn primary(domain: &DomainStatus, now_ms: u64) -> String {
 }
 
 /// `down for 3 minutes`. The reason stands among the troubles.
-fn primary_state(domain: &DomainStatus, now_ms: u64) -> String {
+pub(crate) fn primary_state(domain: &DomainStatus, now_ms: u64) -> String {
     if !domain.in_policy {
         return "not in the policy".to_owned();
     }

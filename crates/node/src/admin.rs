@@ -2,6 +2,7 @@
 
 mod answer;
 mod backup;
+mod domain;
 mod filter;
 mod membership;
 mod policy;
@@ -13,16 +14,18 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use api::admin::v1::{
     BackupRequest, ClusterAddRequest, ClusterChangeResponse, ClusterRemoveRequest,
     ClusterSnapshotRequest, ClusterSnapshotResponse, ClusterStatusRequest, ClusterStatusResponse,
-    ClusterVerifyRequest, DomainStatus, FlushRequest, FlushResponse, KnownRecipient,
-    PolicyApplyRequest, PolicyApplyResponse, PolicyShowRequest, PolicyShowResponse, QueueEntry,
-    QueueListRequest, QueueShowRequest, QueueShowResponse, RecipientsAddRequest,
-    RecipientsChangeResponse, RecipientsForgetRequest, RecipientsListRequest, Replica,
-    StatusRequest, StatusResponse, TransferLeaderRequest,
+    ClusterVerifyRequest, DomainListRequest, DomainListResponse, DomainProbeRequest,
+    DomainProbeStep, DomainStatus, FlushRequest, FlushResponse, KnownRecipient, PolicyApplyRequest,
+    PolicyApplyResponse, PolicyShowRequest, PolicyShowResponse, QueueEntry, QueueListRequest,
+    QueueShowRequest, QueueShowResponse, RecipientsAddRequest, RecipientsChangeResponse,
+    RecipientsForgetRequest, RecipientsListRequest, Replica, StatusRequest, StatusResponse,
+    TransferLeaderRequest,
     admin_server::{Admin, AdminServer},
 };
 use api::copy::v1::BackupChunk;
 use cluster::{Change, Cluster, RequestError};
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use relay::route::Routes;
 use spool::{Clock, MessageId, policy::DOCUMENT_BYTES_MAX};
 use tls::MutualTls;
 use tokio::net::TcpListener;
@@ -54,14 +57,21 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct AdminService {
     cluster: Cluster,
+    routes: Arc<Routes>,
     hostname: String,
     clock: Clock,
 }
 
 impl AdminService {
-    pub(crate) const fn new(cluster: Cluster, hostname: String, clock: Clock) -> Self {
+    pub(crate) const fn new(
+        cluster: Cluster,
+        routes: Arc<Routes>,
+        hostname: String,
+        clock: Clock,
+    ) -> Self {
         Self {
             cluster,
+            routes,
             hostname,
             clock,
         }
@@ -111,6 +121,8 @@ fn refused(error: RequestError) -> Status {
 }
 
 type Entries = Pin<Box<dyn Stream<Item = Result<QueueEntry, Status>> + Send>>;
+
+type ProbeSteps = Pin<Box<dyn Stream<Item = Result<DomainProbeStep, Status>> + Send>>;
 
 type KnownRecipients = Pin<Box<dyn Stream<Item = Result<KnownRecipient, Status>> + Send>>;
 
@@ -223,6 +235,31 @@ impl Admin for AdminService {
         }
         self.cluster.flush(domain).await.map_err(refused)?;
         Ok(Response::new(FlushResponse { domains }))
+    }
+
+    async fn domain_list(
+        &self,
+        _request: Request<DomainListRequest>,
+    ) -> Result<Response<DomainListResponse>, Status> {
+        let statuses = self.domains().await?;
+        let domains = domain::list(&self.cluster, &self.routes, statuses).await;
+        Ok(Response::new(DomainListResponse {
+            now_ms: self.clock.now().0,
+            domains,
+        }))
+    }
+
+    type DomainProbeStream = ProbeSteps;
+
+    async fn domain_probe(
+        &self,
+        request: Request<DomainProbeRequest>,
+    ) -> Result<Response<ProbeSteps>, Status> {
+        let name = request.into_inner().domain.to_ascii_lowercase();
+        let policy = recipients::policy_with(&self.cluster, &name)?;
+        let routes = Arc::clone(&self.routes);
+        let steps = domain::probe(&policy, &name, routes, self.hostname.clone());
+        Ok(Response::new(Box::pin(steps)))
     }
 
     type RecipientsListStream = KnownRecipients;

@@ -166,7 +166,7 @@ impl Node {
         mail.spawn("forwarding", |stop| forwarding.run(stop));
         mail.spawn("dns", |stop| Arc::clone(&dns).run(stop));
 
-        let service = AdminService::new(cluster.clone(), config.hostname.clone(), clock);
+        let service = AdminService::new(cluster.clone(), routes, config.hostname.clone(), clock);
         let networks = config.http.clone();
         let mut answers = Part::default();
         answers.spawn("admin", |stop| {

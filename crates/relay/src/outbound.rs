@@ -21,6 +21,7 @@ mod lessons;
 pub mod limits;
 mod metrics;
 mod open;
+mod probe;
 mod queue;
 mod refresh;
 mod report;
@@ -53,6 +54,7 @@ use crate::outbound::tls::Connectors;
 use crate::route::Routes;
 
 pub use metrics::Metrics;
+pub use probe::{Step, probe};
 
 /// What the forwarder is told about its node.
 #[derive(Clone, Debug)]

@@ -1,7 +1,8 @@
 use api::admin::v1::{
     BackupRequest, ClusterAddRequest, ClusterChangeResponse, ClusterRemoveRequest,
     ClusterSnapshotRequest, ClusterSnapshotResponse, ClusterStatusRequest, ClusterStatusResponse,
-    ClusterVerifyRequest, FlushRequest, FlushResponse, KnownRecipient, PolicyApplyRequest,
+    ClusterVerifyRequest, DomainListRequest, DomainListResponse, DomainProbeRequest,
+    DomainProbeStep, FlushRequest, FlushResponse, KnownRecipient, PolicyApplyRequest,
     PolicyApplyResponse, PolicyShowRequest, PolicyShowResponse, QueueEntry, QueueListRequest,
     QueueShowRequest, QueueShowResponse, RecipientsAddRequest, RecipientsChangeResponse,
     RecipientsForgetRequest, RecipientsListRequest, Replica, StatusRequest, StatusResponse,
@@ -83,6 +84,22 @@ impl Admin for Node {
 
     async fn flush(&self, _: Request<FlushRequest>) -> Result<Response<FlushResponse>, Status> {
         self.answer()
+    }
+
+    async fn domain_list(
+        &self,
+        _: Request<DomainListRequest>,
+    ) -> Result<Response<DomainListResponse>, Status> {
+        self.answer()
+    }
+
+    type DomainProbeStream = Iter<std::vec::IntoIter<Result<DomainProbeStep, Status>>>;
+
+    async fn domain_probe(
+        &self,
+        _: Request<DomainProbeRequest>,
+    ) -> Result<Response<Self::DomainProbeStream>, Status> {
+        Ok(Response::new(tokio_stream::iter(Vec::new())))
     }
 
     type RecipientsListStream = Iter<std::vec::IntoIter<Result<KnownRecipient, Status>>>;

@@ -28,7 +28,7 @@ const PAGES_FORGOTTEN_AT_ONCE: usize = 8;
 const ADDRESSES_MAX: usize = 10_000;
 
 /// The policy, and its domain of that name.
-fn policy_with(cluster: &Cluster, name: &str) -> Result<Arc<Policy>, Status> {
+pub(super) fn policy_with(cluster: &Cluster, name: &str) -> Result<Arc<Policy>, Status> {
     let Some(policy) = cluster.policy() else {
         return Err(Status::unavailable("the cluster is not founded yet"));
     };

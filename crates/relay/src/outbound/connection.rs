@@ -101,7 +101,7 @@ impl Connection {
     }
 
     /// A connection on which nothing has been said.
-    fn begin(host: &str, stream: TcpStream, terms: Terms<'_>) -> Result<Self, Broken> {
+    pub(super) fn begin(host: &str, stream: TcpStream, terms: Terms<'_>) -> Result<Self, Broken> {
         stream.set_nodelay(true)?;
         let tls = match terms.tls {
             Tls::Off => smtp::client::Tls::Off,
@@ -120,7 +120,7 @@ impl Connection {
     }
 
     /// Runs the handshake that the session has asked for.
-    async fn secure(mut self, terms: Terms<'_>) -> Result<Self, Broken> {
+    pub(super) async fn secure(mut self, terms: Terms<'_>) -> Result<Self, Broken> {
         let connector = terms
             .connectors
             .connector(terms.tls)
@@ -136,6 +136,18 @@ impl Connection {
         self.stream = Stream::Tls(Box::new(stream));
         self.session.tls_started();
         Ok(self)
+    }
+
+    /// How what goes over it is protected: `TLSv1_3 with TLS13_AES_256_GCM_SHA384`.
+    pub(super) fn protection(&self) -> String {
+        let Stream::Tls(stream) = &self.stream else {
+            return "in clear, without TLS".to_owned();
+        };
+        let (_, tls) = stream.get_ref();
+        match (tls.protocol_version(), tls.negotiated_cipher_suite()) {
+            (Some(version), Some(suite)) => format!("{version:?} with {:?}", suite.suite()),
+            _ => "TLS".to_owned(),
+        }
     }
 
     /// Carries octets until the session wants something else than the server's words.

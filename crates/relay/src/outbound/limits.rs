@@ -133,6 +133,18 @@ pub struct Timeouts {
     pub refresh: Duration,
 }
 
+/// How long an operator who probes a primary waits for its name to be looked up.
+pub const PROBE_ADDRESS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How patient an operator who probes a primary is with each step: less than the command line is with
+/// its node.
+pub const PROBE_TIMEOUTS: Timeouts = Timeouts {
+    connect: Duration::from_secs(5),
+    greeting: Duration::from_secs(10),
+    block: Duration::from_secs(10),
+    ..Timeouts::STANDARD
+};
+
 impl Timeouts {
     /// What a forwarder uses.
     ///

@@ -1,0 +1,198 @@
+//! Looks at a domain's primary step by step, for an operator who wants to know what is wrong with it.
+//!
+//! It goes as far as a session that is ready for a message, and says goodbye: nothing is sent.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use smtp::Reply;
+use smtp::client::{Awaiting, Output};
+use spool::policy::Domain;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+use crate::outbound::connection::{Broken, Connection, Terms};
+use crate::outbound::limits::{PROBE_ADDRESS_TIMEOUT, PROBE_TIMEOUTS};
+use crate::outbound::tls::Connectors;
+use crate::route::{Host, Route, Routes};
+
+/// What was done and what it came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// In words. What the primary said is in them as it is: whoever shows it escapes it.
+    pub words: String,
+    /// How long it took.
+    pub took: Duration,
+    /// Whether mail could go on from there.
+    pub is_sound: bool,
+}
+
+/// Tries every host of a domain's route and tells of each step as it is done. Returns whether one of
+/// them is ready for mail. `hostname` is what EHLO says.
+pub async fn probe(
+    domain: &Domain,
+    routes: &Routes,
+    hostname: &str,
+    tell: impl FnMut(Step),
+) -> bool {
+    let connectors = Connectors::new();
+    let terms = Terms {
+        hostname,
+        tls: domain.tls,
+        connectors: &connectors,
+        timeouts: PROBE_TIMEOUTS,
+    };
+    let mut account = Account {
+        tell,
+        began: Instant::now(),
+    };
+    let route = match routes.find(domain).await {
+        Ok(route) => route,
+        Err(none) => {
+            account.unsound(none.to_string());
+            return false;
+        }
+    };
+    account.sound(format!("route: {route}"));
+    let mut is_ready = false;
+    for host in route.hosts() {
+        is_ready |= probe_host(&route, host, terms, &mut account).await;
+    }
+    is_ready
+}
+
+/// Tells of steps, and takes the time of each.
+struct Account<F> {
+    tell: F,
+    began: Instant,
+}
+
+impl<F: FnMut(Step)> Account<F> {
+    fn sound(&mut self, words: String) {
+        self.step(words, true);
+    }
+
+    fn unsound(&mut self, words: String) {
+        self.step(words, false);
+    }
+
+    fn step(&mut self, words: String, is_sound: bool) {
+        (self.tell)(Step {
+            words,
+            took: self.began.elapsed(),
+            is_sound,
+        });
+        self.began = Instant::now();
+    }
+}
+
+async fn probe_host<F: FnMut(Step)>(
+    route: &Route,
+    host: &Host,
+    terms: Terms<'_>,
+    account: &mut Account<F>,
+) -> bool {
+    let name = &host.name;
+    account.began = Instant::now();
+    let Some(stream) = connected(host, account).await else {
+        return false;
+    };
+    let opened = match Connection::begin(name, stream, terms) {
+        Ok(connection) => greeted(connection, terms, account).await,
+        Err(broken) => Err(broken),
+    };
+    let connection = match opened {
+        Ok(connection) => connection,
+        Err(broken) => {
+            account.unsound(format!("{name}: not ready: {broken}"));
+            return false;
+        }
+    };
+    let objection = route.objection(&connection);
+    connection.quit().await;
+    match objection {
+        Some(why) => account.unsound(format!("{name}: not used: {why}")),
+        None => {
+            account.sound(format!("{name}: ready for mail"));
+            return true;
+        }
+    }
+    false
+}
+
+/// Connects to the first address that can be connected to.
+async fn connected<F: FnMut(Step)>(host: &Host, account: &mut Account<F>) -> Option<TcpStream> {
+    let name = &host.name;
+    let addresses = match timeout(PROBE_ADDRESS_TIMEOUT, host.addresses()).await {
+        Ok(Ok(addresses)) => addresses,
+        Ok(Err(error)) => {
+            account.unsound(format!("{name}: its addresses are not known: {error}"));
+            return None;
+        }
+        Err(_) => {
+            account.unsound(format!("{name}: its addresses were not told in time"));
+            return None;
+        }
+    };
+    for address in addresses {
+        match dialled(address).await {
+            Ok(stream) => {
+                account.sound(format!("{name}: connected to {address}"));
+                return Some(stream);
+            }
+            Err(why) => account.unsound(format!("{name}: no connection to {address}: {why}")),
+        }
+    }
+    None
+}
+
+async fn dialled(address: SocketAddr) -> Result<TcpStream, String> {
+    let patience = PROBE_TIMEOUTS.connect;
+    match timeout(patience, TcpStream::connect(address)).await {
+        Ok(connected) => connected.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {patience:?}")),
+    }
+}
+
+/// Goes on until the session is ready.
+async fn greeted<F: FnMut(Step)>(
+    mut connection: Connection,
+    terms: Terms<'_>,
+    account: &mut Account<F>,
+) -> Result<Connection, Broken> {
+    let name = connection.host.clone();
+    let mut has_told_hello = false;
+    loop {
+        match connection.session.poll() {
+            Output::Read(awaiting) => {
+                connection.carry(awaiting).await?;
+                let session = &connection.session;
+                if let (Awaiting::Greeting, Some(greeting)) = (awaiting, session.greeting()) {
+                    account.sound(format!("{name}: greets: {greeting}"));
+                } else if let (false, Some(hello)) = (has_told_hello, session.hello()) {
+                    account.sound(format!("{name}: {}", offers(hello)));
+                    has_told_hello = true;
+                }
+            }
+            Output::StartTls => {
+                account.sound(format!("{name}: is ready for TLS"));
+                connection = connection.secure(terms).await?;
+                account.sound(format!("{name}: TLS runs"));
+                has_told_hello = false;
+            }
+            Output::Ready => {
+                account.sound(format!("{name}: {}", connection.protection()));
+                return Ok(connection);
+            }
+            Output::Closed(Some(failure)) => return Err(failure.into()),
+            _ => return Err(Broken::Ended),
+        }
+    }
+}
+
+fn offers(hello: &Reply) -> String {
+    match hello.lines.get(1..) {
+        Some(offered) if !offered.is_empty() => format!("offers {}", offered.join(", ")),
+        _ => "offers no extensions".to_owned(),
+    }
+}
