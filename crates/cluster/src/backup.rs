@@ -75,7 +75,7 @@ impl Cluster {
             taken_ms: self.0.clock.now().0,
             last_log_term: last.map_or(0, |last| last.leader_id.term),
             last_log_index: last.map_or(0, |last| last.index),
-            messages: totals.map(|t| t.waiting + t.deferred + t.rejected).sum(),
+            messages: totals.map(|totals| totals.messages()).sum(),
         };
         let parts = checkpoint.parts(store::HeldFiles::new())?;
         Ok(Backup { header, parts })

@@ -2,6 +2,7 @@
 //!
 //! The cores' types know nothing of formats; what is written to disk or to a peer is made here.
 
+mod audit;
 mod authentication;
 mod command;
 mod consensus;
@@ -13,6 +14,7 @@ mod recipients;
 mod replica;
 mod sentry;
 
+pub(crate) use audit::{audited_from, audited_to};
 pub(crate) use command::{command_from, command_to, outcome_from, outcome_to};
 pub(crate) use consensus::{
     entry_from, entry_to, log_id_from, log_id_to, room_from, room_to, stored_membership_from,

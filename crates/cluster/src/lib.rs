@@ -12,6 +12,7 @@
 //!
 //! This room knows nothing of SMTP dialogues, DNS, or the configuration file.
 
+mod actions;
 mod adopt;
 mod backup;
 mod cluster;

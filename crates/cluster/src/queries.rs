@@ -139,6 +139,14 @@ impl Cluster {
         self.read(find).await
     }
 
+    /// A piece of a message's body, one of `message.body.pieces`; `None` when it is not there any more.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn body_piece(&self, piece: u64) -> Result<Option<Vec<u8>>, RequestError> {
+        self.read(move |tables| tables.piece(piece)).await
+    }
+
     /// The first octets of a message's body, at most `limit`: enough for its header.
     ///
     /// # Errors
@@ -238,7 +246,7 @@ impl Cluster {
         self.0.log_size.bytes()
     }
 
-    async fn read<T: Send + 'static>(
+    pub(crate) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Tables) -> io::Result<T> + Send + 'static,
     ) -> Result<T, RequestError> {

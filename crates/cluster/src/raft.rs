@@ -59,6 +59,12 @@ impl fmt::Display for Proposal {
             Command::Release(claims) => write!(f, "release {}", claims.sequences.len()),
             Command::Visits(visits) => write!(f, "visits {}", visits.visitors.len()),
             Command::Learn(lessons) => write!(f, "learn {}", lessons.facts.len()),
+            Command::Handle(handling) => {
+                write!(f, "{:?} {} messages", handling.verb, handling.ids.len())
+            }
+            Command::Pause { domain, .. } => write!(f, "pause {domain}"),
+            Command::Resume { domain, .. } => write!(f, "resume {domain}"),
+            Command::Note(action) => write!(f, "note {}", action.what),
             Command::Sweep { .. } => f.write_str("sweep"),
         }
     }

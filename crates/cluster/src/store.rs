@@ -13,6 +13,7 @@
 //! earlier write with it.
 
 mod anew;
+mod audit;
 mod cache;
 mod digest;
 mod directory;

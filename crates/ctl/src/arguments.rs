@@ -1,10 +1,10 @@
 //! What may be written on the command line.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::certs::Name;
+use crate::{certs::Name, since::Since};
 
 /// Asks and steers a Layover cluster. Any node answers any command.
 #[derive(Debug, Parser)]
@@ -23,6 +23,15 @@ pub(crate) struct Arguments {
     /// Print one JSON document.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Who changes something, as the audit log tells later.
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHO",
+        env = "USER",
+        default_value = "somebody"
+    )]
+    pub(crate) by: String,
     #[command(flatten)]
     pub(crate) tls: TlsFiles,
     #[command(subcommand)]
@@ -43,6 +52,18 @@ pub(crate) struct TlsFiles {
     pub(crate) tls_key: Option<PathBuf>,
 }
 
+/// Arguments that make sense one by one, and not together.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Nodes, domains and their primaries, and what is wrong.
@@ -58,10 +79,16 @@ pub(crate) enum Command {
         #[arg(long)]
         wait: bool,
     },
+    /// Who changed what, and why.
+    Audit {
+        /// Only what was changed since then: 2h, 2026-01-31 or 2026-01-31T12:00:00Z.
+        #[arg(long, value_name = "TIME")]
+        since: Option<Since>,
+    },
     /// On what all nodes agree: whose mail is taken, and where it goes.
     #[command(subcommand)]
     Policy(PolicyCommand),
-    /// The policy's domains and their primaries.
+    /// The policy's domains and their primaries, and whose mail is kept back for a while.
     #[command(subcommand)]
     Domain(DomainCommand),
     /// What is known of the recipients of a domain with recipients = "verify".
@@ -81,16 +108,108 @@ pub(crate) enum Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum QueueCommand {
     /// Messages in order of arrival.
-    List(Filter),
+    List(List),
+    /// How many messages stand in each domain's queue, by age.
+    Summary,
     /// Envelope, attempts and header of one message.
     Show {
         /// The message's id, as in the logs and in the reply to its sender.
         id: String,
     },
+    /// The message itself (.eml) on standard output, as it would leave.
+    Export {
+        /// The message's id.
+        id: String,
+    },
+    /// Keep messages from being delivered until they are released.
+    Hold(Selection),
+    /// Let messages that are held be delivered again, each in its old place.
+    Release(Selection),
+    /// Drop messages for good. Of more than one it is asked first.
+    Delete {
+        #[command(flatten)]
+        selection: Selection,
+        /// Ask nothing.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Try messages now, also for recipients whom the primary has refused.
+    Retry(Selection),
 }
 
-/// Which messages to list.
+/// What to list.
 #[derive(Debug, Default, Args)]
+pub(crate) struct List {
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+    /// At most this many.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) limit: Option<u64>,
+}
+
+/// Which messages to change: those that are named, or those that all of a filter applies to.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Selection {
+    /// The messages' ids.
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<String>,
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+    /// Every message.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Why; the audit log keeps it.
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DomainCommand {
+    /// Every domain: where its mail goes, how its primary is, what waits.
+    List,
+    /// Look at the primary step by step, from the node that is asked. Nothing is sent.
+    Probe {
+        /// The domain, as the policy names it.
+        domain: String,
+    },
+    /// Take mail for a domain, and send none.
+    Pause {
+        /// The domain, as the policy names it.
+        domain: String,
+        /// For how long: 30m, 2h, 1d. Without it, until it is resumed.
+        #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
+        span: Option<Duration>,
+        /// Why; the status shows it, and the audit log keeps it.
+        #[arg(
+            long,
+            value_name = "TEXT",
+            default_value = "",
+            hide_default_value = true
+        )]
+        reason: String,
+    },
+    /// Send a domain's mail again.
+    Resume {
+        /// The domain, as the policy names it.
+        domain: String,
+        /// Why; the audit log keeps it.
+        #[arg(
+            long,
+            value_name = "TEXT",
+            default_value = "",
+            hide_default_value = true
+        )]
+        reason: String,
+    },
+}
+
+/// Which messages are meant.
+#[derive(Debug, Default, PartialEq, Eq, Args)]
 pub(crate) struct Filter {
     /// With recipients in this domain of the policy.
     #[arg(long)]
@@ -107,9 +226,6 @@ pub(crate) struct Filter {
     /// Received at least this long ago: 90s, 15m, 1h, 2d.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub(crate) older: Option<Duration>,
-    /// At most this many.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) limit: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -118,6 +234,8 @@ pub(crate) enum State {
     Waiting,
     /// To be tried later.
     Deferred,
+    /// Not before an operator releases it.
+    Held,
     /// Only recipients are left that the primary refused for good.
     Rejected,
 }
@@ -128,6 +246,7 @@ impl State {
         match self {
             Self::Waiting => "waiting",
             Self::Deferred => "deferred",
+            Self::Held => "held",
             Self::Rejected => "rejected",
         }
     }
@@ -141,25 +260,11 @@ pub(crate) enum PolicyCommand {
     Apply {
         /// The policy file; the files that it names are looked for from its folder on.
         file: PathBuf,
-        /// Who applies it, as `policy show` tells later.
-        #[arg(long, value_name = "WHO", env = "USER", default_value = "somebody")]
-        by: String,
     },
     /// What a policy would change, line by line.
     Diff {
         /// The policy file.
         file: PathBuf,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum DomainCommand {
-    /// Every domain: where its mail goes, how its primary is, what waits.
-    List,
-    /// Look at the primary step by step, from the node that is asked. Nothing is sent.
-    Probe {
-        /// The domain, as the policy names it.
-        domain: String,
     },
 }
 
@@ -269,15 +374,14 @@ mod tests {
     #[test]
     fn the_list_takes_every_filter() {
         let line = "layover queue list --domain d --sender s --recipient r --state deferred --older 1h --limit 5";
-        let Command::Queue(QueueCommand::List(filter)) = parsed(line).unwrap().command else {
+        let Command::Queue(QueueCommand::List(List { filter, limit })) =
+            parsed(line).unwrap().command
+        else {
             panic!("another command");
         };
         assert_eq!(filter.state, Some(State::Deferred));
         assert_eq!(filter.older, Some(Duration::from_secs(3600)));
-        assert_eq!(
-            (filter.domain.as_deref(), filter.limit),
-            (Some("d"), Some(5))
-        );
+        assert_eq!((filter.domain.as_deref(), limit), (Some("d"), Some(5)));
     }
 
     #[test]
@@ -287,9 +391,17 @@ mod tests {
                 "layover",
                 ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
             ),
-            ("layover queue summary", ErrorKind::InvalidSubcommand),
+            ("layover queue bounce x", ErrorKind::InvalidSubcommand),
+            ("layover queue hold --limit 5", ErrorKind::UnknownArgument),
+            ("layover queue export", ErrorKind::MissingRequiredArgument),
+            ("layover domain pause", ErrorKind::MissingRequiredArgument),
+            (
+                "layover domain pause d --for ever",
+                ErrorKind::ValueValidation,
+            ),
+            ("layover audit --since soon", ErrorKind::ValueValidation),
             ("layover queue show", ErrorKind::MissingRequiredArgument),
-            ("layover queue list --state held", ErrorKind::InvalidValue),
+            ("layover queue list --state new", ErrorKind::InvalidValue),
             (
                 "layover queue list --older soon",
                 ErrorKind::ValueValidation,

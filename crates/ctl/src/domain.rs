@@ -1,7 +1,12 @@
 //! `layover domain list` and `probe`.
 
+mod pausing;
+
 use anyhow::bail;
-use api::admin::v1::{DomainEntry, DomainListRequest, DomainProbeRequest, DomainProbeStep};
+use api::admin::v1::{
+    DomainEntry, DomainListRequest, DomainPauseRequest, DomainProbeRequest, DomainProbeStep,
+    DomainResumeRequest,
+};
 use comfy_table::Table;
 use tonic::Status;
 
@@ -21,6 +26,23 @@ pub(crate) async fn run(
     match command {
         DomainCommand::List => list(servers, output).await,
         DomainCommand::Probe { domain } => probe(servers, output, domain).await,
+        DomainCommand::Pause {
+            domain,
+            span,
+            reason,
+        } => {
+            let for_ms = span.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
+            let request = DomainPauseRequest {
+                domain,
+                for_ms,
+                reason,
+            };
+            pausing::pause(servers, output, request).await
+        }
+        DomainCommand::Resume { domain, reason } => {
+            let request = DomainResumeRequest { domain, reason };
+            pausing::resume(servers, output, request).await
+        }
     }
 }
 

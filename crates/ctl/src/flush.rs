@@ -125,6 +125,9 @@ fn progress(status: &StatusResponse, names: &[String], left: u64, rate: Option<f
     if let Some(rate) = rate {
         line.push_str(&format!(", {rate:.0} a second"));
     }
+    for domain in flushed(status, names).filter(|domain| domain.paused.is_some()) {
+        line.push_str(&format!("; {} is paused", words::escaped(&domain.name)));
+    }
     for domain in flushed(status, names).filter(|domain| domain.primary_state == "down") {
         let primary = status::primary(domain, status.now_ms);
         line.push_str(&format!(

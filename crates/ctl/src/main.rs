@@ -8,6 +8,7 @@
 //! certificates are made.
 
 mod arguments;
+mod audit;
 mod backup;
 mod certs;
 mod cluster;
@@ -19,6 +20,7 @@ mod policy;
 mod queue;
 mod recipients;
 mod servers;
+mod since;
 mod status;
 mod words;
 
@@ -27,7 +29,7 @@ use std::{io, process::ExitCode};
 use anyhow::Context as _;
 use clap::Parser as _;
 
-use arguments::{Arguments, Command, QueueCommand};
+use arguments::{Arguments, Command, Usage};
 use output::Output;
 use policy::Mistakes;
 use servers::Servers;
@@ -43,6 +45,9 @@ fn main() -> ExitCode {
             match error.downcast_ref::<Mistakes>() {
                 Some(mistakes) => eprintln!("{mistakes}"),
                 None => eprintln!("layover: {}", words::escaped(&format!("{error:#}"))),
+            }
+            if error.is::<Usage>() {
+                return ExitCode::from(2);
             }
             ExitCode::FAILURE
         }
@@ -60,17 +65,14 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("starting the runtime failed")?;
-    let servers = Servers::new(&arguments.server, &arguments.tls)?;
+    let servers = Servers::new(&arguments.server, &arguments.tls)?.asked_by(arguments.by);
     let mut output = Output::new(arguments.json);
     runtime.block_on(async {
         match arguments.command {
             Command::Status => status::show(&servers, &mut output).await,
-            Command::Queue(QueueCommand::List(filter)) => {
-                queue::list(&servers, &mut output, filter).await
-            }
-            Command::Queue(QueueCommand::Show { id }) => {
-                queue::show(&servers, &mut output, id).await
-            }
+            Command::Queue(command) => queue::run(&servers, &mut output, command).await,
+            Command::Domain(command) => domain::run(&servers, &mut output, command).await,
+            Command::Audit { since } => audit::list(&servers, &mut output, since).await,
             Command::Flush { domain, wait } => {
                 flush::flush(&servers, &mut output, domain, wait).await
             }

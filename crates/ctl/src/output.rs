@@ -107,6 +107,11 @@ impl Output {
         self.out.write_all(text.as_bytes())
     }
 
+    /// Writes octets as they are; they come out with the next flush at the latest.
+    pub(crate) fn octets(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.out.write_all(octets)
+    }
+
     /// Brings out what was written.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         self.out.flush()

@@ -48,7 +48,7 @@ pub(crate) async fn run(
 ) -> anyhow::Result<()> {
     match command {
         PolicyCommand::Show => show(servers, output).await,
-        PolicyCommand::Apply { file, by } => apply(servers, output, &file, by).await,
+        PolicyCommand::Apply { file } => apply(servers, output, &file).await,
         PolicyCommand::Diff { file } => diff(servers, output, &file).await,
     }
 }
@@ -106,18 +106,13 @@ async fn diff(servers: &Servers, output: &mut Output, file: &Path) -> anyhow::Re
     Ok(())
 }
 
-async fn apply(
-    servers: &Servers,
-    output: &mut Output,
-    file: &Path,
-    by: String,
-) -> anyhow::Result<()> {
+async fn apply(servers: &Servers, output: &mut Output, file: &Path) -> anyhow::Result<()> {
     let files = Files::read(file)?;
     let request = PolicyApplyRequest {
         text: files.text.clone(),
         lists: files.lists.clone(),
         replaces: None,
-        by,
+        by: String::new(),
     };
     let applied = servers
         .ask(async |mut client: Client| {

@@ -1,4 +1,8 @@
-//! `layover queue list` and `layover queue show`.
+//! `layover queue …`.
+
+mod change;
+mod export;
+mod summary;
 
 use api::admin::v1::{
     Authentication, QueueEntry, QueueListRequest, QueueShowRequest, QueueShowResponse, Recipient,
@@ -6,20 +10,45 @@ use api::admin::v1::{
 use comfy_table::Table;
 
 use crate::{
-    arguments::Filter,
+    arguments::{Filter, List, QueueCommand},
     listing::Listing,
     output::Output,
     servers::{Client, Servers},
     words,
 };
 
-/// Lists messages as they come, however many there are.
-pub(crate) async fn list(
+/// Does what the command says.
+pub(crate) async fn run(
     servers: &Servers,
     output: &mut Output,
-    filter: Filter,
+    command: QueueCommand,
 ) -> anyhow::Result<()> {
-    let request = request_of(filter);
+    match command {
+        QueueCommand::List(wanted) => list(servers, output, wanted).await,
+        QueueCommand::Summary => summary::summary(servers, output).await,
+        QueueCommand::Show { id } => show(servers, output, id).await,
+        QueueCommand::Export { id } => export::export(servers, output, id).await,
+        QueueCommand::Hold(selection) => {
+            change::change(servers, output, change::HOLD, selection).await
+        }
+        QueueCommand::Release(selection) => {
+            change::change(servers, output, change::RELEASE, selection).await
+        }
+        QueueCommand::Delete { selection, yes } => {
+            change::delete(servers, output, selection, yes).await
+        }
+        QueueCommand::Retry(selection) => {
+            change::change(servers, output, change::RETRY, selection).await
+        }
+    }
+}
+
+/// Lists messages as they come, however many there are.
+async fn list(servers: &Servers, output: &mut Output, wanted: List) -> anyhow::Result<()> {
+    let request = QueueListRequest {
+        limit: wanted.limit.unwrap_or(0),
+        ..filter_of(wanted.filter)
+    };
     let entries = servers
         .ask(async |mut client: Client| Ok(client.queue_list(request.clone()).await?.into_inner()))
         .await?;
@@ -31,7 +60,7 @@ pub(crate) async fn list(
     listing.show(entries, output).await
 }
 
-fn request_of(filter: Filter) -> QueueListRequest {
+fn filter_of(filter: Filter) -> QueueListRequest {
     QueueListRequest {
         domain: filter.domain,
         sender: filter.sender,
@@ -40,7 +69,7 @@ fn request_of(filter: Filter) -> QueueListRequest {
         older_than_ms: filter
             .older
             .map(|older| u64::try_from(older.as_millis()).unwrap_or(u64::MAX)),
-        limit: filter.limit.unwrap_or(0),
+        limit: 0,
     }
 }
 
@@ -83,7 +112,7 @@ fn sender(path: &str) -> String {
 }
 
 /// Shows one message.
-pub(crate) async fn show(servers: &Servers, output: &mut Output, id: String) -> anyhow::Result<()> {
+async fn show(servers: &Servers, output: &mut Output, id: String) -> anyhow::Result<()> {
     let request = QueueShowRequest { id };
     let message = servers
         .ask(async |mut client: Client| Ok(client.queue_show(request.clone()).await?.into_inner()))
@@ -113,6 +142,15 @@ fn facts(message: &QueueShowResponse) -> Vec<(&'static str, String)> {
         ("received", words::moment(message.received_ms)),
         ("sender", sender(&message.sender)),
     ];
+    if let Some(hold) = &message.hold {
+        let since = words::moment(hold.since_ms);
+        let by = words::escaped(&hold.by);
+        let reason = match hold.reason.as_str() {
+            "" => String::new(),
+            reason => format!(": {}", words::escaped(reason)),
+        };
+        facts.push(("held", format!("since {since} by {by}{reason}")));
+    }
     if let Some(client) = &message.client {
         let tls = client.tls.as_deref().unwrap_or("in clear");
         facts.push((

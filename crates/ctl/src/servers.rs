@@ -5,7 +5,9 @@ use std::{error::Error as _, fs, path::Path, time::Duration};
 use anyhow::{Context as _, bail};
 use api::admin::v1::admin_client::AdminClient;
 use tonic::{
-    Code, Status,
+    Code, Request, Status,
+    metadata::MetadataValue,
+    service::{Interceptor, interceptor::InterceptedService},
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 
@@ -20,13 +22,29 @@ const ANSWER_BYTES_MAX: usize = 8 << 20;
 /// Longer than a node may wait for a quorum before it says that there is none.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
-pub(crate) type Client = AdminClient<Channel>;
+/// In the metadata of a request: who asks, for the audit log.
+const BY: &str = "layover-by-bin";
+
+pub(crate) type Client = AdminClient<InterceptedService<Channel, Asker>>;
+
+/// Who asks, in his own words; empty when he says nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asker(String);
+
+impl Interceptor for Asker {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let name = MetadataValue::from_bytes(self.0.as_bytes());
+        request.metadata_mut().insert_bin(BY, name);
+        Ok(request)
+    }
+}
 
 /// The nodes that may be asked, in the order in which they are.
 #[derive(Debug)]
 pub(crate) struct Servers {
     endpoints: Vec<(String, Endpoint)>,
     with_tls: bool,
+    asker: Asker,
 }
 
 impl Servers {
@@ -39,7 +57,14 @@ impl Servers {
         Ok(Self {
             endpoints,
             with_tls: tls.is_some(),
+            asker: Asker::default(),
         })
+    }
+
+    /// Tells the nodes who asks.
+    pub(crate) fn asked_by(mut self, by: String) -> Self {
+        self.asker = Asker(by);
+        self
     }
 
     /// Asks one node after the other until one has answered. A refusal is an answer; only what
@@ -52,7 +77,8 @@ impl Servers {
         for (address, endpoint) in &self.endpoints {
             let client = match endpoint.connect().await {
                 Ok(channel) => {
-                    AdminClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX)
+                    let client = AdminClient::with_interceptor(channel, self.asker.clone());
+                    client.max_decoding_message_size(ANSWER_BYTES_MAX)
                 }
                 Err(error) => {
                     complaints.push(format!("{address}: {}", root_cause(&error)));

@@ -1,6 +1,6 @@
 //! `layover status`.
 
-use api::admin::v1::{DomainStatus, StatusRequest, StatusResponse};
+use api::admin::v1::{DomainStatus, Pause, StatusRequest, StatusResponse};
 use comfy_table::Table;
 
 use crate::{
@@ -64,7 +64,7 @@ fn headline(status: &StatusResponse) -> String {
 fn domains(status: &StatusResponse) -> Table {
     let mut table = Table::new();
     table.set_header([
-        "DOMAIN", "PRIMARY", "WAITING", "DEFERRED", "REJECTED", "SIZE", "OLDEST",
+        "DOMAIN", "PRIMARY", "WAITING", "DEFERRED", "HELD", "REJECTED", "SIZE", "OLDEST",
     ]);
     for domain in &status.domains {
         table.add_row([
@@ -72,6 +72,7 @@ fn domains(status: &StatusResponse) -> Table {
             primary_state(domain, status.now_ms),
             domain.waiting.to_string(),
             domain.deferred.to_string(),
+            domain.held.to_string(),
             domain.rejected.to_string(),
             words::size(domain.bytes),
             domain.oldest_ms.map_or_else(
@@ -104,7 +105,21 @@ pub(crate) fn primary_state(domain: &DomainStatus, now_ms: u64) -> String {
             words::span(now_ms.saturating_sub(since_ms))
         ));
     }
+    if let Some(pause) = &domain.paused {
+        text.push_str(&paused(pause, now_ms));
+    }
     text
+}
+
+/// `, paused for 2 hours more`.
+fn paused(pause: &Pause, now_ms: u64) -> String {
+    match pause.until_ms {
+        Some(until) => format!(
+            ", paused for {} more",
+            words::span(until.saturating_sub(now_ms))
+        ),
+        None => ", paused".to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -75,6 +75,19 @@ pub(crate) fn moment(unix_ms: u64) -> String {
         .map_or_else(|| format!("{unix_ms} ms"), |moment| moment.to_string())
 }
 
+/// `1,234,567`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
 /// `1 message`, `2 messages`.
 pub(crate) fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
@@ -103,6 +116,18 @@ mod tests {
         assert_eq!(span(3_600_000), "1 hour");
         assert_eq!(span(3_601_000), "1 hour");
         assert_eq!(span(100 * 3_600_000), "4 days 4 hours");
+    }
+
+    #[test]
+    fn large_numbers_are_grouped() {
+        for (number, expected) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(grouped(number), expected);
+        }
     }
 
     #[test]

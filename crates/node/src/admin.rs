@@ -1,32 +1,39 @@
 //! The admin service: what operators ask over gRPC, answered from this node's copy of the spool.
 
 mod answer;
+mod audit;
 mod backup;
+mod change;
 mod domain;
+mod export;
 mod filter;
 mod membership;
+mod pause;
 mod policy;
 mod recipients;
+mod summary;
 mod trouble;
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use api::admin::v1::{
-    BackupRequest, ClusterAddRequest, ClusterChangeResponse, ClusterRemoveRequest,
-    ClusterSnapshotRequest, ClusterSnapshotResponse, ClusterStatusRequest, ClusterStatusResponse,
-    ClusterVerifyRequest, DomainListRequest, DomainListResponse, DomainProbeRequest,
-    DomainProbeStep, DomainStatus, FlushRequest, FlushResponse, KnownRecipient, PolicyApplyRequest,
-    PolicyApplyResponse, PolicyShowRequest, PolicyShowResponse, QueueEntry, QueueListRequest,
-    QueueShowRequest, QueueShowResponse, RecipientsAddRequest, RecipientsChangeResponse,
-    RecipientsForgetRequest, RecipientsListRequest, Replica, StatusRequest, StatusResponse,
-    TransferLeaderRequest,
+    AuditEntry, AuditListRequest, BackupRequest, ClusterAddRequest, ClusterChangeResponse,
+    ClusterRemoveRequest, ClusterSnapshotRequest, ClusterSnapshotResponse, ClusterStatusRequest,
+    ClusterStatusResponse, ClusterVerifyRequest, DomainListRequest, DomainListResponse,
+    DomainPauseRequest, DomainPauseResponse, DomainProbeRequest, DomainProbeStep,
+    DomainResumeRequest, DomainResumeResponse, DomainStatus, FlushRequest, FlushResponse,
+    KnownRecipient, PolicyApplyRequest, PolicyApplyResponse, PolicyShowRequest, PolicyShowResponse,
+    QueueChangeRequest, QueueChangeResponse, QueueEntry, QueueExportRequest, QueueListRequest,
+    QueueShowRequest, QueueShowResponse, QueueSummaryRequest, QueueSummaryResponse,
+    RecipientsAddRequest, RecipientsChangeResponse, RecipientsForgetRequest, RecipientsListRequest,
+    Replica, StatusRequest, StatusResponse, TransferLeaderRequest,
     admin_server::{Admin, AdminServer},
 };
-use api::copy::v1::BackupChunk;
+use api::copy::v1::{BackupChunk, ExportChunk};
 use cluster::{Change, Cluster, RequestError};
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use relay::route::Routes;
-use spool::{Clock, MessageId, policy::DOCUMENT_BYTES_MAX};
+use spool::{Clock, Message, MessageId, policy::DOCUMENT_BYTES_MAX};
 use tls::MutualTls;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -91,19 +98,49 @@ impl AdminService {
             domains.push(DomainStatus {
                 in_policy: true,
                 recipients: recipients::roster(domain, &destination, self.clock.now()),
-                ..answer::domain(domain.name.clone(), domain.primary.clone(), &destination)
+                ..answer::domain(
+                    domain.name.clone(),
+                    domain.primary.clone(),
+                    &destination,
+                    self.clock.now(),
+                )
             });
         }
         // What left the policy may still have messages.
         let left = destinations.into_iter();
         let left = left.filter(|(_, destination)| !destination.totals.is_empty());
-        domains
-            .extend(left.map(|(name, destination)| answer::domain(name, Vec::new(), &destination)));
+        domains.extend(left.map(|(name, destination)| {
+            answer::domain(name, Vec::new(), &destination, self.clock.now())
+        }));
         for domain in &mut domains {
             let oldest = self.cluster.oldest(&domain.name).await.map_err(refused)?;
             domain.oldest_ms = oldest.map(|at| at.0);
         }
         Ok(domains)
+    }
+}
+
+impl AdminService {
+    /// The message that an operator has named.
+    async fn message(&self, text: &str) -> Result<Message, Status> {
+        let id: MessageId = text
+            .parse()
+            .map_err(|error| Status::invalid_argument(format!("{text:?} is {error}")))?;
+        let message = self.cluster.message(id).await.map_err(refused)?;
+        message.ok_or_else(|| Status::not_found(format!("no message {id} is in the spool")))
+    }
+
+    async fn note_recipients(
+        &self,
+        by: String,
+        verb: &str,
+        domain: &str,
+        response: &RecipientsChangeResponse,
+    ) {
+        if response.changed > 0 {
+            let what = format!("recipients {verb} {domain}: {} of them", response.changed);
+            audit::note(&self.cluster, by, what).await;
+        }
     }
 }
 
@@ -123,6 +160,14 @@ fn refused(error: RequestError) -> Status {
 type Entries = Pin<Box<dyn Stream<Item = Result<QueueEntry, Status>> + Send>>;
 
 type ProbeSteps = Pin<Box<dyn Stream<Item = Result<DomainProbeStep, Status>> + Send>>;
+
+type Changed = Pin<Box<dyn Stream<Item = Result<QueueChangeResponse, Status>> + Send>>;
+
+type Summaries = Pin<Box<dyn Stream<Item = Result<QueueSummaryResponse, Status>> + Send>>;
+
+type Exported = Pin<Box<dyn Stream<Item = Result<ExportChunk, Status>> + Send>>;
+
+type AuditEntries = Pin<Box<dyn Stream<Item = Result<AuditEntry, Status>> + Send>>;
 
 type KnownRecipients = Pin<Box<dyn Stream<Item = Result<KnownRecipient, Status>> + Send>>;
 
@@ -190,16 +235,7 @@ impl Admin for AdminService {
         &self,
         request: Request<QueueShowRequest>,
     ) -> Result<Response<QueueShowResponse>, Status> {
-        let text = request.into_inner().id;
-        let id: MessageId = text
-            .parse()
-            .map_err(|error| Status::invalid_argument(format!("{text:?} is {error}")))?;
-        let message = self
-            .cluster
-            .message(id)
-            .await
-            .map_err(refused)?
-            .ok_or_else(|| Status::not_found(format!("no message {id} is in the spool")))?;
+        let message = self.message(&request.into_inner().id).await?;
         let head = self
             .cluster
             .head(&message, HEADER_BYTES_MAX)
@@ -212,10 +248,73 @@ impl Admin for AdminService {
         )))
     }
 
+    type QueueChangeStream = Changed;
+
+    async fn queue_change(
+        &self,
+        request: Request<QueueChangeRequest>,
+    ) -> Result<Response<Changed>, Status> {
+        let by = audit::asker(&request);
+        let now = self.clock.now();
+        let changed = change::change(&self.cluster, request.into_inner(), by, now)?;
+        Ok(Response::new(Box::pin(changed)))
+    }
+
+    type QueueSummaryStream = Summaries;
+
+    async fn queue_summary(
+        &self,
+        _request: Request<QueueSummaryRequest>,
+    ) -> Result<Response<Summaries>, Status> {
+        let summary = summary::summary(&self.cluster, self.clock.now());
+        Ok(Response::new(Box::pin(summary)))
+    }
+
+    type QueueExportStream = Exported;
+
+    async fn queue_export(
+        &self,
+        request: Request<QueueExportRequest>,
+    ) -> Result<Response<Exported>, Status> {
+        let message = self.message(&request.into_inner().id).await?;
+        let chunks = export::chunks(&self.cluster, message);
+        Ok(Response::new(Box::pin(chunks)))
+    }
+
+    async fn domain_pause(
+        &self,
+        request: Request<DomainPauseRequest>,
+    ) -> Result<Response<DomainPauseResponse>, Status> {
+        let by = audit::asker(&request);
+        let now = self.clock.now();
+        let paused = pause::pause(&self.cluster, request.into_inner(), by, now).await?;
+        Ok(Response::new(paused))
+    }
+
+    async fn domain_resume(
+        &self,
+        request: Request<DomainResumeRequest>,
+    ) -> Result<Response<DomainResumeResponse>, Status> {
+        let by = audit::asker(&request);
+        let resumed = pause::resume(&self.cluster, request.into_inner(), by).await?;
+        Ok(Response::new(resumed))
+    }
+
+    type AuditListStream = AuditEntries;
+
+    async fn audit_list(
+        &self,
+        request: Request<AuditListRequest>,
+    ) -> Result<Response<AuditEntries>, Status> {
+        let entries = audit::list(&self.cluster, &request.into_inner());
+        Ok(Response::new(Box::pin(entries)))
+    }
+
     async fn flush(
         &self,
         request: Request<FlushRequest>,
     ) -> Result<Response<FlushResponse>, Status> {
+        let by = audit::asker(&request);
         let Some(policy) = self.cluster.policy() else {
             return Err(Status::unavailable("the cluster is not founded yet"));
         };
@@ -233,7 +332,12 @@ impl Admin for AdminService {
             }
             domains = vec![name.clone()];
         }
+        let mut what = "flush".to_owned();
+        if let Some(name) = &domain {
+            what.push_str(&format!(" {name}"));
+        }
         self.cluster.flush(domain).await.map_err(refused)?;
+        audit::note(&self.cluster, by, what).await;
         Ok(Response::new(FlushResponse { domains }))
     }
 
@@ -276,7 +380,10 @@ impl Admin for AdminService {
         &self,
         request: Request<RecipientsAddRequest>,
     ) -> Result<Response<RecipientsChangeResponse>, Status> {
+        let by = audit::asker(&request);
+        let domain = request.get_ref().domain.clone();
         let added = recipients::add(&self.cluster, request.into_inner()).await?;
+        self.note_recipients(by, "add", &domain, &added).await;
         Ok(Response::new(added))
     }
 
@@ -284,7 +391,11 @@ impl Admin for AdminService {
         &self,
         request: Request<RecipientsForgetRequest>,
     ) -> Result<Response<RecipientsChangeResponse>, Status> {
+        let by = audit::asker(&request);
+        let domain = request.get_ref().domain.clone();
         let forgotten = recipients::forget(&self.cluster, request.into_inner()).await?;
+        self.note_recipients(by, "forget", &domain, &forgotten)
+            .await;
         Ok(Response::new(forgotten))
     }
 
@@ -299,24 +410,27 @@ impl Admin for AdminService {
         &self,
         request: Request<ClusterAddRequest>,
     ) -> Result<Response<ClusterChangeResponse>, Status> {
+        let by = audit::asker(&request);
         let change = membership::addition(request.into_inner())?;
-        membership::change(&self.cluster, change).await
+        membership::change(&self.cluster, change, by).await
     }
 
     async fn cluster_remove(
         &self,
         request: Request<ClusterRemoveRequest>,
     ) -> Result<Response<ClusterChangeResponse>, Status> {
+        let by = audit::asker(&request);
         let id = request.into_inner().id;
-        membership::change(&self.cluster, Change::Remove { id }).await
+        membership::change(&self.cluster, Change::Remove { id }, by).await
     }
 
     async fn transfer_leader(
         &self,
         request: Request<TransferLeaderRequest>,
     ) -> Result<Response<ClusterChangeResponse>, Status> {
+        let by = audit::asker(&request);
         let to = request.into_inner().id;
-        membership::change(&self.cluster, Change::Transfer { to }).await
+        membership::change(&self.cluster, Change::Transfer { to }, by).await
     }
 
     type ClusterVerifyStream = Replicas;
@@ -353,7 +467,8 @@ impl Admin for AdminService {
         &self,
         request: Request<PolicyApplyRequest>,
     ) -> Result<Response<PolicyApplyResponse>, Status> {
-        let applied = policy::apply(&self.cluster, request.into_inner()).await?;
+        let by = audit::asker(&request);
+        let applied = policy::apply(&self.cluster, request.into_inner(), by).await?;
         Ok(Response::new(applied))
     }
 

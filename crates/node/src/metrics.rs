@@ -183,7 +183,7 @@ fn register_queue(
     is_known: impl Fn(&str) -> bool,
     now: Timestamp,
 ) {
-    let [messages, bytes, ages, up] = core::array::from_fn(|_| Gauges::default());
+    let [messages, bytes, ages, up, paused] = core::array::from_fn(|_| Gauges::default());
     for ((domain, destination), oldest) in destinations.iter().zip(oldest) {
         let has_primary = is_known(domain);
         let domain = || ("domain", domain.clone());
@@ -191,6 +191,7 @@ fn register_queue(
         for (state, count) in [
             ("waiting", totals.waiting),
             ("deferred", totals.deferred),
+            ("held", totals.held),
             ("rejected", totals.rejected),
         ] {
             set(
@@ -202,6 +203,8 @@ fn register_queue(
         set(&bytes, vec![domain()], signed(totals.bytes));
         let age = oldest.map_or(0, |oldest| now.since(oldest).as_secs());
         set(&ages, vec![domain()], signed(age));
+        let is_paused = destination.pause_at(now).is_some();
+        set(&paused, vec![domain()], i64::from(is_paused));
         // One that has left the policy has no primary that could be down.
         if has_primary {
             set(
@@ -217,6 +220,11 @@ fn register_queue(
         "queue_oldest_age_seconds",
         "Age of the oldest message that is still to be delivered; 0 without one",
         ages,
+    );
+    registry.register(
+        "domain_paused",
+        "1 while an operator keeps the domain's mail back",
+        paused,
     );
     registry.register("primary_up", "1 while the domain's primary answers", up);
 }
@@ -247,6 +255,7 @@ mod tests {
             totals: Totals {
                 waiting: 3,
                 deferred: 2,
+                held: 4,
                 rejected: 1,
                 bytes: 600,
             },
@@ -265,9 +274,11 @@ mod tests {
         for line in [
             "layover_queue_messages{domain=\"example.com\",state=\"waiting\"} 3",
             "layover_queue_messages{domain=\"example.com\",state=\"deferred\"} 2",
+            "layover_queue_messages{domain=\"example.com\",state=\"held\"} 4",
             "layover_queue_messages{domain=\"example.com\",state=\"rejected\"} 1",
             "layover_queue_bytes{domain=\"example.com\"} 600",
             "layover_queue_oldest_age_seconds{domain=\"example.com\"} 90",
+            "layover_domain_paused{domain=\"example.com\"} 0",
             "layover_primary_up{domain=\"example.com\"} 0",
         ] {
             assert!(page.lines().any(|l| l == line), "{line} is not in\n{page}");

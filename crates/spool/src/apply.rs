@@ -6,14 +6,18 @@
 //!                                             └──────┘       only refused left ─▶ rejected
 //! ```
 //!
+//! An operator may hold a message in any state from waiting on, and release it, and delete it.
 //! An `Accept` of what was accepted before and not confirmed leads back to (none): `unconfirmed`.
 //!
 //! Every node applies the same commands in the same order and must write the same bytes, so
 //! nothing here reads a clock, draws a random number, or depends on which node it runs.
 
 mod adopt;
+mod audit;
 mod claims;
+mod handling;
 mod ledger;
+mod pause;
 mod recipients;
 mod repeats;
 mod report;
@@ -86,6 +90,14 @@ pub fn apply<V: View>(
         Command::Release(release) => claims::release(view, release),
         Command::Visits(visits) => Ok((Outcome::Done, sentry::visit(view, visits))),
         Command::Learn(lessons) => recipients::learn(view, lessons),
+        Command::Handle(handling) => handling::handle(view, handling),
+        Command::Pause {
+            domain,
+            until,
+            action,
+        } => pause::pause(view, domain, until, action),
+        Command::Resume { domain, action } => pause::resume(view, domain, action),
+        Command::Note(action) => audit::note(view, action),
         Command::Sweep { at } => sweep(view, at),
     }
 }
@@ -211,6 +223,7 @@ fn queued(index: u64, accept: Accept, pieces: Vec<u64>) -> Message {
         authentication: accept.authentication,
         attempts: 0,
         attempted_at: None,
+        hold: None,
     }
 }
 
@@ -294,5 +307,7 @@ fn sweep<V: View>(view: &V, at: Timestamp) -> Result<(Outcome, Vec<Change>), V::
         });
     }
     changes.extend(recipients::sweep(view, at)?);
+    changes.extend(audit::sweep(view, at)?);
+    pause::sweep(view, at, &mut changes);
     Ok((Outcome::Done, changes))
 }

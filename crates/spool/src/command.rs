@@ -6,8 +6,8 @@ use bytes::Bytes;
 use smtp::{BodyType, Recipient, ReversePath, dsn};
 
 use crate::{
-    Authentication, Client, Digest, Fact, Fingerprint, MessageId, Offers, Reachability, Timestamp,
-    Visitor, policy::Document,
+    Action, Authentication, Client, Digest, Fact, Fingerprint, Handling, MessageId, Offers,
+    Reachability, Tally, Timestamp, Visitor, policy::Document,
 };
 
 /// Everything that can change the spool.
@@ -76,6 +76,26 @@ pub enum Command {
     Visits(Visits),
     /// Tells what was found out about recipients.
     Learn(Lessons),
+    /// Does what an operator wants with messages.
+    Handle(Handling),
+    /// Keeps a domain's mail back.
+    Pause {
+        /// The policy's domain.
+        domain: String,
+        /// When it ends by itself; `None` when somebody has to end it.
+        until: Option<Timestamp>,
+        /// Who wants it, and why.
+        action: Action,
+    },
+    /// Lets a domain's mail go again.
+    Resume {
+        /// The policy's domain.
+        domain: String,
+        /// Who wants it, and why.
+        action: Action,
+    },
+    /// Notes in the audit log what an operator has done by other commands.
+    Note(Action),
     /// Drops what is too old to matter: abandoned stages, ids of messages long gone, messages that
     /// nobody will send again, visitors that came back no more, recipients of whom nothing was heard for long.
     Sweep {
@@ -227,6 +247,8 @@ pub enum Outcome {
     Adopted(u64),
     /// The policy that was to be replaced is not in force any more, but this version is.
     Overtaken(u64),
+    /// An operator's command came to this.
+    Handled(Tally),
     /// The policy makes no sense to this version of the program: the first line of what is wrong.
     NotUnderstood(String),
 }

@@ -18,6 +18,8 @@ pub struct Totals {
     pub waiting: u64,
     /// Messages to be tried later.
     pub deferred: u64,
+    /// Messages that operators hold.
+    pub held: u64,
     /// Messages of which only refused recipients are left.
     pub rejected: u64,
     /// Octets of all their bodies.
@@ -28,14 +30,33 @@ impl Totals {
     /// Whether no message stands there.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.undelivered() == 0 && self.rejected == 0
+        self.messages() == 0
     }
 
-    /// Messages that are still to be delivered.
+    /// Messages in all.
+    #[must_use]
+    pub const fn messages(&self) -> u64 {
+        self.undelivered() + self.held + self.rejected
+    }
+
+    /// Messages that are to be delivered, now or later, without anybody's doing.
     #[must_use]
     pub const fn undelivered(&self) -> u64 {
         self.waiting + self.deferred
     }
+}
+
+/// An operator keeps a domain's mail back: it is taken, and none is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// Since when.
+    pub since: Timestamp,
+    /// When it ends by itself; `None` when somebody has to end it.
+    pub until: Option<Timestamp>,
+    /// Who, in his own words.
+    pub by: String,
+    /// Why, in his own words; empty when he gave no reason.
+    pub reason: String,
 }
 
 /// What all nodes know of one domain's primary and queue.
@@ -57,6 +78,20 @@ pub struct Destination {
     pub moved_by: u64,
     /// When that was, by the clock of whoever adopted it: all that older versions have noted.
     pub moved_at: Option<Timestamp>,
+    /// Whether its mail is kept back, or was until a moment that has passed.
+    pub paused: Option<Pause>,
+    /// How often operators have taken messages out of its queue, or put them back or otherwise into it:
+    /// whoever has read ahead looks again.
+    pub revision: u64,
+}
+
+impl Destination {
+    /// The pause that lasts at a moment.
+    #[must_use]
+    pub fn pause_at(&self, now: Timestamp) -> Option<&Pause> {
+        let paused = self.paused.as_ref();
+        paused.filter(|pause| pause.until.is_none_or(|until| now < until))
+    }
 }
 
 impl Default for Destination {
@@ -70,6 +105,8 @@ impl Default for Destination {
             roster: Roster::default(),
             moved_by: 0,
             moved_at: None,
+            paused: None,
+            revision: 0,
         }
     }
 }

@@ -10,6 +10,7 @@
 //! nothing here knows a socket, a clock, a disk, randomness, or which node it runs on.
 
 pub mod apply;
+pub mod audit;
 pub mod authentication;
 pub mod command;
 pub mod destination;
@@ -28,14 +29,15 @@ pub mod unconfirmed;
 pub mod view;
 
 pub use apply::apply;
+pub use audit::{Action, Audited, Handling, Tally, Verb};
 pub use authentication::{Authentication, Finding};
 pub use command::{
     Accept, Adopt, Attempt, Claims, Command, Lessons, Outcome, Report, Stage, Verdict, Visits,
 };
-pub use destination::{Destination, Reachability, Totals};
+pub use destination::{Destination, Pause, Reachability, Totals};
 pub use fingerprint::Fingerprint;
 pub use id::MessageId;
-pub use message::{Body, Client, Digest, Message, Recipient, Standing, Status};
+pub use message::{Body, Client, Digest, Hold, Message, Recipient, Standing, Status};
 pub use offers::{KnownOffers, Offers};
 pub use policy::Policy;
 pub use ports::{AddressBook, Due, Intake, Outbox};

@@ -43,6 +43,19 @@ pub struct Message {
     pub attempts: u32,
     /// When that was last.
     pub attempted_at: Option<Timestamp>,
+    /// Since when an operator keeps it from being delivered, and why; `None` when nobody does.
+    pub hold: Option<Hold>,
+}
+
+/// An operator keeps a message from being delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Since when.
+    pub at: Timestamp,
+    /// Who, in his own words.
+    pub by: String,
+    /// Why, in his own words; empty when he gave no reason.
+    pub reason: String,
 }
 
 /// Where the octets of a body are and what they must add up to.
@@ -124,6 +137,8 @@ pub enum Standing {
     Waiting,
     /// Not before this moment.
     Deferred(Timestamp),
+    /// Not before an operator releases it.
+    Held,
     /// Only refused recipients are left.
     Rejected,
 }
@@ -136,7 +151,7 @@ impl Standing {
         match self {
             Self::Waiting => Some(Timestamp(0)),
             Self::Deferred(until) => Some(until),
-            Self::Rejected => None,
+            Self::Held | Self::Rejected => None,
         }
     }
 }
@@ -159,6 +174,9 @@ impl Message {
                 .filter(|r| r.domain == domain)
                 .map(|r| &r.status)
         };
+        if self.hold.is_some() && statuses().any(|status| !status.is_final()) {
+            return Some(Standing::Held);
+        }
         if statuses().any(|status| matches!(status, Status::Pending)) {
             return Some(Standing::Waiting);
         }

@@ -4,8 +4,8 @@ use core::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::{
-    Destination, Learned, Message, MessageId, Patience, Remembered, Timestamp, Unconfirmed,
-    Visitor, Visitors, policy::InForce,
+    Audited, Destination, Learned, Message, MessageId, Patience, Remembered, Timestamp,
+    Unconfirmed, Visitor, Visitors, policy::InForce,
 };
 
 /// What is known under a message's id.
@@ -94,6 +94,16 @@ pub trait View {
         span: RangeInclusive<Timestamp>,
         limit: usize,
     ) -> Result<Vec<String>, Self::Error>;
+    /// What is noted of an operator's action.
+    fn audited(&self, action: u128) -> Result<Option<Audited>, Self::Error>;
+    /// Actions of before a moment, and all but the latest `keep`, the earliest first, at most `limit` of
+    /// them.
+    fn actions_beyond(
+        &self,
+        at: Timestamp,
+        keep: usize,
+        limit: usize,
+    ) -> Result<Vec<u128>, Self::Error>;
     /// The messages whose 250 is not known to have been read.
     fn unconfirmed(&self) -> &Unconfirmed;
     /// Who has come to a sentry.
@@ -169,6 +179,13 @@ pub enum Change {
         before: Option<Learned>,
         /// As it is.
         after: Option<Learned>,
+    },
+    /// What is noted of an operator's action; `None` forgets it.
+    Audited {
+        /// The action.
+        id: u128,
+        /// As it is.
+        after: Option<Box<Audited>>,
     },
     /// The octets that this log entry carried are not needed any more.
     DropPiece(u64),

@@ -26,7 +26,7 @@ mod watch;
 pub use error::TlsError;
 pub use incoming::incoming;
 pub use mutual::{MutualFiles, MutualTls};
-pub use names::{Unnamed, host_of, verify_name};
+pub use names::{Unnamed, host_of, names, verify_name};
 pub use pem::{certificates, not_after};
 pub use rustls_pki_types::{CertificateDer, UnixTime};
 pub use server::ServerTls;

@@ -38,7 +38,8 @@ pub fn verify_name(certificate: &CertificateDer<'_>, host: &str) -> Result<(), U
 }
 
 /// Every host that a certificate names, for people.
-pub(crate) fn names(certificate: &CertificateDer<'_>) -> String {
+#[must_use]
+pub fn names(certificate: &CertificateDer<'_>) -> String {
     let found: Vec<String> = parse_x509_certificate(certificate)
         .ok()
         .and_then(|(_, parsed)| {

@@ -36,6 +36,8 @@ pub fn peer_message(data: &[u8]) {
 /// is told, and an address or a message's id in it is one or none.
 pub fn admin_message(data: &[u8]) {
     reads_the_same::<admin::QueueListRequest>(data);
+    reads_the_same::<admin::QueueChangeRequest>(data);
+    reads_the_same::<admin::DomainPauseRequest>(data);
     reads_the_same::<admin::FlushRequest>(data);
     reads_the_same::<admin::RecipientsListRequest>(data);
     reads_the_same::<admin::ClusterAddRequest>(data);

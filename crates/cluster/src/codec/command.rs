@@ -12,6 +12,10 @@ use spool::{
 
 use super::{
     CodecError,
+    audit::{
+        action_from, action_to, handling_from, handling_to, pausing_to, resuming_to, tally_from,
+        tally_to,
+    },
     authentication::{authentication_from, authentication_to},
     dsn::{per_message_from, per_message_to, per_recipient_from, per_recipient_to},
     id_from, id_to,
@@ -53,17 +57,7 @@ pub(crate) fn command_to(command: Command) -> pb::Command {
             domain,
             reachability,
             at,
-        } => {
-            let down = match reachability {
-                Reachability::Up => None,
-                Reachability::Down(words) => Some(words),
-            };
-            Kind::Observe(pb::Observe {
-                domain,
-                down,
-                at_ms: at.0,
-            })
-        }
+        } => Kind::Observe(observe_to(domain, reachability, at)),
         Command::Offers {
             domain,
             offers,
@@ -84,6 +78,14 @@ pub(crate) fn command_to(command: Command) -> pb::Command {
         Command::Release(claims) => Kind::Release(claims_to(claims)),
         Command::Visits(visits) => Kind::Visits(visits_to(visits)),
         Command::Learn(lessons) => Kind::Learn(lessons_to(lessons)),
+        Command::Handle(handling) => Kind::Handle(handling_to(handling)),
+        Command::Pause {
+            domain,
+            until,
+            action,
+        } => Kind::Pause(pausing_to(domain, until, action)),
+        Command::Resume { domain, action } => Kind::Resume(resuming_to(domain, action)),
+        Command::Note(action) => Kind::Note(action_to(action)),
         Command::Sweep { at } => Kind::Sweep(pb::Sweep { at_ms: at.0 }),
     };
     pb::Command { kind: Some(kind) }
@@ -143,10 +145,33 @@ pub(crate) fn command_from(command: pb::Command) -> Result<Command, CodecError> 
         Kind::Release(claims) => Command::Release(claims_from(claims)),
         Kind::Visits(visits) => Command::Visits(visits_from(visits)?),
         Kind::Learn(lessons) => Command::Learn(lessons_from(lessons)?),
+        Kind::Handle(handling) => Command::Handle(handling_from(handling)?),
+        Kind::Pause(pausing) => Command::Pause {
+            domain: pausing.domain,
+            until: pausing.until_ms.map(Timestamp),
+            action: action_from(pausing.action)?,
+        },
+        Kind::Resume(resuming) => Command::Resume {
+            domain: resuming.domain,
+            action: action_from(resuming.action)?,
+        },
+        Kind::Note(action) => Command::Note(action_from(Some(action))?),
         Kind::Sweep(sweep) => Command::Sweep {
             at: Timestamp(sweep.at_ms),
         },
     })
+}
+
+fn observe_to(domain: String, reachability: Reachability, at: Timestamp) -> pb::Observe {
+    let down = match reachability {
+        Reachability::Up => None,
+        Reachability::Down(words) => Some(words),
+    };
+    pb::Observe {
+        domain,
+        down,
+        at_ms: at.0,
+    }
 }
 
 fn ids_to(ids: Vec<MessageId>) -> Vec<pb::MessageId> {
@@ -289,6 +314,10 @@ pub(crate) fn outcome_to(outcome: &Outcome) -> pb::Outcome {
             told.policy_version = *version;
             Kind::Overtaken
         }
+        Outcome::Handled(tally) => {
+            told.tally = Some(tally_to(*tally));
+            Kind::Handled
+        }
         Outcome::NotUnderstood(why) => {
             told.why.clone_from(why);
             Kind::NotUnderstood
@@ -307,6 +336,7 @@ pub(crate) fn outcome_from(outcome: pb::Outcome) -> Result<Outcome, CodecError> 
         Kind::StageGone => Ok(Outcome::StageGone),
         Kind::Adopted => Ok(Outcome::Adopted(outcome.policy_version)),
         Kind::Overtaken => Ok(Outcome::Overtaken(outcome.policy_version)),
+        Kind::Handled => Ok(Outcome::Handled(tally_from(outcome.tally))),
         Kind::NotUnderstood => Ok(Outcome::NotUnderstood(outcome.why)),
         Kind::Unspecified => Err(CodecError::Missing { what: "outcome" }),
     }

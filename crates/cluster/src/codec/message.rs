@@ -3,8 +3,8 @@
 use api::spool::v1 as pb;
 use smtp::{BodyType, ForwardPath, Mailbox, ReversePath};
 use spool::{
-    Body, Client, Destination, Digest, Fingerprint, KnownOffers, Message, MessageId, Offers,
-    Reachability, Recipient, Remembered, Roster, Status, Timestamp, Totals,
+    Body, Client, Destination, Digest, Fingerprint, Hold, KnownOffers, Message, MessageId, Offers,
+    Pause, Reachability, Recipient, Remembered, Roster, Status, Timestamp, Totals,
     view::{Known, Staged},
 };
 
@@ -126,6 +126,7 @@ pub(crate) fn message_to(message: Message) -> pb::Message {
         authentication: message.authentication.map(authentication_to),
         attempts: message.attempts,
         attempted_at_ms: message.attempted_at.map(|at| at.0),
+        hold: message.hold.map(hold_to),
     }
 }
 
@@ -153,7 +154,24 @@ pub(crate) fn message_from(message: pb::Message) -> Result<Message, CodecError> 
             .transpose()?,
         attempts: message.attempts,
         attempted_at: message.attempted_at_ms.map(Timestamp),
+        hold: message.hold.map(hold_from),
     })
+}
+
+fn hold_to(hold: Hold) -> pb::message::Hold {
+    pb::message::Hold {
+        at_ms: hold.at.0,
+        by: hold.by,
+        reason: hold.reason,
+    }
+}
+
+fn hold_from(stored: pb::message::Hold) -> Hold {
+    Hold {
+        at: Timestamp(stored.at_ms),
+        by: stored.by,
+        reason: stored.reason,
+    }
 }
 
 fn recipient_to(recipient: Recipient) -> pb::Recipient {
@@ -279,6 +297,27 @@ pub(crate) fn destination_to(destination: Destination) -> pb::Destination {
         nonsense: destination.roster.nonsense.map(learned_to),
         moved_at_ms: destination.moved_at.map(|at| at.0),
         moved_by: destination.moved_by,
+        paused: destination.paused.map(pause_to),
+        revision: destination.revision,
+        held: destination.totals.held,
+    }
+}
+
+fn pause_to(pause: Pause) -> pb::destination::Pause {
+    pb::destination::Pause {
+        since_ms: pause.since.0,
+        until_ms: pause.until.map(|until| until.0),
+        by: pause.by,
+        reason: pause.reason,
+    }
+}
+
+fn pause_from(stored: pb::destination::Pause) -> Pause {
+    Pause {
+        since: Timestamp(stored.since_ms),
+        until: stored.until_ms.map(Timestamp),
+        by: stored.by,
+        reason: stored.reason,
     }
 }
 
@@ -293,6 +332,7 @@ pub(crate) fn destination_from(destination: pb::Destination) -> Result<Destinati
         totals: Totals {
             waiting: destination.waiting,
             deferred: destination.deferred,
+            held: destination.held,
             rejected: destination.rejected,
             bytes: destination.bytes,
         },
@@ -307,6 +347,8 @@ pub(crate) fn destination_from(destination: pb::Destination) -> Result<Destinati
         },
         moved_by: destination.moved_by,
         moved_at: destination.moved_at_ms.map(Timestamp),
+        paused: destination.paused.map(pause_from),
+        revision: destination.revision,
     })
 }
 

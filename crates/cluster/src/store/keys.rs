@@ -37,6 +37,8 @@ pub(crate) enum Table {
     Retired = 13,
     /// Visitor: how often it came to a sentry.
     Visitor = 18,
+    /// Action: what an operator has done.
+    Audited = 20,
     /// Domain, recipient: what is known of him.
     Recipient = 16,
     /// Domain, whether he is valid, when that was learned, recipient: nothing. Only what is forgotten one
@@ -197,6 +199,12 @@ impl SpoolKeys {
     pub(crate) fn visitor(self, visitor: Visitor) -> Vec<u8> {
         let mut key = self.table(Table::Visitor);
         key.extend_from_slice(&visitor.0.to_be_bytes());
+        key
+    }
+
+    pub(crate) fn audited(self, action: u128) -> Vec<u8> {
+        let mut key = self.table(Table::Audited);
+        key.extend_from_slice(&action.to_be_bytes());
         key
     }
 

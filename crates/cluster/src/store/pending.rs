@@ -10,7 +10,7 @@ use std::{
 
 use prost::Message as _;
 use spool::{
-    Change, Destination, Learned, Message, MessageId, Place, Timestamp, Unconfirmed, View,
+    Audited, Change, Destination, Learned, Message, MessageId, Place, Timestamp, Unconfirmed, View,
     Visitors,
     policy::InForce,
     recipients::Source,
@@ -18,6 +18,7 @@ use spool::{
 };
 
 use super::{
+    audit,
     keys::{self, SpoolKeys, Table},
     open::Column,
     tables::{self, Tables},
@@ -97,6 +98,10 @@ impl<'t> Pending<'t> {
                     before,
                     after,
                 } => self.add_recipient(&domain, &address, before, after),
+                Change::Audited { id, after } => {
+                    let octets = after.map(|after| codec::audited_to(*after).encode_to_vec());
+                    self.rows.insert(self.keys.audited(id), octets);
+                }
                 Change::DropPiece(index) => self.dropped.push(index),
                 Change::Destination { domain, after } => {
                     let octets = codec::destination_to(after.clone()).encode_to_vec();
@@ -311,6 +316,13 @@ impl View for Pending<'_> {
         }
     }
 
+    fn audited(&self, action: u128) -> io::Result<Option<Audited>> {
+        match self.rows.get(&self.keys.audited(action)) {
+            Some(pending) => pending.as_deref().map(audit::decode).transpose(),
+            None => self.tables.audited(action),
+        }
+    }
+
     // A sweep is always the first command of its batch, so nothing pending is overlooked here.
 
     fn stages_before(&self, at: Timestamp, limit: usize) -> io::Result<Vec<MessageId>> {
@@ -334,6 +346,10 @@ impl View for Pending<'_> {
     ) -> io::Result<Vec<String>> {
         self.tables
             .recipients_outside(domain, is_valid, &span, limit)
+    }
+
+    fn actions_beyond(&self, at: Timestamp, keep: usize, limit: usize) -> io::Result<Vec<u128>> {
+        self.tables.actions_beyond(at, keep, limit)
     }
 
     fn unconfirmed(&self) -> &Unconfirmed {

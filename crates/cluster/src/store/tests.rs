@@ -1,4 +1,5 @@
 mod anew;
+mod audit;
 mod damage;
 mod digests;
 mod mending;

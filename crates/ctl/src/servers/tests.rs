@@ -1,15 +1,17 @@
 use api::admin::v1::{
-    BackupRequest, ClusterAddRequest, ClusterChangeResponse, ClusterRemoveRequest,
-    ClusterSnapshotRequest, ClusterSnapshotResponse, ClusterStatusRequest, ClusterStatusResponse,
-    ClusterVerifyRequest, DomainListRequest, DomainListResponse, DomainProbeRequest,
-    DomainProbeStep, FlushRequest, FlushResponse, KnownRecipient, PolicyApplyRequest,
-    PolicyApplyResponse, PolicyShowRequest, PolicyShowResponse, QueueEntry, QueueListRequest,
-    QueueShowRequest, QueueShowResponse, RecipientsAddRequest, RecipientsChangeResponse,
-    RecipientsForgetRequest, RecipientsListRequest, Replica, StatusRequest, StatusResponse,
-    TransferLeaderRequest,
+    AuditEntry, AuditListRequest, BackupRequest, ClusterAddRequest, ClusterChangeResponse,
+    ClusterRemoveRequest, ClusterSnapshotRequest, ClusterSnapshotResponse, ClusterStatusRequest,
+    ClusterStatusResponse, ClusterVerifyRequest, DomainListRequest, DomainListResponse,
+    DomainPauseRequest, DomainPauseResponse, DomainProbeRequest, DomainProbeStep,
+    DomainResumeRequest, DomainResumeResponse, FlushRequest, FlushResponse, KnownRecipient,
+    PolicyApplyRequest, PolicyApplyResponse, PolicyShowRequest, PolicyShowResponse,
+    QueueChangeRequest, QueueChangeResponse, QueueEntry, QueueExportRequest, QueueListRequest,
+    QueueShowRequest, QueueShowResponse, QueueSummaryRequest, QueueSummaryResponse,
+    RecipientsAddRequest, RecipientsChangeResponse, RecipientsForgetRequest, RecipientsListRequest,
+    Replica, StatusRequest, StatusResponse, TransferLeaderRequest,
     admin_server::{Admin, AdminServer},
 };
-use api::copy::v1::BackupChunk;
+use api::copy::v1::{BackupChunk, ExportChunk};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_stream::Iter;
 use tonic::{
@@ -80,6 +82,56 @@ impl Admin for Node {
         _: Request<QueueShowRequest>,
     ) -> Result<Response<QueueShowResponse>, Status> {
         self.answer()
+    }
+
+    type QueueChangeStream = Iter<std::vec::IntoIter<Result<QueueChangeResponse, Status>>>;
+
+    async fn queue_change(
+        &self,
+        _: Request<QueueChangeRequest>,
+    ) -> Result<Response<Self::QueueChangeStream>, Status> {
+        Ok(Response::new(tokio_stream::iter(Vec::new())))
+    }
+
+    type QueueSummaryStream = Iter<std::vec::IntoIter<Result<QueueSummaryResponse, Status>>>;
+
+    async fn queue_summary(
+        &self,
+        _: Request<QueueSummaryRequest>,
+    ) -> Result<Response<Self::QueueSummaryStream>, Status> {
+        Ok(Response::new(tokio_stream::iter(Vec::new())))
+    }
+
+    type QueueExportStream = Iter<std::vec::IntoIter<Result<ExportChunk, Status>>>;
+
+    async fn queue_export(
+        &self,
+        _: Request<QueueExportRequest>,
+    ) -> Result<Response<Self::QueueExportStream>, Status> {
+        Ok(Response::new(tokio_stream::iter(Vec::new())))
+    }
+
+    async fn domain_pause(
+        &self,
+        _: Request<DomainPauseRequest>,
+    ) -> Result<Response<DomainPauseResponse>, Status> {
+        self.answer()
+    }
+
+    async fn domain_resume(
+        &self,
+        _: Request<DomainResumeRequest>,
+    ) -> Result<Response<DomainResumeResponse>, Status> {
+        self.answer()
+    }
+
+    type AuditListStream = Iter<std::vec::IntoIter<Result<AuditEntry, Status>>>;
+
+    async fn audit_list(
+        &self,
+        _: Request<AuditListRequest>,
+    ) -> Result<Response<Self::AuditListStream>, Status> {
+        Ok(Response::new(tokio_stream::iter(Vec::new())))
     }
 
     async fn flush(&self, _: Request<FlushRequest>) -> Result<Response<FlushResponse>, Status> {
@@ -250,11 +302,29 @@ async fn when_nobody_answers_each_reason_is_told() {
 async fn a_list_that_breaks_off_is_no_complete_list() {
     let (address, node) = start(Node(None)).await;
     let servers = Servers::new(&[address], &TlsFiles::default()).unwrap();
-    let request = crate::arguments::Filter::default();
+    let command = crate::arguments::QueueCommand::List(crate::arguments::List::default());
     let mut output = crate::output::Output::new(false);
-    let error = crate::queue::list(&servers, &mut output, request)
+    let error = crate::queue::run(&servers, &mut output, command)
         .await
         .unwrap_err();
     assert_eq!(error.to_string(), "the list broke off: disk gone");
+    node.abort();
+}
+
+#[tokio::test]
+async fn a_change_that_breaks_off_is_no_success() {
+    let (address, node) = start(Node(None)).await;
+    let servers = Servers::new(&[address], &TlsFiles::default()).unwrap();
+    let selection = crate::arguments::Selection {
+        all: true,
+        ..crate::arguments::Selection::default()
+    };
+    let command = crate::arguments::QueueCommand::Hold(selection);
+    let mut output = crate::output::Output::new(true);
+    let error = crate::queue::run(&servers, &mut output, command)
+        .await
+        .unwrap_err();
+    let words = error.to_string();
+    assert!(words.starts_with("broken off: held: 0 messages"), "{words}");
     node.abort();
 }

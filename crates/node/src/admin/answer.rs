@@ -1,8 +1,8 @@
 //! From the spool's and the cluster's types to the admin service's.
 
 use api::admin::v1::{
-    Authentication, Client, ClusterStatusResponse, DomainStatus, Member, PrimaryOffers,
-    QueueShowResponse, Recipient, Replica, authentication::Signature,
+    Authentication, Client, ClusterStatusResponse, DomainStatus, Hold, Member, Pause,
+    PrimaryOffers, QueueShowResponse, Recipient, Replica, authentication::Signature,
 };
 use cluster::{ClusterStatus, MemberStatus};
 use smtp::BodyType;
@@ -13,6 +13,7 @@ pub(super) fn domain(
     name: String,
     primary: Vec<String>,
     destination: &Destination,
+    now: Timestamp,
 ) -> DomainStatus {
     let (state, reason) = match &destination.reachability {
         Reachability::Up => ("up", None),
@@ -32,6 +33,13 @@ pub(super) fn domain(
         in_policy: false,
         offers: destination.learned.map(offers),
         recipients: None,
+        held: destination.totals.held,
+        paused: destination.pause_at(now).map(|pause| Pause {
+            since_ms: pause.since.0,
+            until_ms: pause.until.map(|until| until.0),
+            by: pause.by.clone(),
+            reason: pause.reason.clone(),
+        }),
     }
 }
 
@@ -129,6 +137,7 @@ pub(super) const fn state(standing: Standing) -> &'static str {
     match standing {
         Standing::Waiting => "waiting",
         Standing::Deferred(_) => "deferred",
+        Standing::Held => "held",
         Standing::Rejected => "rejected",
     }
 }
@@ -168,6 +177,11 @@ pub(super) fn message(message: &Message, head: &[u8], head_max: usize) -> QueueS
             .authentication
             .as_ref()
             .map(|evidence| authentication(evidence, message.is_authenticated())),
+        hold: message.hold.as_ref().map(|hold| Hold {
+            since_ms: hold.at.0,
+            by: hold.by.clone(),
+            reason: hold.reason.clone(),
+        }),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which messages a list shows.
 
 use api::admin::v1::{QueueEntry, QueueListRequest};
-use spool::{Message, Standing, Status, Timestamp};
+use spool::{Message, Recipient, Standing, Status, Timestamp};
 
 use super::answer::{standing, state};
 
@@ -18,7 +18,7 @@ pub(super) struct Filter {
 impl Filter {
     /// The error says what is wrong with the request and what would be right.
     pub(super) fn new(request: QueueListRequest, now: Timestamp) -> Result<Self, String> {
-        let known = ["waiting", "deferred", "rejected"];
+        let known = ["waiting", "deferred", "held", "rejected"];
         if let Some(state) = request
             .state
             .as_ref()
@@ -40,8 +40,8 @@ impl Filter {
         })
     }
 
-    /// The line for a message; `None` when the filter holds it back.
-    pub(super) fn entry(&self, message: &Message) -> Option<QueueEntry> {
+    /// Where a message stands that the filter lets through.
+    pub(super) fn selects(&self, message: &Message) -> Option<Standing> {
         if self
             .received_until
             .is_some_and(|until| message.received_at > until)
@@ -56,48 +56,54 @@ impl Filter {
         {
             return None;
         }
-        let sender = message.reverse_path.to_string();
         if self
             .sender
             .as_ref()
-            .is_some_and(|pattern| !matches(pattern, &sender))
+            .is_some_and(|pattern| !matches(pattern, &message.reverse_path.to_string()))
         {
             return None;
         }
-        let left: Vec<_> = message
-            .recipients
-            .iter()
-            .filter(|recipient| !matches!(recipient.status, Status::Delivered { .. }))
-            .collect();
-        let recipients: Vec<String> = left
-            .iter()
-            .map(|recipient| recipient.path.to_string())
-            .collect();
         if let Some(pattern) = &self.recipient
-            && !recipients.iter().any(|address| matches(pattern, address))
+            && !left(message).any(|recipient| matches(pattern, &recipient.path.to_string()))
         {
             return None;
         }
-        let reason = left.iter().find_map(|recipient| match &recipient.status {
+        Some(standing)
+    }
+
+    /// The line for a message; `None` when the filter holds it back.
+    pub(super) fn entry(&self, message: &Message) -> Option<QueueEntry> {
+        let standing = self.selects(message)?;
+        let words = left(message).find_map(|recipient| match &recipient.status {
             Status::Deferred { reason, .. } => Some(reason.clone()),
             Status::Rejected { reply, .. } => Some(reply.clone()),
             Status::Pending | Status::Delivered { .. } => None,
         });
+        let reason = match &message.hold {
+            Some(hold) if !hold.reason.is_empty() => Some(hold.reason.clone()),
+            _ => words,
+        };
         Some(QueueEntry {
             id: message.id.to_string(),
             received_ms: message.received_at.0,
-            sender,
-            recipients,
+            sender: message.reverse_path.to_string(),
+            recipients: left(message).map(|left| left.path.to_string()).collect(),
             state: state(standing).to_owned(),
             due_ms: match standing {
                 Standing::Deferred(until) => Some(until.0),
-                Standing::Waiting | Standing::Rejected => None,
+                Standing::Waiting | Standing::Held | Standing::Rejected => None,
             },
             size: message.body.size,
             attempts: message.attempts,
             reason,
         })
     }
+}
+
+/// The recipients that a message has not been delivered to.
+fn left(message: &Message) -> impl Iterator<Item = &Recipient> {
+    let recipients = message.recipients.iter();
+    recipients.filter(|recipient| !matches!(recipient.status, Status::Delivered { .. }))
 }
 
 /// A whole address, `@example.com` for all of a domain, or `<>` for none.
@@ -121,7 +127,7 @@ mod tests {
         BodyType, ForwardPath, Mailbox, ReversePath,
         dsn::{PerMessage, PerRecipient},
     };
-    use spool::{Body, Client, Digest, MessageId, Recipient};
+    use spool::{Body, Client, Digest, MessageId};
 
     use super::*;
 
@@ -169,6 +175,7 @@ mod tests {
             },
             attempts: 1,
             attempted_at: None,
+            hold: None,
         }
     }
 

@@ -4,6 +4,7 @@ use api::admin::v1::{ClusterAddRequest, ClusterChangeResponse};
 use cluster::{Change, ChangeError, Cluster};
 use tonic::{Response, Status};
 
+use super::audit;
 use crate::config::PEER_PORT_DEFAULT;
 
 /// The addition that is asked for, its address in the form in which node files have theirs.
@@ -26,13 +27,29 @@ pub(super) fn addition(request: ClusterAddRequest) -> Result<Change, Status> {
 pub(super) async fn change(
     cluster: &Cluster,
     change: Change,
+    by: String,
 ) -> Result<Response<ClusterChangeResponse>, Status> {
     match cluster.change(&change).await {
-        Ok(done) => Ok(Response::new(ClusterChangeResponse {
-            changed: done.changed,
-        })),
+        Ok(done) => {
+            if done.changed {
+                audit::note(cluster, by, words(&change)).await;
+            }
+            Ok(Response::new(ClusterChangeResponse {
+                changed: done.changed,
+            }))
+        }
         Err(error @ ChangeError::Refused(_)) => Err(Status::failed_precondition(error.to_string())),
         Err(error @ ChangeError::NoLeader) => Err(Status::unavailable(error.to_string())),
+    }
+}
+
+/// The change as one would type it.
+fn words(change: &Change) -> String {
+    match change {
+        Change::Add { id, address, .. } => format!("cluster add {id} {address}"),
+        Change::Remove { id } => format!("cluster remove {id}"),
+        Change::Transfer { to } => format!("cluster transfer-leader {to}"),
+        Change::Move { id, address } => format!("move of node {id} to {address}"),
     }
 }
 

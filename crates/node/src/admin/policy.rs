@@ -8,14 +8,11 @@ use api::admin::v1::{
 use cluster::{AdoptError, Adopted, Cluster};
 use spool::{
     Destination, Policy, Timestamp,
-    policy::{Document, Domain, InForce, PolicyErrors, one_line},
+    policy::{Document, Domain, InForce, PolicyErrors},
 };
 use tonic::Status;
 
-use super::trouble;
-
-/// A name and a host, with some words: what is more of who applied a policy is cut off.
-const BY_CHARS_MAX: usize = 200;
+use super::{audit, trouble};
 
 /// What is in force.
 pub(super) fn show(cluster: &Cluster) -> Result<PolicyShowResponse, Status> {
@@ -39,6 +36,7 @@ pub(super) fn show(cluster: &Cluster) -> Result<PolicyShowResponse, Status> {
 pub(super) async fn apply(
     cluster: &Cluster,
     request: PolicyApplyRequest,
+    asker: String,
 ) -> Result<PolicyApplyResponse, Status> {
     let before = in_force(cluster)?;
     let lists = request.lists.into_iter().map(|list| (list.name, list.text));
@@ -52,11 +50,18 @@ pub(super) async fn apply(
     };
     let changed = document != before.document;
     let replaces = request.replaces.unwrap_or(before.version);
-    let by = one_line(&request.by).chars().take(BY_CHARS_MAX).collect();
+    let by = match audit::shortened(&request.by, audit::BY_CHARS_MAX) {
+        none if none.is_empty() => asker,
+        by => by,
+    };
     let adopted = cluster
-        .adopt(document, replaces, by)
+        .adopt(document, replaces, by.clone())
         .await
         .map_err(refused)?;
+    if changed {
+        let what = format!("policy apply: version {}", adopted.version);
+        audit::note(cluster, by, what).await;
+    }
     let mut answer = compared(&before.policy, &policy);
     answer.version = adopted.version;
     answer.changed = changed;

@@ -43,7 +43,7 @@ pub(super) fn policy_with(cluster: &Cluster, name: &str) -> Result<Arc<Policy>, 
 }
 
 /// The policy, once it is sure that something may be known of a domain: it is in the policy, or has left it.
-fn policy_beside(cluster: &Cluster, name: &str) -> Result<Arc<Policy>, Status> {
+pub(super) fn policy_beside(cluster: &Cluster, name: &str) -> Result<Arc<Policy>, Status> {
     let destinations = cluster.destinations();
     let has_figures = destinations.iter().any(|(known, _)| known == name);
     match cluster.policy() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::admin::v1::DomainStatus;
+use api::admin::v1::{DomainStatus, Pause};
 use cluster::ClusterStatus;
 use relay::route::NO_ROUTE;
 
@@ -70,6 +70,9 @@ fn of_domain(domain: &DomainStatus) -> Vec<String> {
     if !domain.in_policy && undelivered > 0 {
         troubles.push(left_policy(&domain.name, undelivered));
     }
+    if let Some(pause) = &domain.paused {
+        troubles.push(paused(&domain.name, pause));
+    }
     if domain.in_policy && domain.primary_state == "down" {
         let reason = domain.reason.as_deref().unwrap_or("no reason is known");
         troubles.push(if reason.starts_with(NO_ROUTE) {
@@ -95,6 +98,18 @@ fn of_domain(domain: &DomainStatus) -> Vec<String> {
         ));
     }
     troubles
+}
+
+/// Mail of a domain is kept back.
+fn paused(domain: &str, pause: &Pause) -> String {
+    let reason = match pause.reason.as_str() {
+        "" => String::new(),
+        reason => format!(" ({reason})"),
+    };
+    format!(
+        "{domain} is paused by {}{reason}: its mail is taken, and none is sent (layover domain resume {domain}).",
+        pause.by
+    )
 }
 
 /// Mail stays in the queue of a domain that is not in the policy any more.
@@ -173,6 +188,12 @@ mod tests {
             primary_state: "down".to_owned(),
             reason: Some("connection refused".to_owned()),
             rejected: 2,
+            paused: Some(Pause {
+                since_ms: 1,
+                until_ms: None,
+                by: "ann".to_owned(),
+                reason: "new disks".to_owned(),
+            }),
             recipients: Some(Roster {
                 takes_everybody: true,
                 ..Roster::default()
@@ -191,6 +212,7 @@ mod tests {
                 "Too little disk space is free on a majority of the nodes: no mail is taken. What is queued is delivered.",
                 "Node 1 (mx1:7400) has too little free disk space: 7 MiB.",
                 "Node 2 (mx2:7400) has not answered for 1m 5s.",
+                "example.com is paused by ann (new disks): its mail is taken, and none is sent (layover domain resume example.com).",
                 "The primary of example.com is down: connection refused.",
                 "The primary of example.com takes mail for every address: recipients = \"verify\" can refuse nobody there.",
                 "The primary of example.com refused 2 messages for good; layover queue list --state rejected shows what.",

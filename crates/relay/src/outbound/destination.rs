@@ -6,6 +6,9 @@
 //!                       └── no host talks ───┘
 //! ```
 //!
+//! A domain that an operator has paused does not drain: its task keeps the window as it is, starts nothing,
+//! and looks every so often whether the primary answers.
+//!
 //! A primary that is down changes no message: its messages stay in the window, or in the spool.
 //!
 //! The policy may change at any time. Workers end when it says something else of the domain than when
@@ -26,7 +29,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::outbound::limits::STORAGE_RETRY;
+use crate::outbound::limits::{PAUSE_LOOK, STORAGE_RETRY};
 use crate::outbound::queue::Queue;
 use crate::outbound::report::Settled;
 use crate::outbound::supply::Supply;
@@ -56,6 +59,8 @@ enum Drained {
     /// Nothing is left and there is no sentry, or the forwarder stops, or the policy does not let this
     /// task go on.
     Done,
+    /// An operator has paused the domain, or that has ended.
+    Turned,
     /// None of the primary's hosts talks to us.
     Unreachable(String),
 }
@@ -140,8 +145,14 @@ impl<O: Outbox> DestinationTask<O> {
             if down && !self.wait_until_up(order, wait).await? {
                 return Ok(());
             }
-            match self.drain(order, queue, supply).await? {
+            let ended = if self.pause_left().is_some() {
+                self.keep_back(order).await?
+            } else {
+                self.drain(order, queue, supply).await?
+            };
+            match ended {
                 Drained::Done => return Ok(()),
+                Drained::Turned => down = false,
                 Drained::Unreachable(words) => {
                     tracing::warn!(domain = %self.name, reason = %words, "primary is down");
                     self.observe(Reachability::Down(words)).await?;
@@ -286,6 +297,63 @@ impl<O: Outbox> DestinationTask<O> {
         }
     }
 
+    /// For how long the domain is still paused, as far as it is worth sleeping; `None` when it is not.
+    fn pause_left(&self) -> Option<Duration> {
+        let now = self.shared.clock.now();
+        let destination = self.shared.outbox.destination(&self.name);
+        let pause = destination.pause_at(now)?;
+        let left = pause.until.map_or(PAUSE_LOOK, |until| until.since(now));
+        Some(left.min(PAUSE_LOOK))
+    }
+
+    /// Starts nothing until the pause has ended. What is on its way ends, and it is looked every so often
+    /// whether the primary answers.
+    async fn keep_back(&mut self, order: Order) -> Result<Drained, OutboxError> {
+        tracing::info!(domain = %self.name, "paused: mail is kept back");
+        loop {
+            let Some(domain) = self.look_up_ordered(order) else {
+                return Ok(Drained::Done);
+            };
+            let Some(left) = self.pause_left() else {
+                tracing::info!(domain = %self.name, "the pause is over");
+                return Ok(Drained::Turned);
+            };
+            tokio::select! {
+                () = self.shared.stop.cancelled() => return Ok(Drained::Done),
+                Some(parting) = self.workers.join_next() => {
+                    let parting = parting.unwrap_or_else(|error| resume(error));
+                    if let Parting::Spool(OutboxError::NotLeading) = parting {
+                        return Err(OutboxError::NotLeading);
+                    }
+                }
+                Ok(()) = self.changes.changed() => {}
+                () = sleep(left) => {}
+                () = sleep_until(self.probe_at) => {
+                    self.probe_at = Instant::now() + self.probe_interval();
+                    if let Some(words) = self.objection_of(&domain).await? {
+                        return Ok(Drained::Unreachable(words));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks the primary whether it talks to us. Returns why it does not, unless the forwarder stops.
+    async fn objection_of(&self, domain: &Domain) -> Result<Option<String>, OutboxError> {
+        let probe = tokio::select! {
+            () = self.shared.stop.cancelled() => return Ok(None),
+            probe = self.shared.connect(domain) => probe,
+        };
+        match probe {
+            Ok(connection) => {
+                self.shared.note_offers(domain, &connection).await?;
+                connection.quit().await;
+                Ok(None)
+            }
+            Err(reason) => Ok(Some(reason)),
+        }
+    }
+
     /// Delivers until nothing is left or the primary does not talk to us any more.
     async fn drain(
         &mut self,
@@ -302,6 +370,9 @@ impl<O: Outbox> DestinationTask<O> {
             let Some(domain) = self.look_up_ordered(order) else {
                 break;
             };
+            if self.pause_left().is_some() {
+                return Ok(Drained::Turned);
+            }
             self.start_workers(queue, &domain);
             if self.workers.is_empty() && supply.is_exhausted() && !domain.sentry {
                 return Ok(Drained::Done);

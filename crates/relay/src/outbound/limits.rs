@@ -103,6 +103,9 @@ pub const CLAIMS_MAX: usize = 256;
 /// How long a domain waits after the outbox could not be read.
 pub const STORAGE_RETRY: Duration = Duration::from_secs(1);
 
+/// The longest sleep of a domain that is paused; the wall clock may be set meanwhile.
+pub const PAUSE_LOOK: Duration = Duration::from_secs(60);
+
 /// How long deliveries under way may take to end when the forwarder is stopped.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
 

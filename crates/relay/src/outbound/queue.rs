@@ -38,6 +38,10 @@ struct State {
     more_deferred: bool,
     /// Whether a deferral was reported since the task last asked.
     deferral_reported: bool,
+    /// The revision of the domain's queue up to which what has not started is known to be right.
+    revision: u64,
+    /// Whether what was read before is to be read again.
+    rewind: bool,
     /// When the next message may start, where the policy limits the rate.
     next_start: Instant,
 }
@@ -63,6 +67,8 @@ impl Queue {
                 more_waiting: false,
                 more_deferred: false,
                 deferral_reported: false,
+                revision: 0,
+                rewind: false,
                 next_start: Instant::now(),
             }),
             work: Notify::new(),
@@ -226,9 +232,10 @@ impl Queue {
     /// Forgets messages whose results the spool has.
     pub(super) fn reported(&self, sequence: u64, deferred: bool) {
         let mut state = self.state();
-        state.window.reported(sequence);
+        let met_again = state.window.reported(sequence);
+        state.rewind |= met_again;
         state.deferral_reported |= deferred;
-        if deferred || state.window.is_empty() || state.wants_more() {
+        if met_again || deferred || state.window.is_empty() || state.wants_more() {
             self.attention.notify_one();
         }
     }
@@ -279,6 +286,49 @@ impl Queue {
     /// Whether a deferral was reported since this was last asked.
     pub(super) fn take_deferral_reported(&self) -> bool {
         core::mem::take(&mut self.state().deferral_reported)
+    }
+
+    /// The revision of the domain's queue up to which what has not started is known to be right.
+    pub(super) fn revision(&self) -> u64 {
+        self.state().revision
+    }
+
+    pub(super) fn set_revision(&self, revision: u64) {
+        self.state().revision = revision;
+    }
+
+    pub(super) fn unstarted(&self) -> Vec<u64> {
+        self.state().window.unstarted()
+    }
+
+    /// Takes out what has not started and is not among these messages as it stands here.
+    pub(super) fn keep_unstarted(&self, as_it_is: &[Due]) {
+        let mut state = self.state();
+        state.window.keep_unstarted(as_it_is);
+        self.pass_on(&state);
+    }
+
+    /// Takes a message in flight out again: it is not to be delivered, or not as it was read.
+    pub(super) fn call_off(&self, due: &Due) {
+        let mut state = self.state();
+        state.window.call_off(due.message.sequence);
+        state.rewind = true;
+        self.pass_on(&state);
+        self.attention.notify_one();
+    }
+
+    /// A walk has read these messages that wait.
+    pub(super) fn meet(&self, read: &[Due]) {
+        let mut state = self.state();
+        if state.window.meet(read) {
+            state.rewind = true;
+            self.attention.notify_one();
+        }
+    }
+
+    /// Whether what was read before is to be read again, since this was last asked.
+    pub(super) fn take_rewind(&self) -> bool {
+        core::mem::take(&mut self.state().rewind)
     }
 
     pub(super) fn begin_walk(&self) {

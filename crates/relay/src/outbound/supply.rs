@@ -35,8 +35,9 @@ pub(super) struct Supply<O> {
     domain: String,
     queue: Arc<Queue>,
     claims: Claims<O>,
-    /// The last message that was read, in order of arrival. Nothing before it can begin to wait:
-    /// places in the order are given out rising, and a deferred message stays deferred.
+    /// The last message that was read, in order of arrival. Nothing before it begins to wait by itself:
+    /// places in the order are given out rising, and a deferred message stays deferred. Where operators have
+    /// put messages back, it begins again.
     cursor: u64,
     /// Whether the last read found as much as it asked for.
     more_waiting: bool,
@@ -75,6 +76,7 @@ impl<O: Outbox> Supply<O> {
     /// The outbox could not be read or takes no claims; what was claimed before that is in the
     /// window.
     pub(super) async fn refill(&mut self) -> Result<(), OutboxError> {
+        self.follow_operators().await?;
         if self.claims.resolve_doubts().await? {
             // The walk of a flush passes by what stands in the window.
             self.flushed_at = Timestamp(0);
@@ -123,23 +125,54 @@ impl<O: Outbox> Supply<O> {
         }
     }
 
-    async fn refill_waiting(&mut self) -> Result<(), OutboxError> {
-        self.more_waiting = true;
-        while self.queue.room(Source::Waiting).is_left() {
-            let outbox = &self.shared.outbox;
-            let read = outbox
-                .waiting(&self.domain, self.cursor, READ_AHEAD_MAX)
-                .await?;
-            let full = read.len() >= READ_AHEAD_MAX;
-            let last = read.last().map(|due| due.message.sequence);
-            self.claims.bring_in(read, Source::Waiting).await?;
-            self.cursor = last.unwrap_or(self.cursor);
-            if !full {
-                self.more_waiting = false;
-                break;
-            }
+    /// Looks again at what was read before operators changed the queue: what is held or deleted leaves the
+    /// window, and what was put back comes in, in its place.
+    async fn follow_operators(&mut self) -> Result<(), OutboxError> {
+        let outbox = &self.shared.outbox;
+        let revision = outbox.destination(&self.domain).revision;
+        let is_revised = revision != self.queue.revision();
+        if is_revised {
+            let unstarted = self.queue.unstarted();
+            let mut as_it_is = outbox.due(&self.domain, &unstarted).await?;
+            // What was put back has to be claimed again.
+            let term = Some(self.shared.config.term);
+            as_it_is.retain(|due| due.claimed_by == term);
+            self.queue.keep_unstarted(&as_it_is);
+            self.queue.set_revision(revision);
+            self.walked_at = None;
+            // The walk of a flush has passed by what was held.
+            self.flushed_at = Timestamp(0);
+        }
+        if self.queue.take_rewind() || is_revised {
+            self.cursor = 0;
         }
         Ok(())
+    }
+
+    async fn refill_waiting(&mut self) -> Result<(), OutboxError> {
+        self.more_waiting = true;
+        while self.more_waiting && self.queue.room(Source::Waiting).is_left() {
+            // What is read may be old when it comes in, if it is read for the second time.
+            self.queue.begin_walk();
+            let read = self.read_waiting().await;
+            self.queue.end_walk();
+            self.more_waiting = read?;
+        }
+        Ok(())
+    }
+
+    /// Brings in what waits behind the cursor. Returns whether there may be more.
+    async fn read_waiting(&mut self) -> Result<bool, OutboxError> {
+        let outbox = &self.shared.outbox;
+        let read = outbox
+            .waiting(&self.domain, self.cursor, READ_AHEAD_MAX)
+            .await?;
+        let full = read.len() >= READ_AHEAD_MAX;
+        let last = read.last().map(|due| due.message.sequence);
+        self.queue.meet(&read);
+        self.claims.bring_in(read, Source::Waiting).await?;
+        self.cursor = last.unwrap_or(self.cursor);
+        Ok(full)
     }
 
     /// Brings deferred messages in that are due, or were flushed.

@@ -16,6 +16,7 @@
 
 mod doubt;
 mod lane;
+mod recheck;
 mod room;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -61,6 +62,9 @@ struct Entry {
     stage: Stage,
     /// Its turn among those that may start.
     turn: u64,
+    /// Whether it was read again since it started: when its result is known to the spool, it is to be
+    /// looked for once more.
+    met_again: bool,
     /// Connections that broke under it.
     breaks: u32,
     /// Times that the primary turned away when it was offered.
@@ -87,7 +91,7 @@ pub struct Window {
     /// What of it is not settled, by source.
     waiting: Room,
     deferred: Room,
-    /// Reported while a walk over the deferred messages runs: the walk may have read them before
+    /// Reported while a walk over the queue runs: the walk may have read them before
     /// the report. `None` while no walk runs.
     reported_during_walk: Option<HashSet<u64>>,
 }
@@ -172,6 +176,7 @@ impl Window {
             source,
             stage: Stage::Blocked(0),
             turn: 0,
+            met_again: false,
             breaks: 0,
             closings: 0,
         };
@@ -251,8 +256,9 @@ impl Window {
         *unsettled = unsettled.without(settled);
     }
 
-    /// Forgets a settled message: the spool has its result.
-    pub fn reported(&mut self, sequence: u64) {
+    /// Forgets a settled message: the spool has its result. Returns whether it was met again meanwhile, and
+    /// so is to be looked for.
+    pub fn reported(&mut self, sequence: u64) -> bool {
         if self
             .entries
             .get(&sequence)
@@ -263,10 +269,12 @@ impl Window {
             if let Some(reported) = &mut self.reported_during_walk {
                 reported.insert(sequence);
             }
+            return entry.met_again;
         }
+        false
     }
 
-    /// A walk over the deferred messages begins. Until it ends, a message that is reported is not
+    /// A walk over the queue begins. Until it ends, a message that is reported is not
     /// taken in again: what the walk offers may be older than the report.
     pub fn begin_walk(&mut self) {
         self.reported_during_walk = Some(HashSet::new());

@@ -65,9 +65,20 @@ impl<O: Outbox> Worker<O> {
             let Some(due) = self.queue.next(patience, stop).await else {
                 break Parting::Idle;
             };
-            if self.is_outdated() || !self.may_start().await {
+            if self.is_outdated() || !self.may_start().await || self.is_paused() {
                 self.queue.put_back(&due);
                 break Parting::Idle;
+            }
+            match self.is_still_due(&due).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.queue.call_off(&due);
+                    continue;
+                }
+                Err(error) => {
+                    self.queue.put_back(&due);
+                    break Parting::Spool(error);
+                }
             }
             match self.carry(&due, open.take()).await {
                 Ok(next) => open = next,
@@ -108,6 +119,27 @@ impl<O: Outbox> Worker<O> {
             () = self.shared.stop.cancelled() => {}
             _ = route.wait_for(|now| !self.goes_by(now.as_ref())) => {}
         }
+    }
+
+    /// Whether the domain's mail is kept back.
+    fn is_paused(&self) -> bool {
+        let destination = self.shared.outbox.destination(&self.domain.name);
+        destination.pause_at(self.shared.clock.now()).is_some()
+    }
+
+    /// Whether a message is still to be delivered as it was read. Only where an operator has changed the
+    /// queue since then, it has to be looked for.
+    async fn is_still_due(&self, due: &Due) -> Result<bool, OutboxError> {
+        let outbox = &self.shared.outbox;
+        let name = &self.domain.name;
+        if outbox.destination(name).revision == self.queue.revision() {
+            return Ok(true);
+        }
+        let now = outbox.due(name, &[due.message.sequence]).await?;
+        let term = Some(self.shared.config.term);
+        Ok(now
+            .first()
+            .is_some_and(|now| now.claimed_by == term && now.recipients == due.recipients))
     }
 
     /// Waits for the pace that the policy sets and for a lease that lasts. Returns false when the

@@ -36,6 +36,15 @@ impl<'v, V: View> Ledger<'v, V> {
         }
     }
 
+    /// Notes that an operator has changed what stands in a message's queues.
+    pub(super) fn revise(&mut self, message: &Message) {
+        for domain in message.domains() {
+            if let Some(destination) = self.destinations.get_mut(domain) {
+                destination.revision = destination.revision.saturating_add(1);
+            }
+        }
+    }
+
     pub(super) fn write_to(self, changes: &mut Vec<Change>) {
         let written = self.destinations.into_iter();
         changes.extend(written.map(|(domain, after)| Change::Destination { domain, after }));
@@ -59,6 +68,7 @@ fn count(totals: &mut Totals, message: &Message, domain: &str, add: fn(u64, u64)
     let column = match standing {
         Standing::Waiting => &mut totals.waiting,
         Standing::Deferred(_) => &mut totals.deferred,
+        Standing::Held => &mut totals.held,
         Standing::Rejected => &mut totals.rejected,
     };
     *column = add(*column, 1);

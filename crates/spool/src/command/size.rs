@@ -3,7 +3,7 @@
 use smtp::{ForwardPath, Mailbox, ReversePath};
 
 use super::{Accept, Attempt, Claims, Command, Lessons, Report, Stage, Verdict};
-use crate::{Authentication, Fact, Reachability};
+use crate::{Action, Authentication, Fact, Handling, Reachability};
 
 /// What anything costs besides its text: the structure in memory, tags and lengths on the wire.
 const EACH: usize = 64;
@@ -37,6 +37,11 @@ impl Command {
             Self::Claim(claims) | Self::Release(claims) => claims.octets(),
             Self::Visits(visits) => visits.visitors.len() * EACH,
             Self::Learn(lessons) => lessons.octets(),
+            Self::Handle(handling) => handling.octets(),
+            Self::Pause { domain, action, .. } | Self::Resume { domain, action } => {
+                domain.len() + action.octets()
+            }
+            Self::Note(action) => action.octets(),
             Self::Discard { .. } | Self::Sweep { .. } => 0,
         }
     }
@@ -102,6 +107,18 @@ impl Lessons {
 impl Fact {
     fn octets(&self) -> usize {
         EACH + self.domain.len() + self.address.len()
+    }
+}
+
+impl Handling {
+    fn octets(&self) -> usize {
+        self.action.octets() + self.ids.len() * EACH
+    }
+}
+
+impl Action {
+    const fn octets(&self) -> usize {
+        EACH + self.by.len() + self.what.len() + self.reason.len()
     }
 }
 

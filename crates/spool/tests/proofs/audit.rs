@@ -59,6 +59,7 @@ impl Memory {
             for domain in message.domains() {
                 let totals = expected.entry(domain).or_default();
                 match due_in(message, domain) {
+                    None if is_held_in(message, domain) => totals.held += 1,
                     Some(Timestamp(0)) => totals.waiting += 1,
                     Some(_) => totals.deferred += 1,
                     None if is_refused_in(message, domain) => totals.rejected += 1,
@@ -209,12 +210,19 @@ fn statuses<'m>(message: &'m Message, domain: &str) -> impl Iterator<Item = &'m 
 
 /// When a message is due in a domain, told from its recipients; 0 is now.
 fn due_in(message: &Message, domain: &str) -> Option<Timestamp> {
+    if message.hold.is_some() {
+        return None;
+    }
     let dues = statuses(message, domain).filter_map(|status| match status {
         Status::Pending => Some(Timestamp(0)),
         Status::Deferred { until, .. } => Some(*until),
         Status::Delivered { .. } | Status::Rejected { .. } => None,
     });
     dues.min()
+}
+
+fn is_held_in(message: &Message, domain: &str) -> bool {
+    message.hold.is_some() && statuses(message, domain).any(|status| !status.is_final())
 }
 
 fn is_refused_in(message: &Message, domain: &str) -> bool {

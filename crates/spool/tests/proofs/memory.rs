@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
 use spool::{
-    Change, Command, Destination, Learned, Message, MessageId, Outcome, Patience, Place,
+    Audited, Change, Command, Destination, Learned, Message, MessageId, Outcome, Patience, Place,
     Remembered, Standing, Timestamp, Unconfirmed, View, Visitor, Visitors,
     policy::InForce,
     recipients::Source,
@@ -28,6 +28,7 @@ pub(crate) enum Key {
     Visitor(Visitor),
     Recipient(String, String),
     LearnedAt(String, bool, Timestamp, String),
+    Audited(u128),
 }
 
 /// What a row says.
@@ -38,10 +39,11 @@ pub(crate) enum Row {
     Known(Known),
     Place(Place),
     Staged(Staged),
-    Destination(Destination),
+    Destination(Box<Destination>),
     Unconfirmed(Remembered),
     Patience(Patience),
     Recipient(Learned),
+    Audited(Box<Audited>),
     Present,
 }
 
@@ -127,6 +129,14 @@ impl Memory {
         })
     }
 
+    /// The audit log.
+    pub(crate) fn actions(&self) -> impl Iterator<Item = (u128, &Audited)> {
+        self.rows.iter().filter_map(|row| match row {
+            (Key::Audited(id), Row::Audited(audited)) => Some((*id, audited.as_ref())),
+            _ => None,
+        })
+    }
+
     /// Who has claimed a message for a domain.
     pub(crate) fn claimant_of(&self, id: MessageId, domain: &str) -> Option<u64> {
         let Some(Known::Queued(sequence)) = self.known_of(id) else {
@@ -140,7 +150,7 @@ impl Memory {
 
     pub(crate) fn destination_of(&self, domain: &str) -> Destination {
         match self.rows.get(&Key::Destination(domain.to_owned())) {
-            Some(Row::Destination(destination)) => destination.clone(),
+            Some(Row::Destination(destination)) => Destination::clone(destination),
             _ => Destination::default(),
         }
     }
@@ -250,9 +260,12 @@ impl<'m> Pending<'m> {
                     before,
                     after,
                 } => self.add_recipient(&domain, &address, before, after),
+                Change::Audited { id, after } => {
+                    self.rows.insert(Key::Audited(id), after.map(Row::Audited));
+                }
                 Change::DropPiece(index) => self.dropped.push(index),
                 Change::Destination { domain, after } => {
-                    let row = Some(Row::Destination(after));
+                    let row = Some(Row::Destination(Box::new(after)));
                     self.rows.insert(Key::Destination(domain), row);
                 }
             }
@@ -345,7 +358,7 @@ impl View for Pending<'_> {
 
     fn destination(&self, domain: &str) -> Destination {
         match self.row(&Key::Destination(domain.to_owned())) {
-            Some(Row::Destination(destination)) => destination.clone(),
+            Some(Row::Destination(destination)) => Destination::clone(destination),
             _ => Destination::default(),
         }
     }
@@ -438,6 +451,26 @@ impl View for Pending<'_> {
                 _ => None,
             });
         Ok(addresses.take(limit).collect())
+    }
+
+    fn audited(&self, action: u128) -> Result<Option<Audited>, Infallible> {
+        Ok(match self.row(&Key::Audited(action)) {
+            Some(Row::Audited(audited)) => Some(Audited::clone(audited)),
+            _ => None,
+        })
+    }
+
+    fn actions_beyond(
+        &self,
+        at: Timestamp,
+        keep: usize,
+        limit: usize,
+    ) -> Result<Vec<u128>, Infallible> {
+        let actions: Vec<u128> = self.memory.actions().map(|(id, _)| id).collect();
+        let until = MessageId::new(at.0, 0).0;
+        let old = actions.iter().filter(|id| **id < until).count();
+        let excess = old.max(actions.len().saturating_sub(keep));
+        Ok(actions.into_iter().take(excess.min(limit)).collect())
     }
 
     fn unconfirmed(&self) -> &Unconfirmed {

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::{collection::vec, prelude::*};
 use spool::{
-    Command, MessageId, Outcome, Recipient, Status, Verdict, apply::DEPARTED_AGE_MAX, view::Known,
+    Command, MessageId, Outcome, Recipient, Status, Verb, Verdict, apply::DEPARTED_AGE_MAX,
+    view::Known,
 };
 
 use crate::{
@@ -20,13 +21,27 @@ struct Said(BTreeMap<(MessageId, u32), Vec<Verdict>>);
 
 impl Said {
     fn hear(&mut self, command: &Command) {
-        let Command::Report(report) = command else {
-            return;
+        let report = match command {
+            Command::Report(report) => report,
+            Command::Handle(handling) if handling.verb == Verb::Retry => {
+                self.forget_refusals(&handling.ids);
+                return;
+            }
+            _ => return,
         };
         for attempt in &report.attempts {
             for (number, verdict) in &attempt.verdicts {
                 let said = self.0.entry((attempt.id, *number)).or_default();
                 said.push(verdict.clone());
+            }
+        }
+    }
+
+    /// Recipients of these messages who were refused are tried again.
+    fn forget_refusals(&mut self, ids: &[MessageId]) {
+        for ((id, _), said) in &mut self.0 {
+            if ids.contains(id) {
+                said.retain(|verdict| !matches!(verdict, Verdict::Rejected(_)));
             }
         }
     }
@@ -60,11 +75,18 @@ fn check_life(
         (None, Some(Known::Queued(_) | Known::Repeat { .. })) => {
             assert!(matches!(command, Command::Accept(accept) if accept.id == id));
         }
-        (Some(Known::Queued(_)), Some(Known::Departed(at))) => {
-            assert!(matches!(command, Command::Report(report) if report.at == at));
-            let said = &said[&id];
-            assert!((0..recipients).all(|number| said.is_delivered(id, number)));
-        }
+        (Some(Known::Queued(_)), Some(Known::Departed(at))) => match command {
+            Command::Handle(handling) => {
+                assert_eq!(handling.verb, Verb::Delete, "{id}");
+                assert!(handling.ids.contains(&id), "{id} was not to be deleted");
+                assert_eq!(at, handling.action.at);
+            }
+            command => {
+                assert!(matches!(command, Command::Report(report) if report.at == at));
+                let said = &said[&id];
+                assert!((0..recipients).all(|number| said.is_delivered(id, number)));
+            }
+        },
         (Some(Known::Departed(gone_at) | Known::Repeat { at: gone_at, .. }), None) => {
             let Command::Sweep { at } = command else {
                 panic!("{id} forgotten by {command:?}");
@@ -129,7 +151,7 @@ fn may_change_claim(command: &Command, before: Option<u64>, after: Option<u64>) 
             after == claims.term && before.is_none_or(|before| before < after)
         }
         (Command::Release(claims), Some(before), None) => before == claims.term,
-        (Command::Report(_), Some(_), None) => true,
+        (Command::Report(_) | Command::Handle(_), Some(_), None) => true,
         _ => false,
     }
 }
@@ -143,7 +165,7 @@ proptest! {
 
     /// Every entry is audited on the way: indices, totals, pieces (`audit`).
     #[test]
-    fn a_message_leaves_only_when_delivered_and_never_comes_back(commands in any_commands()) {
+    fn a_message_leaves_only_when_delivered_or_deleted_and_never_comes_back(commands in any_commands()) {
         let mut replica = Replica::default();
         // What was said since a letter was last accepted: what came before was about nothing.
         let mut said: BTreeMap<MessageId, Said> = BTreeMap::new();

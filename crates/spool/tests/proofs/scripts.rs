@@ -2,8 +2,8 @@
 
 use proptest::{collection::vec, prelude::*, sample::select};
 use spool::{
-    Adopt, Claims, Command, Fact, Lessons, MessageId, Offers, Reachability, Report, Timestamp,
-    Verdict, Visitor, Visits,
+    Action, Adopt, Claims, Command, Fact, Handling, Lessons, MessageId, Offers, Reachability,
+    Report, Timestamp, Verb, Verdict, Visitor, Visits,
     policy::Document,
     recipients::{News, Source},
 };
@@ -178,6 +178,44 @@ pub(crate) fn long_moment() -> impl Strategy<Value = Timestamp> {
     (1..MONTHS_MS).prop_map(Timestamp)
 }
 
+/// One of a few actions, each at its own moment.
+fn action() -> impl Strategy<Value = Action> {
+    (0..8_u64, 0..3_u128).prop_map(|(hour, number)| {
+        let at = Timestamp(hour * 1_800_000);
+        Action {
+            id: MessageId::new(at.0, number).0,
+            at,
+            by: "postmaster".to_owned(),
+            what: "what he wants".to_owned(),
+            reason: String::new(),
+        }
+    })
+}
+
+fn handling() -> impl Strategy<Value = Handling> {
+    let verbs = vec![Verb::Hold, Verb::Release, Verb::Delete, Verb::Retry];
+    let ids = vec(letter().prop_map(Letter::id), 0..4);
+    (select(verbs), action(), 1..4_u32, ids).prop_map(|(verb, action, batch, ids)| Handling {
+        verb,
+        action,
+        batch,
+        ids,
+    })
+}
+
+fn pausing() -> impl Strategy<Value = Command> {
+    let until = proptest::option::of(moment());
+    prop_oneof![
+        (domain(), until, action()).prop_map(|(domain, until, action)| Command::Pause {
+            domain,
+            until,
+            action,
+        }),
+        (domain(), action()).prop_map(|(domain, action)| Command::Resume { domain, action }),
+        action().prop_map(Command::Note),
+    ]
+}
+
 /// Anything, in any order, with any clock.
 pub(crate) fn any_command() -> impl Strategy<Value = Command> {
     prop_oneof![
@@ -204,6 +242,8 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
         1 => (proptest::option::of(domain()), moment())
             .prop_map(|(domain, at)| Command::Flush { domain, at }),
         4 => lessons(),
+        6 => handling().prop_map(Command::Handle),
+        2 => pausing(),
         1 => moment().prop_map(|at| Command::Sweep { at }),
         1 => long_moment().prop_map(|at| Command::Sweep { at }),
     ]

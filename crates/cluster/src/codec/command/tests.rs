@@ -4,8 +4,8 @@ use smtp::{
     dsn::{Notify, PerMessage, PerRecipient, Ret},
 };
 use spool::{
-    Adopt, Authentication, Client, Digest, Fact, Finding, Fingerprint, Lessons, Offers, Visitor,
-    Visits,
+    Action, Adopt, Authentication, Client, Digest, Fact, Finding, Fingerprint, Handling, Lessons,
+    Offers, Tally, Verb, Visitor, Visits,
     authentication::{SIGNATURES_MAX, Signature},
     policy::Document,
     recipients::{News, Source},
@@ -101,6 +101,55 @@ const fn all_offers() -> Offers {
         binary_mime: true,
         dsn: true,
     }
+}
+
+fn action() -> Action {
+    Action {
+        id: u128::MAX,
+        at: Timestamp(u64::MAX),
+        by: "b".repeat(200),
+        what: "w".repeat(500),
+        reason: "r".repeat(500),
+    }
+}
+
+#[test]
+fn what_operators_want_is_read_as_it_was_written() {
+    let handling = |verb| {
+        Command::Handle(Handling {
+            verb,
+            action: action(),
+            batch: 3,
+            ids: vec![MessageId(1), MessageId(2)],
+        })
+    };
+    let pause = |until| Command::Pause {
+        domain: "example.com".into(),
+        until,
+        action: action(),
+    };
+    for command in [
+        handling(Verb::Hold),
+        handling(Verb::Release),
+        handling(Verb::Delete),
+        handling(Verb::Retry),
+        pause(None),
+        pause(Some(Timestamp(5))),
+        Command::Resume {
+            domain: "example.com".into(),
+            action: action(),
+        },
+        Command::Note(action()),
+    ] {
+        assert_eq!(command_from(command_to(command.clone())).unwrap(), command);
+    }
+    let outcome = Outcome::Handled(Tally {
+        changed: 1,
+        unaffected: 2,
+        held: 3,
+        absent: 4,
+    });
+    assert_eq!(outcome_from(outcome_to(&outcome)).unwrap(), outcome);
 }
 
 #[test]
@@ -219,11 +268,39 @@ fn no_command_is_larger_on_the_wire_than_it_is_counted() {
             id: MessageId(u128::MAX),
         },
     ] {
-        let counted = command.octets();
-        let encoded = command_to(command.clone()).encoded_len();
-        assert!(
-            encoded <= counted,
-            "{command:?}: {encoded} octets, counted as {counted}"
-        );
+        assert_counted(command);
+    }
+}
+
+fn assert_counted(command: Command) {
+    let counted = command.octets();
+    let encoded = command_to(command.clone()).encoded_len();
+    assert!(
+        encoded <= counted,
+        "{command:?}: {encoded} octets, counted as {counted}"
+    );
+}
+
+#[test]
+fn what_operators_want_is_no_larger_on_the_wire_than_it_is_counted() {
+    for command in [
+        Command::Handle(Handling {
+            verb: Verb::Retry,
+            action: action(),
+            batch: u32::MAX,
+            ids: vec![MessageId(u128::MAX); MANY],
+        }),
+        Command::Pause {
+            domain: "example.com".into(),
+            until: Some(Timestamp(u64::MAX)),
+            action: action(),
+        },
+        Command::Resume {
+            domain: "example.com".into(),
+            action: action(),
+        },
+        Command::Note(action()),
+    ] {
+        assert_counted(command);
     }
 }

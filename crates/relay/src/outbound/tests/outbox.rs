@@ -16,8 +16,8 @@ use spool::ports::{DeferredCursor, OutboxError};
 use spool::recipients::News;
 use spool::{
     AddressBook, Attempt, Body, Client, Destination, Digest, Due, Fact, KnownOffers, Learned,
-    Message, MessageId, Offers, Outbox, Policy, Reachability, Recipient, Refusal, Report, Standing,
-    Status, Timestamp, Totals, Verdict,
+    Message, MessageId, Offers, Outbox, Pause, Policy, Reachability, Recipient, Refusal, Report,
+    Standing, Status, Timestamp, Totals, Verdict,
 };
 use tokio::sync::watch;
 
@@ -27,6 +27,8 @@ use super::{DOMAIN, clock};
 pub(super) struct State {
     pub(super) messages: BTreeMap<u64, Message>,
     pub(super) departed: Vec<u64>,
+    /// What of it an operator has deleted.
+    deleted: Vec<u64>,
     pieces: HashMap<(MessageId, u64), Bytes>,
     pub(super) destination: Destination,
     pub(super) observations: Vec<Reachability>,
@@ -144,6 +146,7 @@ impl MapOutbox {
             },
             attempts: 0,
             attempted_at: None,
+            hold: None,
         };
         change(&mut message);
         state.messages.insert(sequence, message);
@@ -202,6 +205,40 @@ impl MapOutbox {
     pub(super) fn flush(&self) {
         self.state.lock().unwrap().destination.flushed_at =
             clock().now().after(Duration::from_millis(1));
+        self.changed();
+    }
+
+    /// Does what an operator does with a message, as the spool would.
+    pub(super) fn handle(&self, sequence: u64, change: impl FnOnce(&mut Message) -> bool) {
+        let mut state = self.state.lock().unwrap();
+        let message = state.messages.get_mut(&sequence).expect("it is there");
+        let before = message.standing(DOMAIN);
+        let stays = change(message);
+        let after = message.standing(DOMAIN).filter(|_| stays);
+        if before.map(Standing::due) != after.map(Standing::due) {
+            state.claims.remove(&sequence);
+        }
+        if !stays {
+            state.messages.remove(&sequence);
+            state.departed.push(sequence);
+            state.deleted.push(sequence);
+        }
+        state.count(before, -1);
+        state.count(after, 1);
+        state.destination.revision += 1;
+        drop(state);
+        self.changed();
+    }
+
+    /// Pauses the domain until a moment, or lets its mail go again.
+    pub(super) fn pause(&self, until: Option<Option<Timestamp>>) {
+        let now = clock().now();
+        self.state.lock().unwrap().destination.paused = until.map(|until| Pause {
+            since: now,
+            until,
+            by: "ann".to_owned(),
+            reason: String::new(),
+        });
         self.changed();
     }
 
@@ -292,12 +329,14 @@ impl State {
         let Totals {
             waiting,
             deferred,
+            held,
             rejected,
             ..
         } = &mut self.destination.totals;
         let total = match standing {
             Some(Standing::Waiting) => waiting,
             Some(Standing::Deferred(_)) => deferred,
+            Some(Standing::Held) => held,
             Some(Standing::Rejected) => rejected,
             None => return,
         };
@@ -311,6 +350,9 @@ impl State {
             let sequence = attempt.id.0 as u64;
             // Spread by up to a tenth, in an order that is not that of arrival.
             let retry = retry.mul_f64(1.0 + (sequence * 7 % 10) as f64 / 100.0);
+            if self.deleted.contains(&sequence) {
+                continue;
+            }
             let message = self
                 .messages
                 .get_mut(&sequence)

@@ -55,6 +55,12 @@ impl Window {
             return;
         };
         self.doubtful = self.doubtful.less(&entry.due);
+        self.leave_unstarted(&entry);
+    }
+
+    /// A message that has not started leaves its lanes.
+    pub(super) fn leave_unstarted(&mut self, entry: &Entry) {
+        let sequence = entry.due.message.sequence;
         for address in &entry.lanes {
             let Some(lane) = self.lanes.get_mut(address) else {
                 continue;

@@ -47,6 +47,7 @@ fn due(sequence: u64, to: &[&str]) -> Due {
         },
         attempts: 0,
         attempted_at: None,
+        hold: None,
     };
     Due {
         message: Arc::new(message),
@@ -379,4 +380,48 @@ proptest! {
         prop_assert_eq!((window.held, window.waiting, window.deferred), (none, none, none));
         prop_assert_eq!(window.doubtful, none);
     }
+}
+
+#[test]
+fn what_an_operator_has_taken_out_of_the_queue_holds_nobody_up() {
+    let mut window = Window::new(Order::Recipient);
+    offer(&mut window, 1, &["a"]);
+    offer(&mut window, 2, &["a"]);
+    offer(&mut window, 3, &["a"]);
+    offer(&mut window, 4, &["b"]);
+    assert_eq!(next(&mut window), Some(1));
+    assert_eq!(window.unstarted().len(), 3);
+    window.keep_unstarted(&[due(3, &["a"]), due(4, &["b", "c"])]);
+    assert_eq!(
+        window.unstarted(),
+        [3],
+        "4 is to be read again as it is now"
+    );
+    window.settle(1);
+    window.reported(1);
+    assert_eq!(next(&mut window), Some(3));
+    window.call_off(3);
+    assert!(window.is_empty());
+    assert_eq!(window.room(Source::Waiting), Room::HALF);
+    assert!(offer(&mut window, 2, &["a"]), "it may come back");
+    assert_eq!(next(&mut window), Some(2));
+}
+
+#[test]
+fn what_is_met_again_while_it_is_on_its_way_is_looked_for_when_it_is_reported() {
+    let mut window = Window::new(Order::Recipient);
+    offer(&mut window, 1, &["a"]);
+    offer(&mut window, 2, &["b"]);
+    window.begin_walk();
+    assert!(!window.meet(&[due(1, &["a"])]), "it has not started");
+    assert_eq!(next(&mut window), Some(1));
+    assert_eq!(next(&mut window), Some(2));
+    assert!(!window.meet(&[due(2, &["b"])]));
+    for sequence in [1, 2] {
+        window.settle(sequence);
+    }
+    assert!(!window.reported(1));
+    assert!(window.reported(2));
+    assert!(window.meet(&[due(1, &["a"])]), "what was read is old");
+    window.end_walk();
 }

@@ -1,0 +1,254 @@
+//! `layover queue hold`, `release`, `delete` and `retry`.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use anyhow::{bail, ensure};
+use api::admin::v1::{QueueChangeRequest, QueueChangeResponse};
+
+use super::filter_of;
+use crate::{
+    arguments::{Filter, Selection, Usage},
+    output::Output,
+    servers::{Client, Servers, in_time},
+    words,
+};
+
+/// What is done, as it is asked for and as it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Verb {
+    name: &'static str,
+    done: &'static str,
+    /// Why a message was not changed that could have been.
+    unaffected: &'static str,
+}
+
+pub(crate) const HOLD: Verb = Verb {
+    name: "hold",
+    done: "held",
+    unaffected: "held already, or only refused recipients are left",
+};
+
+pub(crate) const RELEASE: Verb = Verb {
+    name: "release",
+    done: "released",
+    unaffected: "not held",
+};
+
+pub(crate) const DELETE: Verb = Verb {
+    name: "delete",
+    done: "deleted",
+    unaffected: "as they were",
+};
+
+pub(crate) const RETRY: Verb = Verb {
+    name: "retry",
+    done: "due now",
+    unaffected: "due already",
+};
+
+/// Does something with messages, and tells with how many and why not with others.
+pub(crate) async fn change(
+    servers: &Servers,
+    output: &mut Output,
+    verb: Verb,
+    selection: Selection,
+) -> anyhow::Result<()> {
+    let request = request_of(verb, selection)?;
+    carry_out(servers, output, verb, request).await
+}
+
+/// Drops messages, when somebody who was asked wants it.
+pub(crate) async fn delete(
+    servers: &Servers,
+    output: &mut Output,
+    selection: Selection,
+    yes: bool,
+) -> anyhow::Result<()> {
+    let what = words_of(&selection);
+    let mut request = request_of(DELETE, selection)?;
+    if !yes && request.ids.len() != 1 {
+        let counting = QueueChangeRequest {
+            count_only: true,
+            ..request.clone()
+        };
+        let counted = ask(servers, output, DELETE, &counting).await?;
+        if counted.selected > 1 {
+            confirm(counted.selected, &what)?;
+        }
+        // What comes meanwhile was not counted, and is not meant.
+        request.through = Some(counted.through);
+    }
+    carry_out(servers, output, DELETE, request).await
+}
+
+fn request_of(verb: Verb, selection: Selection) -> Result<QueueChangeRequest, Usage> {
+    let Selection {
+        ids,
+        filter,
+        all,
+        reason,
+    } = selection;
+    let is_filtered = filter != Filter::default();
+    if usize::from(!ids.is_empty()) + usize::from(is_filtered) + usize::from(all) != 1 {
+        return Err(Usage(format!(
+            "name the messages to {} by their ids, or by a filter (--domain, --sender, --recipient, --state, \
+             --older), or say --all",
+            verb.name
+        )));
+    }
+    let filter = filter_of(filter);
+    Ok(QueueChangeRequest {
+        verb: verb.name.to_owned(),
+        ids,
+        filter: is_filtered.then_some(filter),
+        all,
+        reason,
+        ..QueueChangeRequest::default()
+    })
+}
+
+/// ` of example.com`, where that is all that is said.
+fn words_of(selection: &Selection) -> String {
+    let filter = &selection.filter;
+    let of_domain = Filter {
+        domain: filter.domain.clone(),
+        ..Filter::default()
+    };
+    match &filter.domain {
+        Some(domain) if *filter == of_domain => format!(" of {}", words::escaped(domain)),
+        _ => String::new(),
+    }
+}
+
+/// Asks the person at the terminal.
+fn confirm(count: u64, what: &str) -> anyhow::Result<()> {
+    let question = format!("delete {} messages{what}?", words::grouped(count));
+    if !io::stdin().is_terminal() {
+        bail!(Usage(format!(
+            "{question} nobody is there to be asked; say --yes if that is meant"
+        )));
+    }
+    eprint!("{question} [y/N] ");
+    io::stderr().flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    let is_meant = matches!(answer.trim(), "y" | "Y" | "yes");
+    ensure!(is_meant, "nothing was deleted");
+    Ok(())
+}
+
+async fn carry_out(
+    servers: &Servers,
+    output: &mut Output,
+    verb: Verb,
+    request: QueueChangeRequest,
+) -> anyhow::Result<()> {
+    let told = ask(servers, output, verb, &request).await?;
+    if output.is_json() {
+        output.document(&told)?;
+    } else {
+        output.line(&result(verb, &told))?;
+    }
+    let is_named = !request.ids.is_empty();
+    if is_named && told.absent == told.selected {
+        bail!("no such message is in the spool");
+    }
+    Ok(())
+}
+
+/// Shows how far it is until it is finished.
+async fn ask(
+    servers: &Servers,
+    output: &mut Output,
+    verb: Verb,
+    request: &QueueChangeRequest,
+) -> anyhow::Result<QueueChangeResponse> {
+    let mut answers = servers
+        .ask(async |mut client: Client| {
+            Ok(client.queue_change(request.clone()).await?.into_inner())
+        })
+        .await?;
+    let mut last = QueueChangeResponse::default();
+    let mut is_shown = false;
+    while !last.finished {
+        let next = in_time(answers.message()).await;
+        let next = next.map_err(|status| anyhow::anyhow!("broken off: {}", status.message()))?;
+        let Some(next) = next else {
+            bail!("broken off: {}", result(verb, &last));
+        };
+        last = next;
+        if !last.finished && !output.is_json() && output.is_terminal() {
+            let selected = words::grouped(last.selected);
+            output.progress(&format!("{}: {selected} messages so far", verb.name))?;
+            is_shown = true;
+        }
+    }
+    if is_shown {
+        output.end_progress()?;
+    }
+    Ok(last)
+}
+
+fn result(verb: Verb, told: &QueueChangeResponse) -> String {
+    let messages = |count: u64| match count {
+        1 => "1 message".to_owned(),
+        count => format!("{} messages", words::grouped(count)),
+    };
+    let mut line = format!("{}: {}", verb.done, messages(told.changed));
+    for (count, why) in [
+        (told.unaffected, verb.unaffected),
+        (told.held, "held, release them first"),
+        (told.absent, "not in the spool"),
+    ] {
+        if count > 0 {
+            line.push_str(&format!("; not changed: {} ({why})", messages(count)));
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_named_in_exactly_one_way() {
+        let of_domain = || Filter {
+            domain: Some("example.com".to_owned()),
+            ..Filter::default()
+        };
+        for (ids, filter, all, is_right) in [
+            (vec!["x"], Filter::default(), false, true),
+            (vec![], of_domain(), false, true),
+            (vec![], Filter::default(), true, true),
+            (vec![], Filter::default(), false, false),
+            (vec!["x"], of_domain(), false, false),
+            (vec!["x"], Filter::default(), true, false),
+            (vec![], of_domain(), true, false),
+        ] {
+            let selection = Selection {
+                ids: ids.into_iter().map(str::to_owned).collect(),
+                filter,
+                all,
+                reason: String::new(),
+            };
+            let words = format!("{selection:?}");
+            assert_eq!(request_of(HOLD, selection).is_ok(), is_right, "{words}");
+        }
+    }
+
+    #[test]
+    fn it_is_told_how_many_were_changed_and_why_others_were_not() {
+        let told = QueueChangeResponse {
+            changed: 1_234_567,
+            held: 1,
+            absent: 2,
+            ..QueueChangeResponse::default()
+        };
+        assert_eq!(
+            result(RETRY, &told),
+            "due now: 1,234,567 messages; not changed: 1 message (held, release them first); not changed: \
+             2 messages (not in the spool)"
+        );
+    }
+}

@@ -1,0 +1,273 @@
+//! What operators do with messages: those that are named, or that a filter selects.
+//!
+//! A filter walks over this node's copy of the queue, and what it selects is changed a batch at a time, by
+//! whoever leads. Mail goes on between two batches, and no more of the queue than a page is in memory.
+
+use std::collections::VecDeque;
+
+use api::admin::v1::{QueueChangeRequest, QueueChangeResponse, QueueListRequest};
+use cluster::Cluster;
+use futures::{Stream, stream};
+use spool::{Action, Message, MessageId, Timestamp, Verb, audit::HANDLED_PER_COMMAND_MAX};
+use tonic::Status;
+
+use super::{audit, filter::Filter, refused};
+
+/// Ids that one request may name.
+const IDS_MAX: usize = 10_000;
+
+/// Ids that are named in the audit log; of more than these it tells how many there were.
+const IDS_TOLD_MAX: usize = 5;
+
+/// One word of a filter in the audit log.
+const WORD_CHARS_MAX: usize = 320;
+
+/// Which messages are left to be handled.
+enum Selection {
+    Named(VecDeque<MessageId>),
+    Filtered {
+        filter: Filter,
+        /// The last place that was looked at.
+        after: u64,
+        /// The last one that is.
+        through: u64,
+    },
+}
+
+/// How far it is.
+struct Walk {
+    cluster: Cluster,
+    selection: Selection,
+    /// `None` to count only.
+    verb: Option<Verb>,
+    action: Action,
+    batch: u32,
+    told: QueueChangeResponse,
+}
+
+/// Does what is asked for, and tells after each batch how far it is.
+pub(super) fn change(
+    cluster: &Cluster,
+    request: QueueChangeRequest,
+    by: String,
+    now: Timestamp,
+) -> Result<impl Stream<Item = Result<QueueChangeResponse, Status>> + Send + use<>, Status> {
+    let verb = verb(&request.verb).map_err(Status::invalid_argument)?;
+    let what = words(&request);
+    let reason = audit::reason(&request.reason);
+    let through = request.through.unwrap_or_else(|| cluster.last_sequence());
+    let walk = Walk {
+        verb: (!request.count_only).then_some(verb),
+        selection: selection(request, through, now).map_err(Status::invalid_argument)?,
+        action: cluster.action(by, what, reason),
+        batch: 0,
+        told: QueueChangeResponse {
+            through,
+            ..QueueChangeResponse::default()
+        },
+        cluster: cluster.clone(),
+    };
+    Ok(stream::try_unfold(walk, Walk::step))
+}
+
+fn verb(word: &str) -> Result<Verb, String> {
+    match word {
+        "hold" => Ok(Verb::Hold),
+        "release" => Ok(Verb::Release),
+        "delete" => Ok(Verb::Delete),
+        "retry" => Ok(Verb::Retry),
+        _ => Err(format!(
+            "verb {word:?} is unknown; use hold, release, delete or retry"
+        )),
+    }
+}
+
+fn selection(
+    request: QueueChangeRequest,
+    through: u64,
+    now: Timestamp,
+) -> Result<Selection, String> {
+    let filter = request.filter.unwrap_or_default();
+    let is_filtered = filter != QueueListRequest::default();
+    if request.ids.len() > IDS_MAX {
+        return Err(format!("more than {IDS_MAX} ids are named; use a filter"));
+    }
+    match (request.ids.is_empty(), is_filtered, request.all) {
+        (false, false, false) => {
+            let parsed = request.ids.iter().map(|text| {
+                let id = text.parse::<MessageId>();
+                id.map_err(|error| format!("{text:?} is {error}"))
+            });
+            Ok(Selection::Named(parsed.collect::<Result<_, _>>()?))
+        }
+        (true, true, false) | (true, false, true) => Ok(Selection::Filtered {
+            filter: Filter::new(filter, now)?,
+            after: 0,
+            through,
+        }),
+        _ => Err("name messages by their ids, or by a filter, or all of them".to_owned()),
+    }
+}
+
+/// The verb and what it is about, as one would type it.
+fn words(request: &QueueChangeRequest) -> String {
+    let mut words = vec![request.verb.clone()];
+    words.extend(request.ids.iter().take(IDS_TOLD_MAX).cloned());
+    if request.ids.len() > IDS_TOLD_MAX {
+        words.push(format!("and {} more", request.ids.len() - IDS_TOLD_MAX));
+    }
+    if let Some(filter) = &request.filter {
+        let age = filter.older_than_ms.map(std::time::Duration::from_millis);
+        let age = age.map(|age| humantime::format_duration(age).to_string());
+        for (name, value) in [
+            ("--domain", &filter.domain),
+            ("--sender", &filter.sender),
+            ("--recipient", &filter.recipient),
+            ("--state", &filter.state),
+            ("--older", &age),
+        ] {
+            if let Some(value) = value {
+                words.push(format!(
+                    "{name} {}",
+                    audit::shortened(value, WORD_CHARS_MAX)
+                ));
+            }
+        }
+    }
+    if request.all {
+        words.push("--all".to_owned());
+    }
+    words.join(" ")
+}
+
+impl Walk {
+    /// Handles the next batch. `None` behind the last answer.
+    async fn step(mut self) -> Result<Option<(QueueChangeResponse, Self)>, Status> {
+        if self.told.finished {
+            return Ok(None);
+        }
+        match self.advance().await {
+            Ok(()) => {}
+            Err(status) => {
+                self.tell();
+                let done = match self.told.changed {
+                    0 => String::new(),
+                    changed => format!("; {changed} messages were changed before that"),
+                };
+                let words = format!("{}{done}", status.message());
+                return Err(Status::new(status.code(), words));
+            }
+        }
+        if self.told.finished {
+            self.tell();
+        }
+        Ok(Some((self.told, self)))
+    }
+
+    async fn advance(&mut self) -> Result<(), Status> {
+        let ids = self.next_ids().await?;
+        self.told.selected += ids.len() as u64;
+        let Some(verb) = self.verb.filter(|_| !ids.is_empty()) else {
+            return Ok(());
+        };
+        self.batch += 1;
+        let handled = self.cluster.handle(verb, &self.action, self.batch, ids);
+        let tally = handled.await.map_err(refused)?;
+        self.told.changed += tally.changed;
+        self.told.unaffected += tally.unaffected;
+        self.told.held += tally.held;
+        self.told.absent += tally.absent;
+        Ok(())
+    }
+
+    /// The next messages, at most as many as one command may handle. Notes when they are the last.
+    async fn next_ids(&mut self) -> Result<Vec<MessageId>, Status> {
+        match &mut self.selection {
+            Selection::Named(ids) => {
+                let next = ids.len().min(HANDLED_PER_COMMAND_MAX);
+                let next = ids.drain(..next).collect();
+                self.told.finished = ids.is_empty();
+                Ok(next)
+            }
+            Selection::Filtered {
+                filter,
+                after,
+                through,
+            } => {
+                let page = self.cluster.messages(*after, HANDLED_PER_COMMAND_MAX);
+                let page = page.await.map_err(refused)?;
+                let last = page.last().map_or(u64::MAX, |message| message.sequence);
+                *after = last;
+                self.told.finished = last >= *through;
+                let is_meant = |message: &&Message| {
+                    message.sequence <= *through && filter.selects(message).is_some()
+                };
+                let meant = page.iter().filter(is_meant);
+                Ok(meant.map(|message| message.id).collect())
+            }
+        }
+    }
+
+    fn tell(&self) {
+        if self.told.changed > 0 {
+            audit::tell(&self.action, self.told.changed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(ids: &[&str], filter: Option<QueueListRequest>, all: bool) -> QueueChangeRequest {
+        QueueChangeRequest {
+            verb: "delete".to_owned(),
+            ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+            filter,
+            all,
+            ..QueueChangeRequest::default()
+        }
+    }
+
+    fn of_domain() -> Option<QueueListRequest> {
+        Some(QueueListRequest {
+            domain: Some("example.com".to_owned()),
+            older_than_ms: Some(3_600_000),
+            ..QueueListRequest::default()
+        })
+    }
+
+    const ID: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+
+    #[test]
+    fn messages_are_named_in_exactly_one_way() {
+        let is_taken = |request| selection(request, 9, Timestamp(0)).is_ok();
+        assert!(is_taken(request(&[ID], None, false)));
+        assert!(is_taken(request(&[], of_domain(), false)));
+        assert!(is_taken(request(&[], None, true)));
+        assert!(
+            !is_taken(request(&[], None, false)),
+            "that would be all of them"
+        );
+        assert!(!is_taken(request(
+            &[],
+            Some(QueueListRequest::default()),
+            false
+        )));
+        assert!(!is_taken(request(&[ID], of_domain(), false)));
+        assert!(!is_taken(request(&[ID], None, true)));
+        assert!(!is_taken(request(&["no id"], None, false)));
+        assert!(verb("bounce").is_err());
+    }
+
+    #[test]
+    fn what_is_asked_for_is_noted_as_one_would_type_it() {
+        assert_eq!(
+            words(&request(&[], of_domain(), false)),
+            "delete --domain example.com --older 1h"
+        );
+        let many = words(&request(&[ID; 7], None, false));
+        assert!(many.ends_with(&format!("{ID} and 2 more")), "{many}");
+        assert_eq!(words(&request(&[], None, true)), "delete --all");
+    }
+}

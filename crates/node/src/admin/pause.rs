@@ -1,0 +1,61 @@
+//! Domains whose mail is kept back.
+
+use std::time::Duration;
+
+use api::admin::v1::{
+    DomainPauseRequest, DomainPauseResponse, DomainResumeRequest, DomainResumeResponse,
+};
+use cluster::Cluster;
+use spool::Timestamp;
+use tonic::Status;
+
+use super::{audit, recipients, refused};
+
+/// Pauses a domain.
+pub(super) async fn pause(
+    cluster: &Cluster,
+    request: DomainPauseRequest,
+    by: String,
+    now: Timestamp,
+) -> Result<DomainPauseResponse, Status> {
+    let domain = request.domain.to_ascii_lowercase();
+    recipients::policy_with(cluster, &domain)?;
+    let span = request.for_ms.map(Duration::from_millis);
+    let until = span.map(|span| now.after(span));
+    let mut what = format!("domain pause {domain}");
+    if let Some(span) = span {
+        what.push_str(&format!(" --for {}", humantime::format_duration(span)));
+    }
+    let action = cluster.action(by, what, audit::reason(&request.reason));
+    audit::tell(&action, 1);
+    let paused = cluster.pause(domain.clone(), until, action);
+    paused.await.map_err(refused)?;
+    let destinations = cluster.destinations().into_iter();
+    let own = destinations
+        .filter(|(name, _)| *name == domain)
+        .map(|(_, destination)| destination.totals.undelivered());
+    Ok(DomainPauseResponse {
+        until_ms: until.map(|until| until.0),
+        waiting: own.sum(),
+    })
+}
+
+/// Ends a domain's pause.
+pub(super) async fn resume(
+    cluster: &Cluster,
+    request: DomainResumeRequest,
+    by: String,
+) -> Result<DomainResumeResponse, Status> {
+    let domain = request.domain.to_ascii_lowercase();
+    recipients::policy_beside(cluster, &domain)?;
+    let what = format!("domain resume {domain}");
+    let action = cluster.action(by, what, audit::reason(&request.reason));
+    let resumed = cluster.resume(domain, action.clone());
+    let tally = resumed.await.map_err(refused)?;
+    if tally.changed > 0 {
+        audit::tell(&action, 1);
+    }
+    Ok(DomainResumeResponse {
+        changed: tally.changed > 0,
+    })
+}

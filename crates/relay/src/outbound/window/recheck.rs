@@ -1,0 +1,80 @@
+//! What becomes of the window when an operator has changed the queue behind it.
+
+use std::collections::HashMap;
+
+use spool::Due;
+
+use super::{Entry, Room, Stage, Window};
+
+impl Window {
+    /// What has not started and is not in doubt.
+    #[must_use]
+    pub fn unstarted(&self) -> Vec<u64> {
+        let unstarted = self.entries.iter().filter(|(sequence, entry)| {
+            let is_unstarted = matches!(entry.stage, Stage::Blocked(_) | Stage::Startable);
+            is_unstarted && !self.in_doubt.contains(sequence)
+        });
+        unstarted.map(|(sequence, _)| *sequence).collect()
+    }
+
+    /// Takes out what has not started and is not among these messages as it stands here. What is still to
+    /// be delivered comes in again as it stands there.
+    pub fn keep_unstarted(&mut self, as_it_is: &[Due]) {
+        let as_it_is: HashMap<u64, &Due> = as_it_is
+            .iter()
+            .map(|due| (due.message.sequence, due))
+            .collect();
+        for sequence in self.unstarted() {
+            let is_kept = self.entries.get(&sequence).is_some_and(|entry| {
+                let now = as_it_is.get(&sequence);
+                now.is_some_and(|now| now.recipients == entry.due.recipients)
+            });
+            if !is_kept {
+                self.take_out(sequence);
+            }
+        }
+    }
+
+    fn take_out(&mut self, sequence: u64) {
+        let Some(entry) = self.entries.remove(&sequence) else {
+            return;
+        };
+        self.startable.remove(&entry.turn);
+        self.leave_unstarted(&entry);
+        self.count_out(&entry);
+    }
+
+    /// Takes a message in flight out: it is not to be delivered, or not as it stands here.
+    pub fn call_off(&mut self, sequence: u64) {
+        if !self.is_in_flight(sequence) {
+            return;
+        }
+        self.leave_lanes(sequence);
+        if let Some(entry) = self.entries.remove(&sequence) {
+            self.count_out(&entry);
+        }
+    }
+
+    fn count_out(&mut self, entry: &Entry) {
+        self.held = self.held.less(&entry.due);
+        let unsettled = self.unsettled(entry.source);
+        *unsettled = unsettled.without(Room::default().more(&entry.due));
+    }
+
+    /// A walk has read these messages. Returns whether some of them were reported since it began, so that
+    /// what was read is old: they are to be looked for once more.
+    pub fn meet(&mut self, read: &[Due]) -> bool {
+        let mut is_old = false;
+        for due in read {
+            let sequence = due.message.sequence;
+            match self.entries.get_mut(&sequence) {
+                Some(entry) if matches!(entry.stage, Stage::InFlight | Stage::Settled) => {
+                    entry.met_again = true;
+                }
+                Some(_) => {}
+                None => is_old |= !self.is_new(sequence),
+            }
+        }
+        is_old
+    }
+}

@@ -1,0 +1,113 @@
+//! What operators do with messages.
+//!
+//! A message that is held or deleted may be on its way to the primary. It is not called back: what becomes
+//! of it is reported as ever, and a report of a message that is gone changes nothing. What has not started
+//! by then does not: its place in the queue is gone, or claimed by nobody, and the domain's revision tells
+//! whoever has read ahead to look again.
+
+use super::{Change, Outcome, View, audit, ledger::Ledger};
+use crate::{
+    Message, Status,
+    audit::{Action, Handling, Tally, Verb},
+    message::Hold,
+    view::Known,
+};
+
+pub(super) fn handle<V: View>(
+    view: &V,
+    handling: Handling,
+) -> Result<(Outcome, Vec<Change>), V::Error> {
+    let Handling {
+        verb,
+        action,
+        batch,
+        mut ids,
+    } = handling;
+    ids.sort_unstable();
+    ids.dedup();
+    audit::once(view, action, batch, |action| {
+        let mut tally = Tally::default();
+        let mut ledger = Ledger::new(view);
+        let mut changes = Vec::new();
+        for id in ids {
+            let before = match view.known(id)? {
+                Some(Known::Queued(sequence)) => view.message(sequence)?,
+                Some(Known::Departed(_) | Known::Repeat { .. }) | None => None,
+            };
+            let Some(before) = before else {
+                tally.absent += 1;
+                continue;
+            };
+            let after = match verb.applied(&before, action) {
+                Next::Becomes(after) => Some(after),
+                Next::Leaves => None,
+                Next::Stays => {
+                    tally.unaffected += 1;
+                    continue;
+                }
+                Next::IsHeld => {
+                    tally.held += 1;
+                    continue;
+                }
+            };
+            tally.changed += 1;
+            if after.is_none() {
+                changes.extend(before.body.pieces.iter().copied().map(Change::DropPiece));
+                changes.push(Change::Known {
+                    id,
+                    before: Some(Known::Queued(before.sequence)),
+                    after: Some(Known::Departed(action.at)),
+                });
+            }
+            ledger.recount(Some(&before), after.as_deref());
+            ledger.revise(&before);
+            changes.push(Change::Message {
+                before: Some(Box::new(before)),
+                after,
+            });
+        }
+        ledger.write_to(&mut changes);
+        Ok((tally, changes))
+    })
+}
+
+/// What a verb makes of a message.
+enum Next {
+    Becomes(Box<Message>),
+    Leaves,
+    Stays,
+    IsHeld,
+}
+
+impl Verb {
+    fn applied(self, before: &Message, action: &Action) -> Next {
+        let mut after = before.clone();
+        match self {
+            Self::Delete => return Next::Leaves,
+            Self::Retry if before.hold.is_some() => return Next::IsHeld,
+            Self::Hold => {
+                let is_to_be_delivered = before.recipients.iter().any(|r| !r.status.is_final());
+                if before.hold.is_none() && is_to_be_delivered {
+                    after.hold = Some(Hold {
+                        at: action.at,
+                        by: action.by.clone(),
+                        reason: action.reason.clone(),
+                    });
+                }
+            }
+            Self::Release => after.hold = None,
+            Self::Retry => {
+                for recipient in &mut after.recipients {
+                    if let Status::Deferred { .. } | Status::Rejected { .. } = recipient.status {
+                        recipient.status = Status::Pending;
+                    }
+                }
+            }
+        }
+        if after == *before {
+            Next::Stays
+        } else {
+            Next::Becomes(Box::new(after))
+        }
+    }
+}
