@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use harness::{Cluster, Ctl, Daemon, Letter, Primary, Settings, letter, wait_until};
+use harness::{Cluster, Ctl, Daemon, Letter, Primary, Sender, Settings, letter, wait_until};
 use serde_json::Value;
 
 use crate::scene;
@@ -230,4 +230,32 @@ fn a_leader_killed_in_the_middle_of_a_large_change_loses_nothing() {
     wait_figure(&cluster, "held", 2_000);
     assert_eq!(change(&ctl, &["release", "--all"])["changed"], 2_000);
     scene::drain(&cluster, &mut primary, &letters);
+}
+
+#[test]
+fn a_domain_takes_no_more_than_its_quota() {
+    let primary = Primary::down_at_first();
+    let mut settings = Settings::for_primary(primary.address());
+    settings.policy.push_str("max_queued_messages = 3\n");
+    let cluster = Cluster::start(1, &settings);
+    scene::send_all(&cluster, &scene::letters(0..3));
+    let mut sender = Sender::connect(cluster.nodes[0].smtp()).unwrap();
+    assert!(
+        sender
+            .command("MAIL FROM:<a@sender.test>")
+            .unwrap()
+            .is_positive()
+    );
+    let reply = sender
+        .command(&format!("RCPT TO:<{ANN}>"))
+        .unwrap()
+        .to_string();
+    assert!(reply.starts_with("452 4.2.2 "), "{reply}");
+    assert_eq!(
+        change(&cluster.ctl(), &["delete", "--yes", "--all"])["changed"],
+        3
+    );
+    let reply = sender.command(&format!("RCPT TO:<{ANN}>")).unwrap();
+    assert!(reply.is_positive(), "{reply}");
+    sender.quit().unwrap();
 }

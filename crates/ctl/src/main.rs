@@ -77,7 +77,6 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
                 flush::flush(&servers, &mut output, domain, wait).await
             }
             Command::Policy(command) => policy::run(&servers, &mut output, command).await,
-            Command::Domain(command) => domain::run(&servers, &mut output, command).await,
             Command::Recipients(command) => recipients::run(&servers, &mut output, command).await,
             Command::Cluster(command) => cluster::run(&servers, &mut output, command).await,
             Command::Backup { directory } => backup::backup(&servers, &mut output, directory).await,

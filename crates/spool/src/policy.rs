@@ -8,6 +8,7 @@ mod in_force;
 mod list;
 mod name;
 mod position;
+mod quota;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,8 @@ pub use in_force::InForce;
 pub use list::{LISTED_MAX, List};
 pub use name::{DEFAULT_SMTP_PORT, HostPortError, host_port};
 pub use position::{line_and_column, one_line};
+pub use quota::Quota;
+pub use values::size;
 
 /// What a policy says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,6 +60,8 @@ pub struct Domain {
     pub messages_per_second: u32,
     /// How often a primary that is down is asked whether it is back.
     pub probe_interval: Duration,
+    /// How much of its mail may be queued.
+    pub quota: Quota,
 }
 
 /// Whom a domain takes mail for.

@@ -8,6 +8,7 @@ use std::{
 use cluster::FreeSpace;
 use ipnet::IpNet;
 use serde::Deserialize;
+use spool::policy::size;
 
 use super::PEER_PORT_DEFAULT;
 
@@ -27,24 +28,6 @@ impl TryFrom<String> for Size {
             .map(Self)
             .ok_or_else(|| format!("{text:?} is not a size; write for example \"50MiB\""))
     }
-}
-
-fn size(text: &str) -> Option<u64> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let factor: u64 = match unit.trim_start() {
-        "" | "B" => 1,
-        "kB" | "KB" => 1_000,
-        "MB" => 1_000_000,
-        "GB" => 1_000_000_000,
-        "TB" => 1_000_000_000_000,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        "TiB" => 1 << 40,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(factor)
 }
 
 /// `"15s"`, `"4h"`, `"30d"`.
@@ -191,30 +174,6 @@ impl TryFrom<String> for Network {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_take_binary_and_decimal_units() {
-        for (text, bytes) in [
-            ("0", 0),
-            ("512", 512),
-            ("1 KiB", 1024),
-            ("50MiB", 50 << 20),
-            ("2GB", 2_000_000_000),
-        ] {
-            assert_eq!(size(text), Some(bytes), "{text}");
-        }
-        for text in [
-            "",
-            "MiB",
-            "-1",
-            "1.5MiB",
-            "1mib",
-            "99999999999TiB",
-            "\u{fc}",
-        ] {
-            assert_eq!(size(text), None, "{text}");
-        }
-    }
 
     #[test]
     fn a_share_is_a_percentage_or_a_size() {

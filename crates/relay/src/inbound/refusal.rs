@@ -76,6 +76,12 @@ pub(super) fn not_verified() -> Reply {
     Reply::new(450, EnhancedCode::new(4, 1, 1), text)
 }
 
+/// As much of the domain's mail is queued as its policy lets be.
+pub(super) fn quota_reached() -> Reply {
+    let text = "Error: too much mail for this domain is queued already, try again later";
+    Reply::new(452, EnhancedCode::new(4, 2, 2), text)
+}
+
 /// There are too many connections, in all or from this client.
 pub(super) fn too_many_connections(hostname: &str) -> Reply {
     sent_away(hostname, "too many connections")

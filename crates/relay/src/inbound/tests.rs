@@ -8,6 +8,7 @@ mod etrn;
 mod limits;
 pub(super) mod memory;
 mod proxied;
+mod quotas;
 mod recipients;
 mod repeats;
 mod sentry;

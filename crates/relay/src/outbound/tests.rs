@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use prometheus_client::registry::Registry;
-use spool::policy::{Domain, Order, Recipients, Tls};
+use spool::policy::{Domain, Order, Quota, Recipients, Tls};
 use spool::ports::OutboxError;
 use spool::{Clock, Reachability, Status, Timestamp, Verdict};
 use tokio::task::JoinHandle;
@@ -77,6 +77,7 @@ fn domain(primary: SocketAddr) -> Domain {
         connections: 4,
         messages_per_second: 0,
         probe_interval: Duration::from_millis(50),
+        quota: Quota::default(),
     }
 }
 

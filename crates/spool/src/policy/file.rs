@@ -7,14 +7,14 @@ use toml::Spanned;
 
 use super::{
     Authentication, DEFAULT_SMTP_PORT, DOCUMENT_BYTES_MAX, Document, Domain, NamedList, Order,
-    Policy, PolicyErrors, Recipients, Tls, WhileDown,
+    Policy, PolicyErrors, Quota, Recipients, Tls, WhileDown,
     authentication::AuthenticationTable,
     errors::{Fault, Faults},
     host_port, line_and_column,
     list::Lists,
     name,
     tables::{self, Read},
-    values::{choice, duration, number, only, only_duration},
+    values::{choice, duration, number, octets, only, only_duration},
 };
 
 /// A primary that takes more than this many sessions from one host is not known; it is a slip.
@@ -306,6 +306,13 @@ impl DomainTable {
             0..=u32::MAX,
         ));
         let probe_interval = faults.note(probe_interval(self.probe_interval.as_ref()));
+        let max_messages = faults.note(number(
+            "max_queued_messages",
+            self.max_queued_messages.as_ref(),
+            0,
+            0..=u32::MAX,
+        ));
+        let max_size = faults.note(octets("max_queued_size", self.max_queued_size.as_ref()));
         Some(Domain {
             name: name?,
             primary: primary?,
@@ -316,6 +323,10 @@ impl DomainTable {
             connections: connections?,
             messages_per_second: messages_per_second?,
             probe_interval: probe_interval?,
+            quota: Quota {
+                messages: max_messages?.into(),
+                bytes: max_size?,
+            },
         })
     }
 
@@ -376,12 +387,6 @@ impl DomainTable {
     fn check_unsupported(&self, faults: &mut Faults<'_>) {
         faults.note(only("recovery_guard", self.recovery_guard.as_ref(), true));
         faults.note(only("xclient", self.xclient.as_ref(), false));
-        faults.note(only(
-            "max_queued_messages",
-            self.max_queued_messages.as_ref(),
-            0,
-        ));
-        faults.note(only("max_queued_size", self.max_queued_size.as_ref(), "0"));
     }
 }
 

@@ -50,8 +50,17 @@ fn what_is_left_out_gets_the_documented_defaults() {
             connections: 20,
             messages_per_second: 0,
             probe_interval: Duration::from_secs(15),
+            quota: Quota::default(),
         }]
     );
+}
+
+#[test]
+fn a_quota_is_what_is_written() {
+    let lines = "max_queued_messages = 5\nmax_queued_size = \"1GiB\"";
+    let policy = Policy::parse(&with(lines)).unwrap();
+    let quota = policy.domains[0].quota;
+    assert_eq!((quota.messages, quota.bytes), (5, 1 << 30));
 }
 
 #[test]
@@ -172,12 +181,12 @@ fn what_this_version_can_not_do_is_refused_with_what_it_can() {
             "4:7: tls = \"dane\" is not supported by this version; use \"off\", \"opportunistic\", \"require\" or \"verify\"",
         ),
         (
-            "max_queued_messages = 5",
-            "4:23: max_queued_messages = 5 is not supported by this version; use 0 or leave it out",
+            "max_queued_messages = -1",
+            "4:23: max_queued_messages = -1 is out of range; 0 to 4294967295 are possible",
         ),
         (
-            "max_queued_size = \"1GiB\"",
-            "4:19: max_queued_size = \"1GiB\" is not supported by this version; use \"0\" or leave it out",
+            "max_queued_size = \"much\"",
+            "4:19: max_queued_size = \"much\" is not a size; write for example \"50MiB\" or \"2GiB\"",
         ),
         (
             "[queue]\nmax_age = \"5d\"",

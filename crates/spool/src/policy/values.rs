@@ -16,6 +16,38 @@ pub(super) fn duration(key: &str, text: &Spanned<String>) -> Result<Duration, Fa
     })
 }
 
+/// Octets, as sizes are written: `512`, `50MiB`, `2GB`.
+#[must_use]
+pub fn size(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let factor: u64 = match unit.trim_start() {
+        "" | "B" => 1,
+        "kB" | "KB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+/// Octets; none when nothing is written.
+pub(super) fn octets(key: &str, text: Option<&Spanned<String>>) -> Result<u64, Fault> {
+    let Some(text) = text else { return Ok(0) };
+    size(text.get_ref()).ok_or_else(|| {
+        let message = format!(
+            "{key} = \"{}\" is not a size; write for example \"50MiB\" or \"2GiB\"",
+            text.get_ref().escape_debug()
+        );
+        Fault::new(text.span(), message)
+    })
+}
+
 /// Refuses any value but the one that stands for what this version does.
 pub(super) fn only<T, D>(key: &str, value: Option<&Spanned<T>>, supported: D) -> Result<(), Fault>
 where
@@ -105,4 +137,33 @@ pub(super) fn number(
             );
             Fault::new(value.span(), message)
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_take_binary_and_decimal_units() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("512", 512),
+            ("1 KiB", 1024),
+            ("50MiB", 50 << 20),
+            ("2GB", 2_000_000_000),
+        ] {
+            assert_eq!(size(text), Some(bytes), "{text}");
+        }
+        for text in [
+            "",
+            "MiB",
+            "-1",
+            "1.5MiB",
+            "1mib",
+            "99999999999TiB",
+            "\u{fc}",
+        ] {
+            assert_eq!(size(text), None, "{text}");
+        }
+    }
 }

@@ -230,7 +230,17 @@ impl<I: Intake> Connection<I> {
                 }
             }
         }
+        if self.has_reached_quota(domain) {
+            return Err(refusal::quota_reached());
+        }
         Ok(domain.name.clone())
+    }
+
+    /// Whether as much of a domain's mail is queued as may be, a postmaster's too: the disk is everybody's.
+    /// What is under way in other sessions is not counted yet.
+    fn has_reached_quota(&self, domain: &Domain) -> bool {
+        let quota = domain.quota;
+        quota.is_set() && quota.is_reached(&self.shared.intake.primary(&domain.name).totals)
     }
 
     /// Why a domain's primary is known not to take a message.

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use spool::{
     Accept, AddressBook, Destination, Intake, Learned, MessageId, Offers, Policy, Refusal, Stage,
-    Timestamp, Visitor, policy::Domain, recipients::News,
+    Timestamp, Totals, Visitor, policy::Domain, recipients::News,
 };
 use tokio::sync::Notify;
 
@@ -42,6 +42,8 @@ pub(in crate::inbound) struct Memory {
     /// Messages that wait for each domain.
     pub(super) waiting: u64,
     pub(super) flushed: Mutex<Vec<String>>,
+    /// What stands in every domain's queue.
+    pub(super) queued: Totals,
     /// Whom a sentry lets in.
     pub(super) admitted: Vec<Visitor>,
     /// What is known of recipients, by address.
@@ -102,7 +104,10 @@ impl AddressBook for Memory {
     }
 
     fn primary(&self, _: &str) -> Destination {
-        Destination::default()
+        Destination {
+            totals: self.queued,
+            ..Destination::default()
+        }
     }
 
     fn learn(&self, _: &Domain, _: String, _: News) {}

@@ -1,0 +1,35 @@
+//! Domains of which enough is queued.
+
+use spool::{Policy, Totals};
+
+use super::*;
+
+#[tokio::test]
+async fn a_domain_of_which_enough_is_queued_takes_no_more_and_the_others_do() {
+    let text = "[[domain]]\nname = \"example.com\"\nprimary = [\"[::1]:25\"]\nmax_queued_messages = 3\n\
+        [[domain]]\nname = \"example.org\"\nprimary = [\"[::1]:25\"]\nmax_queued_size = \"1KiB\"\n\
+        [[domain]]\nname = \"example.net\"\nprimary = [\"[::1]:25\"]\n";
+    let memory = Memory {
+        policy: Some(Arc::new(Policy::parse(text).unwrap())),
+        queued: Totals {
+            waiting: 2,
+            held: 1,
+            bytes: 1000,
+            ..Totals::default()
+        },
+        ..Memory::default()
+    };
+    let mut piped = Piped::start(config(), memory, None).await;
+    piped.client.line().await;
+    piped.client.ask("HELO client.example").await;
+    piped.client.ask("MAIL FROM:<a@sender.example>").await;
+    for (to, expected) in [
+        ("b@example.com", "452 4.2.2 "),
+        ("postmaster@example.com", "452 4.2.2 "),
+        ("b@example.org", "250 2.1.5 "),
+        ("b@example.net", "250 2.1.5 "),
+    ] {
+        let reply = piped.client.ask(&format!("RCPT TO:<{to}>")).await;
+        assert!(reply.starts_with(expected), "{to}: {reply}");
+    }
+}
