@@ -266,13 +266,13 @@ mod tests {
     #[test]
     fn an_unknown_state_is_refused() {
         let request = QueueListRequest {
-            state: Some("held".to_owned()),
+            state: Some("new".to_owned()),
             ..Default::default()
         };
         let error = Filter::new(request, Timestamp(0)).unwrap_err();
         assert_eq!(
             error,
-            "state \"held\" is unknown; use waiting, deferred, rejected"
+            "state \"new\" is unknown; use waiting, deferred, held, rejected"
         );
     }
 }

@@ -70,7 +70,7 @@ pub(super) struct Evaluation {
 #[derive(Debug)]
 pub(super) struct Told {
     pub(super) authentication: Authentication,
-    /// With its final CRLF.
+    /// With its final CRLF; empty when nothing was found that anybody could go by.
     pub(super) field: String,
 }
 
@@ -160,9 +160,15 @@ impl Authenticator {
         }
         self.count(&findings);
         let shared = policy.and_then(|policy| policy.authentication.id.as_deref());
+        let id = shared.unwrap_or(&self.hostname);
+        let field = if findings.are_none() {
+            String::new()
+        } else {
+            field::field(id, &findings, sender, &helo)
+        };
         Some(Told {
             authentication: findings.authentication(),
-            field: field::field(shared.unwrap_or(&self.hostname), &findings, sender, &helo),
+            field,
         })
     }
 

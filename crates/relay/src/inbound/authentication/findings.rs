@@ -47,6 +47,12 @@ impl Findings {
         all.any(|finding| finding == Finding::TempError)
     }
 
+    /// Whether there is nothing to tell: nothing is published, and nothing signed.
+    pub(super) fn are_none(&self) -> bool {
+        let published = [self.spf, self.spf_helo, self.dmarc.finding];
+        self.dkim.is_empty() && published.iter().all(|it| *it == Finding::None)
+    }
+
     /// What is kept of them.
     pub(super) fn authentication(&self) -> Authentication {
         let signature = |checked: &Checked| Signature {

@@ -119,6 +119,14 @@ async fn without_a_reverse_path_helo_is_what_counts() {
 }
 
 #[tokio::test]
+async fn where_nothing_is_published_and_nothing_signed_no_field_is_added() {
+    let scene = Scene::new().await;
+    let told = scene.judge_from(&ReversePath::Null, MESSAGE).await;
+    assert_eq!(told.authentication.dmarc, Finding::None);
+    assert_eq!(told.field, "");
+}
+
+#[tokio::test]
 async fn signatures_of_every_kind_are_verified() {
     let scene = Scene::new().await;
     let body = b"text \t with  white space \r\n\r\n\r\n".repeat(1000);
