@@ -27,9 +27,9 @@ pub(super) async fn pause(
         what.push_str(&format!(" --for {}", humantime::format_duration(span)));
     }
     let action = cluster.action(by, what, audit::reason(&request.reason));
-    audit::tell(&action, 1);
-    let paused = cluster.pause(domain.clone(), until, action);
+    let paused = cluster.pause(domain.clone(), until, action.clone());
     paused.await.map_err(refused)?;
+    audit::tell(&action, 1);
     let destinations = cluster.destinations().into_iter();
     let own = destinations
         .filter(|(name, _)| *name == domain)

@@ -40,6 +40,9 @@ struct Envelope {
     #[serde(skip_serializing_if = "Option::is_none")]
     envid: Option<String>,
     recipients: Vec<Recipient>,
+    /// Why an operator holds it, in his own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held: Option<String>,
     client: String,
     size: u64,
     sha256: String,
@@ -180,6 +183,7 @@ fn envelope(message: &Message) -> Envelope {
         ret: message.dsn.ret.map(|ret| ret.to_string()),
         envid: message.dsn.envid.as_ref().map(ToString::to_string),
         recipients: recipients.collect(),
+        held: message.hold.as_ref().map(|hold| hold.reason.clone()),
         client: message.client.address.to_string(),
         size: message.body.size,
         sha256: digest.map(|octet| format!("{octet:02x}")).collect(),
