@@ -57,7 +57,7 @@ pub(crate) struct Connection {
     /// The reply that was waited for last.
     pub(super) awaiting: Option<Awaiting>,
     /// The route's name for the host: `mail.example.com:25`.
-    pub(super) host: String,
+    pub(crate) host: String,
     stream: Stream,
     timeouts: Timeouts,
     incoming: Box<[u8]>,

@@ -14,6 +14,7 @@ mod outbox;
 mod pauses;
 mod policies;
 pub(crate) mod primary;
+mod probe;
 mod sentry;
 mod tls;
 mod verdicts;

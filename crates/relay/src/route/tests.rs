@@ -9,6 +9,9 @@ use spool::ports::{MailHost, MemberHost};
 use super::*;
 use crate::dns::tests::name_server::{Data, NameServer};
 use crate::dns::tests::{asking_nobody, asking_of};
+use crate::outbound::limits::Timeouts;
+use crate::outbound::tests::primary::{Act, Moment, Primary, Script};
+use crate::outbound::tls::Connectors;
 
 /// A cluster of nobody, and a DNS of nobody: for primaries that the policy names.
 pub(crate) fn routes_without_dns() -> Arc<Routes> {
@@ -214,4 +217,36 @@ async fn an_answer_is_gone_by_for_a_while() {
     server.tell("example.com", &[Data::Mx(0, ".")]);
     assert_eq!(found(&routes).await, before);
     assert_eq!(server.asked().len(), asked);
+}
+
+/// MX records name no port, so this needs port 25 of a loopback address, which only root may listen on.
+#[tokio::test]
+async fn a_host_that_introduces_itself_by_our_name_gets_no_connection() {
+    let address = SocketAddr::from(([127, 25, 1, 1], DEFAULT_SMTP_PORT));
+    if let Err(error) = std::net::TcpListener::bind(address) {
+        println!("skipped: {address} can not be listened on ({error}); run the tests as root");
+        return;
+    }
+    let server = name_server();
+    server.tell("mail.example.com", &[Data::A(Ipv4Addr::new(127, 25, 1, 1))]);
+    let at_first: Script = Arc::new(|connection, moment| match moment {
+        Moment::Ehlo if connection == 1 => Act::Say("250 MX1.example.net. at your service"),
+        _ => Act::Usual,
+    });
+    let _primary = Primary::start(address, at_first, None).await;
+    let routes = routes(&server).await;
+    let connectors = Connectors::new();
+    let terms = Terms {
+        hostname: "mx1.example.net",
+        tls: spool::policy::Tls::Opportunistic,
+        connectors: &connectors,
+        timeouts: Timeouts::STANDARD,
+    };
+    let why = routes.connect(&domain(), terms).await.unwrap_err();
+    assert_eq!(
+        why,
+        "no route: mail.example.com:25: it introduces itself as mx1.example.net, which is node 1 of this cluster"
+    );
+    let connection = routes.connect(&domain(), terms).await.unwrap();
+    assert_eq!(connection.host, "mail.example.com:25");
 }
