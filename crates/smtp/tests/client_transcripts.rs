@@ -246,7 +246,7 @@ impl<'a> Player<'a> {
             let word = match verdict {
                 Verdict::Delivered(_) => "delivered",
                 Verdict::Deferred(_) => "deferred",
-                Verdict::Rejected(_) | Verdict::Unknown(_) => "rejected",
+                Verdict::Rejected(_) | Verdict::Refused(_) | Verdict::Unknown(_) => "rejected",
             };
             writeln!(self.account, "= {number} {path} {word} {}", verdict.reply()).unwrap();
         }

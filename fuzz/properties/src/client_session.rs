@@ -133,7 +133,9 @@ impl Dialogue {
             let reply = verdict.reply();
             match verdict {
                 Verdict::Delivered(_) => assert!(self.end_sent && reply.is_positive()),
-                Verdict::Rejected(_) | Verdict::Unknown(_) => assert!(reply.is_permanent()),
+                Verdict::Rejected(_) | Verdict::Refused(_) | Verdict::Unknown(_) => {
+                    assert!(reply.is_permanent());
+                }
                 Verdict::Deferred(_) => {}
             }
         }

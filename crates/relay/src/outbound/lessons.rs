@@ -22,7 +22,7 @@ pub(super) fn teach(
         let news = match verdict {
             Verdict::Delivered(_) => News::Valid(Source::Delivery),
             Verdict::Unknown(_) => News::Unknown(Source::Delivery),
-            Verdict::Deferred(_) | Verdict::Rejected(_) => continue,
+            Verdict::Deferred(_) | Verdict::Rejected(_) | Verdict::Refused(_) => continue,
         };
         let recipient = message.recipients.get(*index as usize);
         if let Some(address) = recipient.and_then(|recipient| address_of(&recipient.path)) {

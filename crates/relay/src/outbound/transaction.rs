@@ -139,6 +139,8 @@ fn words(verdict: client::Verdict) -> Verdict {
     match verdict {
         client::Verdict::Delivered(_) => Verdict::Delivered(words),
         client::Verdict::Deferred(_) => Verdict::Deferred(words),
-        client::Verdict::Rejected(_) | client::Verdict::Unknown(_) => Verdict::Rejected(words),
+        client::Verdict::Rejected(_)
+        | client::Verdict::Refused(_)
+        | client::Verdict::Unknown(_) => Verdict::Rejected(words),
     }
 }

@@ -11,6 +11,8 @@ pub enum Verdict {
     Deferred(Reply),
     /// Never.
     Rejected(Reply),
+    /// Never, the server says at RCPT: to him, or to us, but not to the message.
+    Refused(Reply),
     /// Never: there is no such recipient, the server says at RCPT.
     Unknown(Reply),
 }
@@ -64,6 +66,7 @@ impl Verdict {
             (Answered::Recipient, 500..=599) if names_unknown_recipient(&reply) => {
                 Self::Unknown(reply)
             }
+            (Answered::Recipient, 500..=599) => Self::Refused(reply),
             (_, 500..=599) => Self::Rejected(reply),
             _ => Self::Deferred(reply),
         }
@@ -76,6 +79,7 @@ impl Verdict {
             Self::Delivered(reply)
             | Self::Deferred(reply)
             | Self::Rejected(reply)
+            | Self::Refused(reply)
             | Self::Unknown(reply) => reply,
         }
     }
@@ -196,7 +200,10 @@ mod tests {
         ] {
             assert!(matches!(decide(answered, 421), Verdict::Deferred(_)));
             assert!(matches!(decide(answered, 452), Verdict::Deferred(_)));
-            assert!(matches!(decide(answered, 550), Verdict::Rejected(_)));
+            assert!(matches!(
+                decide(answered, 550),
+                Verdict::Rejected(_) | Verdict::Refused(_)
+            ));
             assert!(matches!(decide(answered, 530), Verdict::Deferred(_)));
         }
     }
@@ -242,7 +249,7 @@ mod tests {
             let reply = refusal(550, Some((subject, detail)));
             let verdict = Verdict::of(Answered::Recipient, reply.clone());
             assert!(
-                matches!(verdict, Verdict::Rejected(_)),
+                matches!(verdict, Verdict::Refused(_)),
                 "5.{subject}.{detail}"
             );
             assert!(matches!(Opinion::of_recipient(reply), Opinion::Unproven(_)));
@@ -259,7 +266,7 @@ mod tests {
         assert!(matches!(opinion(354), Opinion::Later(_)));
         assert!(matches!(
             decide(Answered::Recipient, 550),
-            Verdict::Rejected(_)
+            Verdict::Refused(_)
         ));
         let later = Opinion::of_sender(refusal(451, None));
         assert!(matches!(later, Opinion::Later(_)));
