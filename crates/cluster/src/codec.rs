@@ -11,6 +11,7 @@ mod dsn;
 mod message;
 mod policy;
 mod recipients;
+mod recovery;
 mod replica;
 mod sentry;
 

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use openraft::Instant as _;
 use spool::{
     Accept, AddressBook, Claims, Command, Destination, Due, Fact, Intake, Learned, Message,
-    MessageId, Offers, Outbox, Outcome, Patience, Place, Policy, Reachability, Refusal, Report,
-    Stage, Standing, Status, Timestamp, Visitor,
+    MessageId, Offers, Outbox, Outcome, Patience, Place, Policy, Reachability, Recovery, Refusal,
+    Report, Stage, Standing, Status, Timestamp, Visitor,
     policy::{Domain, InForce},
     ports::{DeferredCursor, OutboxError},
     recipients::News,
@@ -69,7 +69,8 @@ impl Intake for Cluster {
     }
 
     async fn admit(&self, domain: &str, visitor: Visitor, at: Timestamp) -> bool {
-        if let Reachability::Down(_) = self.destination(domain).reachability {
+        // A primary on trial may have lost its directory: senders are better off here.
+        if !self.destination(domain).is_believed() {
             return true;
         }
         let tables = Arc::clone(&self.0.tables);
@@ -273,6 +274,10 @@ impl Outbox for Cluster {
             at,
         })
         .await
+    }
+
+    async fn recover(&self, recovery: Recovery) -> Result<(), OutboxError> {
+        self.record(Command::Recover(recovery)).await
     }
 
     async fn note_offers(

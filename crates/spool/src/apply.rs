@@ -19,6 +19,7 @@ mod handling;
 mod ledger;
 mod pause;
 mod recipients;
+mod recovery;
 mod repeats;
 mod report;
 mod sentry;
@@ -78,6 +79,7 @@ pub fn apply<V: View>(
             reachability,
             at,
         } => Ok(observe(view, domain, reachability, at)),
+        Command::Recover(recovery) => Ok((Outcome::Done, recovery::recover(view, recovery))),
         Command::Offers {
             domain,
             offers,
@@ -99,6 +101,17 @@ pub fn apply<V: View>(
         Command::Resume { domain, action } => pause::resume(view, domain, action),
         Command::Note(action) => audit::note(view, action),
         Command::Sweep { at } => sweep(view, at),
+    }
+}
+
+/// Words of a primary are kept up to this length; RFC 5321 section 4.5.3.1.5 lets a reply line have 512
+/// octets.
+const WORDS_CHARS_MAX: usize = 512;
+
+fn bounded(words: String) -> String {
+    match words.char_indices().nth(WORDS_CHARS_MAX) {
+        Some((end, _)) => words[..end].to_owned(),
+        None => words,
     }
 }
 

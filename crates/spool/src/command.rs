@@ -7,7 +7,7 @@ use smtp::{BodyType, Recipient, ReversePath, dsn};
 
 use crate::{
     Action, Authentication, Client, Digest, Fact, Fingerprint, Handling, MessageId, Offers,
-    Reachability, Tally, Timestamp, Visitor, policy::Document,
+    Reachability, Recovery, Tally, Timestamp, Visitor, policy::Document,
 };
 
 /// Everything that can change the spool.
@@ -44,6 +44,8 @@ pub enum Command {
         /// Since when.
         at: Timestamp,
     },
+    /// Tells how the recovery of a destination goes on.
+    Recover(Recovery),
     /// Tells that a domain's primary offers something else than what is known.
     Offers {
         /// The policy's domain.

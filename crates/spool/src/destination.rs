@@ -1,6 +1,9 @@
 //! A domain's queue in figures, and whether its primary answers.
 
-use crate::{KnownOffers, Roster, Timestamp};
+use crate::{
+    KnownOffers, Roster, Timestamp,
+    guard::{Guard, Tripped},
+};
 
 /// Whether a primary answers, and since when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +86,46 @@ pub struct Destination {
     /// How often operators have taken messages out of its queue, or put them back or otherwise into it:
     /// whoever has read ahead looks again.
     pub revision: u64,
+    /// Present while the primary is back from an outage and not believed yet.
+    pub guard: Option<Guard>,
+}
+
+/// How a domain's delivery stands, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// The primary answers, and nothing waits for it.
+    Up,
+    /// It does not answer.
+    Down,
+    /// It is back, and its first answers are on trial.
+    Recovering,
+    /// It takes what waits for it.
+    Draining,
+    /// Nothing is sent until an operator resumes.
+    Paused,
+}
+
+impl Condition {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Up,
+        Self::Down,
+        Self::Recovering,
+        Self::Draining,
+        Self::Paused,
+    ];
+
+    /// The word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Recovering => "recovering",
+            Self::Draining => "draining",
+            Self::Paused => "paused",
+        }
+    }
 }
 
 impl Destination {
@@ -91,6 +134,40 @@ impl Destination {
     pub fn pause_at(&self, now: Timestamp) -> Option<&Pause> {
         let paused = self.paused.as_ref();
         paused.filter(|pause| pause.until.is_none_or(|until| now < until))
+    }
+
+    /// Whether the primary does not answer.
+    #[must_use]
+    pub const fn is_down(&self) -> bool {
+        matches!(self.reachability, Reachability::Down(_))
+    }
+
+    /// Whether what the primary says of its recipients counts: it is up, and not on trial.
+    #[must_use]
+    pub const fn is_believed(&self) -> bool {
+        !self.is_down() && self.guard.is_none()
+    }
+
+    /// Why nothing is sent although the primary may be up: it has failed its trial.
+    #[must_use]
+    pub fn held(&self) -> Option<&Tripped> {
+        self.guard.as_ref()?.tripped.as_ref()
+    }
+
+    /// How delivery stands.
+    #[must_use]
+    pub fn condition(&self) -> Condition {
+        if self.held().is_some() {
+            Condition::Paused
+        } else if self.is_down() {
+            Condition::Down
+        } else if self.guard.is_some() {
+            Condition::Recovering
+        } else if self.totals.waiting > 0 {
+            Condition::Draining
+        } else {
+            Condition::Up
+        }
     }
 }
 
@@ -107,6 +184,7 @@ impl Default for Destination {
             moved_at: None,
             paused: None,
             revision: 0,
+            guard: None,
         }
     }
 }

@@ -9,12 +9,14 @@
 //! Every node applies the same commands in the same order and must end with the same bytes, so
 //! nothing here knows a socket, a clock, a disk, randomness, or which node it runs on.
 
+pub mod alarm;
 pub mod apply;
 pub mod audit;
 pub mod authentication;
 pub mod command;
 pub mod destination;
 pub mod fingerprint;
+pub mod guard;
 pub mod id;
 pub mod message;
 pub mod offers;
@@ -28,14 +30,16 @@ pub mod time;
 pub mod unconfirmed;
 pub mod view;
 
+pub use alarm::Alarm;
 pub use apply::apply;
 pub use audit::{Action, Audited, Handling, Tally, Verb};
 pub use authentication::{Authentication, Finding};
 pub use command::{
     Accept, Adopt, Attempt, Claims, Command, Lessons, Outcome, Report, Stage, Verdict, Visits,
 };
-pub use destination::{Destination, Pause, Reachability, Totals};
+pub use destination::{Condition, Destination, Pause, Reachability, Totals};
 pub use fingerprint::Fingerprint;
+pub use guard::{Guard, Recovery};
 pub use id::MessageId;
 pub use message::{Body, Client, Digest, Hold, Message, Recipient, Standing, Status};
 pub use offers::{KnownOffers, Offers};

@@ -62,6 +62,8 @@ pub struct Domain {
     pub probe_interval: Duration,
     /// How much of its mail may be queued.
     pub quota: Quota,
+    /// Whether the first answers after an outage are a trial ([`guard`](crate::guard)).
+    pub recovery_guard: bool,
 }
 
 /// Whom a domain takes mail for.

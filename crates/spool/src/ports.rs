@@ -9,8 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::{
-    Accept, Destination, Learned, Message, MessageId, Offers, Policy, Reachability, Refusal,
-    Report, Stage, Timestamp, Visitor, policy::Domain, recipients::News,
+    Accept, Destination, Learned, Message, MessageId, Offers, Policy, Reachability, Recovery,
+    Refusal, Report, Stage, Timestamp, Visitor, policy::Domain, recipients::News,
 };
 
 /// What is known of the recipients of domains with `recipients = "verify"`. Both ends read or fill it:
@@ -262,6 +262,9 @@ pub trait Outbox: AddressBook {
         reachability: Reachability,
         at: Timestamp,
     ) -> impl Future<Output = Result<(), OutboxError>> + Send;
+
+    /// Records how the recovery of a destination goes on.
+    fn recover(&self, recovery: Recovery) -> impl Future<Output = Result<(), OutboxError>> + Send;
 
     /// Records what a primary offers. Only to be called with what is not known yet: it is a command
     /// in the log. `domain` is as it was when the primary was talked to: nothing is recorded of hosts that

@@ -14,7 +14,7 @@ use core::time::Duration;
 
 use smtp::{ForwardPath, Mailbox};
 
-use crate::{Destination, Reachability, Timestamp};
+use crate::{Destination, Timestamp};
 
 #[cfg(test)]
 mod tests;
@@ -166,7 +166,7 @@ impl Learned {
             } => true,
             Self { is_valid: true, .. } => {
                 age <= VALID_AGE_MAX
-                    || is_down(destination)
+                    || is_silent(destination)
                     || now.since(destination.since) <= RETURN_GRACE
             }
             Self {
@@ -228,25 +228,25 @@ impl Roster {
 /// Decides on a recipient by what is known of him.
 #[must_use]
 pub fn judge(learned: Option<Learned>, destination: &Destination, now: Timestamp) -> Judgement {
-    let is_down = is_down(destination);
+    let is_silent = is_silent(destination);
     match learned.filter(|learned| learned.counts(destination, now)) {
         Some(learned) if learned.is_valid => {
-            if is_down || learned.is_fresh(now) {
+            if is_silent || learned.is_fresh(now) {
                 Judgement::Take
             } else {
                 Judgement::TakeAndAsk
             }
         }
-        Some(learned) if is_down || learned.is_fresh(now) => Judgement::Refuse,
+        Some(learned) if is_silent || learned.is_fresh(now) => Judgement::Refuse,
         Some(_) => Judgement::AskOrRefuse,
         None if destination.roster.takes_everybody(destination, now) => {
-            if is_down || !destination.roster.wants_nonsense(destination, now) {
+            if is_silent || !destination.roster.wants_nonsense(destination, now) {
                 Judgement::Take
             } else {
                 Judgement::TakeAndAsk
             }
         }
-        None if is_down => Judgement::Unknowable,
+        None if is_silent => Judgement::Unknowable,
         None => Judgement::Ask,
     }
 }
@@ -278,8 +278,9 @@ pub fn is_news(
             return false;
         }
     }
-    // Who speaks for a primary that is down speaks for another, or late.
-    if !is_valid && from != Source::Operator && is_down(destination) {
+    // Who speaks for a primary that is down speaks for another, or late; one that is back from an outage may
+    // have lost its directory.
+    if !is_valid && from != Source::Operator && is_silent(destination) {
         return false;
     }
     if fact.address.is_empty() {
@@ -300,6 +301,7 @@ pub fn is_news(
     }
 }
 
-const fn is_down(destination: &Destination) -> bool {
-    matches!(destination.reachability, Reachability::Down(_))
+/// Whether the primary can not be asked, or not be believed.
+const fn is_silent(destination: &Destination) -> bool {
+    !destination.is_believed()
 }

@@ -25,6 +25,7 @@ use super::{
     },
     policy::{adopt_from, adopt_to, found_from, found_to},
     recipients::{lessons_from, lessons_to},
+    recovery::{recovery_from, recovery_to},
     required,
     sentry::{visits_from, visits_to},
 };
@@ -58,6 +59,7 @@ pub(crate) fn command_to(command: Command) -> pb::Command {
             reachability,
             at,
         } => Kind::Observe(observe_to(domain, reachability, at)),
+        Command::Recover(recovery) => Kind::Recover(recovery_to(recovery)),
         Command::Offers {
             domain,
             offers,
@@ -128,6 +130,7 @@ pub(crate) fn command_from(command: pb::Command) -> Result<Command, CodecError> 
             reachability: observe.down.map_or(Reachability::Up, Reachability::Down),
             at: Timestamp(observe.at_ms),
         },
+        Kind::Recover(recovery) => Command::Recover(recovery_from(recovery)?),
         Kind::Offers(told) => Command::Offers {
             domain: told.domain,
             offers: offers_from(&required(told.offers, "primary's offers")?),

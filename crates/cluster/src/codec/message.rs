@@ -12,7 +12,9 @@ use super::{
     CodecError,
     authentication::{authentication_from, authentication_to},
     dsn::{per_message_from, per_message_to, per_recipient_from, per_recipient_to},
-    learned_from, learned_to, required,
+    learned_from, learned_to,
+    recovery::{guard_from, guard_to},
+    required,
 };
 
 pub(crate) fn id_to(id: MessageId) -> pb::MessageId {
@@ -318,6 +320,7 @@ fn pause_from(stored: pb::destination::Pause) -> Pause {
         until: stored.until_ms.map(Timestamp),
         by: stored.by,
         reason: stored.reason,
+        guard: destination.guard.map(guard_to),
     }
 }
 
@@ -349,6 +352,7 @@ pub(crate) fn destination_from(destination: pb::Destination) -> Result<Destinati
         moved_at: destination.moved_at_ms.map(Timestamp),
         paused: destination.paused.map(pause_from),
         revision: destination.revision,
+        guard: destination.guard.map(guard_from),
     })
 }
 

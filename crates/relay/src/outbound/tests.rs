@@ -79,6 +79,7 @@ fn domain(primary: SocketAddr) -> Domain {
         messages_per_second: 0,
         probe_interval: Duration::from_millis(50),
         quota: Quota::default(),
+        recovery_guard: true,
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) fn adopt<V: View>(view: &V, adopt: Adopt) -> (Outcome, Vec<Change>) {
     let version = before.version + 1;
     match InForce::read(version, adopt.at, adopt.by, adopt.policy) {
         Ok(after) => {
-            let mut changes = moved(view, &before.policy, &after);
+            let mut changes = changed(view, &before.policy, &after);
             changes.push(Change::Adopted(Arc::new(after)));
             (Outcome::Adopted(version), changes)
         }
@@ -52,26 +52,30 @@ pub(super) fn adopt<V: View>(view: &V, adopt: Adopt) -> (Outcome, Vec<Change>) {
 
 /// What was learned of a primary is not known of another one: of each domain that has other hosts now, or
 /// none, it is forgotten what they offer, and noted by which policy, so that nothing counts that they refused
-/// under an earlier one. Also of a domain of which nothing is known: it may be on its way.
-fn moved<V: View>(view: &V, before: &Policy, after: &InForce) -> Vec<Change> {
-    let moved = before.domains.iter().filter(|domain| {
+/// under an earlier one. Also of a domain of which nothing is known: it may be on its way. A domain that is to
+/// recover without a guard loses the one that it has.
+fn changed<V: View>(view: &V, before: &Policy, after: &InForce) -> Vec<Change> {
+    let changed = before.domains.iter().filter_map(|domain| {
+        let known = view.destination(&domain.name);
         let now = after.policy.domain(&domain.name);
-        now.is_none_or(|now| now.primary != domain.primary)
+        if now.is_none() && known == Destination::default() {
+            return None;
+        }
+        let mut next = known.clone();
+        if now.is_none_or(|now| now.primary != domain.primary) {
+            next.learned = None;
+            next.moved_by = after.version;
+            next.moved_at = None;
+        }
+        if now.is_some_and(|now| !now.recovery_guard) {
+            next.guard = None;
+        }
+        (next != known).then(|| Change::Destination {
+            domain: domain.name.clone(),
+            after: next,
+        })
     });
-    let destinations = moved.map(|domain| (domain.name.clone(), view.destination(&domain.name)));
-    let noted = destinations.filter(|(domain, destination)| {
-        *destination != Destination::default() || after.policy.domain(domain).is_some()
-    });
-    let note = |(domain, destination)| Change::Destination {
-        domain,
-        after: Destination {
-            learned: None,
-            moved_by: after.version,
-            moved_at: None,
-            ..destination
-        },
-    };
-    noted.map(note).collect()
+    changed.collect()
 }
 
 fn not_understood(errors: &PolicyErrors) -> (Outcome, Vec<Change>) {

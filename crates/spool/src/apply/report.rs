@@ -1,14 +1,10 @@
 //! What became of deliveries.
 
-use super::Ledger;
+use super::{Ledger, bounded};
 use crate::{
     Attempt, Change, Message, Outcome, Place, Report, Standing, Status, Timestamp, Verdict, View,
     retry, view::Known,
 };
-
-/// The words of a primary are kept up to this length; RFC 5321 section 4.5.3.1.5 lets a reply
-/// line have 512 octets.
-const REASON_CHARS_MAX: usize = 512;
 
 pub(super) fn report<V: View>(
     view: &V,
@@ -149,11 +145,4 @@ fn settle<V: View>(
         before: Some(Box::new(before)),
         after: after.map(Box::new),
     });
-}
-
-fn bounded(words: String) -> String {
-    match words.char_indices().nth(REASON_CHARS_MAX) {
-        Some((end, _)) => words[..end].to_owned(),
-        None => words,
-    }
 }

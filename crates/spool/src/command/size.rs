@@ -3,7 +3,7 @@
 use smtp::{ForwardPath, Mailbox, ReversePath};
 
 use super::{Accept, Attempt, Claims, Command, Lessons, Report, Stage, Verdict};
-use crate::{Action, Authentication, Fact, Handling, Reachability};
+use crate::{Action, Authentication, Fact, Handling, Reachability, Recovery, guard::Step};
 
 /// What anything costs besides its text: the structure in memory, tags and lengths on the wire.
 const EACH: usize = 64;
@@ -31,6 +31,7 @@ impl Command {
                         Reachability::Down(words) => words.len(),
                     }
             }
+            Self::Recover(recovery) => recovery.octets(),
             Self::Offers { domain, .. } => EACH + domain.len(),
             Self::Flush { domain, .. } => domain.as_ref().map_or(0, String::len),
             Self::Confirm { ids } => ids.len() * EACH,
@@ -95,6 +96,16 @@ impl Attempt {
             EACH + words.len()
         });
         EACH + verdicts.sum::<usize>()
+    }
+}
+
+impl Recovery {
+    fn octets(&self) -> usize {
+        let why = match &self.step {
+            Step::Tripped { why, .. } => why.len(),
+            Step::Begun | Step::Passed { .. } | Step::Resumed => 0,
+        };
+        self.domain.len() + why
     }
 }
 

@@ -66,7 +66,7 @@ struct DomainTable {
     connections: Option<Spanned<i64>>,
     messages_per_second: Option<Spanned<i64>>,
     probe_interval: Text,
-    recovery_guard: Option<Spanned<bool>>,
+    recovery_guard: Option<bool>,
     xclient: Option<Spanned<bool>>,
     max_queued_messages: Option<Spanned<i64>>,
     max_queued_size: Text,
@@ -327,6 +327,7 @@ impl DomainTable {
                 messages: max_messages?.into(),
                 bytes: max_size?,
             },
+            recovery_guard: self.recovery_guard.unwrap_or(true),
         })
     }
 
@@ -385,7 +386,6 @@ impl DomainTable {
     }
 
     fn check_unsupported(&self, faults: &mut Faults<'_>) {
-        faults.note(only("recovery_guard", self.recovery_guard.as_ref(), true));
         faults.note(only("xclient", self.xclient.as_ref(), false));
     }
 }

@@ -51,6 +51,7 @@ fn what_is_left_out_gets_the_documented_defaults() {
             messages_per_second: 0,
             probe_interval: Duration::from_secs(15),
             quota: Quota::default(),
+            recovery_guard: true,
         }]
     );
 }
@@ -158,6 +159,17 @@ fn recipients_may_be_those_whom_the_primary_knows() {
 }
 
 #[test]
+fn a_recovery_is_guarded_unless_that_is_not_wanted() {
+    for (line, expected) in [
+        ("recovery_guard = true", true),
+        ("recovery_guard = false", false),
+    ] {
+        let policy = Policy::parse(&with(line)).unwrap();
+        assert_eq!(policy.domains[0].recovery_guard, expected, "{line}");
+    }
+}
+
+#[test]
 fn what_this_version_can_not_do_is_refused_with_what_it_can() {
     for (line, expected) in [
         (
@@ -167,10 +179,6 @@ fn what_this_version_can_not_do_is_refused_with_what_it_can() {
         (
             "unknown_while_down = \"refuse\"",
             "4:22: unknown_while_down = \"refuse\" is unknown; use \"accept\" or \"defer\"",
-        ),
-        (
-            "recovery_guard = false",
-            "4:18: recovery_guard = false is not supported by this version; use true or leave it out",
         ),
         (
             "xclient = true",

@@ -1,6 +1,7 @@
 use smtp::Mailbox;
 
 use super::*;
+use crate::{Guard, Reachability};
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
@@ -28,6 +29,25 @@ fn down(since: Timestamp) -> Destination {
         since,
         ..Destination::default()
     }
+}
+
+/// Back from an outage, and on trial.
+fn on_trial() -> Destination {
+    Destination {
+        guard: Some(Guard {
+            begun_at: NOW,
+            tripped: None,
+        }),
+        ..up()
+    }
+}
+
+#[test]
+fn one_that_is_on_trial_is_asked_no_more_than_one_that_is_down() {
+    let old = learned(true, ago(VALID_FRESH * 2));
+    assert_eq!(judge(Some(old), &up(), NOW), Judgement::TakeAndAsk);
+    assert_eq!(judge(Some(old), &on_trial(), NOW), Judgement::Take);
+    assert_eq!(judge(None, &on_trial(), NOW), Judgement::Unknowable);
 }
 
 fn with_nonsense(destination: Destination, nonsense: Learned) -> Destination {

@@ -14,6 +14,7 @@ mod pauses;
 mod policies;
 mod properties;
 mod recipients;
+mod recovery;
 mod repeats;
 mod replica;
 mod scripts;

@@ -3,7 +3,8 @@
 use proptest::{collection::vec, prelude::*, sample::select};
 use spool::{
     Action, Adopt, Claims, Command, Fact, Handling, Lessons, MessageId, Offers, Reachability,
-    Report, Timestamp, Verb, Verdict, Visitor, Visits,
+    Recovery, Report, Timestamp, Verb, Verdict, Visitor, Visits,
+    guard::Step,
     policy::Document,
     recipients::{News, Source},
 };
@@ -91,6 +92,22 @@ fn observation() -> impl Strategy<Value = Command> {
     })
 }
 
+/// So few moments that steps meet the recovery that they are of.
+fn recovery() -> impl Strategy<Value = Command> {
+    let moment = || (1..4_u64).prop_map(|hours| Timestamp(hours * 3_600_000));
+    let step = (0..4_u8, moment()).prop_map(|(step, begun_at)| match step {
+        0 => Step::Begun,
+        1 => Step::Passed { begun_at },
+        2 => Step::Tripped {
+            begun_at,
+            why: "it refused".to_owned(),
+        },
+        _ => Step::Resumed,
+    });
+    (domain(), moment(), step)
+        .prop_map(|(domain, at, step)| Command::Recover(Recovery { domain, at, step }))
+}
+
 /// A policy, with a list or without, or a text that is none.
 fn policy() -> impl Strategy<Value = Document> {
     let listed = POLICY.replace("\"verify\"", "\"list\"") + "recipients_file = \"users\"\n";
@@ -101,6 +118,7 @@ fn policy() -> impl Strategy<Value = Document> {
     select(vec![
         Document::of_text(POLICY),
         Document::of_text(format!("# another\n{POLICY}")),
+        Document::of_text(format!("{POLICY}recovery_guard = false\n")),
         with_list("anna@a.example\n"),
         with_list("anna@a.example\nbert@a.example\n"),
         with_list("anna\n"),
@@ -236,7 +254,8 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
         2 => (letter(), moment()).prop_map(|(letter, at)| letter.delivered(at)),
         4 => claims().prop_map(Command::Claim),
         1 => claims().prop_map(Command::Release),
-        1 => observation(),
+        2 => observation(),
+        4 => recovery(),
         1 => offers(),
         2 => visits(),
         1 => (proptest::option::of(domain()), moment())

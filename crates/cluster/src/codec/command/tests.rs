@@ -5,8 +5,9 @@ use smtp::{
 };
 use spool::{
     Action, Adopt, Authentication, Client, Digest, Fact, Finding, Fingerprint, Handling, Lessons,
-    Offers, Tally, Verb, Visitor, Visits,
+    Offers, Recovery, Tally, Verb, Visitor, Visits,
     authentication::{SIGNATURES_MAX, Signature},
+    guard::Step,
     policy::Document,
     recipients::{News, Source},
 };
@@ -81,6 +82,17 @@ fn report() -> Command {
         term: u64::MAX,
         at: Timestamp(u64::MAX),
         attempts: vec![attempt; 3],
+    })
+}
+
+fn tripped() -> Command {
+    Command::Recover(Recovery {
+        domain: "example.com".into(),
+        at: Timestamp(u64::MAX),
+        step: Step::Tripped {
+            begun_at: Timestamp(u64::MAX),
+            why: "w".repeat(500),
+        },
     })
 }
 
@@ -251,6 +263,7 @@ fn no_command_is_larger_on_the_wire_than_it_is_counted() {
             reachability: Reachability::Down("w".repeat(500)),
             at: Timestamp(u64::MAX),
         },
+        tripped(),
         Command::Offers {
             domain: "example.com".into(),
             offers: all_offers(),

@@ -11,13 +11,15 @@ use smtp::{
     BodyType, ForwardPath, Mailbox, ReversePath,
     dsn::{PerMessage, PerRecipient},
 };
+use spool::guard::{Guard, Step, Tripped};
 use spool::policy::Domain;
 use spool::ports::{DeferredCursor, OutboxError};
 use spool::recipients::News;
+use spool::recipients::Source;
 use spool::{
     AddressBook, Attempt, Body, Client, Destination, Digest, Due, Fact, KnownOffers, Learned,
-    Message, MessageId, Offers, Outbox, Pause, Policy, Reachability, Recipient, Refusal, Report,
-    Standing, Status, Timestamp, Totals, Verdict,
+    Message, MessageId, Offers, Outbox, Pause, Policy, Reachability, Recipient, Recovery, Refusal,
+    Report, Standing, Status, Timestamp, Totals, Verdict,
 };
 use tokio::sync::watch;
 
@@ -32,6 +34,8 @@ pub(super) struct State {
     pieces: HashMap<(MessageId, u64), Bytes>,
     pub(super) destination: Destination,
     pub(super) observations: Vec<Reachability>,
+    /// How recoveries went on.
+    pub(super) steps: Vec<Step>,
     /// What was told of the primary, each time.
     pub(super) offers: Vec<Offers>,
     pub(super) reports: Vec<Report>,
@@ -43,6 +47,8 @@ pub(super) struct State {
     pub(super) unclaimed_reports: usize,
     /// What deliveries have taught.
     pub(super) learned: Vec<Fact>,
+    /// Who is known to be valid.
+    pub(super) known: HashSet<String>,
     /// What is in the log and not applied.
     pub(super) late: Vec<Report>,
     /// Which messages were to be mended.
@@ -384,8 +390,13 @@ impl State {
 }
 
 impl AddressBook for MapOutbox {
-    async fn look_up(&self, _: &str, _: &str) -> Result<Option<Learned>, Refusal> {
-        Ok(None)
+    async fn look_up(&self, _: &str, address: &str) -> Result<Option<Learned>, Refusal> {
+        let is_known = self.state.lock().unwrap().known.contains(address);
+        Ok(is_known.then(|| Learned {
+            is_valid: true,
+            at: clock().now(),
+            from: Source::Delivery,
+        }))
     }
 
     fn primary(&self, domain: &str) -> Destination {
@@ -559,6 +570,34 @@ impl Outbox for MapOutbox {
         state.observations.push(reachability.clone());
         state.destination.reachability = reachability;
         state.destination.since = at;
+        drop(state);
+        self.changed();
+        Ok(())
+    }
+
+    async fn recover(&self, recovery: Recovery) -> Result<(), OutboxError> {
+        if !self.leads.load(Ordering::Relaxed) {
+            return Err(OutboxError::NotLeading);
+        }
+        let mut state = self.state.lock().unwrap();
+        state.steps.push(recovery.step.clone());
+        let destination = &mut state.destination;
+        match recovery.step {
+            Step::Begun => {
+                assert!(destination.is_down(), "only what is down comes back");
+                destination.guard = Some(Guard {
+                    begun_at: recovery.at,
+                    tripped: None,
+                });
+            }
+            Step::Tripped { begun_at, why } => {
+                let guard = destination.guard.as_mut().unwrap();
+                assert_eq!(guard.begun_at, begun_at);
+                let at = recovery.at;
+                guard.tripped = Some(Tripped { at, why });
+            }
+            Step::Passed { .. } | Step::Resumed => destination.guard = None,
+        }
         drop(state);
         self.changed();
         Ok(())

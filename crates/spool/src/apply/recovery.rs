@@ -1,0 +1,58 @@
+//! How a guarded recovery goes on.
+
+use super::bounded;
+use crate::{
+    Change, Destination, Timestamp, View,
+    guard::{Guard, Recovery, Step, Tripped},
+};
+
+/// Takes a step, unless it is a late one: of a recovery that is over, or a copy of one taken before.
+pub(super) fn recover<V: View>(view: &V, recovery: Recovery) -> Vec<Change> {
+    let Recovery { domain, at, step } = recovery;
+    let before = view.destination(&domain);
+    let mut after = before.clone();
+    match step {
+        Step::Begun => begin(&mut after, at),
+        Step::Passed { begun_at } => {
+            if on_trial(&mut after, begun_at).is_some() {
+                after.guard = None;
+            }
+        }
+        Step::Tripped { begun_at, why } => {
+            if let Some(guard) = on_trial(&mut after, begun_at) {
+                let why = bounded(why);
+                guard.tripped = Some(Tripped { at, why });
+            }
+        }
+        Step::Resumed => resume(&mut after, at),
+    }
+    if after == before {
+        return Vec::new();
+    }
+    vec![Change::Destination { domain, after }]
+}
+
+/// Only a primary that is down can come back. One that failed its trial and was down again meanwhile
+/// stays held: nobody has looked yet.
+fn begin(destination: &mut Destination, at: Timestamp) {
+    if destination.is_down() && destination.held().is_none() {
+        destination.guard = Some(Guard {
+            begun_at: at,
+            tripped: None,
+        });
+    }
+}
+
+fn on_trial(destination: &mut Destination, begun_at: Timestamp) -> Option<&mut Guard> {
+    let guard = destination.guard.as_mut();
+    guard.filter(|guard| guard.begun_at == begun_at && guard.tripped.is_none())
+}
+
+/// An operator lets a domain's mail go without a trial. What the trial has put off is due now.
+pub(super) fn resume(destination: &mut Destination, at: Timestamp) {
+    let begun_before = |guard: &Guard| guard.begun_at <= at;
+    if destination.guard.as_ref().is_some_and(begun_before) {
+        destination.guard = None;
+        destination.flushed_at = destination.flushed_at.max(at);
+    }
+}
