@@ -1,6 +1,6 @@
 //! `layover status`.
 
-use api::admin::v1::{DomainStatus, Pause, StatusRequest, StatusResponse};
+use api::admin::v1::{Delivery, DomainStatus, Pause, StatusRequest, StatusResponse};
 use comfy_table::Table;
 
 use crate::{
@@ -93,13 +93,23 @@ pub(crate) fn primary(domain: &DomainStatus, now_ms: u64) -> String {
     text
 }
 
-/// `down for 3 minutes`. The reason stands among the troubles.
+/// `down for 3 minutes`, `draining, 20 a second, 1 minute left`. The reason stands among the troubles.
 pub(crate) fn primary_state(domain: &DomainStatus, now_ms: u64) -> String {
     if !domain.in_policy {
         return "not in the policy".to_owned();
     }
-    let mut text = domain.primary_state.clone();
-    if let Some(since_ms) = domain.since_ms {
+    let guard = domain.guard.as_ref();
+    // Nodes of earlier versions tell no condition.
+    let (word, since_ms) = match domain.condition.as_str() {
+        "" => (domain.primary_state.as_str(), domain.since_ms),
+        "probing" => ("down", domain.since_ms),
+        "recovering" => ("recovering", guard.map(|guard| guard.begun_ms)),
+        "paused" => ("paused", guard.and_then(|guard| guard.tripped_ms)),
+        "draining" => ("draining", None),
+        word => (word, domain.since_ms),
+    };
+    let mut text = word.to_owned();
+    if let Some(since_ms) = since_ms {
         text.push_str(&format!(
             " for {}",
             words::span(now_ms.saturating_sub(since_ms))
@@ -107,6 +117,12 @@ pub(crate) fn primary_state(domain: &DomainStatus, now_ms: u64) -> String {
     }
     if let Some(pause) = &domain.paused {
         text.push_str(&paused(pause, now_ms));
+    }
+    if domain.condition == "probing" {
+        text.push_str(", being probed");
+    }
+    if let Some(delivery) = domain.delivery.as_ref().filter(|_| domain.waiting > 0) {
+        text.push_str(&drain(delivery, now_ms));
     }
     text
 }
@@ -122,9 +138,61 @@ fn paused(pause: &Pause, now_ms: u64) -> String {
     }
 }
 
+/// How fast, and for how long still, where that can be said.
+fn drain(delivery: &Delivery, now_ms: u64) -> String {
+    let Some(end_ms) = delivery.expected_end_ms else {
+        return String::new();
+    };
+    format!(
+        ", {:.0} a second, {} left",
+        delivery.per_second,
+        words::span(end_ms.saturating_sub(now_ms))
+    )
+}
+
 #[cfg(test)]
 mod tests {
+    use api::admin::v1::RecoveryGuard;
+
     use super::*;
+
+    #[test]
+    fn delivery_is_told_in_words() {
+        let domain = |condition: &str| DomainStatus {
+            in_policy: true,
+            condition: condition.to_owned(),
+            waiting: 3,
+            since_ms: Some(1_000),
+            guard: Some(RecoveryGuard {
+                begun_ms: 31_000,
+                tripped_ms: Some(51_000),
+                why: None,
+            }),
+            delivery: Some(Delivery {
+                per_second: 19.8,
+                expected_end_ms: Some(121_000),
+                ..Delivery::default()
+            }),
+            ..DomainStatus::default()
+        };
+        let told = |condition| primary_state(&domain(condition), 61_000);
+        assert_eq!(told("draining"), "draining, 20 a second, 1 minute left");
+        let rest = ", 20 a second, 1 minute left";
+        assert_eq!(
+            told("recovering"),
+            format!("recovering for 30 seconds{rest}")
+        );
+        let still = |condition| {
+            let domain = DomainStatus {
+                delivery: None,
+                ..domain(condition)
+            };
+            primary_state(&domain, 61_000)
+        };
+        assert_eq!(still("paused"), "paused for 10 seconds");
+        assert_eq!(still("probing"), "down for 1 minute, being probed");
+        assert_eq!(still("up"), "up for 1 minute");
+    }
 
     #[test]
     fn a_primary_is_told_in_words() {

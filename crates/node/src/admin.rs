@@ -4,6 +4,7 @@ mod answer;
 mod audit;
 mod backup;
 mod change;
+mod delivery;
 mod domain;
 mod export;
 mod filter;
@@ -32,8 +33,9 @@ use api::admin::v1::{
 use api::copy::v1::{BackupChunk, ExportChunk};
 use cluster::{Change, Cluster, RequestError};
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use relay::outbound::Progress;
 use relay::route::Routes;
-use spool::{Clock, Message, MessageId, policy::DOCUMENT_BYTES_MAX};
+use spool::{Clock, Message, MessageId, alarm, policy::DOCUMENT_BYTES_MAX};
 use tls::MutualTls;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -67,6 +69,7 @@ pub(crate) struct AdminService {
     routes: Arc<Routes>,
     hostname: String,
     clock: Clock,
+    progress: Progress,
 }
 
 impl AdminService {
@@ -75,13 +78,24 @@ impl AdminService {
         routes: Arc<Routes>,
         hostname: String,
         clock: Clock,
+        progress: Progress,
     ) -> Self {
         Self {
             cluster,
             routes,
             hostname,
             clock,
+            progress,
         }
+    }
+
+    /// What does not go on without a person, by the state that all nodes share.
+    fn alarms(&self) -> Vec<spool::Alarm> {
+        let destinations = self.cluster.destinations();
+        let alarms = destinations
+            .iter()
+            .flat_map(|(name, destination)| alarm::of_destination(name, destination));
+        alarms.collect()
     }
 
     async fn domains(&self) -> Result<Vec<DomainStatus>, Status> {
@@ -89,6 +103,8 @@ impl AdminService {
         let mut destinations = self.cluster.destinations();
         let mut domains = Vec::with_capacity(destinations.len());
         for domain in policy.iter().flat_map(|policy| &policy.domains) {
+            let course = self.progress.of(&domain.name);
+            let now = self.clock.now();
             let place = destinations
                 .iter()
                 .position(|(name, _)| *name == domain.name);
@@ -97,12 +113,14 @@ impl AdminService {
                 .unwrap_or_default();
             domains.push(DomainStatus {
                 in_policy: true,
-                recipients: recipients::roster(domain, &destination, self.clock.now()),
+                recipients: recipients::roster(domain, &destination, now),
+                condition: delivery::condition(&destination, course.as_ref()).to_owned(),
+                delivery: course.map(|course| delivery::delivery(&destination, &course, now)),
                 ..answer::domain(
                     domain.name.clone(),
                     domain.primary.clone(),
                     &destination,
-                    self.clock.now(),
+                    now,
                 )
             });
         }
@@ -183,11 +201,13 @@ impl Admin for AdminService {
     ) -> Result<Response<StatusResponse>, Status> {
         let cluster = self.cluster.status().await;
         let domains = self.domains().await?;
+        let alarms = self.alarms();
         Ok(Response::new(StatusResponse {
             now_ms: self.clock.now().0,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             hostname: self.hostname.clone(),
-            troubles: trouble::troubles(&cluster, &domains),
+            troubles: trouble::troubles(&cluster, &domains, &alarms),
+            alarms: alarms.into_iter().map(delivery::alarm).collect(),
             cluster: Some(answer::cluster(&cluster)),
             domains,
         }))

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use cluster::Cluster;
 use relay::{
-    outbound::{Config, Forwarder, Metrics, limits::Timeouts},
+    outbound::{Config, Forwarder, Metrics, Progress, limits::Timeouts},
     route::Routes,
 };
 use spool::{Clock, ports::OutboxError};
@@ -22,6 +22,7 @@ pub(crate) struct Forwarding {
     routes: Arc<Routes>,
     clock: Clock,
     metrics: Metrics,
+    progress: Progress,
 }
 
 impl Forwarding {
@@ -31,6 +32,7 @@ impl Forwarding {
         routes: Arc<Routes>,
         clock: Clock,
         metrics: Metrics,
+        progress: Progress,
     ) -> Self {
         Self {
             cluster: Arc::new(cluster),
@@ -38,6 +40,7 @@ impl Forwarding {
             routes,
             clock,
             metrics,
+            progress,
         }
     }
 
@@ -54,6 +57,7 @@ impl Forwarding {
                     hostname: self.hostname.clone(),
                     routes: Arc::clone(&self.routes),
                     timeouts: Timeouts::STANDARD,
+                    progress: self.progress.clone(),
                 },
                 self.clock,
                 self.metrics.clone(),

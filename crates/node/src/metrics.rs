@@ -9,7 +9,7 @@ use prometheus_client::{
     metrics::{family::Family, gauge::Gauge, info::Info},
     registry::Registry,
 };
-use spool::{Clock, Destination, Reachability, Timestamp};
+use spool::{Clock, Condition, Destination, Reachability, Timestamp, alarm};
 
 use crate::certificates::Expiries;
 
@@ -86,6 +86,7 @@ impl Metrics {
             policy.is_some_and(|policy| policy.domain(domain).is_some())
         };
         register_queue(&mut registry, &destinations, &oldest, is_known, now);
+        register_conditions(&mut registry, &destinations);
         gauge(
             &mut registry,
             "queue_unconfirmed",
@@ -229,6 +230,38 @@ fn register_queue(
     registry.register("primary_up", "1 while the domain's primary answers", up);
 }
 
+fn register_conditions(registry: &mut Registry, destinations: &[(String, Destination)]) {
+    let [conditions, alarms] = core::array::from_fn(|_| Gauges::default());
+    for (domain, destination) in destinations {
+        let domain = || ("domain", domain.clone());
+        for condition in Condition::ALL {
+            set(
+                &conditions,
+                vec![domain(), ("condition", condition.word().to_owned())],
+                i64::from(destination.condition() == condition),
+            );
+        }
+        let raised = alarm::of_destination(&domain().1, destination);
+        for name in alarm::OF_DESTINATIONS {
+            set(
+                &alarms,
+                vec![("name", name.to_owned()), domain()],
+                i64::from(raised.iter().any(|alarm| alarm.name == name)),
+            );
+        }
+    }
+    registry.register(
+        "domain_condition",
+        "1 for how the domain's delivery stands: up, down, recovering, draining or paused",
+        conditions,
+    );
+    registry.register(
+        "alarms",
+        "1 while something does not go on without a person",
+        alarms,
+    );
+}
+
 fn register_expiries(registry: &mut Registry, seconds_left: &[(&'static str, i64)]) {
     let expiries = Gauges::default();
     for (usage, seconds) in seconds_left {
@@ -243,7 +276,10 @@ fn register_expiries(registry: &mut Registry, seconds_left: &[(&'static str, i64
 
 #[cfg(test)]
 mod tests {
-    use spool::Totals;
+    use spool::{
+        Totals,
+        guard::{Guard, Tripped},
+    };
 
     use super::*;
 
@@ -280,6 +316,37 @@ mod tests {
             "layover_queue_oldest_age_seconds{domain=\"example.com\"} 90",
             "layover_domain_paused{domain=\"example.com\"} 0",
             "layover_primary_up{domain=\"example.com\"} 0",
+        ] {
+            assert!(page.lines().any(|l| l == line), "{line} is not in\n{page}");
+        }
+    }
+
+    #[test]
+    fn a_domain_that_is_held_back_raises_its_alarm() {
+        let held = Destination {
+            guard: Some(Guard {
+                begun_at: Timestamp(1),
+                tripped: Some(Tripped {
+                    at: Timestamp(2),
+                    why: "no".to_owned(),
+                }),
+            }),
+            ..Destination::default()
+        };
+        let destinations = [
+            ("example.com".to_owned(), held),
+            ("example.org".to_owned(), Destination::default()),
+        ];
+        let mut registry = Registry::with_prefix(PREFIX);
+        register_conditions(&mut registry, &destinations);
+        let mut page = String::new();
+        text::encode_registry(&mut page, &registry).unwrap();
+        for line in [
+            "layover_domain_condition{domain=\"example.com\",condition=\"paused\"} 1",
+            "layover_domain_condition{domain=\"example.com\",condition=\"up\"} 0",
+            "layover_domain_condition{domain=\"example.org\",condition=\"up\"} 1",
+            "layover_alarms{name=\"recovery-guard\",domain=\"example.com\"} 1",
+            "layover_alarms{name=\"recovery-guard\",domain=\"example.org\"} 0",
         ] {
             assert!(page.lines().any(|l| l == line), "{line} is not in\n{page}");
         }

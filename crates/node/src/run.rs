@@ -5,7 +5,7 @@ use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use cluster::Cluster;
 use prometheus_client::registry::Registry;
-use relay::{dns::Dns, route::Routes};
+use relay::{dns::Dns, outbound::Progress, route::Routes};
 use spool::{policy::Document, ports::MailHost};
 use tls::MutualTls;
 use tokio::{net::TcpListener, sync::Notify};
@@ -143,6 +143,7 @@ impl Node {
         let peer_tls = certificates.cluster.clone();
         let file = config.policy_file.clone().zip(policy.clone());
         let cluster = start_cluster(config, policy, peer_tls, &mut registry).await?;
+        let progress = Progress::default();
         let metrics = Metrics::new(registry, cluster.clone(), expiries, clock);
 
         let routes = Arc::new(Routes::new(Arc::clone(&dns), Arc::new(cluster.clone())));
@@ -152,6 +153,7 @@ impl Node {
             Arc::clone(&routes),
             clock,
             forwarding_metrics,
+            progress.clone(),
         );
         let mut mail = Part::default();
         mail.spawn("smtp", |stop| {
@@ -166,7 +168,13 @@ impl Node {
         mail.spawn("forwarding", |stop| forwarding.run(stop));
         mail.spawn("dns", |stop| Arc::clone(&dns).run(stop));
 
-        let service = AdminService::new(cluster.clone(), routes, config.hostname.clone(), clock);
+        let service = AdminService::new(
+            cluster.clone(),
+            routes,
+            config.hostname.clone(),
+            clock,
+            progress,
+        );
         let networks = config.http.clone();
         let mut answers = Part::default();
         answers.spawn("admin", |stop| {

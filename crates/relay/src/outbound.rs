@@ -10,6 +10,7 @@
 //!
 //! Only the outbox knows what is queued; all that is here is forgotten when leadership goes.
 
+mod acquaintances;
 mod claims;
 pub(crate) mod connection;
 mod contact;
@@ -22,13 +23,16 @@ pub mod limits;
 mod metrics;
 mod open;
 mod probe;
+mod progress;
 mod queue;
+mod readiness;
 mod refresh;
 mod report;
 mod stream;
 mod supply;
 pub(crate) mod tls;
 mod transaction;
+mod trial;
 pub mod window;
 mod worker;
 
@@ -39,12 +43,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use spool::ports::OutboxError;
-use spool::{Clock, Outbox, Reachability};
+use spool::{Clock, Outbox};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::outbound::acquaintances::Acquaintances;
 use crate::outbound::destination::DestinationTask;
 use crate::outbound::distrust::Distrust;
 use crate::outbound::limits::{CHANGES_MIN, STOP_GRACE, Timeouts, UNREPORTED_MAX};
@@ -55,6 +60,7 @@ use crate::route::Routes;
 
 pub use metrics::Metrics;
 pub use probe::{Step, probe};
+pub use progress::{Course, Progress};
 
 /// What the forwarder is told about its node.
 #[derive(Clone, Debug)]
@@ -67,6 +73,8 @@ pub struct Config {
     pub routes: Arc<Routes>,
     /// How patient deliveries are; [`Timeouts::STANDARD`] but in tests.
     pub timeouts: Timeouts,
+    /// Where it is told how the domains are getting on.
+    pub progress: Progress,
 }
 
 /// What all tasks of one forwarder share.
@@ -78,6 +86,7 @@ struct Shared<O> {
     metrics: Metrics,
     connectors: Connectors,
     distrust: Distrust,
+    acquaintances: Acquaintances,
     /// Until when what earlier leaders have claimed is left to them.
     doubt_ends: Instant,
     /// No new message is started once this is cancelled.
@@ -88,8 +97,8 @@ struct Shared<O> {
 #[derive(Debug)]
 pub struct Forwarder<O> {
     shared: Arc<Shared<O>>,
-    /// One task for each domain that has something to deliver, whose primary is down, or which has a
-    /// sentry.
+    /// One task for each domain that has something to deliver, whose primary is down or on trial, or
+    /// which has a sentry.
     domains: JoinSet<(String, Result<(), OutboxError>)>,
     active: HashSet<String>,
     changes: watch::Sender<u64>,
@@ -138,6 +147,7 @@ impl<O: Outbox> Forwarder<O> {
             metrics,
             connectors,
             distrust: Distrust::default(),
+            acquaintances: Acquaintances::default(),
             stop,
         });
         let forwarder = Self {
@@ -147,10 +157,12 @@ impl<O: Outbox> Forwarder<O> {
             changes: watch::Sender::new(0),
             results,
         };
-        tokio::select! {
+        let ended = tokio::select! {
             ended = forwarder.supervise(reporter) => ended,
             never = refresh(&shared) => match never {},
-        }
+        };
+        shared.config.progress.clear();
+        ended
     }
 
     async fn supervise(
@@ -216,8 +228,7 @@ impl<O: Outbox> Forwarder<O> {
     fn wanted(&self) -> Vec<String> {
         let destinations = self.shared.outbox.destinations().into_iter();
         let busy = destinations.filter(|(_, destination)| {
-            let down = matches!(destination.reachability, Reachability::Down(_));
-            down || destination.totals.undelivered() > 0
+            !destination.is_believed() || destination.totals.undelivered() > 0
         });
         let mut wanted: Vec<String> = busy.map(|(domain, _)| domain).collect();
         if let Some(policy) = self.shared.outbox.policy() {

@@ -8,6 +8,8 @@ use cluster::{ClusterStatus, MemberStatus};
 use smtp::BodyType;
 use spool::{Destination, KnownOffers, Message, Reachability, Standing, Status, Timestamp};
 
+use super::delivery;
+
 /// One domain, without its oldest message.
 pub(super) fn domain(
     name: String,
@@ -40,6 +42,9 @@ pub(super) fn domain(
             by: pause.by.clone(),
             reason: pause.reason.clone(),
         }),
+        condition: destination.condition().word().to_owned(),
+        guard: destination.guard.as_ref().map(delivery::guard),
+        delivery: None,
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use api::admin::v1::{DomainStatus, Pause};
 use cluster::ClusterStatus;
 use relay::route::NO_ROUTE;
+use spool::Alarm;
 
 /// A peer that has missed this many heartbeats is down or cut off.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
@@ -13,7 +14,11 @@ const SILENCE_MAX: Duration = Duration::from_secs(5);
 const LAG_MAX: u64 = 10_000;
 
 /// The worst first.
-pub(super) fn troubles(cluster: &ClusterStatus, domains: &[DomainStatus]) -> Vec<String> {
+pub(super) fn troubles(
+    cluster: &ClusterStatus,
+    domains: &[DomainStatus],
+    alarms: &[Alarm],
+) -> Vec<String> {
     let mut troubles = Vec::new();
     if cluster.leadership.leader.is_none() {
         troubles.push(
@@ -25,6 +30,7 @@ pub(super) fn troubles(cluster: &ClusterStatus, domains: &[DomainStatus]) -> Vec
     } else if !cluster.accepting {
         troubles.push(format!("Node {} takes no mail.", cluster.node_id));
     }
+    troubles.extend(alarms.iter().map(|alarm| alarm.words.clone()));
     if cluster.disks_full {
         troubles.push(
             "Too little disk space is free on a majority of the nodes: no mail is taken. What is \
@@ -170,7 +176,7 @@ mod tests {
             primary_state: "up".to_owned(),
             ..DomainStatus::default()
         };
-        assert!(troubles(&sound(), &[up]).is_empty());
+        assert!(troubles(&sound(), &[up], &[]).is_empty());
     }
 
     #[test]
@@ -206,9 +212,16 @@ mod tests {
             waiting: 3,
             ..DomainStatus::default()
         };
+        let alarm = Alarm {
+            name: spool::alarm::RECOVERY_GUARD,
+            domain: "example.net".to_owned(),
+            since: spool::Timestamp(7),
+            words: "The primary of example.net is back and not itself.".to_owned(),
+        };
         assert_eq!(
-            troubles(&status, &[domain, left]),
+            troubles(&status, &[domain, left], &[alarm]),
             [
+                "The primary of example.net is back and not itself.",
                 "Too little disk space is free on a majority of the nodes: no mail is taken. What is queued is delivered.",
                 "Node 1 (mx1:7400) has too little free disk space: 7 MiB.",
                 "Node 2 (mx2:7400) has not answered for 1m 5s.",
@@ -220,6 +233,6 @@ mod tests {
             ]
         );
         status.leadership.leader = None;
-        assert!(troubles(&status, &[])[0].starts_with("No leader is known"));
+        assert!(troubles(&status, &[], &[])[0].starts_with("No leader is known"));
     }
 }

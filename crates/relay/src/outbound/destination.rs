@@ -1,9 +1,10 @@
 //! One domain's task: waits for a primary that is down, and empties the queue of one that is up.
 //!
 //! ```text
-//!   recorded down ─▶ probing ──answers──▶ draining ──nothing left──▶ end
-//!                       ▲                    │
-//!                       └── no host talks ───┘
+//!   recorded down ─▶ probing ───ready───▶ draining ──nothing left──▶ end
+//!                       ▲                   │  │ ▲
+//!                       └── no host talks ──┘  │ └─ resumed
+//!                                              └─ failed its trial ─▶ held
 //! ```
 //!
 //! A domain that an operator has paused does not drain: its task keeps the window as it is, starts nothing,
@@ -14,9 +15,14 @@
 //! The policy may change at any time. Workers end when it says something else of the domain than when
 //! they began, with the message that is on its way; new ones begin with what it says now.
 //!
+//! That a primary comes and goes is recorded only so often (`STEADY`): what is found out between is acted on
+//! here and forgotten.
+//!
 //! Where the domain has a sentry, draining does not end, and a worker without a message connects every
 //! so often: senders are sent to the primary only while it answers. What is recorded are changes, so
 //! one that comes and goes costs an entry of the log for each probe at most.
+
+mod recovery;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,15 +30,17 @@ use std::time::Duration;
 use rand::random_range;
 use spool::policy::{Domain, Order};
 use spool::ports::OutboxError;
-use spool::{Outbox, Reachability, Timestamp};
+use spool::{Destination, Outbox, Reachability, Timestamp};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::outbound::limits::{PAUSE_LOOK, STORAGE_RETRY};
+use crate::outbound::progress::Course;
 use crate::outbound::queue::Queue;
 use crate::outbound::report::Settled;
 use crate::outbound::supply::Supply;
+use crate::outbound::trial::OpenTrial;
 use crate::outbound::worker::{Parting, Worker};
 use crate::outbound::{Shared, resume};
 use crate::route::NO_ROUTE;
@@ -52,6 +60,12 @@ pub(super) struct DestinationTask<O> {
     refused: Option<(String, u64)>,
     /// When a sentry wants to know next whether the primary answers.
     probe_at: Instant,
+    /// What the primary says while it is back and not believed yet.
+    trial: Option<Arc<OpenTrial>>,
+    /// Why the primary is down, while that is not recorded yet.
+    unrecorded: Option<String>,
+    /// Since when the primary talks and is not ready.
+    hesitates_since: Option<Instant>,
 }
 
 /// Why draining ended.
@@ -61,6 +75,8 @@ enum Drained {
     Done,
     /// An operator has paused the domain, or that has ended.
     Turned,
+    /// The primary has failed its trial.
+    Held,
     /// None of the primary's hosts talks to us.
     Unreachable(String),
 }
@@ -90,6 +106,9 @@ impl<O: Outbox> DestinationTask<O> {
             refused: None,
             // What an earlier leader knew may be old.
             probe_at: Instant::now(),
+            trial: None,
+            unrecorded: None,
+            hesitates_since: None,
         }
     }
 
@@ -117,6 +136,7 @@ impl<O: Outbox> DestinationTask<O> {
         while self.workers.join_next().await.is_some() {}
         supply.give_back().await;
         self.all_reported(&queue).await;
+        self.shared.config.progress.forget(&self.name);
         ended
     }
 
@@ -137,12 +157,13 @@ impl<O: Outbox> DestinationTask<O> {
         queue: &Arc<Queue>,
         supply: &mut Supply<O>,
     ) -> Result<(), OutboxError> {
-        let recorded = self.shared.outbox.destination(&self.name).reachability;
-        let mut down = matches!(recorded, Reachability::Down(_));
+        let mut down = self.recorded().is_down();
         // What an earlier leader knew may be old, so the first probe does not wait.
         let mut wait = Duration::ZERO;
         loop {
-            if down && !self.wait_until_up(order, wait).await? {
+            if !self.wait_until_resumed(order).await
+                || (down && !self.wait_until_up(order, wait).await?)
+            {
                 return Ok(());
             }
             let ended = if self.pause_left().is_some() {
@@ -152,15 +173,31 @@ impl<O: Outbox> DestinationTask<O> {
             };
             match ended {
                 Drained::Done => return Ok(()),
-                Drained::Turned => down = false,
+                Drained::Turned | Drained::Held => down = false,
                 Drained::Unreachable(words) => {
                     tracing::warn!(domain = %self.name, reason = %words, "primary is down");
-                    self.observe(Reachability::Down(words)).await?;
+                    queue.begin_slowly();
+                    self.note_error(&words);
+                    self.unrecorded = Some(words);
                     down = true;
                     wait = self.probe_interval();
                 }
             }
         }
+    }
+
+    /// What all nodes know of the domain.
+    fn recorded(&self) -> Destination {
+        self.shared.outbox.destination(&self.name)
+    }
+
+    fn note_error(&self, words: &str) {
+        let at = self.shared.clock.now();
+        self.tell(|course| course.last_error = Some((at, words.to_owned())));
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut Course)) {
+        self.shared.config.progress.change(&self.name, change);
     }
 
     /// What the policy says of the domain now. Workers that go by something else end.
@@ -213,43 +250,43 @@ impl<O: Outbox> DestinationTask<O> {
 
     /// Probes until the primary answers. Returns false when the forwarder stops or the policy does not
     /// let this task go on.
-    async fn wait_until_up(
-        &mut self,
-        order: Order,
-        mut wait: Duration,
-    ) -> Result<bool, OutboxError> {
-        let mut flushed_at = self.shared.outbox.destination(&self.name).flushed_at;
+    async fn wait_until_up(&mut self, order: Order, wait: Duration) -> Result<bool, OutboxError> {
+        let mut flushed_at = self.recorded().flushed_at;
         let shared = self.shared.clone();
+        let mut next = Instant::now() + wait;
+        self.tell(|course| course.draining_since = None);
         loop {
+            let unrecorded = self.record_down().await?;
             tokio::select! {
                 () = shared.stop.cancelled() => return Ok(false),
-                () = sleep(wait) => {}
+                () = sleep_until(next) => {}
+                () = sleep(unrecorded.unwrap_or_default()), if unrecorded.is_some() => continue,
                 flushed = self.hurried(flushed_at) => flushed_at = flushed,
             }
             let Some(domain) = self.look_up_ordered(order) else {
                 return Ok(false);
             };
+            self.tell(|course| course.probing = true);
             let probe = tokio::select! {
                 () = shared.stop.cancelled() => return Ok(false),
                 () = self.outdated() => {
-                    wait = Duration::ZERO;
+                    self.tell(|course| course.probing = false);
+                    next = Instant::now();
                     continue;
                 }
-                probe = shared.connect(&domain) => probe,
+                probe = shared.readied(&domain) => probe,
             };
-            match probe {
-                Ok(connection) => {
-                    self.shared.note_offers(&domain, &connection).await?;
-                    connection.quit().await;
-                    tracing::info!(domain = %self.name, "primary is up");
-                    self.observe(Reachability::Up).await?;
+            match self.weigh(&domain, probe).await? {
+                Ok(()) => {
+                    self.come_back(&domain).await?;
                     self.probe_at = Instant::now() + self.probe_interval();
                     return Ok(true);
                 }
                 Err(reason) => {
                     tracing::debug!(domain = %self.name, reason, "primary is still down");
+                    self.note_error(&reason);
                     self.observe_route(reason).await?;
-                    wait = self.probe_interval();
+                    next = Instant::now() + self.probe_interval();
                 }
             }
         }
@@ -275,7 +312,7 @@ impl<O: Outbox> DestinationTask<O> {
     /// policy has changed. Returns when it was last flushed.
     async fn hurried(&mut self, earlier: Timestamp) -> Timestamp {
         loop {
-            let flushed_at = self.shared.outbox.destination(&self.name).flushed_at;
+            let flushed_at = self.recorded().flushed_at;
             if flushed_at > earlier || self.is_outdated() {
                 return flushed_at;
             }
@@ -362,6 +399,8 @@ impl<O: Outbox> DestinationTask<O> {
         supply: &mut Supply<O>,
     ) -> Result<Drained, OutboxError> {
         self.refused = None;
+        let since = self.shared.clock.now();
+        self.tell(|course| course.draining_since = Some(since));
         loop {
             // A sentry's task is woken by everybody's mail, and there is mostly none of its own.
             if !supply.is_exhausted() {
@@ -373,7 +412,12 @@ impl<O: Outbox> DestinationTask<O> {
             if self.pause_left().is_some() {
                 return Ok(Drained::Turned);
             }
+            if self.attend_trial(&domain, supply).await? {
+                return Ok(Drained::Held);
+            }
             self.start_workers(queue, &domain);
+            let connections = self.workers.len();
+            self.tell(|course| course.connections = connections);
             if self.workers.is_empty() && supply.is_exhausted() && !domain.sentry {
                 return Ok(Drained::Done);
             }
@@ -387,8 +431,9 @@ impl<O: Outbox> DestinationTask<O> {
                 Action::Stop => break,
                 Action::Parted(parting) => {
                     let parting = parting.unwrap_or_else(|error| resume(error));
-                    if let Some(words) = self.part(queue, parting).await? {
-                        return Ok(Drained::Unreachable(words));
+                    if let Some(drained) = self.part(queue, parting).await? {
+                        self.tell(|course| course.connections = 0);
+                        return Ok(drained);
                     }
                 }
             }
@@ -426,7 +471,12 @@ impl<O: Outbox> DestinationTask<O> {
         {
             return;
         }
-        let wanted = queue.workers_wanted(self.workers.len(), domain.connections as usize);
+        let connections_max = if self.trial.is_some() {
+            1
+        } else {
+            domain.connections as usize
+        };
+        let wanted = queue.workers_wanted(self.workers.len(), connections_max);
         for _ in 0..wanted {
             let worker = self.worker(queue, domain);
             self.workers.spawn(worker.run());
@@ -440,6 +490,7 @@ impl<O: Outbox> DestinationTask<O> {
             domain: domain.clone(),
             route: self.route.subscribe(),
             results: self.results.clone(),
+            trial: self.trial.clone(),
         }
     }
 
@@ -456,14 +507,18 @@ impl<O: Outbox> DestinationTask<O> {
         }
     }
 
-    /// A worker has ended. Returns why the primary is unreachable, once that is certain.
+    /// A worker has ended. Returns why draining does, once that is certain.
     async fn part(
         &mut self,
         queue: &Queue,
         parting: Parting,
-    ) -> Result<Option<String>, OutboxError> {
+    ) -> Result<Option<Drained>, OutboxError> {
         match parting {
             Parting::Idle => {}
+            Parting::Distrusted(why) => {
+                self.trip(why).await?;
+                return Ok(Some(Drained::Held));
+            }
             Parting::Spool(OutboxError::NotLeading) => return Err(OutboxError::NotLeading),
             Parting::Spool(error) => {
                 tracing::error!(domain = %self.name, %error, "a message could not be read");
@@ -471,6 +526,7 @@ impl<O: Outbox> DestinationTask<O> {
             }
             Parting::Unreachable(words) => {
                 tracing::debug!(domain = %self.name, reason = %words, "no connection");
+                self.note_error(&words);
                 queue.halve_connections();
                 // The count tells whether the primary has taken anything since the first refusal.
                 let first = self.refused.take().map(|(_, delivered)| delivered);
@@ -485,6 +541,6 @@ impl<O: Outbox> DestinationTask<O> {
         let refused = self.refused.take();
         Ok(refused
             .filter(|(_, delivered)| *delivered == queue.delivered())
-            .map(|(words, _)| words))
+            .map(|(words, _)| Drained::Unreachable(words)))
     }
 }

@@ -12,6 +12,12 @@ pub const WINDOW_RECIPIENTS_MAX: usize = 20_000;
 /// Messages read from the outbox at once; bounds what one read adds to the window.
 pub const READ_AHEAD_MAX: usize = 200;
 
+// Connections to a primary begin with one, at the start of leadership and after each outage, and are one
+// more for each round: as many messages taken as there are connections. From one to the usual 20 that
+// is 190 messages, each of which waits for 10 others on average; beside a queue that an outage leaves that
+// is nothing, and a primary whose caches are cold is not run over. They are halved for each connection
+// that is refused, times out, or is turned away with 421.
+
 /// Attempts of a message under which connections break, before or behind the final dot. After so
 /// many the message itself is the likely reason, and it is deferred so that the others get past it.
 pub const BREAKS_MAX: u32 = 3;
@@ -29,6 +35,29 @@ pub const MESSAGES_PER_CONNECTION_MAX: u64 = 1000;
 /// is rejected for it; until then it is deferred. Who looks after a primary notices within a day that
 /// an upgrade went wrong.
 pub const SHORTFALL_GRACE: Duration = Duration::from_hours(24);
+
+/// Recipients of each domain who are remembered because the primary took mail for them.
+pub const ACQUAINTANCES_MAX: usize = 16;
+
+/// Whom a primary that is back is asked about: one may have left, or be over his quota.
+pub const CANARIES_MAX: usize = 3;
+
+/// Messages among whose recipients such people are looked for when none are remembered.
+pub const CANARY_MESSAGES_MAX: usize = 10;
+
+/// A primary that talks and puts off everybody it is asked about counts as back all the same after so
+/// long. It may dislike the question and not the mail, as servers do that greylist the null sender or
+/// check it; a message that is put off costs no more than its own retry.
+pub const HESITATION_MAX: Duration = Duration::from_mins(10);
+
+/// An outage of which the first answers after it are a trial: longer than a server takes to start again
+/// after an update, and shorter than one is restored from a backup.
+pub const OUTAGE_MIN: Duration = Duration::from_secs(3);
+
+/// After a primary's return is recorded, that it is down again is recorded no sooner than this. One that
+/// comes and goes is followed by the leader alone meanwhile, and costs two entries of the log in this
+/// time at most.
+pub const STEADY: Duration = Duration::from_secs(5);
 
 /// How long a host that offers CHUNKING and was found not to know BDAT gets bodies by DATA. After that
 /// one message learns whether it has been mended.
@@ -134,6 +163,10 @@ pub struct Timeouts {
     pub in_doubt: Duration,
     /// Between two looks at what an idle primary offers; the first comes sooner.
     pub refresh: Duration,
+    /// Between a primary's return and the record that it is down again.
+    pub steady: Duration,
+    /// For a primary that talks and is not ready.
+    pub hesitation: Duration,
 }
 
 /// How long an operator who probes a primary waits for its name to be looked up.
@@ -163,5 +196,7 @@ impl Timeouts {
         quit: Duration::from_secs(5),
         in_doubt: IN_DOUBT_WAIT,
         refresh: REFRESH,
+        steady: STEADY,
+        hesitation: HESITATION_MAX,
     };
 }

@@ -141,6 +141,11 @@ impl Queue {
         self.attention.notified().await;
     }
 
+    /// Has the task look again.
+    pub(super) fn call_attention(&self) {
+        self.attention.notify_one();
+    }
+
     /// Puts messages into the window, all before any of them can start.
     pub(super) fn offer(&self, messages: impl IntoIterator<Item = Due>, source: Source) {
         let mut state = self.state();
@@ -244,6 +249,13 @@ impl Queue {
     pub(super) fn halve_connections(&self) {
         let mut state = self.state();
         state.connections = (state.connections / 2).max(1);
+        state.round = 0;
+    }
+
+    /// One connection from now on: the primary was away, and may not be what it was.
+    pub(super) fn begin_slowly(&self) {
+        let mut state = self.state();
+        state.connections = 1;
         state.round = 0;
     }
 

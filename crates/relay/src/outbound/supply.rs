@@ -108,6 +108,12 @@ impl<O: Outbox> Supply<O> {
                 == 0
     }
 
+    /// Whether the primary has answered for all that is to be delivered, but for so many messages.
+    pub(super) fn is_answered(&self, put_off: u64) -> bool {
+        let totals = self.shared.outbox.destination(&self.domain).totals;
+        self.queue.is_empty() && totals.waiting == 0 && totals.deferred <= put_off
+    }
+
     /// How long until the next deferred message is due, or the next look at what is in doubt.
     pub(super) fn until_due(&self) -> Duration {
         if self.is_exhausted() {

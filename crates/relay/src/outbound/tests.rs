@@ -15,6 +15,8 @@ mod pauses;
 mod policies;
 pub(crate) mod primary;
 mod probe;
+mod probes;
+mod recovery;
 mod sentry;
 mod tls;
 mod verdicts;
@@ -33,7 +35,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::limits::{BREAKS_MAX, STOP_GRACE, Timeouts};
-use super::{Config, Forwarder, Metrics};
+use super::{Config, Forwarder, Metrics, Progress};
 use crate::route::tests::routes_without_dns;
 use outbox::MapOutbox;
 use primary::{Act, Moment, Primary, Script};
@@ -92,6 +94,7 @@ fn offering(words: &'static str) -> Script {
 }
 
 struct Running {
+    progress: Progress,
     stop: CancellationToken,
     task: JoinHandle<Result<(), OutboxError>>,
 }
@@ -108,15 +111,18 @@ impl Running {
     /// Starts a forwarder of a term, whether it leads or not.
     fn lead(outbox: &Arc<MapOutbox>, term: u64, timeouts: Timeouts) -> Self {
         let stop = CancellationToken::new();
+        let progress = Progress::default();
         let config = Config {
             term,
             hostname: "node.test".into(),
             routes: routes_without_dns(),
             timeouts,
+            progress: progress.clone(),
         };
         let metrics = Metrics::register(&mut Registry::default());
         let run = Forwarder::run(outbox.clone(), config, clock(), metrics, stop.clone());
         Self {
+            progress,
             stop,
             task: tokio::spawn(run),
         }

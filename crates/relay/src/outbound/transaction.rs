@@ -90,11 +90,13 @@ impl<O: Outbox> Worker<O> {
                 }
                 let outbox = &*self.shared.outbox;
                 teach(outbox, &self.domain, &due.message, recipients, &verdicts);
+                let verdicts = self.believed(due, recipients, verdicts).await;
+                self.note_acquaintances(&due.message, recipients, &verdicts);
                 self.shared
                     .metrics
                     .observe_seconds(started.elapsed().as_secs_f64());
                 Ok(Done {
-                    verdicts: verdicts.into_iter().map(words).collect(),
+                    verdicts,
                     host,
                     open,
                 })
@@ -104,6 +106,16 @@ impl<O: Outbox> Worker<O> {
                 reused,
                 aborted,
             }),
+        }
+    }
+
+    fn note_acquaintances(&self, message: &Message, recipients: &[u32], verdicts: &[Verdict]) {
+        for (index, verdict) in recipients.iter().zip(verdicts) {
+            let recipient = message.recipients.get(*index as usize);
+            if let (Some(recipient), Verdict::Delivered(_)) = (recipient, verdict) {
+                let known = &self.shared.acquaintances;
+                known.note(&self.domain.name, &recipient.path);
+            }
         }
     }
 
@@ -134,7 +146,7 @@ impl<O: Outbox> Worker<O> {
 }
 
 /// A verdict in the spool's terms.
-fn words(verdict: client::Verdict) -> Verdict {
+pub(super) fn words(verdict: client::Verdict) -> Verdict {
     let words = shortened(verdict.reply().to_string());
     match verdict {
         client::Verdict::Delivered(_) => Verdict::Delivered(words),

@@ -21,6 +21,7 @@ use crate::outbound::open::Open;
 use crate::outbound::queue::Queue;
 use crate::outbound::report::Settled;
 use crate::outbound::transaction::Unended;
+use crate::outbound::trial::OpenTrial;
 
 /// Why a worker ended.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub(super) enum Parting {
     Idle,
     /// None of the primary's hosts can be talked to; the words say why not the last one.
     Unreachable(String),
+    /// The primary is back from an outage and has failed its trial; the words say how.
+    Distrusted(String),
     /// The spool does not give bodies or take results.
     Spool(OutboxError),
 }
@@ -42,6 +45,8 @@ pub(super) struct Worker<O> {
     /// What the policy says of the domain now; the worker ends when that is something else.
     pub(super) route: watch::Receiver<Option<Arc<Domain>>>,
     pub(super) results: mpsc::Sender<Settled>,
+    /// Present while the primary is on trial. There is one worker then.
+    pub(super) trial: Option<Arc<OpenTrial>>,
 }
 
 impl<O: Outbox> Worker<O> {
@@ -61,6 +66,9 @@ impl<O: Outbox> Worker<O> {
 
     async fn work(self, mut open: Option<Open>, patience: Duration) -> Parting {
         let parting = loop {
+            if let Some(why) = self.distrust() {
+                break Parting::Distrusted(why);
+            }
             let stop = &self.shared.stop;
             let Some(due) = self.queue.next(patience, stop).await else {
                 break Parting::Idle;
@@ -227,7 +235,9 @@ impl<O: Outbox> Worker<O> {
         let (host, reason) = match unended {
             Unended::Unopened(Parting::Unreachable(words)) => (String::new(), words),
             Unended::Unopened(Parting::Spool(error)) => (String::new(), error.to_string()),
-            Unended::Unopened(Parting::Idle) => (String::new(), "called off".to_owned()),
+            Unended::Unopened(Parting::Idle | Parting::Distrusted(_)) => {
+                (String::new(), "called off".to_owned())
+            }
             Unended::Aborted { host, aborted, .. } => {
                 if matches!(aborted, Aborted::InDoubt(_)) {
                     tracing::warn!(
@@ -416,6 +426,9 @@ impl<O: Outbox> Worker<O> {
             };
             let recipients = 1 + replies.count();
             self.shared.metrics.count(domain, result);
+            if result == DeliveryResult::delivered {
+                self.shared.config.progress.delivered(domain);
+            }
             match result {
                 DeliveryResult::delivered => {
                     tracing::info!(target: "mail", %message, domain, host, recipients, reply, "delivered");

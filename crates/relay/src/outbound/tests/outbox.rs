@@ -208,6 +208,15 @@ impl MapOutbox {
         self.changed();
     }
 
+    /// Lets the mail go that a failed recovery holds back, as an operator does.
+    pub(super) fn resume(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.destination.guard = None;
+        state.destination.flushed_at = clock().now().after(Duration::from_millis(1));
+        drop(state);
+        self.changed();
+    }
+
     pub(super) fn flush(&self) {
         self.state.lock().unwrap().destination.flushed_at =
             clock().now().after(Duration::from_millis(1));

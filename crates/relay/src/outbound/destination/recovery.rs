@@ -1,0 +1,179 @@
+//! How a domain's task finds out that its primary is back, and whether it is to be believed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use spool::guard::{Recovery, Standing, Step};
+use spool::policy::{Domain, Order};
+use spool::ports::OutboxError;
+use spool::{Outbox, Reachability, Timestamp, alarm};
+use tokio::time::Instant;
+
+use super::DestinationTask;
+use crate::outbound::connection::Connection;
+use crate::outbound::limits::OUTAGE_MIN;
+use crate::outbound::readiness::Unready;
+use crate::outbound::supply::Supply;
+use crate::outbound::trial::OpenTrial;
+
+impl<O: Outbox> DestinationTask<O> {
+    /// What a probe comes to: the inner error says in words why the primary is not ready.
+    ///
+    /// # Errors
+    /// What it offers could not be recorded.
+    pub(super) async fn weigh(
+        &mut self,
+        domain: &Domain,
+        probed: Result<Connection, Unready>,
+    ) -> Result<Result<(), String>, OutboxError> {
+        self.tell(|course| course.probing = false);
+        let connection = match probed {
+            Ok(connection) => connection,
+            Err(Unready::Silent(words)) => {
+                self.hesitates_since = None;
+                return Ok(Err(words));
+            }
+            Err(Unready::Hesitant(words)) => {
+                let since = *self.hesitates_since.get_or_insert_with(Instant::now);
+                let is_over = since.elapsed() >= self.shared.config.timeouts.hesitation;
+                return Ok(if is_over { Ok(()) } else { Err(words) });
+            }
+        };
+        self.shared.note_offers(domain, &connection).await?;
+        connection.quit().await;
+        Ok(Ok(()))
+    }
+
+    /// Records that the primary is down, unless its return was recorded just now. Returns how long that
+    /// is put off.
+    pub(super) async fn record_down(&mut self) -> Result<Option<Duration>, OutboxError> {
+        let Some(words) = self.unrecorded.take() else {
+            return Ok(None);
+        };
+        let recorded = self.recorded();
+        let age = self.age(recorded.since);
+        let put_off = self.shared.config.timeouts.steady.saturating_sub(age);
+        if !recorded.is_down() && !put_off.is_zero() {
+            self.unrecorded = Some(words);
+            return Ok(Some(put_off));
+        }
+        self.observe(Reachability::Down(words)).await?;
+        Ok(None)
+    }
+
+    /// How long ago something was. Clocks of leaders differ.
+    fn age(&self, since: Timestamp) -> Duration {
+        let now = self.shared.clock.now();
+        Duration::from_millis(now.0.abs_diff(since.0))
+    }
+
+    /// Records that the primary is up, where it was recorded down; before that, that it is on trial: no
+    /// leader is to find it up and believe it.
+    pub(super) async fn come_back(&mut self, domain: &Domain) -> Result<(), OutboxError> {
+        tracing::info!(domain = %self.name, "primary is up");
+        self.unrecorded = None;
+        self.hesitates_since = None;
+        let recorded = self.recorded();
+        if !recorded.is_down() {
+            return Ok(());
+        }
+        let has_mail = recorded.totals.undelivered() > 0;
+        if domain.recovery_guard && has_mail && self.age(recorded.since) >= OUTAGE_MIN {
+            self.recover(Step::Begun).await?;
+        }
+        self.observe(Reachability::Up).await
+    }
+
+    /// Begins or ends a trial, as is recorded and as the primary has answered. Returns whether it has
+    /// failed, and nothing is to be sent.
+    pub(super) async fn attend_trial(
+        &mut self,
+        domain: &Domain,
+        supply: &Supply<O>,
+    ) -> Result<bool, OutboxError> {
+        let recorded = self.recorded();
+        let begun_at = match recorded.guard {
+            Some(guard) if guard.tripped.is_some() => return Ok(true),
+            Some(guard) if domain.recovery_guard => Some(guard.begun_at),
+            _ => None,
+        };
+        if self.trial.as_ref().map(|trial| trial.begun_at) != begun_at {
+            // An operator has resumed, or the policy wants no guard any more.
+            if let Some(trial) = self.trial.take() {
+                trial.call_off();
+            }
+            self.trial = begun_at.map(|begun_at| Arc::new(OpenTrial::new(begun_at)));
+        }
+        let Some(trial) = self.trial.clone() else {
+            return Ok(false);
+        };
+        let passed = match trial.standing() {
+            Standing::Passed => true,
+            Standing::Open => {
+                supply.is_answered(trial.put_off()) || trial.is_outlived(self.age(trial.begun_at))
+            }
+            // The worker ends and says so.
+            Standing::Failed(_) => false,
+        };
+        if passed {
+            trial.call_off();
+            let begun_at = trial.begun_at;
+            self.recover(Step::Passed { begun_at }).await?;
+            tracing::info!(domain = %self.name, "primary is itself again: its recovery is guarded no more");
+            self.trial = None;
+        }
+        Ok(false)
+    }
+
+    /// Records that the primary has failed its trial.
+    pub(super) async fn trip(&mut self, why: String) -> Result<(), OutboxError> {
+        let Some(trial) = self.trial.take() else {
+            return Ok(());
+        };
+        self.note_error(&why);
+        let begun_at = trial.begun_at;
+        self.recover(Step::Tripped { begun_at, why }).await
+    }
+
+    async fn recover(&self, step: Step) -> Result<(), OutboxError> {
+        let recovery = Recovery {
+            domain: self.name.clone(),
+            at: self.shared.clock.now(),
+            step,
+        };
+        self.shared.outbox.recover(recovery).await
+    }
+
+    /// Waits while the domain is held back. Returns false when the forwarder stops or the policy does
+    /// not let this task go on.
+    pub(super) async fn wait_until_resumed(&mut self, order: Order) -> bool {
+        let shared = self.shared.clone();
+        let mut is_told = false;
+        loop {
+            let recorded = self.recorded();
+            if recorded.held().is_none() {
+                if is_told {
+                    tracing::info!(
+                        target: "alarm", name = alarm::RECOVERY_GUARD, domain = %self.name, "alarm cleared"
+                    );
+                }
+                return true;
+            }
+            if !core::mem::replace(&mut is_told, true) {
+                self.tell(|course| course.draining_since = None);
+                for raised in alarm::of_destination(&self.name, &recorded) {
+                    tracing::warn!(
+                        target: "alarm", name = raised.name, domain = %self.name, "{}", raised.words
+                    );
+                }
+            }
+            if self.look_up_ordered(order).is_none() {
+                return false;
+            }
+            tokio::select! {
+                () = shared.stop.cancelled() => return false,
+                () = self.changed() => {}
+            }
+        }
+    }
+}

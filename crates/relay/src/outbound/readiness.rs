@@ -1,0 +1,108 @@
+//! Whether a primary that was down is ready for mail.
+//!
+//! A server greets before all that stands behind it is there: a directory, a content filter, a mount. So
+//! it is asked about somebody whom it knows, as a message for him would (RFC 5321 section 3.3), and
+//! nothing is sent. What it says for good is an answer: whether it is to be believed is for the trial.
+
+use smtp::client::Opinion;
+use smtp::{ForwardPath, Reply};
+use spool::Outbox;
+use spool::policy::{Domain, Recipients};
+use spool::recipients::address_of;
+
+use crate::outbound::Shared;
+use crate::outbound::connection::Connection;
+use crate::outbound::limits::{CANARIES_MAX, CANARY_MESSAGES_MAX};
+use crate::outbound::worker::shortened;
+
+/// Why a primary is not ready.
+#[derive(Debug)]
+pub(super) enum Unready {
+    /// None of its hosts talks to us.
+    Silent(String),
+    /// It talks, and puts off everybody whom it was asked about.
+    Hesitant(String),
+}
+
+impl<O: Outbox> Shared<O> {
+    /// Goes as far with a primary as is possible without a message: EHLO, STARTTLS where the policy
+    /// wants it, and RCPT for somebody whom it knows, where one is known.
+    ///
+    /// # Errors
+    /// Why it is not ready.
+    pub(super) async fn readied(&self, domain: &Domain) -> Result<Connection, Unready> {
+        let mut connection = self.connect(domain).await.map_err(Unready::Silent)?;
+        let mut put_off = None;
+        for canary in self.canaries(domain).await {
+            let opinion = connection.ask(canary.clone()).await;
+            let opinion = opinion
+                .map_err(|broken| Unready::Silent(said(&connection, &broken.to_string())))?;
+            match opinion {
+                Opinion::Later(reply) if !is_about_mailbox(&reply) => put_off = Some(reply),
+                Opinion::Taken(_) | Opinion::Later(_) => return Ok(connection),
+                Opinion::Unknown(_) | Opinion::Unproven(_) => {
+                    self.acquaintances.forget(&domain.name, &canary);
+                    return Ok(connection);
+                }
+            }
+        }
+        let Some(reply) = put_off else {
+            return Ok(connection);
+        };
+        let words = said(&connection, &reply.to_string());
+        connection.quit().await;
+        Err(Unready::Hesitant(words))
+    }
+
+    /// Whom the primary knows: to whom mail was delivered last, or, where recipients are verified,
+    /// somebody among those who have mail now.
+    async fn canaries(&self, domain: &Domain) -> Vec<ForwardPath> {
+        let mut canaries = self.acquaintances.latest(&domain.name, CANARIES_MAX);
+        if canaries.is_empty() && matches!(domain.recipients, Recipients::Verify { .. }) {
+            canaries = self.known_recipients(domain).await;
+        }
+        // Of others it could only be asked with SMTPUTF8 (RFC 6531 section 3.1).
+        canaries.retain(ForwardPath::is_ascii);
+        canaries
+    }
+
+    async fn known_recipients(&self, domain: &Domain) -> Vec<ForwardPath> {
+        let mut known = Vec::new();
+        // A spool that can not be read shows elsewhere; the primary is asked about nobody then.
+        let waiting = self.outbox.waiting(&domain.name, 0, CANARY_MESSAGES_MAX);
+        for due in waiting.await.unwrap_or_default() {
+            let first = due.recipients.first();
+            let first = first.and_then(|first| due.message.recipients.get(*first as usize));
+            let Some(recipient) = first.filter(|recipient| !known.contains(&recipient.path)) else {
+                continue;
+            };
+            if self.knows(domain, &recipient.path).await.is_some() {
+                known.push(recipient.path.clone());
+            }
+            if known.len() >= CANARIES_MAX {
+                break;
+            }
+        }
+        known
+    }
+
+    /// A recipient's address, if he is known to be valid by what was learned of him.
+    pub(super) async fn knows(&self, domain: &Domain, path: &ForwardPath) -> Option<String> {
+        let address = address_of(path)?;
+        let learned = self.outbox.look_up(&domain.name, &address).await;
+        let learned = learned.ok().flatten()?;
+        let destination = self.outbox.destination(&domain.name);
+        let counts = learned.counts(&destination, self.clock.now());
+        (learned.is_valid && counts).then_some(address)
+    }
+}
+
+fn said(connection: &Connection, words: &str) -> String {
+    shortened(format!("{}: {words}", connection.host))
+}
+
+/// Whether a reply is about one mailbox, a full one for example (RFC 3463 section 3.3): the server itself is
+/// ready.
+fn is_about_mailbox(reply: &Reply) -> bool {
+    reply.enhanced.is_some_and(|code| code.subject == 2)
+}
