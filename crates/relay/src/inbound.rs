@@ -36,6 +36,7 @@ mod received;
 mod recipients;
 mod refusal;
 mod refused;
+mod signs;
 #[cfg(test)]
 mod tests;
 mod unfinished;
@@ -61,6 +62,7 @@ use offered::Offered;
 pub use ports::BindError;
 pub use rates::PerMinute;
 use recipients::Verifier;
+use signs::Signs;
 use unfinished::Unfinished;
 
 use crate::route::Routes;
@@ -112,6 +114,7 @@ struct Shared<I> {
     routes: Arc<Routes>,
     flushes: Flushes,
     block_lists: Arc<Lists>,
+    signs: Signs,
     /// Buffers of a whole piece that no session has.
     large_bodies: Arc<Semaphore>,
 }
@@ -146,6 +149,7 @@ impl<I: Intake> Shared<I> {
             routes,
             flushes: Flushes::default(),
             block_lists: Arc::new(block_lists),
+            signs: Signs::default(),
             large_bodies: Arc::new(Semaphore::new(limits::LARGE_BODIES_MAX)),
         }
     }

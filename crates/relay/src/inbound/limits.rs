@@ -107,6 +107,13 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 /// the log, and whoever may ask may ask in a loop.
 pub const FLUSH_PAUSE: Duration = Duration::from_secs(5);
 
+/// How long a domain is not flushed again because its primary, which is down, has connected: it may do
+/// so all the time and take nothing.
+pub const SIGN_PAUSE: Duration = Duration::from_secs(30);
+
+/// How often it is looked up where the primaries are that are down, at most, and only when clients come.
+pub const SIGN_REFRESH: Duration = Duration::from_secs(15);
+
 /// How long the names of a primary's hosts may take to be looked up when a client says that it is
 /// one: as long as a resolver tries, and shorter than a client waits for a reply.
 pub const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);

@@ -30,6 +30,7 @@ use super::{
     proxy::{self, Unnamed},
     refusal,
     refused::Reason,
+    signs,
 };
 use crate::route::Routes;
 
@@ -266,13 +267,14 @@ impl Accepted {
             span.record("proxy", field::display(self.peer));
         }
         let stream = self.stream;
+        let sign = Arc::clone(&shared);
         let session = async move {
             let early = SockRef::from(&stream)
                 .peek(&mut [MaybeUninit::uninit()])
                 .is_ok();
             connection::serve(shared, stream, client, guest, serving, early).await;
         };
-        session.instrument(span).await;
+        tokio::join!(session.instrument(span), signs::heed(&sign, client.ip()));
     }
 
     /// Who connects through a proxy; `None` when the connection is to be closed.

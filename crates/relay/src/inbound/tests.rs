@@ -12,6 +12,7 @@ mod quotas;
 mod recipients;
 mod repeats;
 mod sentry;
+mod signs;
 mod sockets;
 #[path = "../../../../tests/harness/transcript.rs"]
 #[expect(

@@ -11,8 +11,8 @@ use std::{
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use spool::{
-    Accept, AddressBook, Destination, Intake, Learned, MessageId, Offers, Policy, Refusal, Stage,
-    Timestamp, Totals, Visitor, policy::Domain, recipients::News,
+    Accept, AddressBook, Destination, Intake, Learned, MessageId, Offers, Policy, Reachability,
+    Refusal, Stage, Timestamp, Totals, Visitor, policy::Domain, recipients::News,
 };
 use tokio::sync::Notify;
 
@@ -44,6 +44,8 @@ pub(in crate::inbound) struct Memory {
     pub(super) flushed: Mutex<Vec<String>>,
     /// What stands in every domain's queue.
     pub(super) queued: Totals,
+    /// Whether all primaries are.
+    pub(super) down: bool,
     /// Whom a sentry lets in.
     pub(super) admitted: Vec<Visitor>,
     /// What is known of recipients, by address.
@@ -104,7 +106,13 @@ impl AddressBook for Memory {
     }
 
     fn primary(&self, _: &str) -> Destination {
+        let reachability = if self.down {
+            Reachability::Down("refused".to_owned())
+        } else {
+            Reachability::Up
+        };
         Destination {
+            reachability,
             totals: self.queued,
             ..Destination::default()
         }
