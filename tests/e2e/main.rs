@@ -35,6 +35,7 @@ mod proxied;
 mod python;
 mod queue;
 mod recipients;
+mod recovery;
 mod repeats;
 mod replication;
 mod rescue;
