@@ -16,17 +16,17 @@ fn domain(cluster: &Cluster) -> Value {
     cluster.ctl().json(&["status"])["domains"][0].clone()
 }
 
-/// Nodes that have mail for a primary which has been down for long.
+/// Nodes with these letters for a primary that has been down for long.
 fn long_outage(
     nodes: u64,
-    settings: impl FnOnce(&mut Settings),
-) -> (Primary, Cluster, Vec<Letter>) {
+    letters: &[Letter],
+    change: impl FnOnce(&mut Settings),
+) -> (Primary, Cluster) {
     let primary = Primary::down_at_first();
-    let mut chosen = Settings::for_primary(primary.address());
-    settings(&mut chosen);
-    let cluster = Cluster::start(nodes, &chosen);
-    let letters = scene::letters(0..40);
-    scene::send_all(&cluster, &letters);
+    let mut settings = Settings::for_primary(primary.address());
+    change(&mut settings);
+    let cluster = Cluster::start(nodes, &settings);
+    scene::send_all(&cluster, letters);
     wait_until(scene::DRAIN, "the outage has lasted", || {
         let status = cluster.ctl().json(&["status"]);
         let domain = &status["domains"][0];
@@ -34,7 +34,7 @@ fn long_outage(
         domain["primary_state"] == "down"
             && status["now_ms"].as_u64().unwrap() >= since.saturating_add(LONG)
     });
-    (primary, cluster, letters)
+    (primary, cluster)
 }
 
 fn wait_held(cluster: &Cluster) {
@@ -52,7 +52,8 @@ fn rejected(cluster: &Cluster) -> usize {
 
 #[test]
 fn a_primary_without_its_directory_gets_nothing_rejected_and_an_operator_goes_on() {
-    let (mut primary, cluster, mut letters) = long_outage(1, |_| {});
+    let mut letters = scene::letters(0..40);
+    let (mut primary, cluster) = long_outage(1, &letters, |_| {});
     primary.on_cue(|cue| cue.have(&[]));
     primary.up();
     wait_held(&cluster);
@@ -87,11 +88,12 @@ fn a_primary_without_its_directory_gets_nothing_rejected_and_an_operator_goes_on
 
 #[test]
 fn a_stranger_among_many_is_rejected_and_the_rest_arrives() {
-    let (mut primary, cluster, letters) = long_outage(1, |_| {});
+    let mut letters = vec![Letter::new(40, "gone@example.com", 1_000)];
+    letters.extend(scene::letters(0..40));
+    let (mut primary, cluster) = long_outage(1, &letters, |_| {});
     primary.on_cue(|cue| cue.refuse("gone@example.com", "550 5.1.1 no such user here"));
-    scene::send_all(&cluster, &[Letter::new(99, "gone@example.com", 1_000)]);
     primary.up();
-    scene::wait_received(&primary, letters.len());
+    scene::wait_received(&primary, 40);
     wait_until(scene::DRAIN, "the stranger's letter is rejected", || {
         rejected(&cluster) == 1
     });
@@ -101,7 +103,8 @@ fn a_stranger_among_many_is_rejected_and_the_rest_arrives() {
 
 #[test]
 fn a_new_leader_holds_what_the_former_one_held() {
-    let (mut primary, mut cluster, letters) = long_outage(3, |_| {});
+    let letters = scene::letters(0..40);
+    let (mut primary, mut cluster) = long_outage(3, &letters, |_| {});
     primary.on_cue(|cue| cue.have(&[]));
     primary.up();
     wait_held(&cluster);
@@ -129,7 +132,8 @@ fn without_a_guard_the_primary_is_believed_at_once() {
         let lines = format!("{line}recovery_guard = false\n");
         settings.policy = settings.policy.replace(line, &lines);
     };
-    let (mut primary, cluster, letters) = long_outage(1, unguarded);
+    let letters = scene::letters(0..20);
+    let (mut primary, cluster) = long_outage(1, &letters, unguarded);
     primary.on_cue(|cue| cue.have(&[]));
     primary.up();
     wait_until(scene::DRAIN, "everything is rejected", || {
@@ -140,7 +144,8 @@ fn without_a_guard_the_primary_is_believed_at_once() {
 
 #[test]
 fn from_the_primarys_return_to_its_first_mail_it_is_a_probe_and_two_seconds() {
-    let (mut primary, cluster, letters) = long_outage(1, |_| {});
+    let letters = scene::letters(0..40);
+    let (mut primary, cluster) = long_outage(1, &letters, |_| {});
     primary.up();
     let probe = Duration::from_millis(550);
     wait_until(
