@@ -39,7 +39,7 @@ fn long_outage(
 
 fn wait_held(cluster: &Cluster) {
     wait_until(scene::DRAIN, "the mail is held back", || {
-        domain(cluster)["condition"] == "paused"
+        domain(cluster)["condition"] == "held-back"
     });
 }
 
@@ -76,7 +76,7 @@ fn a_primary_without_its_directory_gets_nothing_rejected_and_an_operator_goes_on
     let named = primary.times_named("user0@example.com");
     assert_eq!(ctl.run(&["flush"]).code, 0);
     primary.on_cue(Cue::forgive);
-    assert_eq!(domain(&cluster)["condition"], "paused");
+    assert_eq!(domain(&cluster)["condition"], "held-back");
     assert_eq!(primary.times_named("user0@example.com"), named);
     assert_eq!((rejected(&cluster), primary.count()), (0, 0));
     let resumed = ctl.run(&["domain", "resume", "example.com"]);
@@ -116,7 +116,7 @@ fn a_new_leader_holds_what_the_former_one_held() {
     wait_until(scene::CATCH_UP, "the new leader says so", || {
         cluster.nodes[next].log_text().contains("not itself")
     });
-    assert_eq!(domain(&cluster)["condition"], "paused");
+    assert_eq!(domain(&cluster)["condition"], "held-back");
     assert_eq!((rejected(&cluster), primary.count()), (0, 0));
     assert_eq!(
         cluster.ctl().run(&["domain", "resume", "example.com"]).code,

@@ -60,7 +60,7 @@ impl Cluster {
         .await
     }
 
-    /// Lets a domain's mail go again. What was not paused is not changed.
+    /// Lets a domain's mail go again, that was paused or that a recovery holds back. Nothing else is changed.
     ///
     /// # Errors
     /// As [`Self::handle`].

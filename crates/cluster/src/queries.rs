@@ -3,10 +3,7 @@
 use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use api::peer::v1::{Follower, FollowersRequest, FollowersResponse};
-use spool::{
-    Command, Fact, Learned, Lessons, Message, MessageId, Outbox, Recovery, Timestamp, guard::Step,
-    view::Known,
-};
+use spool::{Command, Fact, Learned, Lessons, Message, MessageId, Timestamp, view::Known};
 use tokio::time::timeout;
 
 use crate::{Cluster, ClusterStatus, MemberStatus, Room, codec, limits, raft, store::Tables};
@@ -174,22 +171,6 @@ impl Cluster {
             at: self.0.clock.now(),
         };
         self.ask(flush, limits::REQUEST_TIMEOUT).await
-    }
-
-    /// Lets a domain's mail go that a failed recovery holds back, without a further trial. Returns whether
-    /// there was anything that held it back, as this node knew it.
-    ///
-    /// # Errors
-    /// No quorum answered in time.
-    pub async fn resume(&self, domain: &str) -> Result<bool, RequestError> {
-        let was_guarded = Outbox::destination(self, domain).guard.is_some();
-        let resumed = Command::Recover(Recovery {
-            domain: domain.to_owned(),
-            at: self.0.clock.now(),
-            step: Step::Resumed,
-        });
-        self.ask(resumed, limits::REQUEST_TIMEOUT).await?;
-        Ok(was_guarded)
     }
 
     /// What is known of a domain's recipients, in order of their addresses: those behind one, at most

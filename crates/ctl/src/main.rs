@@ -76,7 +76,6 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             Command::Flush { domain, wait } => {
                 flush::flush(&servers, &mut output, domain, wait).await
             }
-            Command::Domain(command) => domain::run(&servers, &mut output, command).await,
             Command::Policy(command) => policy::run(&servers, &mut output, command).await,
             Command::Recipients(command) => recipients::run(&servers, &mut output, command).await,
             Command::Cluster(command) => cluster::run(&servers, &mut output, command).await,

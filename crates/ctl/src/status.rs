@@ -1,6 +1,6 @@
 //! `layover status`.
 
-use api::admin::v1::{Delivery, DomainStatus, Pause, StatusRequest, StatusResponse};
+use api::admin::v1::{Delivery, DomainStatus, StatusRequest, StatusResponse};
 use comfy_table::Table;
 
 use crate::{
@@ -98,13 +98,15 @@ pub(crate) fn primary_state(domain: &DomainStatus, now_ms: u64) -> String {
     if !domain.in_policy {
         return "not in the policy".to_owned();
     }
-    let guard = domain.guard.as_ref();
+    let (guard, pause) = (domain.guard.as_ref(), domain.paused.as_ref());
     // Nodes of earlier versions tell no condition.
     let (word, since_ms) = match domain.condition.as_str() {
         "" => (domain.primary_state.as_str(), domain.since_ms),
         "probing" => ("down", domain.since_ms),
         "recovering" => ("recovering", guard.map(|guard| guard.begun_ms)),
-        "paused" => ("paused", guard.and_then(|guard| guard.tripped_ms)),
+        "held-back" => ("held back", guard.and_then(|guard| guard.tripped_ms)),
+        "paused" => ("paused", pause.map(|pause| pause.since_ms)),
+        "no-route" => ("no route", domain.since_ms),
         "draining" => ("draining", None),
         word => (word, domain.since_ms),
     };
@@ -115,8 +117,11 @@ pub(crate) fn primary_state(domain: &DomainStatus, now_ms: u64) -> String {
             words::span(now_ms.saturating_sub(since_ms))
         ));
     }
-    if let Some(pause) = &domain.paused {
-        text.push_str(&paused(pause, now_ms));
+    if let Some(until_ms) = pause.and_then(|pause| pause.until_ms) {
+        text.push_str(&format!(
+            ", {} left",
+            words::span(until_ms.saturating_sub(now_ms))
+        ));
     }
     if domain.condition == "probing" {
         text.push_str(", being probed");
@@ -125,17 +130,6 @@ pub(crate) fn primary_state(domain: &DomainStatus, now_ms: u64) -> String {
         text.push_str(&drain(delivery, now_ms));
     }
     text
-}
-
-/// `, paused for 2 hours more`.
-fn paused(pause: &Pause, now_ms: u64) -> String {
-    match pause.until_ms {
-        Some(until) => format!(
-            ", paused for {} more",
-            words::span(until.saturating_sub(now_ms))
-        ),
-        None => ", paused".to_owned(),
-    }
 }
 
 /// How fast, and for how long still, where that can be said.
@@ -152,7 +146,7 @@ fn drain(delivery: &Delivery, now_ms: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use api::admin::v1::RecoveryGuard;
+    use api::admin::v1::{Pause, RecoveryGuard};
 
     use super::*;
 
@@ -163,6 +157,11 @@ mod tests {
             condition: condition.to_owned(),
             waiting: 3,
             since_ms: Some(1_000),
+            paused: (condition == "paused").then(|| Pause {
+                since_ms: 41_000,
+                until_ms: Some(181_000),
+                ..Pause::default()
+            }),
             guard: Some(RecoveryGuard {
                 begun_ms: 31_000,
                 tripped_ms: Some(51_000),
@@ -189,7 +188,9 @@ mod tests {
             };
             primary_state(&domain, 61_000)
         };
-        assert_eq!(still("paused"), "paused for 10 seconds");
+        assert_eq!(still("held-back"), "held back for 10 seconds");
+        assert_eq!(still("no-route"), "no route for 1 minute");
+        assert_eq!(still("paused"), "paused for 20 seconds, 2 minutes left");
         assert_eq!(still("probing"), "down for 1 minute, being probed");
         assert_eq!(still("up"), "up for 1 minute");
     }

@@ -91,9 +91,16 @@ impl AdminService {
 
     /// What does not go on without a person, by the state that all nodes share.
     fn alarms(&self) -> Vec<spool::Alarm> {
+        let policy = self.cluster.policy();
+        let is_known = |name: &str| {
+            policy
+                .as_ref()
+                .is_some_and(|now| now.domain(name).is_some())
+        };
         let destinations = self.cluster.destinations();
         let alarms = destinations
             .iter()
+            .filter(|(name, _)| is_known(name))
             .flat_map(|(name, destination)| alarm::of_destination(name, destination));
         alarms.collect()
     }
@@ -114,7 +121,7 @@ impl AdminService {
             domains.push(DomainStatus {
                 in_policy: true,
                 recipients: recipients::roster(domain, &destination, now),
-                condition: delivery::condition(&destination, course.as_ref()).to_owned(),
+                condition: delivery::condition(&destination, course.as_ref(), now).to_owned(),
                 delivery: course.map(|course| delivery::delivery(&destination, &course, now)),
                 ..answer::domain(
                     domain.name.clone(),

@@ -86,7 +86,7 @@ impl Metrics {
             policy.is_some_and(|policy| policy.domain(domain).is_some())
         };
         register_queue(&mut registry, &destinations, &oldest, is_known, now);
-        register_conditions(&mut registry, &destinations);
+        register_conditions(&mut registry, &destinations, is_known, now);
         gauge(
             &mut registry,
             "queue_unconfirmed",
@@ -230,15 +230,21 @@ fn register_queue(
     registry.register("primary_up", "1 while the domain's primary answers", up);
 }
 
-fn register_conditions(registry: &mut Registry, destinations: &[(String, Destination)]) {
+fn register_conditions(
+    registry: &mut Registry,
+    destinations: &[(String, Destination)],
+    is_known: impl Fn(&str) -> bool,
+    now: Timestamp,
+) {
     let [conditions, alarms] = core::array::from_fn(|_| Gauges::default());
-    for (domain, destination) in destinations {
+    // One that has left the policy has no delivery.
+    for (domain, destination) in destinations.iter().filter(|(name, _)| is_known(name)) {
         let domain = || ("domain", domain.clone());
         for condition in Condition::ALL {
             set(
                 &conditions,
                 vec![domain(), ("condition", condition.word().to_owned())],
-                i64::from(destination.condition() == condition),
+                i64::from(destination.condition(now) == condition),
             );
         }
         let raised = alarm::of_destination(&domain().1, destination);
@@ -252,7 +258,7 @@ fn register_conditions(registry: &mut Registry, destinations: &[(String, Destina
     }
     registry.register(
         "domain_condition",
-        "1 for how the domain's delivery stands: up, down, recovering, draining or paused",
+        "1 for how the domain's delivery stands: up, down, no-route, recovering, draining, held-back or paused",
         conditions,
     );
     registry.register(
@@ -324,13 +330,13 @@ mod tests {
     #[test]
     fn a_domain_that_is_held_back_raises_its_alarm() {
         let held = Destination {
-            guard: Some(Guard {
+            guard: Some(Box::new(Guard {
                 begun_at: Timestamp(1),
                 tripped: Some(Tripped {
                     at: Timestamp(2),
                     why: "no".to_owned(),
                 }),
-            }),
+            })),
             ..Destination::default()
         };
         let destinations = [
@@ -338,11 +344,11 @@ mod tests {
             ("example.org".to_owned(), Destination::default()),
         ];
         let mut registry = Registry::with_prefix(PREFIX);
-        register_conditions(&mut registry, &destinations);
+        register_conditions(&mut registry, &destinations, |_| true, Timestamp(3));
         let mut page = String::new();
         text::encode_registry(&mut page, &registry).unwrap();
         for line in [
-            "layover_domain_condition{domain=\"example.com\",condition=\"paused\"} 1",
+            "layover_domain_condition{domain=\"example.com\",condition=\"held-back\"} 1",
             "layover_domain_condition{domain=\"example.com\",condition=\"up\"} 0",
             "layover_domain_condition{domain=\"example.org\",condition=\"up\"} 1",
             "layover_alarms{name=\"recovery-guard\",domain=\"example.com\"} 1",

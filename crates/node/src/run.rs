@@ -156,25 +156,15 @@ impl Node {
             progress.clone(),
         );
         let mut mail = Part::default();
-        mail.spawn("smtp", |stop| {
-            smtp.run(
-                cluster.clone(),
-                Arc::clone(&routes),
-                clock,
-                smtp_metrics,
-                stop,
-            )
-        });
         mail.spawn("forwarding", |stop| forwarding.run(stop));
         mail.spawn("dns", |stop| Arc::clone(&dns).run(stop));
+        let (spool, ways) = (cluster.clone(), Arc::clone(&routes));
+        mail.spawn("smtp", |stop| {
+            smtp.run(spool, ways, clock, smtp_metrics, stop)
+        });
 
-        let service = AdminService::new(
-            cluster.clone(),
-            routes,
-            config.hostname.clone(),
-            clock,
-            progress,
-        );
+        let (spool, hostname) = (cluster.clone(), config.hostname.clone());
+        let service = AdminService::new(spool, routes, hostname, clock, progress);
         let networks = config.http.clone();
         let mut answers = Part::default();
         answers.spawn("admin", |stop| {

@@ -25,6 +25,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rand::random_range;
+use spool::destination::NO_ROUTE;
 use spool::policy::{DEFAULT_SMTP_PORT, Domain};
 use spool::ports::Members;
 use tokio::net::lookup_host;
@@ -36,10 +37,8 @@ use crate::route::exchanges::{Records, in_turn, weigh};
 use crate::route::limits::{DOUBT_REFRESH, REFRESH, RETRY};
 use crate::route::ourselves::Ourselves;
 
-/// What the words of every [`NoRoute`] begin with, also where they are the reason why a primary is down.
-pub const NO_ROUTE: &str = "no route: ";
-
-/// Why there is no host that a domain's mail may go to.
+/// Why there is no host that a domain's mail may go to. The words begin with [`NO_ROUTE`], also where they are
+/// the reason why a primary is down.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoRoute {
     /// Nothing is known, now or from before.

@@ -9,8 +9,11 @@ use crate::{Destination, Timestamp};
 /// The recovery guard holds a domain's mail back.
 pub const RECOVERY_GUARD: &str = "recovery-guard";
 
+/// There is no way to a domain's primary.
+pub const NO_ROUTE: &str = "no-route";
+
 /// All that [`of_destination`] may tell of.
-pub const OF_DESTINATIONS: [&str; 1] = [RECOVERY_GUARD];
+pub const OF_DESTINATIONS: [&str; 2] = [RECOVERY_GUARD, NO_ROUTE];
 
 /// One alarm.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +31,7 @@ pub struct Alarm {
 /// The alarms about a domain that follow from what all nodes know of it.
 #[must_use]
 pub fn of_destination(domain: &str, destination: &Destination) -> Vec<Alarm> {
-    let guard = destination.held().map(|tripped| Alarm {
+    let guard = destination.held_back().map(|tripped| Alarm {
         name: RECOVERY_GUARD,
         domain: domain.to_owned(),
         since: tripped.at,
@@ -38,5 +41,11 @@ pub fn of_destination(domain: &str, destination: &Destination) -> Vec<Alarm> {
             tripped.why
         ),
     });
-    guard.into_iter().collect()
+    let no_route = destination.no_route().map(|reason| Alarm {
+        name: NO_ROUTE,
+        domain: domain.to_owned(),
+        since: destination.since,
+        words: format!("The mail of {domain} waits: {reason}."),
+    });
+    guard.into_iter().chain(no_route).collect()
 }

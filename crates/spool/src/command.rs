@@ -89,7 +89,7 @@ pub enum Command {
         /// Who wants it, and why.
         action: Action,
     },
-    /// Lets a domain's mail go again.
+    /// Lets a domain's mail go again: ends its pause and the guard of its recovery.
     Resume {
         /// The policy's domain.
         domain: String,

@@ -5,6 +5,10 @@ use crate::{
     guard::{Guard, Tripped},
 };
 
+/// What the reason begins with why a primary is down, where there is no way to it: what stands in the DNS of
+/// the domain leads nowhere, and others are to mend that.
+pub const NO_ROUTE: &str = "no route: ";
+
 /// Whether a primary answers, and since when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reachability {
@@ -87,7 +91,7 @@ pub struct Destination {
     /// whoever has read ahead looks again.
     pub revision: u64,
     /// Present while the primary is back from an outage and not believed yet.
-    pub guard: Option<Guard>,
+    pub guard: Option<Box<Guard>>,
 }
 
 /// How a domain's delivery stands, in one word.
@@ -97,21 +101,27 @@ pub enum Condition {
     Up,
     /// It does not answer.
     Down,
+    /// It is down because there is no way to it ([`NO_ROUTE`]).
+    NoRoute,
     /// It is back, and its first answers are on trial.
     Recovering,
     /// It takes what waits for it.
     Draining,
-    /// Nothing is sent until an operator resumes.
+    /// It has failed its trial, and nothing is sent until an operator resumes.
+    HeldBack,
+    /// An operator keeps the mail back, whatever else is so.
     Paused,
 }
 
 impl Condition {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Up,
         Self::Down,
+        Self::NoRoute,
         Self::Recovering,
         Self::Draining,
+        Self::HeldBack,
         Self::Paused,
     ];
 
@@ -121,8 +131,10 @@ impl Condition {
         match self {
             Self::Up => "up",
             Self::Down => "down",
+            Self::NoRoute => "no-route",
             Self::Recovering => "recovering",
             Self::Draining => "draining",
+            Self::HeldBack => "held-back",
             Self::Paused => "paused",
         }
     }
@@ -142,6 +154,15 @@ impl Destination {
         matches!(self.reachability, Reachability::Down(_))
     }
 
+    /// Why there is no way to the primary, if that is so.
+    #[must_use]
+    pub fn no_route(&self) -> Option<&str> {
+        match &self.reachability {
+            Reachability::Down(words) if words.starts_with(NO_ROUTE) => Some(words),
+            _ => None,
+        }
+    }
+
     /// Whether what the primary says of its recipients counts: it is up, and not on trial.
     #[must_use]
     pub const fn is_believed(&self) -> bool {
@@ -150,15 +171,19 @@ impl Destination {
 
     /// Why nothing is sent although the primary may be up: it has failed its trial.
     #[must_use]
-    pub fn held(&self) -> Option<&Tripped> {
+    pub fn held_back(&self) -> Option<&Tripped> {
         self.guard.as_ref()?.tripped.as_ref()
     }
 
-    /// How delivery stands.
+    /// How delivery stands at a moment. What only a person ends comes first.
     #[must_use]
-    pub fn condition(&self) -> Condition {
-        if self.held().is_some() {
+    pub fn condition(&self, now: Timestamp) -> Condition {
+        if self.pause_at(now).is_some() {
             Condition::Paused
+        } else if self.held_back().is_some() {
+            Condition::HeldBack
+        } else if self.no_route().is_some() {
+            Condition::NoRoute
         } else if self.is_down() {
             Condition::Down
         } else if self.guard.is_some() {

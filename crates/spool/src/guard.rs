@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   down ─Begun─▶ on trial ─Passed──▶ (none)
-//!                    │  └──Resumed──▶ (none)
-//!                    └─Tripped─▶ held ─Resumed─▶ (none)
+//!                    │  └───resume──▶ (none)
+//!                    └─Tripped─▶ held back ─resume─▶ (none)
 //! ```
 //!
 //! What comes back from an outage is not always what went: restored from an old backup, without its
@@ -74,8 +74,6 @@ pub enum Step {
         /// What the primary did.
         why: String,
     },
-    /// An operator lets the rest go without a trial.
-    Resumed,
 }
 
 /// What a primary on trial says of a recipient.

@@ -302,6 +302,7 @@ pub(crate) fn destination_to(destination: Destination) -> pb::Destination {
         paused: destination.paused.map(pause_to),
         revision: destination.revision,
         held: destination.totals.held,
+        guard: destination.guard.map(|guard| guard_to(*guard)),
     }
 }
 
@@ -320,7 +321,6 @@ fn pause_from(stored: pb::destination::Pause) -> Pause {
         until: stored.until_ms.map(Timestamp),
         by: stored.by,
         reason: stored.reason,
-        guard: destination.guard.map(guard_to),
     }
 }
 
@@ -352,7 +352,7 @@ pub(crate) fn destination_from(destination: pb::Destination) -> Result<Destinati
         moved_at: destination.moved_at_ms.map(Timestamp),
         paused: destination.paused.map(pause_from),
         revision: destination.revision,
-        guard: destination.guard.map(guard_from),
+        guard: destination.guard.map(guard_from).map(Box::new),
     })
 }
 

@@ -13,7 +13,6 @@ pub(crate) fn recovery_to(recovery: Recovery) -> pb::Recovery {
         Step::Begun => (recovery::Step::Begun, Timestamp(0), String::new()),
         Step::Passed { begun_at } => (recovery::Step::Passed, begun_at, String::new()),
         Step::Tripped { begun_at, why } => (recovery::Step::Tripped, begun_at, why),
-        Step::Resumed => (recovery::Step::Resumed, Timestamp(0), String::new()),
     };
     pb::Recovery {
         domain: recovery.domain,
@@ -33,7 +32,6 @@ pub(crate) fn recovery_from(told: pb::Recovery) -> Result<Recovery, CodecError> 
             begun_at,
             why: told.why,
         },
-        recovery::Step::Resumed => Step::Resumed,
         recovery::Step::Unspecified => return Err(CodecError::Missing { what: "step" }),
     };
     Ok(Recovery {
@@ -75,7 +73,6 @@ mod tests {
             Step::Begun,
             Step::Passed { begun_at },
             Step::Tripped { begun_at, why },
-            Step::Resumed,
         ] {
             let recovery = Recovery {
                 domain: "example.com".to_owned(),

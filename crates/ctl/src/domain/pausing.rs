@@ -1,6 +1,6 @@
 //! `layover domain pause` and `resume`.
 
-use api::admin::v1::{DomainPauseRequest, DomainResumeRequest};
+use api::admin::v1::{DomainPauseRequest, DomainResumeRequest, DomainResumeResponse};
 
 use crate::{
     output::Output,
@@ -47,11 +47,42 @@ pub(super) async fn resume(
     if output.is_json() {
         return Ok(output.document(&resumed)?);
     }
-    let domain = words::escaped(&request.domain);
-    let what = if resumed.changed {
-        "is resumed"
-    } else {
-        "was not paused"
+    Ok(output.line(&told(&request.domain, &resumed))?)
+}
+
+fn told(domain: &str, resumed: &DomainResumeResponse) -> String {
+    let domain = words::escaped(domain);
+    let ended = match (resumed.pause_ended, resumed.guard_ended) {
+        _ if !resumed.changed => return format!("nothing kept the mail of {domain} back"),
+        (true, true) => ": its pause is over, and so is the guard of its recovery: refusals count",
+        (false, true) => ": the guard of its recovery is over: refusals count",
+        (true, false) => ": its pause is over",
+        (false, false) => "",
     };
-    Ok(output.line(&format!("{domain} {what}"))?)
+    format!("{domain} is resumed{ended}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_said_what_was_ended() {
+        let told = |changed, pause_ended, guard_ended| {
+            let resumed = DomainResumeResponse {
+                changed,
+                pause_ended,
+                guard_ended,
+            };
+            told("example.com", &resumed)
+        };
+        assert_eq!(
+            told(true, true, false),
+            "example.com is resumed: its pause is over"
+        );
+        assert!(told(true, false, true).contains("guard of its recovery is over"));
+        assert!(told(true, true, true).contains("pause is over, and so is the guard"));
+        let nothing = told(false, false, false);
+        assert_eq!(nothing, "nothing kept the mail of example.com back");
+    }
 }

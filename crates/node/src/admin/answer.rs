@@ -42,8 +42,8 @@ pub(super) fn domain(
             by: pause.by.clone(),
             reason: pause.reason.clone(),
         }),
-        condition: destination.condition().word().to_owned(),
-        guard: destination.guard.as_ref().map(delivery::guard),
+        condition: destination.condition(now).word().to_owned(),
+        guard: destination.guard.as_deref().map(delivery::guard),
         delivery: None,
     }
 }

@@ -10,8 +10,12 @@ use spool::{Condition, Destination, Guard, Timestamp};
 const RATE_MIN: f64 = 1.0 / 60.0;
 
 /// How a domain's delivery stands, in one word.
-pub(super) fn condition(destination: &Destination, course: Option<&Course>) -> &'static str {
-    match destination.condition() {
+pub(super) fn condition(
+    destination: &Destination,
+    course: Option<&Course>,
+    now: Timestamp,
+) -> &'static str {
+    match destination.condition(now) {
         Condition::Down if course.is_some_and(|course| course.probing) => "probing",
         condition => condition.word(),
     }

@@ -6,7 +6,7 @@ use api::admin::v1::{
     DomainPauseRequest, DomainPauseResponse, DomainResumeRequest, DomainResumeResponse,
 };
 use cluster::Cluster;
-use spool::Timestamp;
+use spool::{Outbox, Timestamp};
 use tonic::Status;
 
 use super::{audit, recipients, refused};
@@ -40,7 +40,7 @@ pub(super) async fn pause(
     })
 }
 
-/// Ends a domain's pause.
+/// Ends what keeps a domain's mail back: a pause, a guarded recovery, or both.
 pub(super) async fn resume(
     cluster: &Cluster,
     request: DomainResumeRequest,
@@ -50,12 +50,16 @@ pub(super) async fn resume(
     recipients::policy_beside(cluster, &domain)?;
     let what = format!("domain resume {domain}");
     let action = cluster.action(by, what, audit::reason(&request.reason));
+    let before = Outbox::destination(cluster, &domain);
     let resumed = cluster.resume(domain, action.clone());
     let tally = resumed.await.map_err(refused)?;
     if tally.changed > 0 {
         audit::tell(&action, 1);
     }
+    let changed = tally.changed > 0;
     Ok(DomainResumeResponse {
-        changed: tally.changed > 0,
+        changed,
+        pause_ended: changed && before.pause_at(action.at).is_some(),
+        guard_ended: changed && before.guard.is_some(),
     })
 }

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use api::admin::v1::{DomainStatus, Pause};
 use cluster::ClusterStatus;
-use relay::route::NO_ROUTE;
-use spool::Alarm;
+use spool::{Alarm, destination::NO_ROUTE};
 
 /// A peer that has missed this many heartbeats is down or cut off.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
@@ -81,11 +80,10 @@ fn of_domain(domain: &DomainStatus) -> Vec<String> {
     }
     if domain.in_policy && domain.primary_state == "down" {
         let reason = domain.reason.as_deref().unwrap_or("no reason is known");
-        troubles.push(if reason.starts_with(NO_ROUTE) {
-            format!("The mail of {} waits: {reason}.", domain.name)
-        } else {
-            format!("The primary of {} is down: {reason}.", domain.name)
-        });
+        // That there is no way to it is an alarm.
+        if !reason.starts_with(NO_ROUTE) {
+            troubles.push(format!("The primary of {} is down: {reason}.", domain.name));
+        }
     }
     if domain
         .recipients

@@ -11,10 +11,7 @@ use std::{
 };
 
 use spool::{Intake, policy::Domain};
-use tokio::{
-    net::lookup_host,
-    time::{Instant, timeout},
-};
+use tokio::time::{Instant, timeout};
 use tracing::{debug, info};
 
 use super::{
@@ -96,17 +93,24 @@ async fn look_up<I: Intake>(shared: &Shared<I>) -> Vec<(String, Vec<IpAddr>)> {
     let domains = policy.iter().flat_map(|policy| &policy.domains);
     let mut down = Vec::new();
     for domain in domains.filter(|domain| shared.intake.primary(&domain.name).is_down()) {
-        down.push((domain.name.clone(), addresses(domain).await));
+        down.push((domain.name.clone(), addresses(shared, domain).await));
     }
     down
 }
 
-async fn addresses(domain: &Domain) -> Vec<IpAddr> {
+async fn addresses<I: Intake>(shared: &Shared<I>, domain: &Domain) -> Vec<IpAddr> {
     let mut addresses = Vec::new();
-    for host in &domain.primary {
-        match lookup_host(host).await {
-            Ok(found) => addresses.extend(found.map(|address| address.ip().to_canonical())),
-            Err(error) => debug!(host, %error, "no address of the primary found"),
+    let route = match shared.routes.find(domain).await {
+        Ok(route) => route,
+        Err(none) => {
+            debug!(domain = domain.name, %none, "the primary is nowhere");
+            return addresses;
+        }
+    };
+    for host in route.hosts() {
+        match host.addresses().await {
+            Ok(found) => addresses.extend(found.iter().map(|address| address.ip().to_canonical())),
+            Err(error) => debug!(host = host.name, %error, "no address of the primary found"),
         }
     }
     addresses

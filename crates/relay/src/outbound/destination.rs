@@ -28,9 +28,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand::random_range;
+use spool::destination::NO_ROUTE;
 use spool::policy::{Domain, Order};
 use spool::ports::OutboxError;
-use spool::{Destination, Outbox, Reachability, Timestamp};
+use spool::{Destination, Outbox, Reachability, Timestamp, alarm};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -43,7 +44,6 @@ use crate::outbound::supply::Supply;
 use crate::outbound::trial::OpenTrial;
 use crate::outbound::worker::{Parting, Worker};
 use crate::outbound::{Shared, resume};
-use crate::route::NO_ROUTE;
 
 /// The task of one domain.
 #[derive(Debug)]
@@ -242,10 +242,25 @@ impl<O: Outbox> DestinationTask<O> {
 
     async fn observe(&self, reachability: Reachability) -> Result<(), OutboxError> {
         let at = self.shared.clock.now();
-        self.shared
-            .outbox
-            .observe(&self.name, reachability, at)
-            .await
+        let had_none = self.recorded().no_route().is_some();
+        let outbox = &self.shared.outbox;
+        outbox.observe(&self.name, reachability, at).await?;
+        let now = self.recorded();
+        if now.no_route().is_some() != had_none {
+            self.tell_alarm(alarm::NO_ROUTE, &now);
+        }
+        Ok(())
+    }
+
+    /// Tells the log whether an alarm is raised now.
+    fn tell_alarm(&self, name: &'static str, now: &Destination) {
+        let raised = alarm::of_destination(&self.name, now);
+        match raised.iter().find(|alarm| alarm.name == name) {
+            Some(raised) => {
+                tracing::warn!(target: "alarm", name, domain = %self.name, "{}", raised.words);
+            }
+            None => tracing::info!(target: "alarm", name, domain = %self.name, "alarm cleared"),
+        }
     }
 
     /// Probes until the primary answers. Returns false when the forwarder stops or the policy does not
@@ -347,7 +362,10 @@ impl<O: Outbox> DestinationTask<O> {
     /// whether the primary answers.
     async fn keep_back(&mut self, order: Order) -> Result<Drained, OutboxError> {
         tracing::info!(domain = %self.name, "paused: mail is kept back");
+        self.tell(|course| course.draining_since = None);
         loop {
+            let connections = self.workers.len();
+            self.tell(|course| course.connections = connections);
             let Some(domain) = self.look_up_ordered(order) else {
                 return Ok(Drained::Done);
             };
@@ -358,9 +376,15 @@ impl<O: Outbox> DestinationTask<O> {
             tokio::select! {
                 () = self.shared.stop.cancelled() => return Ok(Drained::Done),
                 Some(parting) = self.workers.join_next() => {
-                    let parting = parting.unwrap_or_else(|error| resume(error));
-                    if let Parting::Spool(OutboxError::NotLeading) = parting {
-                        return Err(OutboxError::NotLeading);
+                    match parting.unwrap_or_else(|error| resume(error)) {
+                        Parting::Spool(OutboxError::NotLeading) => {
+                            return Err(OutboxError::NotLeading);
+                        }
+                        Parting::Distrusted(why) => {
+                            self.trip(why).await?;
+                            return Ok(Drained::Held);
+                        }
+                        Parting::Idle | Parting::Unreachable(_) | Parting::Spool(_) => {}
                     }
                 }
                 Ok(()) = self.changes.changed() => {}

@@ -1,6 +1,6 @@
 //! Domains whose mail is kept back.
 
-use super::{Change, Outcome, Timestamp, View, audit};
+use super::{Change, Outcome, Timestamp, View, audit, recovery};
 use crate::{
     audit::{Action, Tally},
     destination::{Destination, Pause},
@@ -40,18 +40,22 @@ pub(super) fn pause<V: View>(
     })
 }
 
-/// Ends a domain's pause.
+/// Ends what keeps a domain's mail back: a pause, and a recovery that is guarded.
 pub(super) fn resume<V: View>(
     view: &V,
     domain: String,
     action: Action,
 ) -> Result<(Outcome, Vec<Change>), V::Error> {
     audit::once(view, action, 1, |action| {
-        let mut after = view.destination(&domain);
-        if after.pause_at(action.at).is_none() {
+        let before = view.destination(&domain);
+        let mut after = before.clone();
+        if after.pause_at(action.at).is_some() {
+            after.paused = None;
+        }
+        recovery::end_guard(&mut after, action.at);
+        if after == before {
             return Ok((UNAFFECTED, Vec::new()));
         }
-        after.paused = None;
         Ok((CHANGED, vec![Change::Destination { domain, after }]))
     })
 }

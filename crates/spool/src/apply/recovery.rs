@@ -24,7 +24,6 @@ pub(super) fn recover<V: View>(view: &V, recovery: Recovery) -> Vec<Change> {
                 guard.tripped = Some(Tripped { at, why });
             }
         }
-        Step::Resumed => resume(&mut after, at),
     }
     if after == before {
         return Vec::new();
@@ -35,23 +34,24 @@ pub(super) fn recover<V: View>(view: &V, recovery: Recovery) -> Vec<Change> {
 /// Only a primary that is down can come back. One that failed its trial and was down again meanwhile
 /// stays held: nobody has looked yet.
 fn begin(destination: &mut Destination, at: Timestamp) {
-    if destination.is_down() && destination.held().is_none() {
-        destination.guard = Some(Guard {
+    if destination.is_down() && destination.held_back().is_none() {
+        destination.guard = Some(Box::new(Guard {
             begun_at: at,
             tripped: None,
-        });
+        }));
     }
 }
 
 fn on_trial(destination: &mut Destination, begun_at: Timestamp) -> Option<&mut Guard> {
-    let guard = destination.guard.as_mut();
+    let guard = destination.guard.as_deref_mut();
     guard.filter(|guard| guard.begun_at == begun_at && guard.tripped.is_none())
 }
 
-/// An operator lets a domain's mail go without a trial. What the trial has put off is due now.
-pub(super) fn resume(destination: &mut Destination, at: Timestamp) {
+/// An operator lets a domain's mail go without a trial: ends a recovery that began before. What the trial has
+/// put off is due now.
+pub(super) fn end_guard(destination: &mut Destination, at: Timestamp) {
     let begun_before = |guard: &Guard| guard.begun_at <= at;
-    if destination.guard.as_ref().is_some_and(begun_before) {
+    if destination.guard.as_deref().is_some_and(begun_before) {
         destination.guard = None;
         destination.flushed_at = destination.flushed_at.max(at);
     }

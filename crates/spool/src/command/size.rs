@@ -103,7 +103,7 @@ impl Recovery {
     fn octets(&self) -> usize {
         let why = match &self.step {
             Step::Tripped { why, .. } => why.len(),
-            Step::Begun | Step::Passed { .. } | Step::Resumed => 0,
+            Step::Begun | Step::Passed { .. } => 0,
         };
         self.domain.len() + why
     }

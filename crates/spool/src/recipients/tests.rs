@@ -34,10 +34,10 @@ fn down(since: Timestamp) -> Destination {
 /// Back from an outage, and on trial.
 fn on_trial() -> Destination {
     Destination {
-        guard: Some(Guard {
+        guard: Some(Box::new(Guard {
             begun_at: NOW,
             tripped: None,
-        }),
+        })),
         ..up()
     }
 }

@@ -4,7 +4,8 @@ use core::time::Duration;
 
 use proptest::prelude::*;
 use spool::{
-    Adopt, Command, Condition, Fact, Lessons, Outcome, Reachability, Recovery, Timestamp,
+    Action, Adopt, Command, Condition, Fact, Lessons, MessageId, Outcome, Reachability, Recovery,
+    Timestamp,
     guard::Step,
     policy::Document,
     recipients::{Judgement, News, Source, judge},
@@ -44,6 +45,22 @@ fn tripped(begun_at: Timestamp, at: Timestamp) -> Command {
     step(Step::Tripped { begun_at, why }, at)
 }
 
+fn action(at: Timestamp) -> Action {
+    Action {
+        id: MessageId::new(at.0, 0).0,
+        at,
+        by: "ann".to_owned(),
+        ..Action::default()
+    }
+}
+
+fn resume(at: Timestamp) -> Command {
+    Command::Resume {
+        domain: DOMAIN.to_owned(),
+        action: action(at),
+    }
+}
+
 /// A spool with a message, whose primary went down at second 0.
 fn outage() -> Replica {
     let mut replica = Replica::default();
@@ -63,7 +80,7 @@ fn on_trial() -> Replica {
 
 impl Replica {
     fn condition(&self) -> Condition {
-        self.memory.destination_of(DOMAIN).condition()
+        self.memory.destination_of(DOMAIN).condition(NOW)
     }
 }
 
@@ -77,17 +94,17 @@ fn a_trial_ends_with_believing_or_with_an_operator() {
 
     let mut replica = on_trial();
     replica.apply_repeatedly(tripped(second(10), second(12)));
-    assert_eq!(replica.condition(), Condition::Paused);
+    assert_eq!(replica.condition(), Condition::HeldBack);
     let destination = replica.memory.destination_of(DOMAIN);
-    let held = destination.held().unwrap();
+    let held = destination.held_back().unwrap();
     assert_eq!(
         (held.at, held.why.as_str()),
         (second(12), "it refused 5 of the first 5")
     );
     // Passing comes too late.
     replica.apply_repeatedly(step(Step::Passed { begun_at }, second(13)));
-    assert_eq!(replica.condition(), Condition::Paused);
-    replica.apply_repeatedly(step(Step::Resumed, second(14)));
+    assert_eq!(replica.condition(), Condition::HeldBack);
+    replica.apply_repeatedly(resume(second(14)));
     assert_eq!(replica.condition(), Condition::Draining);
     let flushed_at = replica.memory.destination_of(DOMAIN).flushed_at;
     assert_eq!(flushed_at, second(14), "what the trial has put off is due");
@@ -109,7 +126,7 @@ fn a_late_step_is_of_no_other_recovery() {
     replica.apply(observe(Reachability::Up, second(31)));
     replica.apply_repeatedly(tripped(begun_at, second(12)));
     replica.apply_repeatedly(step(Step::Passed { begun_at }, second(12)));
-    replica.apply_repeatedly(step(Step::Resumed, second(14)));
+    replica.apply_repeatedly(resume(second(14)));
     assert_eq!(replica.condition(), Condition::Recovering);
 }
 
@@ -121,10 +138,27 @@ fn one_that_failed_and_was_down_again_waits_for_the_operator() {
         Reachability::Down("refused".to_owned()),
         second(20),
     ));
-    assert_eq!(replica.condition(), Condition::Paused);
+    assert_eq!(replica.condition(), Condition::HeldBack);
     replica.apply_repeatedly(step(Step::Begun, second(30)));
     replica.apply(observe(Reachability::Up, second(31)));
+    assert_eq!(replica.condition(), Condition::HeldBack);
+}
+
+#[test]
+fn a_pause_and_a_guard_end_together() {
+    let mut replica = on_trial();
+    replica.apply(tripped(second(10), second(12)));
+    replica.apply(Command::Pause {
+        domain: DOMAIN.to_owned(),
+        until: None,
+        action: action(second(13)),
+    });
     assert_eq!(replica.condition(), Condition::Paused);
+    let resumed = replica.apply_repeatedly(resume(second(14)));
+    assert!(matches!(resumed, Outcome::Handled(tally) if tally.changed == 1));
+    assert_eq!(replica.condition(), Condition::Draining);
+    let again = replica.apply_repeatedly(resume(second(15)));
+    assert!(matches!(again, Outcome::Handled(tally) if tally.changed == 0));
 }
 
 #[test]
@@ -152,7 +186,11 @@ fn what_a_primary_on_trial_says_of_recipients_does_not_count() {
             address,
             news,
         }];
-        Command::Learn(Lessons { at, facts })
+        Command::Learn(Lessons {
+            at,
+            policy_version: 1,
+            facts,
+        })
     };
     let judged = |replica: &Replica, at| {
         let known = replica.memory.recipient_of(DOMAIN, "anna@a.example");
@@ -190,7 +228,7 @@ proptest! {
                     Command::Recover(recovery) if recovery.domain == domain => Some(&recovery.step),
                     _ => None,
                 };
-                match (before.held(), after.held()) {
+                match (before.held_back(), after.held_back()) {
                     (None, Some(_)) => {
                         let Some(Step::Tripped { begun_at, .. }) = step else {
                             return Err(TestCaseError::fail(format!("{command:?}")));
@@ -199,7 +237,7 @@ proptest! {
                         prop_assert_eq!(of, Some(*begun_at));
                     }
                     (Some(_), None) => prop_assert!(
-                        matches!(step, Some(Step::Resumed)) || matches!(command, Command::Adopt(_)),
+                        matches!(command, Command::Resume { .. } | Command::Adopt(_)),
                         "{:?}", command
                     ),
                     (held, still) => prop_assert_eq!(held, still),

@@ -151,21 +151,15 @@ impl<O: Outbox> DestinationTask<O> {
         let mut is_told = false;
         loop {
             let recorded = self.recorded();
-            if recorded.held().is_none() {
+            if recorded.held_back().is_none() {
                 if is_told {
-                    tracing::info!(
-                        target: "alarm", name = alarm::RECOVERY_GUARD, domain = %self.name, "alarm cleared"
-                    );
+                    self.tell_alarm(alarm::RECOVERY_GUARD, &recorded);
                 }
                 return true;
             }
             if !core::mem::replace(&mut is_told, true) {
                 self.tell(|course| course.draining_since = None);
-                for raised in alarm::of_destination(&self.name, &recorded) {
-                    tracing::warn!(
-                        target: "alarm", name = raised.name, domain = %self.name, "{}", raised.words
-                    );
-                }
+                self.tell_alarm(alarm::RECOVERY_GUARD, &recorded);
             }
             if self.look_up_ordered(order).is_none() {
                 return false;

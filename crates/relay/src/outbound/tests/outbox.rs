@@ -405,6 +405,7 @@ impl AddressBook for MapOutbox {
             is_valid: true,
             at: clock().now(),
             from: Source::Delivery,
+            policy_version: 0,
         }))
     }
 
@@ -594,10 +595,10 @@ impl Outbox for MapOutbox {
         match recovery.step {
             Step::Begun => {
                 assert!(destination.is_down(), "only what is down comes back");
-                destination.guard = Some(Guard {
+                destination.guard = Some(Box::new(Guard {
                     begun_at: recovery.at,
                     tripped: None,
-                });
+                }));
             }
             Step::Tripped { begun_at, why } => {
                 let guard = destination.guard.as_mut().unwrap();
@@ -605,7 +606,7 @@ impl Outbox for MapOutbox {
                 let at = recovery.at;
                 guard.tripped = Some(Tripped { at, why });
             }
-            Step::Passed { .. } | Step::Resumed => destination.guard = None,
+            Step::Passed { .. } => destination.guard = None,
         }
         drop(state);
         self.changed();

@@ -25,7 +25,13 @@ impl MapOutbox {
     }
 
     fn guard(&self) -> Option<Guard> {
-        self.state.lock().unwrap().destination.guard.clone()
+        self.state
+            .lock()
+            .unwrap()
+            .destination
+            .guard
+            .as_deref()
+            .cloned()
     }
 
     fn is_held(&self) -> bool {
@@ -197,10 +203,10 @@ async fn a_new_leader_sends_nothing_of_a_domain_that_is_held() {
         at: clock().now(),
         why: "told by another leader".to_owned(),
     };
-    outbox.state.lock().unwrap().destination.guard = Some(Guard {
+    outbox.state.lock().unwrap().destination.guard = Some(Box::new(Guard {
         begun_at: clock().now(),
         tripped: Some(tripped),
-    });
+    }));
     queue_for_many(&outbox, 3);
     let running = Running::start(&outbox);
     a_while().await;
@@ -216,10 +222,10 @@ async fn a_new_leader_begins_an_unfinished_trial_anew() {
     {
         let mut state = outbox.state.lock().unwrap();
         state.destination.reachability = Reachability::Up;
-        state.destination.guard = Some(Guard {
+        state.destination.guard = Some(Box::new(Guard {
             begun_at: clock().now(),
             tripped: None,
-        });
+        }));
     }
     queue_for_many(&outbox, 10);
     let running = Running::start(&outbox);
