@@ -22,6 +22,7 @@ mod foreign_senders;
 mod formats;
 mod founding;
 mod handover;
+mod history;
 mod interrupted_changes;
 mod large;
 mod limits;

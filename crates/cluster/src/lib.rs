@@ -62,5 +62,5 @@ pub use queries::RequestError;
 pub use replicas::Replica;
 pub use space::Room;
 pub use status::{ClusterStatus, Leadership, MemberStatus};
-pub use store::SpoolDigest;
+pub use store::{SpoolDigest, Trace};
 pub use turn::Turn;

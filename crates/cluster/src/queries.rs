@@ -6,7 +6,9 @@ use api::peer::v1::{Follower, FollowersRequest, FollowersResponse};
 use spool::{Command, Fact, Learned, Lessons, Message, MessageId, Timestamp, view::Known};
 use tokio::time::timeout;
 
-use crate::{Cluster, ClusterStatus, MemberStatus, Room, codec, limits, raft, store::Tables};
+use crate::{
+    Cluster, ClusterStatus, MemberStatus, Room, Trace, codec, limits, raft, store::Tables,
+};
 
 /// Why a request of an operator was not done.
 #[derive(Debug, thiserror::Error)]
@@ -145,6 +147,15 @@ impl Cluster {
     /// The store failed.
     pub async fn body_piece(&self, piece: u64) -> Result<Option<Vec<u8>>, RequestError> {
         self.read(move |tables| tables.piece(piece)).await
+    }
+
+    /// What is known of a message by its id, whether it is in the spool or has left; `None` when nothing
+    /// is, or not any more.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn trace(&self, id: MessageId) -> Result<Option<Trace>, RequestError> {
+        self.read(move |tables| tables.trace(id)).await
     }
 
     /// The first octets of a message's body, at most `limit`: enough for its header.

@@ -71,6 +71,11 @@ pub(crate) enum Command {
     /// The messages in the spool.
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Where a message came from and how its deliveries went, in the spool or gone.
+    Trace {
+        /// The message's id, as in the logs and in the reply to its sender.
+        id: String,
+    },
     /// Try now, ignoring every retry timer.
     Flush {
         /// Only this domain of the policy.
@@ -402,6 +407,7 @@ mod tests {
             ("layover audit --since soon", ErrorKind::ValueValidation),
             ("layover queue show", ErrorKind::MissingRequiredArgument),
             ("layover queue list --state new", ErrorKind::InvalidValue),
+            ("layover trace", ErrorKind::MissingRequiredArgument),
             (
                 "layover queue list --older soon",
                 ErrorKind::ValueValidation,

@@ -22,6 +22,7 @@ mod recipients;
 mod servers;
 mod since;
 mod status;
+mod trace;
 mod words;
 
 use std::{io, process::ExitCode};
@@ -73,6 +74,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             Command::Queue(command) => queue::run(&servers, &mut output, command).await,
             Command::Domain(command) => domain::run(&servers, &mut output, command).await,
             Command::Audit { since } => audit::list(&servers, &mut output, since).await,
+            Command::Trace { id } => trace::show(&servers, &mut output, id).await,
             Command::Flush { domain, wait } => {
                 flush::flush(&servers, &mut output, domain, wait).await
             }

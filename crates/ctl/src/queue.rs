@@ -103,7 +103,8 @@ fn row(entry: &QueueEntry) -> String {
     )
 }
 
-fn sender(path: &str) -> String {
+/// The reverse-path; "<>" for the null sender.
+pub(crate) fn sender(path: &str) -> String {
     if path.is_empty() {
         "<>".to_owned()
     } else {
@@ -152,11 +153,7 @@ fn facts(message: &QueueShowResponse) -> Vec<(&'static str, String)> {
         facts.push(("held", format!("since {since} by {by}{reason}")));
     }
     if let Some(client) = &message.client {
-        let tls = client.tls.as_deref().unwrap_or("in clear");
-        facts.push((
-            "client",
-            words::escaped(&format!("{} (HELO {}, {tls})", client.address, client.helo)),
-        ));
+        facts.push(("client", client_words(client)));
     }
     if let Some(authentication) = &message.authentication {
         facts.push(("origin", origin(authentication)));
@@ -198,6 +195,12 @@ fn origin(found: &Authentication) -> String {
         "the sender is not authenticated"
     };
     words::escaped(&format!("{words}; {sender}"))
+}
+
+/// Who brought a message.
+pub(crate) fn client_words(client: &api::admin::v1::Client) -> String {
+    let tls = client.tls.as_deref().unwrap_or("in clear");
+    words::escaped(&format!("{} (HELO {}, {tls})", client.address, client.helo))
 }
 
 fn recipients(recipients: &[Recipient]) -> Table {

@@ -13,6 +13,7 @@ mod pause;
 mod policy;
 mod recipients;
 mod summary;
+mod trace;
 mod trouble;
 
 use std::{pin::Pin, sync::Arc, time::Duration};
@@ -27,7 +28,7 @@ use api::admin::v1::{
     QueueChangeRequest, QueueChangeResponse, QueueEntry, QueueExportRequest, QueueListRequest,
     QueueShowRequest, QueueShowResponse, QueueSummaryRequest, QueueSummaryResponse,
     RecipientsAddRequest, RecipientsChangeResponse, RecipientsForgetRequest, RecipientsListRequest,
-    Replica, StatusRequest, StatusResponse, TransferLeaderRequest,
+    Replica, StatusRequest, StatusResponse, TraceRequest, TraceResponse, TransferLeaderRequest,
     admin_server::{Admin, AdminServer},
 };
 use api::copy::v1::{BackupChunk, ExportChunk};
@@ -148,9 +149,7 @@ impl AdminService {
 impl AdminService {
     /// The message that an operator has named.
     async fn message(&self, text: &str) -> Result<Message, Status> {
-        let id: MessageId = text
-            .parse()
-            .map_err(|error| Status::invalid_argument(format!("{text:?} is {error}")))?;
+        let id = id_of(text)?;
         let message = self.cluster.message(id).await.map_err(refused)?;
         message.ok_or_else(|| Status::not_found(format!("no message {id} is in the spool")))
     }
@@ -180,6 +179,11 @@ fn refused(error: RequestError) -> Status {
         RequestError::NoSpool(_) => Status::failed_precondition(error.to_string()),
         RequestError::Storage(_) => Status::internal(error.to_string()),
     }
+}
+
+fn id_of(text: &str) -> Result<MessageId, Status> {
+    text.parse()
+        .map_err(|error| Status::invalid_argument(format!("{text:?} is {error}")))
 }
 
 type Entries = Pin<Box<dyn Stream<Item = Result<QueueEntry, Status>> + Send>>;
@@ -335,6 +339,21 @@ impl Admin for AdminService {
     ) -> Result<Response<AuditEntries>, Status> {
         let entries = audit::list(&self.cluster, &request.into_inner());
         Ok(Response::new(Box::pin(entries)))
+    }
+
+    async fn trace(
+        &self,
+        request: Request<TraceRequest>,
+    ) -> Result<Response<TraceResponse>, Status> {
+        let id = id_of(&request.into_inner().id)?;
+        let trace = self.cluster.trace(id).await.map_err(refused)?;
+        let trace = trace.ok_or_else(|| {
+            Status::not_found(format!(
+                "nothing is known of a message {id}: it never came to this cluster, or left so long ago \
+                 that it is forgotten"
+            ))
+        })?;
+        Ok(Response::new(trace::response(id, &trace)))
     }
 
     async fn flush(

@@ -15,6 +15,7 @@
 mod adopt;
 mod audit;
 mod claims;
+mod departures;
 mod handling;
 mod ledger;
 mod pause;
@@ -26,6 +27,7 @@ mod sentry;
 
 use core::time::Duration;
 
+pub use departures::{DEPARTED_AGE_MAX, SWEEP_DEPARTED_MAX};
 use ledger::Ledger;
 
 use crate::{
@@ -38,15 +40,8 @@ use crate::{
 /// minutes that a client may wait for the reply to its final dot (RFC 5321 section 4.5.3.2.6).
 pub const STAGE_AGE_MAX: Duration = Duration::from_secs(3600);
 
-/// For so long an id is remembered after its message left: longer than any node goes on proposing
-/// one message, so that a proposal which was sent again is never spooled twice.
-pub const DEPARTED_AGE_MAX: Duration = Duration::from_secs(3600);
-
 /// How many stages one sweep drops at most, so that a sweep is never a long entry to apply.
 pub const SWEEP_STAGES_MAX: usize = 100;
-
-/// How many ids one sweep forgets at most; above what can leave between two sweeps.
-pub const SWEEP_DEPARTED_MAX: usize = 100_000;
 
 /// Applies one committed command: what it came to, and what to write.
 ///
@@ -166,12 +161,7 @@ fn accept_message<V: View>(
         changes.extend(drop_tail);
         drop_stage(view, id, &mut changes)?;
         // A copy of this proposal that comes later, when the first is confirmed, is still no message.
-        let at = accept.received_at;
-        changes.push(Change::Known {
-            id,
-            before: None,
-            after: Some(Known::Repeat { first, at }),
-        });
+        departures::note_repeat(view, id, first, accept.received_at, &mut changes);
         return Ok((Outcome::Repeated(first), changes));
     }
     let staged = view.staged(id)?;
@@ -216,6 +206,7 @@ fn queued(index: u64, accept: Accept, pieces: Vec<u64>) -> Message {
         dsn: recipient.dsn,
         domain,
         status: Status::Pending,
+        host: String::new(),
     };
     Message {
         id: accept.id,
@@ -237,6 +228,7 @@ fn queued(index: u64, accept: Accept, pieces: Vec<u64>) -> Message {
         attempts: 0,
         attempted_at: None,
         hold: None,
+        tries: Vec::new(),
     }
 }
 
@@ -311,14 +303,7 @@ fn sweep<V: View>(view: &V, at: Timestamp) -> Result<(Outcome, Vec<Change>), V::
     }
     changes.extend(repeats::sweep(view, at));
     changes.extend(sentry::sweep(view, at));
-    for (left_at, id) in view.departed_before(at.before(DEPARTED_AGE_MAX), SWEEP_DEPARTED_MAX)? {
-        let before = Some(Known::Departed(left_at));
-        changes.push(Change::Known {
-            id,
-            before,
-            after: None,
-        });
-    }
+    changes.extend(departures::sweep(view, at)?);
     changes.extend(recipients::sweep(view, at)?);
     changes.extend(audit::sweep(view, at)?);
     pause::sweep(view, at, &mut changes);

@@ -218,6 +218,8 @@ pub struct Report {
 pub struct Attempt {
     /// The message.
     pub id: MessageId,
+    /// The host that was asked; empty when that was not told.
+    pub host: String,
     /// What each recipient that was tried came to: its index in the message, and the verdict.
     pub verdicts: Vec<(u32, Verdict)>,
 }

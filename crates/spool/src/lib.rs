@@ -17,6 +17,7 @@ pub mod command;
 pub mod destination;
 pub mod fingerprint;
 pub mod guard;
+pub mod history;
 pub mod id;
 pub mod message;
 pub mod offers;
@@ -40,6 +41,7 @@ pub use command::{
 pub use destination::{Condition, Destination, Pause, Reachability, Totals};
 pub use fingerprint::Fingerprint;
 pub use guard::{Guard, Recovery};
+pub use history::{HistoryTotals, Try};
 pub use id::MessageId;
 pub use message::{Body, Client, Digest, Hold, Message, Recipient, Standing, Status};
 pub use offers::{KnownOffers, Offers};

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use smtp::{BodyType, ForwardPath, ReversePath, dsn};
 
-use crate::{Authentication, MessageId, Timestamp};
+use crate::{Authentication, MessageId, Timestamp, Try};
 
 /// The SHA-256 of a body, taken while it arrived and checked when it leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub struct Message {
     pub attempted_at: Option<Timestamp>,
     /// Since when an operator keeps it from being delivered, and why; `None` when nobody does.
     pub hold: Option<Hold>,
+    /// The last tries, the earliest first.
+    pub tries: Vec<Try>,
 }
 
 /// An operator keeps a message from being delivered.
@@ -92,6 +94,8 @@ pub struct Recipient {
     pub domain: String,
     /// How far it has come.
     pub status: Status,
+    /// The host that was last asked to take it for him; empty when none was, or it was not told.
+    pub host: String,
 }
 
 /// What is known about one recipient's delivery.

@@ -5,6 +5,7 @@ mod document;
 mod errors;
 mod file;
 mod in_force;
+mod keeping;
 mod list;
 mod name;
 mod position;
@@ -22,6 +23,7 @@ pub use authentication::Authentication;
 pub use document::{DOCUMENT_BYTES_MAX, Document, NamedList, lists_named};
 pub use errors::{PolicyError, PolicyErrors};
 pub use in_force::InForce;
+pub use keeping::Keeping;
 pub use list::{LISTED_MAX, List};
 pub use name::{DEFAULT_SMTP_PORT, HostPortError, host_port};
 pub use position::{line_and_column, one_line};
@@ -31,6 +33,8 @@ pub use values::size;
 /// What a policy says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
+    /// How long mail is kept.
+    pub keeping: Keeping,
     /// The domains whose mail is taken, in the order of the file.
     pub domains: Vec<Domain>,
     /// What is found out about the origin of mail.

@@ -4,8 +4,8 @@ use core::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::{
-    Audited, Destination, Learned, Message, MessageId, Patience, Remembered, Timestamp,
-    Unconfirmed, Visitor, Visitors, policy::InForce,
+    Audited, Destination, HistoryTotals, Learned, Message, MessageId, Patience, Remembered,
+    Timestamp, Unconfirmed, Visitor, Visitors, policy::InForce,
 };
 
 /// What is known under a message's id.
@@ -83,6 +83,8 @@ pub trait View {
         at: Timestamp,
         limit: usize,
     ) -> Result<Vec<(Timestamp, MessageId)>, Self::Error>;
+    /// How much is remembered of what has left.
+    fn history(&self) -> HistoryTotals;
     /// What is known of a recipient of a domain.
     fn recipient(&self, domain: &str, address: &str) -> Result<Option<Learned>, Self::Error>;
     /// Recipients of a domain who were learned to be valid, or not to be, before a span of time or after
@@ -148,6 +150,16 @@ pub enum Change {
         /// As it is.
         after: Option<Known>,
     },
+    /// What is remembered of a message that has left. It is forgotten with its id, so this comes
+    /// behind the change that makes the id known as departed.
+    Departure {
+        /// When it left.
+        at: Timestamp,
+        /// As it was then, without what only a delivery needs.
+        message: Box<Message>,
+    },
+    /// How much is remembered of what has left.
+    History(HistoryTotals),
     /// The pieces staged under an id; `None` forgets them (and leaves the octets where they are).
     Staged {
         /// The id.

@@ -275,6 +275,7 @@ fn attempt_to(attempt: Attempt) -> pb::Attempt {
     pb::Attempt {
         id: Some(id_to(attempt.id)),
         verdicts: attempt.verdicts.into_iter().map(verdict).collect(),
+        host: attempt.host,
     }
 }
 
@@ -290,6 +291,7 @@ fn attempt_from(attempt: pb::Attempt) -> Result<Attempt, CodecError> {
     };
     Ok(Attempt {
         id: id_from(attempt.id)?,
+        host: attempt.host,
         verdicts: attempt
             .verdicts
             .into_iter()

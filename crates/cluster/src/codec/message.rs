@@ -12,6 +12,7 @@ use super::{
     CodecError,
     authentication::{authentication_from, authentication_to},
     dsn::{per_message_from, per_message_to, per_recipient_from, per_recipient_to},
+    history::{try_from, try_to},
     learned_from, learned_to,
     recovery::{guard_from, guard_to},
     required,
@@ -129,6 +130,7 @@ pub(crate) fn message_to(message: Message) -> pb::Message {
         attempts: message.attempts,
         attempted_at_ms: message.attempted_at.map(|at| at.0),
         hold: message.hold.map(hold_to),
+        tries: message.tries.into_iter().map(try_to).collect(),
     }
 }
 
@@ -157,6 +159,7 @@ pub(crate) fn message_from(message: pb::Message) -> Result<Message, CodecError> 
         attempts: message.attempts,
         attempted_at: message.attempted_at_ms.map(Timestamp),
         hold: message.hold.map(hold_from),
+        tries: message.tries.into_iter().map(try_from).collect(),
     })
 }
 
@@ -192,6 +195,7 @@ fn recipient_to(recipient: Recipient) -> pb::Recipient {
         domain: recipient.domain,
         status,
         dsn: per_recipient_to(recipient.dsn),
+        host: recipient.host,
     }
 }
 
@@ -217,6 +221,7 @@ fn recipient_from(recipient: pb::Recipient) -> Result<Recipient, CodecError> {
         dsn: per_recipient_from(recipient.dsn)?,
         domain: recipient.domain,
         status,
+        host: recipient.host,
     })
 }
 

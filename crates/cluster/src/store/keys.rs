@@ -25,7 +25,7 @@ pub(crate) enum Table {
     Deferred = 5,
     /// Id: the pieces of a body that is still arriving.
     Staged = 6,
-    /// Departure, id: nothing.
+    /// Departure, id: what is remembered of the message; nothing of a repeat, and where no history is kept.
     Departed = 7,
     /// Domain: its figures.
     Destination = 8,
@@ -44,6 +44,8 @@ pub(crate) enum Table {
     /// Domain, whether he is valid, when that was learned, recipient: nothing. Only what is forgotten one
     /// day.
     LearnedAt = 17,
+    /// How much is remembered of what has left.
+    History = 24,
 }
 
 /// Key of a log entry, and of the piece it carried.

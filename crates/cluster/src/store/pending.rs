@@ -10,8 +10,8 @@ use std::{
 
 use prost::Message as _;
 use spool::{
-    Audited, Change, Destination, Learned, Message, MessageId, Place, Timestamp, Unconfirmed, View,
-    Visitors,
+    Audited, Change, Destination, HistoryTotals, Learned, Message, MessageId, Place, Timestamp,
+    Unconfirmed, View, Visitors,
     policy::InForce,
     recipients::Source,
     view::{Known, Staged},
@@ -35,6 +35,7 @@ pub(super) struct Pending<'t> {
     rows: HashMap<Vec<u8>, Option<Vec<u8>>>,
     dropped: Vec<u64>,
     destinations: BTreeMap<String, Destination>,
+    history: Option<HistoryTotals>,
     founded: Option<(u128, Arc<InForce>)>,
     /// Changed at once: a batch that can not be written stops the node, so it is never ahead of what
     /// the next batch finds.
@@ -53,6 +54,7 @@ impl<'t> Pending<'t> {
             rows: HashMap::new(),
             dropped: Vec::new(),
             destinations: BTreeMap::new(),
+            history: None,
             founded: None,
             unconfirmed: tables.unconfirmed(),
             visitors: tables.visitors(),
@@ -78,6 +80,17 @@ impl<'t> Pending<'t> {
                         .insert(self.keys.queue(&domain, sequence), Some(octets));
                 }
                 Change::Known { id, before, after } => self.add_known(id, before, after),
+                Change::Departure { at, message } => {
+                    let key = self.keys.departed(at, message.id);
+                    let octets = codec::message_to(*message).encode_to_vec();
+                    self.rows.insert(key, Some(octets));
+                }
+                Change::History(totals) => {
+                    let octets = codec::history_totals_to(totals).encode_to_vec();
+                    self.rows
+                        .insert(self.keys.table(Table::History), Some(octets));
+                    self.history = Some(totals);
+                }
                 Change::Staged { id, after } => {
                     let octets = after.map(|after| codec::staged_to(after).encode_to_vec());
                     self.rows.insert(self.keys.staged(id), octets);
@@ -242,6 +255,7 @@ impl<'t> Pending<'t> {
                 figures.destinations.extend(self.destinations);
                 figures.unconfirmed = self.unconfirmed.len();
                 figures.retired.extend(self.retired);
+                figures.history = self.history.unwrap_or(figures.history);
                 if let Some((cluster, policy)) = self.founded {
                     let (version, by) = (policy.version, &policy.by);
                     tracing::info!(version, by, "another policy is in force");
@@ -307,6 +321,11 @@ impl View for Pending<'_> {
             Some(pending) => pending.as_deref().map(tables::decode_staged).transpose(),
             None => self.tables.staged(id),
         }
+    }
+
+    fn history(&self) -> HistoryTotals {
+        self.history
+            .unwrap_or_else(|| self.tables.figures().history)
     }
 
     fn recipient(&self, domain: &str, address: &str) -> io::Result<Option<Learned>> {

@@ -8,7 +8,8 @@ use std::{
 };
 
 use spool::{
-    Destination, Learned, Message, MessageId, Place, Timestamp, Unconfirmed, Visitors,
+    Destination, HistoryTotals, Learned, Message, MessageId, Place, Timestamp, Unconfirmed,
+    Visitors,
     policy::{InForce, PolicyErrors},
     ports::DeferredCursor,
     view::{Known, Staged},
@@ -16,7 +17,7 @@ use spool::{
 use tokio::sync::watch;
 
 use super::{
-    entries,
+    entries, history,
     keys::{self, Table},
     open::{Column, Database, Row},
     present::Store,
@@ -38,6 +39,8 @@ pub(crate) struct Figures {
     pub(crate) destinations: BTreeMap<String, Destination>,
     /// How many messages' 250s are not known to have been read.
     pub(crate) unconfirmed: usize,
+    /// How much is remembered of what has left.
+    pub(crate) history: HistoryTotals,
     /// Nodes that were members once and are not any more.
     pub(crate) retired: BTreeSet<u64>,
 }
@@ -264,25 +267,6 @@ impl Tables {
         Ok(ids)
     }
 
-    pub(super) fn departed_before(
-        &self,
-        at: Timestamp,
-        limit: usize,
-    ) -> io::Result<Vec<(Timestamp, MessageId)>> {
-        let now = self.now();
-        let prefix = now.keys().table(Table::Departed);
-        let end = now.keys().departed(at, MessageId(0));
-        let mut departed = Vec::new();
-        for row in now.range(Column::Spool, &prefix, end).take(limit) {
-            let (key, _) = row?;
-            let moment = key.get(prefix.len()..).and_then(|rest| rest.first_chunk());
-            if let (Some(moment), Some(id)) = (moment, keys::last_id(&key)) {
-                departed.push((Timestamp(u64::from_be_bytes(*moment)), id));
-            }
-        }
-        Ok(departed)
-    }
-
     /// What is known of a recipient.
     pub(crate) fn recipient(&self, domain: &str, address: &str) -> io::Result<Option<Learned>> {
         let now = self.now();
@@ -377,7 +361,7 @@ fn text_behind(key: &[u8], prefix: usize) -> String {
 }
 
 /// Rows from `from` on whose keys begin with `prefix`.
-fn scan<'d>(
+pub(super) fn scan<'d>(
     database: &'d Database,
     from: &[u8],
     prefix: &[u8],
@@ -441,6 +425,7 @@ fn read_figures(database: &Database) -> io::Result<Figures> {
             .destinations
             .insert(domain.into_owned(), codec::destination_from(destination)?);
     }
+    figures.history = history::read_totals(database)?;
     let prefix = database.keys().table(Table::Retired);
     for row in scan(database, &prefix, &prefix) {
         figures.retired.extend(keys::last_u64(&row?.0));

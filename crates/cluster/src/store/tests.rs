@@ -215,6 +215,7 @@ fn report(id: u128, verdict: Verdict) -> Command {
     let verdicts = vec![(0, verdict)];
     let attempts = vec![Attempt {
         id: MessageId(id),
+        host: "mail.example.com:25".to_owned(),
         verdicts,
     }];
     Command::Report(Report {

@@ -8,7 +8,7 @@ use api::admin::v1::{
     QueueChangeRequest, QueueChangeResponse, QueueEntry, QueueExportRequest, QueueListRequest,
     QueueShowRequest, QueueShowResponse, QueueSummaryRequest, QueueSummaryResponse,
     RecipientsAddRequest, RecipientsChangeResponse, RecipientsForgetRequest, RecipientsListRequest,
-    Replica, StatusRequest, StatusResponse, TransferLeaderRequest,
+    Replica, StatusRequest, StatusResponse, TraceRequest, TraceResponse, TransferLeaderRequest,
     admin_server::{Admin, AdminServer},
 };
 use api::copy::v1::{BackupChunk, ExportChunk};
@@ -132,6 +132,10 @@ impl Admin for Node {
         _: Request<AuditListRequest>,
     ) -> Result<Response<Self::AuditListStream>, Status> {
         Ok(Response::new(tokio_stream::iter(Vec::new())))
+    }
+
+    async fn trace(&self, _: Request<TraceRequest>) -> Result<Response<TraceResponse>, Status> {
+        self.answer()
     }
 
     async fn flush(&self, _: Request<FlushRequest>) -> Result<Response<FlushResponse>, Status> {

@@ -121,7 +121,13 @@ pub(super) fn replica(replica: cluster::Replica) -> Replica {
     }
 }
 
-fn hexadecimal(octets: &[u8]) -> String {
+/// Words, if any were said.
+pub(super) fn said(words: &str) -> Option<String> {
+    (!words.is_empty()).then(|| words.to_owned())
+}
+
+/// Two digits for each octet.
+pub(super) fn hexadecimal(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
@@ -171,11 +177,7 @@ pub(super) fn message(message: &Message, head: &[u8], head_max: usize) -> QueueS
         recipients: message.recipients.iter().map(recipient).collect(),
         attempts: message.attempts,
         attempted_ms: message.attempted_at.map(|at| at.0),
-        client: Some(Client {
-            address: message.client.address.to_string(),
-            helo: message.client.helo.clone(),
-            tls: message.client.tls.clone(),
-        }),
+        client: Some(client(&message.client)),
         header: format!("{trace}{header}"),
         header_cut,
         authentication: message
@@ -205,7 +207,17 @@ fn authentication(evidence: &spool::Authentication, authenticated: bool) -> Auth
     }
 }
 
-fn recipient(recipient: &spool::Recipient) -> Recipient {
+/// Who brought a message.
+pub(super) fn client(client: &spool::Client) -> Client {
+    Client {
+        address: client.address.to_string(),
+        helo: client.helo.clone(),
+        tls: client.tls.clone(),
+    }
+}
+
+/// One recipient and how far it has come.
+pub(super) fn recipient(recipient: &spool::Recipient) -> Recipient {
     let (status, at_ms, reply) = match &recipient.status {
         Status::Pending => ("pending", None, None),
         Status::Deferred { until, reason } => ("deferred", Some(until.0), Some(reason)),
@@ -218,6 +230,7 @@ fn recipient(recipient: &spool::Recipient) -> Recipient {
         status: status.to_owned(),
         at_ms,
         reply: reply.cloned(),
+        host: said(&recipient.host),
     }
 }
 

@@ -158,6 +158,7 @@ mod tests {
                         dsn: PerRecipient::default(),
                         domain,
                         status: status.clone(),
+                        host: String::new(),
                     }
                 })
                 .collect(),
@@ -176,6 +177,7 @@ mod tests {
             attempts: 1,
             attempted_at: None,
             hold: None,
+            tries: Vec::new(),
         }
     }
 

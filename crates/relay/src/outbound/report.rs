@@ -18,6 +18,8 @@ use crate::outbound::queue::Queue;
 pub(super) struct Settled {
     pub(super) queue: Arc<Queue>,
     pub(super) due: Due,
+    /// The primary's host that was asked.
+    pub(super) host: String,
     pub(super) verdicts: Vec<(u32, Verdict)>,
     pub(super) at: Timestamp,
 }
@@ -92,6 +94,7 @@ fn first_report(gathered: &[Settled]) -> (Vec<Attempt>, Timestamp) {
     for settled in gathered {
         let attempt = Attempt {
             id: settled.due.message.id,
+            host: settled.host.clone(),
             verdicts: settled.verdicts.clone(),
         };
         octets += attempt.octets();

@@ -382,6 +382,7 @@ impl<O: Outbox> Worker<O> {
         let settled = Settled {
             queue: self.queue.clone(),
             due: due.clone(),
+            host: host.to_owned(),
             verdicts,
             at,
         };

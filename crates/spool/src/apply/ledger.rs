@@ -1,13 +1,14 @@
-//! The figures of the domains that a command touches.
+//! The figures that a command touches: of domains, and of what has left.
 
 use std::collections::BTreeMap;
 
-use crate::{Change, Destination, Message, Standing, Totals, View};
+use crate::{Change, Destination, HistoryTotals, Message, Standing, Totals, View};
 
-/// Collects what a command does to the domains' figures, so that each is written once.
+/// Collects what a command does to the figures, so that each is written once.
 pub(super) struct Ledger<'v, V> {
     view: &'v V,
     destinations: BTreeMap<String, Destination>,
+    history: Option<HistoryTotals>,
 }
 
 impl<'v, V: View> Ledger<'v, V> {
@@ -15,7 +16,13 @@ impl<'v, V: View> Ledger<'v, V> {
         Self {
             view,
             destinations: BTreeMap::new(),
+            history: None,
         }
+    }
+
+    /// Counts what has left, or is forgotten.
+    pub(super) fn history(&mut self) -> &mut HistoryTotals {
+        self.history.get_or_insert_with(|| self.view.history())
     }
 
     /// Takes a message out of its domains' figures as it was and puts it in as it is.
@@ -48,6 +55,7 @@ impl<'v, V: View> Ledger<'v, V> {
     pub(super) fn write_to(self, changes: &mut Vec<Change>) {
         let written = self.destinations.into_iter();
         changes.extend(written.map(|(domain, after)| Change::Destination { domain, after }));
+        changes.extend(self.history.map(Change::History));
     }
 
     fn totals(&mut self, domain: &str, change: impl FnOnce(&mut Totals)) {

@@ -1,9 +1,9 @@
 //! What became of deliveries.
 
-use super::{Ledger, bounded};
+use super::{Ledger, bounded, departures};
 use crate::{
-    Attempt, Change, Message, Outcome, Place, Report, Standing, Status, Timestamp, Verdict, View,
-    retry, view::Known,
+    Attempt, Change, Message, Outcome, Place, Report, Standing, Status, Timestamp, Try, Verdict,
+    View, retry, view::Known,
 };
 
 pub(super) fn report<V: View>(
@@ -32,7 +32,7 @@ pub(super) fn report<V: View>(
         .filter(|(before, after)| before != after)
     {
         let mut kept = kept_claims(view, &after, report.term)?;
-        settle(before, after, report.at, &mut ledger, &mut changes);
+        settle(view, before, after, report.at, &mut ledger, &mut changes);
         changes.append(&mut kept);
     }
     ledger.write_to(&mut changes);
@@ -43,6 +43,7 @@ pub(super) fn report<V: View>(
 fn record(before: &Message, after: &mut Message, attempt: Attempt, at: Timestamp) {
     let attempts = after.attempts.saturating_add(1);
     let until = retry::next_attempt(after.id, attempts, at);
+    let tried = Try::of(&attempt, at);
     let mut told_news = false;
     for (number, verdict) in attempt.verdicts {
         let recipient = usize::try_from(number)
@@ -55,6 +56,7 @@ fn record(before: &Message, after: &mut Message, attempt: Attempt, at: Timestamp
             continue;
         }
         told_news = true;
+        recipient.host.clone_from(&tried.host);
         recipient.status = match verdict {
             Verdict::Delivered(reply) => Status::Delivered {
                 at,
@@ -73,6 +75,7 @@ fn record(before: &Message, after: &mut Message, attempt: Attempt, at: Timestamp
     if told_news {
         after.attempts = attempts;
         after.attempted_at = after.attempted_at.max(Some(at));
+        after.remember_try(tried);
     }
 }
 
@@ -118,6 +121,7 @@ fn kept_claims<V: View>(view: &V, after: &Message, term: u64) -> Result<Vec<Chan
 /// Decides whether a message stays: as long as one recipient is to be tried, or to be shown to the
 /// postmaster because the primary refused him.
 fn settle<V: View>(
+    view: &V,
     before: Message,
     after: Message,
     at: Timestamp,
@@ -125,22 +129,15 @@ fn settle<V: View>(
     changes: &mut Vec<Change>,
 ) {
     let delivered = |status: &Status| matches!(status, Status::Delivered { .. });
-    let after = if after
-        .recipients
-        .iter()
-        .all(|recipient| delivered(&recipient.status))
-    {
-        changes.extend(after.body.pieces.iter().copied().map(Change::DropPiece));
-        changes.push(Change::Known {
-            id: after.id,
-            before: Some(Known::Queued(after.sequence)),
-            after: Some(Known::Departed(at)),
-        });
+    let mut statuses = after.recipients.iter().map(|recipient| &recipient.status);
+    let after = if statuses.all(delivered) {
+        ledger.recount(Some(&before), None);
+        departures::leave(view, after, at, ledger, changes);
         None
     } else {
+        ledger.recount(Some(&before), Some(&after));
         Some(after)
     };
-    ledger.recount(Some(&before), after.as_ref());
     changes.push(Change::Message {
         before: Some(Box::new(before)),
         after: after.map(Box::new),

@@ -95,7 +95,7 @@ impl Attempt {
                 verdict;
             EACH + words.len()
         });
-        EACH + verdicts.sum::<usize>()
+        EACH + self.host.len() + verdicts.sum::<usize>()
     }
 }
 

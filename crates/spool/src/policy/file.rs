@@ -6,11 +6,11 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    Authentication, DEFAULT_SMTP_PORT, DOCUMENT_BYTES_MAX, Document, Domain, NamedList, Order,
-    Policy, PolicyErrors, Quota, Recipients, Tls, WhileDown,
+    Authentication, DEFAULT_SMTP_PORT, DOCUMENT_BYTES_MAX, Document, Domain, Keeping, NamedList,
+    Order, Policy, PolicyErrors, Quota, Recipients, Tls, WhileDown,
     authentication::AuthenticationTable,
     errors::{Fault, Faults},
-    host_port, line_and_column,
+    host_port, keeping, line_and_column,
     list::Lists,
     name,
     tables::{self, Read},
@@ -136,8 +136,10 @@ impl File {
         document: &Document,
         faults: &mut Faults<'_>,
     ) -> Policy {
+        let mut keeping = Keeping::default();
         if let Some(queue) = &self.queue {
             queue.check(faults);
+            keeping = queue.keeping(faults);
         }
         let authentication = self
             .authentication
@@ -171,6 +173,7 @@ impl File {
         lists.check_all_taken(faults);
         let dnsbl = self.dnsbl.unwrap_or_default().zones(faults);
         Policy {
+            keeping,
             domains,
             authentication,
             dnsbl,
@@ -185,11 +188,17 @@ impl QueueTable {
             ("max_age_total", &self.max_age_total, "60d"),
             ("delay_notice_after", &self.delay_notice_after, "0s"),
             ("retain_delivered", &self.retain_delivered, "48h"),
-            ("history", &self.history, "30d"),
         ] {
             faults.note(only_duration(key, value.as_ref(), supported));
         }
         faults.note(only("dsn", self.dsn.as_ref(), "authenticated"));
+    }
+
+    fn keeping(&self, faults: &mut Faults<'_>) -> Keeping {
+        let written = keeping::Written {
+            history: self.history.as_ref(),
+        };
+        written.keeping(faults)
     }
 }
 

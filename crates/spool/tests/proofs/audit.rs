@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use spool::{
-    Message, Roster, Status, Timestamp, Totals, Unconfirmed, Visitors, recipients::Source,
-    sentry::VISITORS_MAX, unconfirmed::UNCONFIRMED_MAX, view::Known,
+    Message, Roster, Status, Timestamp, Totals, Unconfirmed, Visitors, history::TRIES_MAX,
+    recipients::Source, sentry::VISITORS_MAX, unconfirmed::UNCONFIRMED_MAX, view::Known,
 };
 
 use crate::{
@@ -18,6 +18,7 @@ impl Memory {
         self.assert_indices_follow_from_messages();
         self.assert_totals_equal_a_recount();
         self.assert_ids_are_known_rightly();
+        self.assert_what_is_remembered_has_left();
         self.assert_pieces_are_kept_or_dropped_once();
         self.assert_what_is_unconfirmed_is_stored();
         self.assert_visitors_are_stored();
@@ -110,6 +111,21 @@ impl Memory {
             _ => None,
         });
         assert_eq!(departed.collect::<BTreeSet<_>>(), expected);
+    }
+
+    fn assert_what_is_remembered_has_left(&self) {
+        let mut rows = 0;
+        for (key, row) in &self.rows {
+            let Key::Departed(at, id) = key else { continue };
+            rows += 1;
+            if let Row::Message(message) = row {
+                assert_eq!(message.id, *id);
+                assert_eq!(self.known_of(*id), Some(Known::Departed(*at)));
+                assert!(message.body.pieces.is_empty() && message.trace.is_empty());
+                assert!(message.tries.len() <= TRIES_MAX);
+            }
+        }
+        assert_eq!(self.history().rows, rows, "what is remembered is counted");
     }
 
     fn assert_what_is_unconfirmed_is_stored(&self) {

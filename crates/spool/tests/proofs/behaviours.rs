@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use spool::{
-    Command, KnownOffers, Message, Offers, Outcome, Place, Reachability, Standing, Status,
-    Timestamp, Totals,
+    Command, HistoryTotals, KnownOffers, Message, Offers, Outcome, Place, Reachability, Standing,
+    Status, Timestamp, Totals,
     apply::{DEPARTED_AGE_MAX, STAGE_AGE_MAX, SWEEP_DEPARTED_MAX, SWEEP_STAGES_MAX},
     policy::Document,
     retry,
@@ -452,6 +452,13 @@ fn a_sweep_forgets_no_more_ids_than_its_limit() {
             .rows
             .insert(Key::Departed(NOW, id), Row::Present);
     }
+    let rows = SWEEP_DEPARTED_MAX as u64 + 5;
+    let totals = HistoryTotals { rows };
+    replica
+        .memory
+        .rows
+        .insert(Key::History, Row::History(totals));
     replica.apply(Command::Sweep { at: later(9000) });
-    assert_eq!(replica.memory.rows.len(), 2 * 5);
+    assert_eq!(replica.memory.history().rows, 5);
+    assert_eq!(replica.memory.rows.len(), 2 * 5 + 1);
 }

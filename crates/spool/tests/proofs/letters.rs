@@ -18,6 +18,9 @@ pub(crate) const DOMAINS: [&str; 3] = ["a.example", "b.example", "*.c.example"];
 pub(crate) const POLICY: &str =
     "[[domain]]\nname = \"a.example\"\nprimary = [\"mail.a.example\"]\nrecipients = \"verify\"\n";
 
+/// Who is asked to take them.
+pub(crate) const HOST: &str = "mail.a.example:25";
+
 /// What the ids of a letter and of the same one sent again differ by.
 const AGAIN: u32 = 1 << 16;
 
@@ -151,6 +154,7 @@ impl Letter {
     pub(crate) fn attempt(self, verdicts: Vec<(u32, Verdict)>) -> Attempt {
         Attempt {
             id: self.id(),
+            host: HOST.to_owned(),
             verdicts,
         }
     }

@@ -8,6 +8,7 @@ mod behaviours;
 mod claims;
 mod dice;
 mod handling;
+mod history;
 mod letters;
 mod memory;
 mod pauses;

@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
 use spool::{
-    Audited, Change, Command, Destination, Learned, Message, MessageId, Outcome, Patience, Place,
-    Remembered, Standing, Timestamp, Unconfirmed, View, Visitor, Visitors,
+    Audited, Change, Command, Destination, HistoryTotals, Learned, Message, MessageId, Outcome,
+    Patience, Place, Remembered, Standing, Timestamp, Unconfirmed, View, Visitor, Visitors,
     policy::InForce,
     recipients::Source,
     view::{Known, Staged},
@@ -29,6 +29,7 @@ pub(crate) enum Key {
     Recipient(String, String),
     LearnedAt(String, bool, Timestamp, String),
     Audited(u128),
+    History,
 }
 
 /// What a row says.
@@ -44,6 +45,7 @@ pub(crate) enum Row {
     Patience(Patience),
     Recipient(Learned),
     Audited(Box<Audited>),
+    History(HistoryTotals),
     Present,
 }
 
@@ -105,10 +107,28 @@ impl Memory {
     }
 
     pub(crate) fn messages(&self) -> impl Iterator<Item = &Message> {
-        self.rows.values().filter_map(|row| match row {
-            Row::Message(message) => Some(message.as_ref()),
+        self.rows.iter().filter_map(|row| match row {
+            (Key::Message(_), Row::Message(message)) => Some(message.as_ref()),
             _ => None,
         })
+    }
+
+    /// What is remembered of a message that has left.
+    pub(crate) fn departure_of(&self, id: MessageId) -> Option<&Message> {
+        let Some(Known::Departed(at)) = self.known_of(id) else {
+            return None;
+        };
+        match self.rows.get(&Key::Departed(at, id)) {
+            Some(Row::Message(message)) => Some(message),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn history(&self) -> HistoryTotals {
+        match self.rows.get(&Key::History) {
+            Some(Row::History(totals)) => *totals,
+            _ => HistoryTotals::default(),
+        }
     }
 
     pub(crate) fn message_of(&self, id: MessageId) -> Option<&Message> {
@@ -241,6 +261,13 @@ impl<'m> Pending<'m> {
                     self.rows.insert(Key::Queue(domain, sequence), row);
                 }
                 Change::Known { id, before, after } => self.add_known(id, before, after),
+                Change::Departure { at, message } => {
+                    let key = Key::Departed(at, message.id);
+                    self.rows.insert(key, Some(Row::Message(message)));
+                }
+                Change::History(totals) => {
+                    self.rows.insert(Key::History, Some(Row::History(totals)));
+                }
                 Change::Staged { id, after } => {
                     self.rows.insert(Key::Staged(id), after.map(Row::Staged));
                 }
@@ -423,6 +450,13 @@ impl View for Pending<'_> {
             _ => None,
         });
         Ok(departed.take(limit).collect())
+    }
+
+    fn history(&self) -> HistoryTotals {
+        match self.row(&Key::History) {
+            Some(Row::History(totals)) => *totals,
+            _ => HistoryTotals::default(),
+        }
     }
 
     fn recipient(&self, domain: &str, address: &str) -> Result<Option<Learned>, Infallible> {

@@ -76,6 +76,7 @@ fn report() -> Command {
     let verdict = |number| (number, Verdict::Rejected("no".repeat(100)));
     let attempt = Attempt {
         id: MessageId(u128::MAX),
+        host: "mail.example.com:25".to_owned(),
         verdicts: (0..1000).map(verdict).collect(),
     };
     Command::Report(Report {

@@ -125,6 +125,7 @@ impl MapOutbox {
             dsn: PerRecipient::default(),
             domain: DOMAIN.into(),
             status: Status::Pending,
+            host: String::new(),
         });
         let (head, tail) = body.split_at(body.len() / 2);
         state.pieces.insert((id, 0), Bytes::copy_from_slice(head));
@@ -153,6 +154,7 @@ impl MapOutbox {
             attempts: 0,
             attempted_at: None,
             hold: None,
+            tries: Vec::new(),
         };
         change(&mut message);
         state.messages.insert(sequence, message);
@@ -332,6 +334,7 @@ impl MapOutbox {
 fn report_of(term: u64, sequence: u64, verdict: Verdict) -> Report {
     let attempts = vec![Attempt {
         id: MessageId(u128::from(sequence)),
+        host: String::new(),
         verdicts: vec![(0, verdict)],
     }];
     let at = clock().now();

@@ -22,6 +22,7 @@ fn due(sequence: u64, to: &[&str]) -> Due {
             dsn: PerRecipient::default(),
             domain: "example.com".into(),
             status: Status::Pending,
+            host: String::new(),
         })
         .collect();
     let message = Message {
@@ -48,6 +49,7 @@ fn due(sequence: u64, to: &[&str]) -> Due {
         attempts: 0,
         attempted_at: None,
         hold: None,
+        tries: Vec::new(),
     };
     Due {
         message: Arc::new(message),

@@ -1,0 +1,85 @@
+//! Messages that leave, and what is remembered of them.
+
+use super::Ledger;
+use crate::{
+    Change, Message, MessageId, Timestamp, View, history::HISTORY_ROWS_MAX, policy::Keeping,
+    view::Known,
+};
+
+/// For so long at least an id is remembered after its message left: longer than any node goes on
+/// proposing one message, so that a proposal which was sent again is never spooled twice.
+pub const DEPARTED_AGE_MAX: core::time::Duration = core::time::Duration::from_secs(3600);
+
+/// How many ids one sweep forgets at most; above what can leave between two sweeps.
+pub const SWEEP_DEPARTED_MAX: usize = 100_000;
+
+/// Takes a message out of the spool and remembers it. Whoever calls this writes the change of the message
+/// itself.
+pub(super) fn leave<V: View>(
+    view: &V,
+    message: Message,
+    at: Timestamp,
+    ledger: &mut Ledger<'_, V>,
+    changes: &mut Vec<Change>,
+) {
+    changes.push(Change::Known {
+        id: message.id,
+        before: Some(Known::Queued(message.sequence)),
+        after: Some(Known::Departed(at)),
+    });
+    ledger.history().rows += 1;
+    changes.extend(message.body.pieces.iter().copied().map(Change::DropPiece));
+    if !keeping(view).history.is_zero() {
+        let message = Box::new(message.remembered());
+        changes.push(Change::Departure { at, message });
+    }
+}
+
+/// Notes that an id is that of a message which came before.
+pub(super) fn note_repeat<V: View>(
+    view: &V,
+    id: MessageId,
+    first: MessageId,
+    at: Timestamp,
+    changes: &mut Vec<Change>,
+) {
+    let mut ledger = Ledger::new(view);
+    ledger.history().rows += 1;
+    changes.push(Change::Known {
+        id,
+        before: None,
+        after: Some(Known::Repeat { first, at }),
+    });
+    ledger.write_to(changes);
+}
+
+/// Forgets what left too long ago, and the earliest of what is too much.
+pub(super) fn sweep<V: View>(view: &V, at: Timestamp) -> Result<Vec<Change>, V::Error> {
+    let until = at.before(keeping(view).remembered());
+    let mut gone = view.departed_before(until, SWEEP_DEPARTED_MAX)?;
+    let excess = view.history().rows.saturating_sub(HISTORY_ROWS_MAX);
+    let excess = usize::try_from(excess)
+        .unwrap_or(usize::MAX)
+        .min(SWEEP_DEPARTED_MAX);
+    if gone.len() < excess {
+        gone = view.departed_before(at.before(DEPARTED_AGE_MAX), excess)?;
+    }
+    let mut ledger = Ledger::new(view);
+    let mut changes = Vec::with_capacity(gone.len() + 1);
+    for (left_at, id) in gone {
+        let rows = &mut ledger.history().rows;
+        *rows = rows.saturating_sub(1);
+        changes.push(Change::Known {
+            id,
+            before: Some(Known::Departed(left_at)),
+            after: None,
+        });
+    }
+    ledger.write_to(&mut changes);
+    Ok(changes)
+}
+
+pub(super) fn keeping<V: View>(view: &V) -> Keeping {
+    let policy = view.policy();
+    policy.map_or(Keeping::NOTHING, |policy| policy.policy.keeping)
+}
