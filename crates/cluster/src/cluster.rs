@@ -15,6 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    ageing::Counted,
     config::Config,
     confirmations::Confirmations,
     failure::Failure,
@@ -59,6 +60,8 @@ pub(crate) struct Running {
     pub(crate) visits: Arc<Visits>,
     /// What was found out about recipients, to be told to the other nodes.
     pub(crate) lessons: Arc<Lessons>,
+    /// Mail that expires soon.
+    pub(crate) expiring: Counted,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: Mutex<JoinSet<()>>,
     pub(crate) log_writer: Mutex<Option<LogWriter>>,

@@ -14,6 +14,7 @@
 
 mod actions;
 mod adopt;
+mod ageing;
 mod backup;
 mod cluster;
 mod codec;
@@ -51,6 +52,7 @@ mod voting;
 mod witness;
 
 pub use adopt::{AdoptError, Adopted};
+pub use ageing::Expiring;
 pub use backup::{BACKUP_VERSION, Backup, Snapshot};
 pub use cluster::Cluster;
 pub use config::{Config, Founding, FreeSpace};

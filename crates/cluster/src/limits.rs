@@ -140,6 +140,15 @@ pub(crate) const APPLY_BYTES_MAX: usize = 4 << 20;
 
 /// How often abandoned stages and old ids are swept.
 pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+/// How often it is looked for mail that is too old.
+pub(crate) const AGEING_INTERVAL: Duration = Duration::from_secs(5);
+/// How often each node counts the messages that expire soon, for those who watch.
+pub(crate) const EXPIRING_INTERVAL: Duration = Duration::from_secs(20);
+/// So many messages of a domain that expire soon are counted; what is more makes no difference to anyone,
+/// and each of them is read.
+pub(crate) const EXPIRING_MAX: usize = 10_000;
+/// How often the log of the node that leads warns of a domain's mail that expires soon.
+pub(crate) const EXPIRING_WARN_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 /// How often a node looks after what it keeps on the disk.
 pub(crate) const UPKEEP_INTERVAL: Duration = Duration::from_secs(2);
 /// How often the free disk space is looked at.

@@ -1,13 +1,18 @@
 //! What operators ask.
 
-use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use api::peer::v1::{Follower, FollowersRequest, FollowersResponse};
-use spool::{Command, Fact, Learned, Lessons, Message, MessageId, Timestamp, view::Known};
+use spool::{Command, Expiry, Fact, Learned, Lessons, Message, MessageId, Timestamp, view::Known};
 use tokio::time::timeout;
 
 use crate::{
-    Cluster, ClusterStatus, MemberStatus, Room, Trace, codec, limits, raft, store::Tables,
+    Cluster, ClusterStatus, Expiring, MemberStatus, Room, Trace, codec, limits, raft, store::Tables,
 };
 
 /// Why a request of an operator was not done.
@@ -156,6 +161,32 @@ impl Cluster {
     /// The store failed.
     pub async fn trace(&self, id: MessageId) -> Result<Option<Trace>, RequestError> {
         self.read(move |tables| tables.trace(id)).await
+    }
+
+    /// When a message is given up; `None` when nothing of it is to be delivered any more.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn expiry(&self, message: &Message) -> Result<Option<Expiry>, RequestError> {
+        let domains: Vec<String> = message.undelivered_domains().map(str::to_owned).collect();
+        let (received_at, now) = (message.received_at, self.0.clock.now());
+        let expiry = move |tables: &Tables| {
+            let expiries = domains.iter().map(|domain| {
+                let ageing = tables.ageing(domain, now)?;
+                Ok(ageing.expiry(received_at))
+            });
+            let expiries = expiries.collect::<io::Result<Vec<Expiry>>>()?;
+            Ok(expiries.into_iter().min_by_key(|expiry| expiry.at))
+        };
+        self.read(expiry).await
+    }
+
+    /// A domain's messages that expire soon, as they were counted some seconds ago; `None` when none do.
+    #[must_use]
+    pub fn expiring(&self, domain: &str) -> Option<Expiring> {
+        let counted = self.0.expiring.lock();
+        let counted = counted.unwrap_or_else(PoisonError::into_inner);
+        counted.get(domain).copied()
     }
 
     /// The first octets of a message's body, at most `limit`: enough for its header.

@@ -66,6 +66,7 @@ impl fmt::Display for Proposal {
             Command::Pause { domain, .. } => write!(f, "pause {domain}"),
             Command::Resume { domain, .. } => write!(f, "resume {domain}"),
             Command::Note(action) => write!(f, "note {}", action.what),
+            Command::Expire(expire) => write!(f, "expire {}", expire.sequences.len()),
             Command::Sweep { .. } => f.write_str("sweep"),
         }
     }

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Cluster, Config, Founding, Metrics,
+    ageing::{Counted, Watcher},
     cluster::Running,
     confirmations::{self, Confirmations},
     failure::{Failure, StartError},
@@ -239,6 +240,7 @@ fn assemble(
         stop.clone(),
     );
     tasks.spawn("learning how members are known", learning);
+    let expiring = start_ageing(&mut tasks, &tables, &proposer, &signals, clock, &stop);
     let upkeep = Upkeep {
         raft: raft.clone(),
         store: Arc::clone(&opened.store),
@@ -267,6 +269,7 @@ fn assemble(
         confirmations,
         visits,
         lessons,
+        expiring,
         stop,
         tasks: Mutex::new(tasks.into_running()),
         log_writer: Mutex::new(Some(opened.log_writer)),
@@ -294,6 +297,27 @@ fn start_housekeeping(
     };
     tasks.spawn("housekeeping", housekeeper.run(stop.clone()));
     discards
+}
+
+/// Starts what looks after mail that grows old; returns where it is told which expires soon.
+fn start_ageing(
+    tasks: &mut Tasks,
+    tables: &Arc<Tables>,
+    proposer: &Proposer,
+    signals: &Signals,
+    clock: Clock,
+    stop: &CancellationToken,
+) -> Counted {
+    let counted = Counted::default();
+    let watcher = Watcher {
+        tables: Arc::clone(tables),
+        proposer: proposer.clone(),
+        leadership: signals.leadership.subscribe(),
+        clock,
+        counted: Arc::clone(&counted),
+    };
+    tasks.spawn("watching mail grow old", watcher.run(stop.clone()));
+    counted
 }
 
 /// Starts what looks after the disk.

@@ -29,6 +29,7 @@ mod machine;
 mod mark;
 mod mending;
 mod open;
+mod outages;
 mod outgoing;
 mod pending;
 mod present;

@@ -5,7 +5,8 @@ mod export;
 mod summary;
 
 use api::admin::v1::{
-    Authentication, QueueEntry, QueueListRequest, QueueShowRequest, QueueShowResponse, Recipient,
+    Authentication, Expiry, QueueEntry, QueueListRequest, QueueShowRequest, QueueShowResponse,
+    Recipient,
 };
 use comfy_table::Table;
 
@@ -170,6 +171,12 @@ fn facts(message: &QueueShowResponse) -> Vec<(&'static str, String)> {
             None => message.attempts.to_string(),
         },
     ));
+    facts.extend(
+        message
+            .expiry
+            .as_ref()
+            .map(|expiry| ("expires", expiry_words(expiry))),
+    );
     facts
 }
 
@@ -197,6 +204,22 @@ fn origin(found: &Authentication) -> String {
     words::escaped(&format!("{words}; {sender}"))
 }
 
+/// `in 12 days, not counting outages; it counts as 18 days old`.
+pub(crate) fn expiry_words(expiry: &Expiry) -> String {
+    let when = match (expiry.left_ms, expiry.is_suspended) {
+        (0, _) => "now".to_owned(),
+        (left, false) => format!("in {}, not counting outages", words::span(left)),
+        (left, true) => format!(
+            "{} after the primary is up again, or less after a long outage",
+            words::span(left)
+        ),
+    };
+    format!(
+        "{when}; it counts as {} old",
+        words::span(expiry.counted_age_ms)
+    )
+}
+
 /// Who brought a message.
 pub(crate) fn client_words(client: &api::admin::v1::Client) -> String {
     let tls = client.tls.as_deref().unwrap_or("in clear");
@@ -222,6 +245,24 @@ fn recipients(recipients: &[Recipient]) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_is_told_when_a_message_expires() {
+        let expiry = |left_ms, is_suspended| {
+            expiry_words(&Expiry {
+                left_ms,
+                is_suspended,
+                counted_age_ms: 86_400_000,
+                ..Expiry::default()
+            })
+        };
+        assert_eq!(
+            expiry(2 * 86_400_000, false),
+            "in 2 days, not counting outages; it counts as 1 day old"
+        );
+        assert!(expiry(2 * 86_400_000, true).starts_with("2 days after the primary is up again"));
+        assert!(expiry(0, true).starts_with("now; "));
+    }
 
     #[test]
     fn a_row_is_one_line_whatever_the_mail_says() {

@@ -54,6 +54,8 @@ fn facts(trace: &TraceResponse) -> Vec<(&'static str, String)> {
         ("sha-256", message.digest.clone()),
         ("tries", tries_in_all(message)),
     ]);
+    let expiry = message.expiry.as_ref();
+    facts.extend(expiry.map(|expiry| ("expires", queue::expiry_words(expiry))));
     facts
 }
 

@@ -32,7 +32,7 @@ use api::admin::v1::{
     admin_server::{Admin, AdminServer},
 };
 use api::copy::v1::{BackupChunk, ExportChunk};
-use cluster::{Change, Cluster, RequestError};
+use cluster::{Change, Cluster, RequestError, Trace};
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use relay::outbound::Progress;
 use relay::route::Routes;
@@ -141,6 +141,7 @@ impl AdminService {
         for domain in &mut domains {
             let oldest = self.cluster.oldest(&domain.name).await.map_err(refused)?;
             domain.oldest_ms = oldest.map(|at| at.0);
+            domain.expiring = self.cluster.expiring(&domain.name).map(answer::expiring);
         }
         Ok(domains)
     }
@@ -272,11 +273,11 @@ impl Admin for AdminService {
             .head(&message, HEADER_BYTES_MAX)
             .await
             .map_err(refused)?;
-        Ok(Response::new(answer::message(
-            &message,
-            &head,
-            HEADER_BYTES_MAX,
-        )))
+        let expiry = self.cluster.expiry(&message).await.map_err(refused)?;
+        Ok(Response::new(QueueShowResponse {
+            expiry: expiry.map(|expiry| answer::expiry(expiry, self.clock.now())),
+            ..answer::message(&message, &head, HEADER_BYTES_MAX)
+        }))
     }
 
     type QueueChangeStream = Changed;
@@ -353,7 +354,12 @@ impl Admin for AdminService {
                  that it is forgotten"
             ))
         })?;
-        Ok(Response::new(trace::response(id, &trace)))
+        let mut response = trace::response(id, &trace);
+        if let (Trace::Queued(message), Some(traced)) = (&trace, &mut response.message) {
+            let expiry = self.cluster.expiry(message).await.map_err(refused)?;
+            traced.expiry = expiry.map(|expiry| answer::expiry(expiry, self.clock.now()));
+        }
+        Ok(Response::new(response))
     }
 
     async fn flush(

@@ -87,6 +87,14 @@ impl Metrics {
         };
         register_queue(&mut registry, &destinations, &oldest, is_known, now);
         register_conditions(&mut registry, &destinations, is_known, now);
+        let expiring = destinations.iter().map(|(domain, _)| {
+            let expiring = self.cluster.expiring(domain);
+            (
+                domain.as_str(),
+                expiring.map_or(0, |expiring| expiring.messages),
+            )
+        });
+        register_expiring(&mut registry, expiring);
         gauge(
             &mut registry,
             "queue_unconfirmed",
@@ -265,6 +273,22 @@ fn register_conditions(
         "alarms",
         "1 while something does not go on without a person",
         alarms,
+    );
+}
+
+fn register_expiring<'d>(registry: &mut Registry, domains: impl Iterator<Item = (&'d str, u64)>) {
+    let expiring = Gauges::default();
+    for (domain, messages) in domains {
+        set(
+            &expiring,
+            vec![("domain", domain.to_owned())],
+            signed(messages),
+        );
+    }
+    registry.register(
+        "queue_expiring_messages",
+        "Messages that are given up within 72 hours if the primary is up and does not take them, up to 10,000",
+        expiring,
     );
 }
 

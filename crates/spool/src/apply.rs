@@ -18,6 +18,7 @@ mod claims;
 mod departures;
 mod handling;
 mod ledger;
+mod outages;
 mod pause;
 mod recipients;
 mod recovery;
@@ -29,10 +30,11 @@ use core::time::Duration;
 
 pub use departures::{DEPARTED_AGE_MAX, SWEEP_DEPARTED_MAX};
 use ledger::Ledger;
+pub use outages::EXPIRE_MAX;
 
 use crate::{
-    Accept, Body, Change, Command, KnownOffers, Message, MessageId, Offers, Outcome, Reachability,
-    Recipient, Stage, Status, Timestamp, View,
+    Accept, Body, Change, Command, KnownOffers, Message, MessageId, Offers, Outcome, Recipient,
+    Stage, Status, Timestamp, View,
     view::{Known, Staged},
 };
 
@@ -73,7 +75,7 @@ pub fn apply<V: View>(
             domain,
             reachability,
             at,
-        } => Ok(observe(view, domain, reachability, at)),
+        } => outages::observe(view, domain, reachability, at),
         Command::Recover(recovery) => Ok((Outcome::Done, recovery::recover(view, recovery))),
         Command::Offers {
             domain,
@@ -95,6 +97,7 @@ pub fn apply<V: View>(
         } => pause::pause(view, domain, until, action),
         Command::Resume { domain, action } => pause::resume(view, domain, action),
         Command::Note(action) => audit::note(view, action),
+        Command::Expire(expire) => outages::expire(view, expire),
         Command::Sweep { at } => sweep(view, at),
     }
 }
@@ -244,24 +247,6 @@ fn drop_stage<V: View>(view: &V, id: MessageId, changes: &mut Vec<Change>) -> Re
         changes.push(Change::Staged { id, after: None });
     }
     Ok(())
-}
-
-fn observe<V: View>(
-    view: &V,
-    domain: String,
-    reachability: Reachability,
-    at: Timestamp,
-) -> (Outcome, Vec<Change>) {
-    let mut after = view.destination(&domain);
-    let same_side = matches!(
-        (&after.reachability, &reachability),
-        (Reachability::Up, Reachability::Up) | (Reachability::Down(_), Reachability::Down(_))
-    );
-    if !same_side || after.since == Timestamp(0) {
-        after.since = at;
-    }
-    after.reachability = reachability;
-    (Outcome::Done, vec![Change::Destination { domain, after }])
 }
 
 /// What is known already, or was found out later, stays: a proposal that comes again says nothing new. Nor

@@ -98,12 +98,26 @@ pub enum Command {
     },
     /// Notes in the audit log what an operator has done by other commands.
     Note(Action),
+    /// Gives messages up that are too old.
+    Expire(Expire),
     /// Drops what is too old to matter: abandoned stages, ids of messages long gone, messages that
     /// nobody will send again, visitors that came back no more, recipients of whom nothing was heard for long.
     Sweep {
         /// The proposer's clock.
         at: Timestamp,
     },
+}
+
+impl Command {
+    /// Whether applying it looks through tables, instead of at what it names. Tables show what is written:
+    /// whoever applies commands in batches writes what came before first.
+    #[must_use]
+    pub const fn looks_through_tables(&self) -> bool {
+        matches!(
+            self,
+            Self::Sweep { .. } | Self::Observe { .. } | Self::Expire(_)
+        )
+    }
 }
 
 /// Another policy, on all nodes from the same place in the log on.
@@ -200,6 +214,18 @@ pub struct Lessons {
     pub policy_version: u64,
     /// One for each recipient; of several the last counts.
     pub facts: Vec<Fact>,
+}
+
+/// Messages whose time is over, as far as whoever proposes it knows: what is too old is decided when this
+/// is applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expire {
+    /// The policy's domain: what a message has to deliver elsewhere has a time of its own.
+    pub domain: String,
+    /// The proposer's clock.
+    pub at: Timestamp,
+    /// The messages' places in the order of arrival.
+    pub sequences: Vec<u64>,
 }
 
 /// What became of deliveries, gathered into one command.

@@ -21,6 +21,7 @@ pub mod history;
 pub mod id;
 pub mod message;
 pub mod offers;
+pub mod outage;
 pub mod policy;
 pub mod ports;
 pub mod recipients;
@@ -36,7 +37,8 @@ pub use apply::apply;
 pub use audit::{Action, Audited, Handling, Tally, Verb};
 pub use authentication::{Authentication, Finding};
 pub use command::{
-    Accept, Adopt, Attempt, Claims, Command, Lessons, Outcome, Report, Stage, Verdict, Visits,
+    Accept, Adopt, Attempt, Claims, Command, Expire, Lessons, Outcome, Report, Stage, Verdict,
+    Visits,
 };
 pub use destination::{Condition, Destination, Pause, Reachability, Totals};
 pub use fingerprint::Fingerprint;
@@ -45,6 +47,7 @@ pub use history::{HistoryTotals, Try};
 pub use id::MessageId;
 pub use message::{Body, Client, Digest, Hold, Message, Recipient, Standing, Status};
 pub use offers::{KnownOffers, Offers};
+pub use outage::{Ageing, Expiry, Outage};
 pub use policy::Policy;
 pub use ports::{AddressBook, Due, Intake, Outbox};
 pub use recipients::{Fact, Learned, Roster};

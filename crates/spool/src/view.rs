@@ -4,7 +4,7 @@ use core::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::{
-    Audited, Destination, HistoryTotals, Learned, Message, MessageId, Patience, Remembered,
+    Audited, Destination, HistoryTotals, Learned, Message, MessageId, Outage, Patience, Remembered,
     Timestamp, Unconfirmed, Visitor, Visitors, policy::InForce,
 };
 
@@ -83,6 +83,8 @@ pub trait View {
         at: Timestamp,
         limit: usize,
     ) -> Result<Vec<(Timestamp, MessageId)>, Self::Error>;
+    /// The outages of a domain's primary that have ended, in order of their beginnings.
+    fn outages(&self, domain: &str) -> Result<Vec<Outage>, Self::Error>;
     /// How much is remembered of what has left.
     fn history(&self) -> HistoryTotals;
     /// What is known of a recipient of a domain.
@@ -201,6 +203,15 @@ pub enum Change {
     },
     /// The octets that this log entry carried are not needed any more.
     DropPiece(u64),
+    /// An outage of a domain's primary.
+    Outage {
+        /// The policy's domain.
+        domain: String,
+        /// When it began.
+        since: Timestamp,
+        /// When it ended; `None` forgets it.
+        until: Option<Timestamp>,
+    },
     /// A domain's figures.
     Destination {
         /// The policy's domain.

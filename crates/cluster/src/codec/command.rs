@@ -6,8 +6,8 @@ mod tests;
 use api::spool::v1 as pb;
 use smtp::{BodyType, Recipient};
 use spool::{
-    Accept, Attempt, Claims, Command, MessageId, Outcome, Reachability, Report, Stage, Timestamp,
-    Verdict,
+    Accept, Attempt, Claims, Command, Expire, MessageId, Outcome, Reachability, Report, Stage,
+    Timestamp, Verdict,
 };
 
 use super::{
@@ -88,6 +88,11 @@ pub(crate) fn command_to(command: Command) -> pb::Command {
         } => Kind::Pause(pausing_to(domain, until, action)),
         Command::Resume { domain, action } => Kind::Resume(resuming_to(domain, action)),
         Command::Note(action) => Kind::Note(action_to(action)),
+        Command::Expire(expire) => Kind::Expire(pb::Expire {
+            domain: expire.domain,
+            at_ms: expire.at.0,
+            sequences: expire.sequences,
+        }),
         Command::Sweep { at } => Kind::Sweep(pb::Sweep { at_ms: at.0 }),
     };
     pb::Command { kind: Some(kind) }
@@ -159,6 +164,11 @@ pub(crate) fn command_from(command: pb::Command) -> Result<Command, CodecError> 
             action: action_from(resuming.action)?,
         },
         Kind::Note(action) => Command::Note(action_from(Some(action))?),
+        Kind::Expire(expire) => Command::Expire(Expire {
+            domain: expire.domain,
+            at: Timestamp(expire.at_ms),
+            sequences: expire.sequences,
+        }),
         Kind::Sweep(sweep) => Command::Sweep {
             at: Timestamp(sweep.at_ms),
         },

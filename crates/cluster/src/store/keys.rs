@@ -46,6 +46,8 @@ pub(crate) enum Table {
     LearnedAt = 17,
     /// How much is remembered of what has left.
     History = 24,
+    /// Domain, beginning of an outage: its end.
+    Outage = 25,
 }
 
 /// Key of a log entry, and of the piece it carried.
@@ -189,6 +191,12 @@ impl SpoolKeys {
         let mut key = self.of_kind(domain, is_valid);
         key.extend_from_slice(&at.0.to_be_bytes());
         key.extend_from_slice(address.as_bytes());
+        key
+    }
+
+    pub(crate) fn outage(self, domain: &str, since: Timestamp) -> Vec<u8> {
+        let mut key = self.of_domain(Table::Outage, domain);
+        key.extend_from_slice(&since.0.to_be_bytes());
         key
     }
 

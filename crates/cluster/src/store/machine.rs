@@ -8,7 +8,6 @@ use openraft::{
     OptionalSend, RaftSnapshotBuilder,
     storage::{EntryResponder, RaftStateMachine},
 };
-use spool::Command;
 
 use super::{
     cache,
@@ -66,8 +65,7 @@ pub(super) fn apply_entries(tables: &Tables, entries: Vec<Entry>) -> io::Result<
                 None
             }
             Payload::Normal(Proposal(command)) => {
-                // A sweep reads whole tables, which only show what is written.
-                if matches!(command, Command::Sweep { .. })
+                if command.looks_through_tables()
                     && !pending.is_empty()
                     && let Some(last) = last
                 {

@@ -10,8 +10,8 @@ use std::{
 
 use prost::Message as _;
 use spool::{
-    Audited, Change, Destination, HistoryTotals, Learned, Message, MessageId, Place, Timestamp,
-    Unconfirmed, View, Visitors,
+    Audited, Change, Destination, HistoryTotals, Learned, Message, MessageId, Outage, Place,
+    Timestamp, Unconfirmed, View, Visitors,
     policy::InForce,
     recipients::Source,
     view::{Known, Staged},
@@ -114,6 +114,14 @@ impl<'t> Pending<'t> {
                 Change::Audited { id, after } => {
                     let octets = after.map(|after| codec::audited_to(*after).encode_to_vec());
                     self.rows.insert(self.keys.audited(id), octets);
+                }
+                Change::Outage {
+                    domain,
+                    since,
+                    until,
+                } => {
+                    let octets = until.map(|until| until.0.to_be_bytes().to_vec());
+                    self.rows.insert(self.keys.outage(&domain, since), octets);
                 }
                 Change::DropPiece(index) => self.dropped.push(index),
                 Change::Destination { domain, after } => {
@@ -342,7 +350,12 @@ impl View for Pending<'_> {
         }
     }
 
-    // A sweep is always the first command of its batch, so nothing pending is overlooked here.
+    // What looks through tables is always the first command of its batch, so nothing pending is overlooked
+    // here.
+
+    fn outages(&self, domain: &str) -> io::Result<Vec<Outage>> {
+        self.tables.outages(domain)
+    }
 
     fn stages_before(&self, at: Timestamp, limit: usize) -> io::Result<Vec<MessageId>> {
         self.tables.stages_before(at, limit)

@@ -1,8 +1,10 @@
 //! From the spool's and the cluster's types to the admin service's.
 
+use std::time::Duration;
+
 use api::admin::v1::{
-    Authentication, Client, ClusterStatusResponse, DomainStatus, Hold, Member, Pause,
-    PrimaryOffers, QueueShowResponse, Recipient, Replica, authentication::Signature,
+    Authentication, Client, ClusterStatusResponse, DomainStatus, ExpiringMessages, Expiry, Hold,
+    Member, Pause, PrimaryOffers, QueueShowResponse, Recipient, Replica, authentication::Signature,
 };
 use cluster::{ClusterStatus, MemberStatus};
 use smtp::BodyType;
@@ -45,6 +47,7 @@ pub(super) fn domain(
         condition: destination.condition(now).word().to_owned(),
         guard: destination.guard.as_deref().map(delivery::guard),
         delivery: None,
+        expiring: None,
     }
 }
 
@@ -189,6 +192,7 @@ pub(super) fn message(message: &Message, head: &[u8], head_max: usize) -> QueueS
             by: hold.by.clone(),
             reason: hold.reason.clone(),
         }),
+        expiry: None,
     }
 }
 
@@ -204,6 +208,25 @@ fn authentication(evidence: &spool::Authentication, authenticated: bool) -> Auth
         dmarc: evidence.dmarc.to_string(),
         from_domain: evidence.from_domain.clone(),
         authenticated,
+    }
+}
+
+/// When a message is given up.
+pub(super) fn expiry(expiry: spool::Expiry, now: Timestamp) -> Expiry {
+    let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    Expiry {
+        counted_age_ms: millis(expiry.counted),
+        at_ms: expiry.at.0,
+        left_ms: millis(expiry.at.since(now)),
+        is_suspended: expiry.is_down,
+    }
+}
+
+/// A domain's messages that expire soon.
+pub(super) const fn expiring(expiring: cluster::Expiring) -> ExpiringMessages {
+    ExpiringMessages {
+        messages: expiring.messages,
+        first_ms: expiring.first.0,
     }
 }
 

@@ -57,6 +57,7 @@ fn traced(message: &Message) -> Traced {
         recipients: message.recipients.iter().map(answer::recipient).collect(),
         attempts: message.attempts,
         tries: message.tries.iter().map(tried).collect(),
+        expiry: None,
     }
 }
 

@@ -1,8 +1,8 @@
 //! What a person should know, in plain sentences.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
-use api::admin::v1::{DomainStatus, Pause};
+use api::admin::v1::{DomainStatus, ExpiringMessages, Pause};
 use cluster::ClusterStatus;
 use spool::{Alarm, destination::NO_ROUTE};
 
@@ -11,6 +11,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// Entries that a busy peer may lack for a moment.
 const LAG_MAX: u64 = 10_000;
+
+/// The end of the year 9999, up to which moments can be written.
+const FAR_MS: u64 = 253_402_300_799_000;
 
 /// The worst first.
 pub(super) fn troubles(
@@ -94,9 +97,12 @@ fn of_domain(domain: &DomainStatus) -> Vec<String> {
             domain.name
         ));
     }
+    if let Some(expiring) = &domain.expiring {
+        troubles.push(expires_soon(&domain.name, expiring));
+    }
     if domain.rejected > 0 {
         troubles.push(format!(
-            "The primary of {} refused {} for good; layover queue list --state rejected shows what.",
+            "The primary of {} refused for good, or did not take in time, {}; layover queue list --state rejected shows what.",
             domain.name,
             if domain.rejected == 1 { "a message".to_owned() } else { format!("{} messages", domain.rejected) },
         ));
@@ -113,6 +119,21 @@ fn paused(domain: &str, pause: &Pause) -> String {
     format!(
         "{domain} is paused by {}{reason}: its mail is taken, and none is sent (layover domain resume {domain}).",
         pause.by
+    )
+}
+
+/// Mail is given up when its time is over.
+fn expires_soon(domain: &str, expiring: &ExpiringMessages) -> String {
+    let what = if expiring.messages == 1 {
+        "1 message".to_owned()
+    } else {
+        format!("{} messages", expiring.messages)
+    };
+    let first = UNIX_EPOCH + Duration::from_millis(expiring.first_ms.min(FAR_MS));
+    format!(
+        "{what} for {domain} will be given up within 72 hours, the first at {}, unless the primary takes them \
+         or is down; max_age in the policy says when.",
+        humantime::format_rfc3339_seconds(first)
     )
 }
 
@@ -198,6 +219,10 @@ mod tests {
                 by: "ann".to_owned(),
                 reason: "new disks".to_owned(),
             }),
+            expiring: Some(ExpiringMessages {
+                messages: 4,
+                first_ms: 1_700_000_000_000,
+            }),
             recipients: Some(Roster {
                 takes_everybody: true,
                 ..Roster::default()
@@ -226,7 +251,8 @@ mod tests {
                 "example.com is paused by ann (new disks): its mail is taken, and none is sent (layover domain resume example.com).",
                 "The primary of example.com is down: connection refused.",
                 "The primary of example.com takes mail for every address: recipients = \"verify\" can refuse nobody there.",
-                "The primary of example.com refused 2 messages for good; layover queue list --state rejected shows what.",
+                "4 messages for example.com will be given up within 72 hours, the first at 2023-11-14T22:13:20Z, unless the primary takes them or is down; max_age in the policy says when.",
+                "The primary of example.com refused for good, or did not take in time, 2 messages; layover queue list --state rejected shows what.",
                 "3 messages wait for example.org, which is not in the policy any more: they leave when it is in it again (layover policy apply).",
             ]
         );

@@ -43,6 +43,9 @@ impl Command {
                 domain.len() + action.octets()
             }
             Self::Note(action) => action.octets(),
+            Self::Expire(expire) => {
+                expire.domain.len() + expire.sequences.len() * size_of::<u64>() * 2
+            }
             Self::Discard { .. } | Self::Sweep { .. } => 0,
         }
     }

@@ -184,8 +184,6 @@ impl File {
 impl QueueTable {
     fn check(&self, faults: &mut Faults<'_>) {
         for (key, value, supported) in [
-            ("max_age", &self.max_age, "30d"),
-            ("max_age_total", &self.max_age_total, "60d"),
             ("delay_notice_after", &self.delay_notice_after, "0s"),
             ("retain_delivered", &self.retain_delivered, "48h"),
         ] {
@@ -196,6 +194,8 @@ impl QueueTable {
 
     fn keeping(&self, faults: &mut Faults<'_>) -> Keeping {
         let written = keeping::Written {
+            max_age: self.max_age.as_ref(),
+            max_age_total: self.max_age_total.as_ref(),
             history: self.history.as_ref(),
         };
         written.keeping(faults)

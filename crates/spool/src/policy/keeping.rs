@@ -10,24 +10,37 @@ use super::{
 };
 use crate::apply::DEPARTED_AGE_MAX;
 
+/// Mail that is to be given up at once need not be taken.
+const AGE_MIN: Duration = Duration::from_secs(1);
+
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// For how long mail, and what is known of it, is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keeping {
+    /// A message that is older is given up. Time in which its primary was down does not count.
+    pub max_age: Duration,
+    /// The same with the time in which its primary was down.
+    pub max_age_total: Duration,
     /// What has left is remembered for so long.
     pub history: Duration,
 }
 
 impl Default for Keeping {
     fn default() -> Self {
-        Self { history: 30 * DAY }
+        Self {
+            max_age: 30 * DAY,
+            max_age_total: 60 * DAY,
+            history: 30 * DAY,
+        }
     }
 }
 
 impl Keeping {
     /// Where there is no policy.
     pub(crate) const NOTHING: Self = Self {
+        max_age: Duration::MAX,
+        max_age_total: Duration::MAX,
         history: Duration::ZERO,
     };
 
@@ -40,6 +53,8 @@ impl Keeping {
 
 /// The keys of a policy file that say so; what is left out has its default.
 pub(super) struct Written<'t> {
+    pub(super) max_age: Option<&'t Spanned<String>>,
+    pub(super) max_age_total: Option<&'t Spanned<String>>,
     pub(super) history: Option<&'t Spanned<String>>,
 }
 
@@ -48,8 +63,40 @@ impl Written<'_> {
         let default = Keeping::default();
         let mut read =
             |key, text, default| faults.note(span(key, text, default)).unwrap_or(default);
-        Keeping {
+        let keeping = Keeping {
+            max_age: read("max_age", self.max_age, default.max_age),
+            max_age_total: read("max_age_total", self.max_age_total, default.max_age_total),
             history: read("history", self.history, default.history),
+        };
+        self.check_ages(&keeping, faults);
+        keeping
+    }
+
+    fn check_ages(&self, keeping: &Keeping, faults: &mut Faults<'_>) {
+        if let Some(text) = self.max_age
+            && keeping.max_age < AGE_MIN
+        {
+            let message = format!(
+                "max_age = \"{}\" is too short; at least \"1s\", usually \"30d\"",
+                text.get_ref().escape_debug()
+            );
+            faults.add(&Fault::new(text.span(), message));
+        }
+        if keeping.max_age_total >= keeping.max_age {
+            return;
+        }
+        if let Some(text) = self.max_age_total {
+            let message = format!(
+                "max_age_total = \"{}\" is shorter than max_age; make it at least as long",
+                text.get_ref().escape_debug()
+            );
+            faults.add(&Fault::new(text.span(), message));
+        } else if let Some(text) = self.max_age {
+            let message = format!(
+                "max_age = \"{}\" is longer than max_age_total, which is \"60d\" where it is left out; write that, too",
+                text.get_ref().escape_debug()
+            );
+            faults.add(&Fault::new(text.span(), message));
         }
     }
 }

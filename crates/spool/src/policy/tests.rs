@@ -197,8 +197,8 @@ fn what_this_version_can_not_do_is_refused_with_what_it_can() {
             "4:19: max_queued_size = \"much\" is not a size; write for example \"50MiB\" or \"2GiB\"",
         ),
         (
-            "[queue]\nmax_age = \"5d\"",
-            "5:11: max_age = \"5d\" is not supported by this version; use \"30d\" or leave it out",
+            "[queue]\ndelay_notice_after = \"4h\"",
+            "5:22: delay_notice_after = \"4h\" is not supported by this version; use \"0s\" or leave it out",
         ),
         (
             "[queue]\ndsn = \"never\"",
@@ -473,8 +473,29 @@ fn lines_and_columns_count_characters_from_one() {
 }
 
 #[test]
+fn ages_that_make_no_sense_are_told() {
+    for (line, expected) in [
+        (
+            "[queue]\nmax_age = \"0s\"",
+            "5:11: max_age = \"0s\" is too short; at least \"1s\"",
+        ),
+        (
+            "[queue]\nmax_age = \"61d\"",
+            "5:11: max_age = \"61d\" is longer than max_age_total, which is \"60d\" where it is left out",
+        ),
+        (
+            "[queue]\nmax_age = \"3h\"\nmax_age_total = \"2h\"",
+            "6:17: max_age_total = \"2h\" is shorter than max_age",
+        ),
+    ] {
+        let said = complaint(&with(line));
+        assert!(said.starts_with(expected), "{said}");
+    }
+}
+
+#[test]
 fn all_mistakes_are_told_in_the_order_of_the_text() {
-    let text = "[queue]\nmax_age = \"5d\"\nhistory = \"long\"\nfuture = 1\n\
+    let text = "[queue]\nmax_age = \"5x\"\nhistory = \"long\"\nfuture = 1\n\
         [[domain]]\nname = \"a b\"\nprimary = [\"mail.example.com:0\"]\n\
         [[domain]]\nname = 5\nprimary = []\n\
         [[domain]]\nname = \"example.com\"\nprimary = [7]\ntls = \"maybe\"\nconections = 3\n\

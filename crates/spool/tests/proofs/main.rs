@@ -7,6 +7,7 @@ mod audit;
 mod behaviours;
 mod claims;
 mod dice;
+mod expiry;
 mod handling;
 mod history;
 mod letters;

@@ -1,13 +1,14 @@
 //! A spool in memory. It takes commands in batches and turns changes into rows as the cluster's
-//! store does: a batch reads its own rows first, and a sweep sees only what is written.
+//! store does: a batch reads its own rows first, and what looks through tables sees what is written.
 
 use core::{mem, ops::RangeInclusive};
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
 use spool::{
-    Audited, Change, Command, Destination, HistoryTotals, Learned, Message, MessageId, Outcome,
-    Patience, Place, Remembered, Standing, Timestamp, Unconfirmed, View, Visitor, Visitors,
+    Audited, Change, Command, Destination, HistoryTotals, Learned, Message, MessageId, Outage,
+    Outcome, Patience, Place, Remembered, Standing, Timestamp, Unconfirmed, View, Visitor,
+    Visitors,
     policy::InForce,
     recipients::Source,
     view::{Known, Staged},
@@ -30,6 +31,7 @@ pub(crate) enum Key {
     LearnedAt(String, bool, Timestamp, String),
     Audited(u128),
     History,
+    Outage(String, Timestamp),
 }
 
 /// What a row says.
@@ -46,6 +48,7 @@ pub(crate) enum Row {
     Recipient(Learned),
     Audited(Box<Audited>),
     History(HistoryTotals),
+    Until(Timestamp),
     Present,
 }
 
@@ -76,7 +79,7 @@ impl Memory {
         let mut outcomes = Vec::with_capacity(batch.len());
         let mut carried = Vec::new();
         for (index, command) in batch {
-            if matches!(command, Command::Sweep { .. }) {
+            if command.looks_through_tables() {
                 let (written, held) = pending.into_rows();
                 self.write(written);
                 pending = Pending::new(self, held);
@@ -122,6 +125,17 @@ impl Memory {
             Some(Row::Message(message)) => Some(message),
             _ => None,
         }
+    }
+
+    pub(crate) fn outages_of(&self, domain: &str) -> Vec<Outage> {
+        let outages = self.rows.iter().filter_map(|row| match row {
+            (Key::Outage(own, since), Row::Until(until)) if own == domain => Some(Outage {
+                since: *since,
+                until: *until,
+            }),
+            _ => None,
+        });
+        outages.collect()
     }
 
     pub(crate) fn history(&self) -> HistoryTotals {
@@ -290,6 +304,14 @@ impl<'m> Pending<'m> {
                 Change::Audited { id, after } => {
                     self.rows.insert(Key::Audited(id), after.map(Row::Audited));
                 }
+                Change::Outage {
+                    domain,
+                    since,
+                    until,
+                } => {
+                    let row = until.map(Row::Until);
+                    self.rows.insert(Key::Outage(domain, since), row);
+                }
                 Change::DropPiece(index) => self.dropped.push(index),
                 Change::Destination { domain, after } => {
                     let row = Some(Row::Destination(Box::new(after)));
@@ -450,6 +472,10 @@ impl View for Pending<'_> {
             _ => None,
         });
         Ok(departed.take(limit).collect())
+    }
+
+    fn outages(&self, domain: &str) -> Result<Vec<Outage>, Infallible> {
+        Ok(self.memory.outages_of(domain))
     }
 
     fn history(&self) -> HistoryTotals {

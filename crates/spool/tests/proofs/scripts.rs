@@ -2,8 +2,8 @@
 
 use proptest::{collection::vec, prelude::*, sample::select};
 use spool::{
-    Action, Adopt, Claims, Command, Fact, Handling, Lessons, MessageId, Offers, Reachability,
-    Recovery, Report, Timestamp, Verb, Verdict, Visitor, Visits,
+    Action, Adopt, Claims, Command, Expire, Fact, Handling, Lessons, MessageId, Offers,
+    Reachability, Recovery, Report, Timestamp, Verb, Verdict, Visitor, Visits,
     guard::Step,
     policy::Document,
     recipients::{News, Source},
@@ -107,6 +107,20 @@ fn recovery() -> impl Strategy<Value = Command> {
         .prop_map(|(domain, at, step)| Command::Recover(Recovery { domain, at, step }))
 }
 
+/// What makes mail too old, and what has left forgotten, within the span of the clocks.
+const HASTY: &str = "[queue]\nmax_age = \"30m\"\nmax_age_total = \"90m\"\nhistory = \"2h\"\n";
+
+/// Some places in the order of arrival that someone takes for too old.
+fn expiry() -> impl Strategy<Value = Command> {
+    (domain(), moment(), vec(1..60_u64, 1..20)).prop_map(|(domain, at, sequences)| {
+        Command::Expire(Expire {
+            domain,
+            at,
+            sequences,
+        })
+    })
+}
+
 /// A policy, with a list or without, or a text that is none.
 fn policy() -> impl Strategy<Value = Document> {
     let listed = POLICY.replace("\"verify\"", "\"list\"") + "recipients_file = \"users\"\n";
@@ -118,6 +132,7 @@ fn policy() -> impl Strategy<Value = Document> {
         Document::of_text(POLICY),
         Document::of_text(format!("# another\n{POLICY}")),
         Document::of_text(format!("{POLICY}recovery_guard = false\n")),
+        Document::of_text(format!("{HASTY}{POLICY}")),
         with_list("anna@a.example\n"),
         with_list("anna@a.example\nbert@a.example\n"),
         with_list("anna\n"),
@@ -255,6 +270,7 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
         1 => claims().prop_map(Command::Release),
         2 => observation(),
         4 => recovery(),
+        2 => expiry(),
         1 => offers(),
         2 => visits(),
         1 => (proptest::option::of(domain()), moment())

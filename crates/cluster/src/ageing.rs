@@ -1,0 +1,183 @@
+//! Mail that grows old: what expires soon is counted, what is too old is given up.
+//!
+//! ```text
+//!   each node    the front of each queue, up to the first message that is young enough ─▶ figures
+//!   the leader   the same ─▶ Expire ─▶ log
+//! ```
+//!
+//! A queue stands in order of arrival, so where nothing is too old one row is read.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use spool::{Ageing, Clock, Command, Expire, Timestamp, apply::EXPIRE_MAX, outage::EXPIRY_NOTICE};
+use tokio::{sync::watch, time::interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::{limits, propose::Proposer, status::Leadership, store::Tables};
+
+/// A domain's messages that expire within 72 hours, if its primary is up until then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expiring {
+    /// How many; of very many not all are counted.
+    pub messages: u64,
+    /// When the first expires.
+    pub first: Timestamp,
+}
+
+/// What each domain's counting has come to.
+pub(crate) type Counted = Arc<Mutex<BTreeMap<String, Expiring>>>;
+
+/// Looks after mail that grows old until stopped.
+pub(crate) struct Watcher {
+    pub(crate) tables: Arc<Tables>,
+    pub(crate) proposer: Proposer,
+    pub(crate) leadership: watch::Receiver<Leadership>,
+    pub(crate) clock: Clock,
+    pub(crate) counted: Counted,
+}
+
+impl Watcher {
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut tick = interval(limits::AGEING_INTERVAL);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut counted_at: Option<Instant> = None;
+        let mut warned: BTreeMap<String, Instant> = BTreeMap::new();
+        while stop.run_until_cancelled(tick.tick()).await.is_some() {
+            if self.leadership.borrow().leading {
+                let expired = stop.run_until_cancelled(self.expire_all()).await;
+                report(
+                    expired.unwrap_or(Ok(())),
+                    "mail that is too old was not found",
+                );
+            }
+            if counted_at.is_none_or(|at| at.elapsed() >= limits::EXPIRING_INTERVAL) {
+                counted_at = Some(Instant::now());
+                report(
+                    self.count_all().await,
+                    "mail that expires soon was not counted",
+                );
+                self.warn(&mut warned);
+            }
+        }
+    }
+
+    /// Domains that have mail to be delivered.
+    fn domains(&self) -> Vec<String> {
+        let figures = self.tables.figures();
+        let domains = figures.destinations.iter();
+        let with_mail = domains.filter(|(_, destination)| destination.totals.undelivered() > 0);
+        with_mail.map(|(domain, _)| domain.clone()).collect()
+    }
+
+    async fn expire_all(&self) -> io::Result<()> {
+        for domain in self.domains() {
+            self.expire(&domain).await?;
+        }
+        Ok(())
+    }
+
+    async fn expire(&self, domain: &str) -> io::Result<()> {
+        let at = self.clock.now();
+        let mut after = 0;
+        loop {
+            let read = self.read(domain, at, move |tables, domain, ageing| {
+                tables.aged(domain, after, ageing.expired(), EXPIRE_MAX)
+            });
+            let aged = read.await?;
+            let Some(last) = aged.last() else {
+                return Ok(());
+            };
+            after = last.sequence;
+            let sequences: Vec<u64> = aged
+                .iter()
+                .filter(|aged| !aged.is_claimed)
+                .map(|aged| aged.sequence)
+                .collect();
+            if sequences.is_empty() {
+                continue;
+            }
+            let messages = sequences.len();
+            let expire = Expire {
+                domain: domain.to_owned(),
+                at,
+                sequences,
+            };
+            if let Err(refusal) = self.proposer.propose(Command::Expire(expire)).await {
+                tracing::debug!(%refusal, "mail that is too old has to wait");
+                return Ok(());
+            }
+            tracing::warn!(
+                domain,
+                messages,
+                "mail was not delivered in time and is given up: see `layover queue list --state rejected`"
+            );
+        }
+    }
+
+    async fn count_all(&self) -> io::Result<()> {
+        let at = self.clock.now();
+        let mut counted = BTreeMap::new();
+        for domain in self.domains() {
+            let read = self.read(&domain, at, |tables, domain, ageing| {
+                let until = ageing.expiring(EXPIRY_NOTICE);
+                let aged = tables.aged(domain, 0, until, limits::EXPIRING_MAX)?;
+                Ok(aged.first().map(|first| Expiring {
+                    messages: aged.len() as u64,
+                    first: ageing.expiry(first.received_at).at,
+                }))
+            });
+            if let Some(expiring) = read.await? {
+                counted.insert(domain, expiring);
+            }
+        }
+        *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = counted;
+        Ok(())
+    }
+
+    /// Warns of each domain's mail that expires soon, once a day.
+    fn warn(&self, warned: &mut BTreeMap<String, Instant>) {
+        warned.retain(|_, at| at.elapsed() < limits::EXPIRING_WARN_INTERVAL);
+        if !self.leadership.borrow().leading {
+            return;
+        }
+        let counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        for (domain, expiring) in counted.iter() {
+            if warned.contains_key(domain) {
+                continue;
+            }
+            warned.insert(domain.clone(), Instant::now());
+            tracing::warn!(
+                domain,
+                messages = expiring.messages,
+                first_unix_ms = expiring.first.0,
+                "mail expires within 72 hours unless its primary takes it"
+            );
+        }
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        domain: &str,
+        at: Timestamp,
+        read: impl FnOnce(&Tables, &str, &Ageing) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let (tables, domain) = (Arc::clone(&self.tables), domain.to_owned());
+        let read = move || {
+            let ageing = tables.ageing(&domain, at)?;
+            read(&tables, &domain, &ageing)
+        };
+        let read = tokio::task::spawn_blocking(read).await;
+        read.map_err(io::Error::other)?
+    }
+}
+
+fn report(done: io::Result<()>, what: &str) {
+    if let Err(error) = done {
+        tracing::warn!(%error, "{what}");
+    }
+}

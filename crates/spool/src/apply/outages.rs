@@ -1,0 +1,116 @@
+//! When primaries were down, and which mail is too old.
+
+use super::{Ledger, departures::keeping};
+use crate::{
+    Ageing, Change, Destination, Expire, Message, Outage, Outcome, Reachability, Status, Timestamp,
+    View,
+    outage::{OUTAGES_MAX, expired_words, present_outage},
+};
+
+/// How many messages one command gives up at most, so that it is never a long entry to apply.
+pub const EXPIRE_MAX: usize = 500;
+
+/// Notes whether a primary answers, and the outage that ends with it.
+pub(super) fn observe<V: View>(
+    view: &V,
+    domain: String,
+    reachability: Reachability,
+    at: Timestamp,
+) -> Result<(Outcome, Vec<Change>), V::Error> {
+    let before = view.destination(&domain);
+    let same_side = matches!(
+        (&before.reachability, &reachability),
+        (Reachability::Up, Reachability::Up) | (Reachability::Down(_), Reachability::Down(_))
+    );
+    let since = if !same_side || before.since == Timestamp(0) {
+        at
+    } else {
+        before.since
+    };
+    let ended = present_outage(&before);
+    let after = Destination {
+        reachability,
+        since,
+        ..before
+    };
+    let mut changes = Vec::new();
+    if let Some(since) = ended.filter(|_| present_outage(&after).is_none()) {
+        end(view, &domain, Outage { since, until: at }, &mut changes)?;
+    }
+    changes.push(Change::Destination { domain, after });
+    Ok((Outcome::Done, changes))
+}
+
+/// Remembers an outage. Of too many the two earliest become one.
+fn end<V: View>(
+    view: &V,
+    domain: &str,
+    outage: Outage,
+    changes: &mut Vec<Change>,
+) -> Result<(), V::Error> {
+    // A clock that was set back has seen none.
+    if outage.until <= outage.since {
+        return Ok(());
+    }
+    let change = |since, until| Change::Outage {
+        domain: domain.to_owned(),
+        since,
+        until,
+    };
+    let known = view.outages(domain)?;
+    if let [first, second, ..] = known.as_slice()
+        && known.len() >= OUTAGES_MAX
+    {
+        changes.push(change(second.since, None));
+        changes.push(change(first.since, Some(first.until.max(second.until))));
+    }
+    changes.push(change(outage.since, Some(outage.until)));
+    Ok(())
+}
+
+/// Gives up what is too old. What a leader has claimed may be on its way; its report comes first.
+pub(super) fn expire<V: View>(
+    view: &V,
+    expire: Expire,
+) -> Result<(Outcome, Vec<Change>), V::Error> {
+    let Expire {
+        domain,
+        at,
+        sequences,
+    } = expire;
+    let destination = view.destination(&domain);
+    let outages = view.outages(&domain)?;
+    let expired = Ageing::new(keeping(view), &destination, outages, at).expired();
+    let mut ledger = Ledger::new(view);
+    let mut changes = Vec::new();
+    for sequence in sequences.into_iter().take(EXPIRE_MAX) {
+        let place = view.place(&domain, sequence)?;
+        let may_expire = place.is_some_and(|place| place.claimed_by.is_none());
+        let message = if may_expire {
+            view.message(sequence)?
+        } else {
+            None
+        };
+        let Some(before) = message.filter(|message| message.received_at <= expired) else {
+            continue;
+        };
+        let after = given_up(before.clone(), &domain, at);
+        ledger.recount(Some(&before), Some(&after));
+        changes.push(Change::Message {
+            before: Some(Box::new(before)),
+            after: Some(Box::new(after)),
+        });
+    }
+    ledger.write_to(&mut changes);
+    Ok((Outcome::Done, changes))
+}
+
+fn given_up(mut message: Message, domain: &str, at: Timestamp) -> Message {
+    let recipients = message.recipients.iter_mut();
+    let theirs = recipients.filter(|recipient| recipient.domain == domain);
+    for recipient in theirs.filter(|recipient| !recipient.status.is_final()) {
+        let reply = super::bounded(expired_words(&recipient.status));
+        recipient.status = Status::Rejected { at, reply };
+    }
+    message
+}
