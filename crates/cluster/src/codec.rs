@@ -23,7 +23,7 @@ pub(crate) use consensus::{
     stored_membership_to, vote_from, vote_to,
 };
 pub(crate) use copy::{listed_from, listed_to, part_from, part_to};
-pub(crate) use history::{history_totals_from, history_totals_to};
+pub(crate) use history::{history_totals_from, history_totals_to, retained_from, retained_to};
 pub(crate) use message::{
     destination_from, destination_to, id_from, id_to, known_from, known_to, message_from,
     message_to, staged_from, staged_to, unconfirmed_from, unconfirmed_to,

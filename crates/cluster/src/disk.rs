@@ -26,11 +26,21 @@ impl Disk {
 
     /// Whether less is free than must stay free.
     pub(crate) fn is_full(self, must_stay_free: FreeSpace) -> bool {
-        let least = match must_stay_free {
+        self.free < self.least(must_stay_free)
+    }
+
+    /// How many octets more must be free so that what is delivered may be kept: half as many again as must
+    /// stay free for mail.
+    pub(crate) fn lacking(self, must_stay_free: FreeSpace) -> u64 {
+        let least = self.least(must_stay_free);
+        least.saturating_add(least / 2).saturating_sub(self.free)
+    }
+
+    fn least(self, must_stay_free: FreeSpace) -> u64 {
+        match must_stay_free {
             FreeSpace::Percent(percent) => self.size / 100 * u64::from(percent),
             FreeSpace::Bytes(bytes) => bytes,
-        };
-        self.free < least
+        }
     }
 }
 
@@ -86,6 +96,8 @@ mod tests {
         assert!(disk.is_full(FreeSpace::Percent(10)));
         assert!(!disk.is_full(FreeSpace::Percent(9)));
         assert!(disk.is_full(FreeSpace::Bytes(9_001)));
+        assert_eq!(disk.lacking(FreeSpace::Percent(8)), 3_000);
+        assert_eq!(disk.lacking(FreeSpace::Bytes(6_000)), 0);
         assert!(!disk.is_full(FreeSpace::Bytes(9_000)));
     }
 

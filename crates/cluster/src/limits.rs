@@ -140,6 +140,14 @@ pub(crate) const APPLY_BYTES_MAX: usize = 4 << 20;
 
 /// How often abandoned stages and old ids are swept.
 pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+/// How often it is looked for delivered mail whose body is kept no longer.
+pub(crate) const RETENTION_INTERVAL: Duration = Duration::from_secs(5);
+/// Octets of delivered mail that are given up at once at least when a disk lacks room.
+pub(crate) const RELINQUISH_BYTES_MIN: u64 = 64 << 20;
+/// How long what was given up may take to become free: [`GIVE_BACK_INTERVAL`] and what follows it.
+pub(crate) const RELINQUISH_REST: Duration = Duration::from_secs(70);
+/// Messages that have left, or wait, that one step of a replay looks at.
+pub(crate) const REPLAY_READ_MAX: usize = 1000;
 /// How often it is looked for mail that is too old.
 pub(crate) const AGEING_INTERVAL: Duration = Duration::from_secs(5);
 /// How often each node counts the messages that expire soon, for those who watch.

@@ -8,7 +8,10 @@ use std::{
 };
 
 use api::peer::v1::{Follower, FollowersRequest, FollowersResponse};
-use spool::{Command, Expiry, Fact, Learned, Lessons, Message, MessageId, Timestamp, view::Known};
+use spool::{
+    Command, Expiry, Fact, HistoryTotals, Learned, Lessons, Message, MessageId, Timestamp,
+    view::Known,
+};
 use tokio::time::timeout;
 
 use crate::{
@@ -286,6 +289,12 @@ impl Cluster {
     #[must_use]
     pub fn log_bytes(&self) -> u64 {
         self.0.log_size.bytes()
+    }
+
+    /// How much is remembered of what has left, and how much of it is kept.
+    #[must_use]
+    pub fn history(&self) -> HistoryTotals {
+        self.0.tables.figures().history
     }
 
     pub(crate) async fn read<T: Send + 'static>(

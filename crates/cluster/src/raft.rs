@@ -67,6 +67,8 @@ impl fmt::Display for Proposal {
             Command::Resume { domain, .. } => write!(f, "resume {domain}"),
             Command::Note(action) => write!(f, "note {}", action.what),
             Command::Expire(expire) => write!(f, "expire {}", expire.sequences.len()),
+            Command::Relinquish { until } => write!(f, "relinquish until {}", until.0),
+            Command::Replay(replay) => write!(f, "replay {}", replay.ids.len()),
             Command::Sweep { .. } => f.write_str("sweep"),
         }
     }

@@ -30,6 +30,8 @@ pub struct Room {
     pub free_bytes: u64,
     /// Whether less is free than must stay free there.
     pub is_short: bool,
+    /// Octets that must become free there so that bodies of delivered messages may be kept.
+    pub lacking_bytes: u64,
 }
 
 /// What is known of the disks, looked at every now and then.
@@ -79,6 +81,7 @@ impl Space {
         Room {
             free_bytes: disk.free,
             is_short: disk.is_full(self.must_stay_free),
+            lacking_bytes: disk.lacking(self.must_stay_free),
         }
     }
 
@@ -100,6 +103,21 @@ impl Space {
     /// What a follower said last; `None` when it never has.
     pub(crate) fn of_follower(&self, follower: u64) -> Option<Room> {
         self.followers().get(&follower).copied()
+    }
+
+    /// How the disk stands that lacks the most, of this node and these others.
+    pub(crate) fn worst(&self, others: impl Iterator<Item = u64>) -> Room {
+        let followers = self.followers();
+        let others = others.filter_map(|id| followers.get(&id).copied());
+        let worst = others.max_by_key(|room| room.lacking_bytes);
+        let own = self.own();
+        worst.map_or(own, |worst| {
+            if worst.lacking_bytes > own.lacking_bytes {
+                worst
+            } else {
+                own
+            }
+        })
     }
 
     fn followers(&self) -> MutexGuard<'_, BTreeMap<u64, Room>> {
@@ -171,10 +189,12 @@ mod tests {
     const SHORT: Room = Room {
         free_bytes: 0,
         is_short: true,
+        lacking_bytes: 1 << 30,
     };
     const AMPLE: Room = Room {
         free_bytes: 1 << 40,
         is_short: false,
+        lacking_bytes: 0,
     };
 
     #[test]
@@ -191,6 +211,15 @@ mod tests {
             space.heard(3, AMPLE);
             assert!(space.enough_have_room(1, &voters));
         }
+    }
+
+    #[test]
+    fn the_disk_that_lacks_the_most_counts_if_it_is_a_members() {
+        let space = space(0);
+        space.heard(2, AMPLE);
+        space.heard(3, SHORT);
+        assert_eq!(space.worst([2, 3].into_iter()), SHORT);
+        assert_eq!(space.worst([2].into_iter()).lacking_bytes, 0);
     }
 
     #[test]

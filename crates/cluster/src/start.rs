@@ -24,6 +24,7 @@ use crate::{
     propose::Proposer,
     raft::{self, Raft},
     rebuilding::Rebuilding,
+    retention::Retention,
     space::Space,
     store::{Checkpoints, LogStore, LogWriter, Lost, Machine, Store, Tables},
     tasks::Tasks,
@@ -241,6 +242,15 @@ fn assemble(
     );
     tasks.spawn("learning how members are known", learning);
     let expiring = start_ageing(&mut tasks, &tables, &proposer, &signals, clock, &stop);
+    let retention = Retention {
+        tables: Arc::clone(&tables),
+        proposer: proposer.clone(),
+        leadership: signals.leadership.subscribe(),
+        raft: raft.metrics(),
+        space: Arc::clone(&space),
+        clock,
+    };
+    tasks.spawn("giving up what was delivered", retention.run(stop.clone()));
     let upkeep = Upkeep {
         raft: raft.clone(),
         store: Arc::clone(&opened.store),

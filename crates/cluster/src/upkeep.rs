@@ -74,11 +74,16 @@ impl Upkeep {
     /// covers goes at the next look.
     async fn shorten_log(&self) {
         let metrics = raft::metrics(&self.raft);
-        let upto = if self.space.own().is_short {
+        let room = self.space.own();
+        let upto = if room.is_short {
             // What was delivered leaves the disk with the log, and no mail comes that would push
             // it out.
             let bytes_max = self.log_bytes_max.min(LOG_BYTES_WHEN_FULL);
             Some(unneeded(&metrics)).max(self.log_size.excess(bytes_max))
+        } else if room.lacking_bytes > 0 {
+            // What was given up of delivered mail leaves the disk with a purge, however little that takes.
+            let next = index(metrics.purged).saturating_add(1);
+            Some(next).max(self.log_size.excess(self.log_bytes_max))
         } else {
             self.log_size.excess(self.log_bytes_max)
         };
@@ -102,10 +107,10 @@ impl Upkeep {
         }
     }
 
-    /// Gives the room of what has left the log back to a disk that is too full.
+    /// Gives the room of what has left the log back to a disk that is too full, or nearly.
     async fn give_room_back(&self, last: &mut Option<GivenBack>) {
         let rests = |last: &GivenBack| last.at.elapsed() < GIVE_BACK_INTERVAL;
-        if !self.space.own().is_short || last.as_ref().is_some_and(rests) {
+        if self.space.own().lacking_bytes == 0 || last.as_ref().is_some_and(rests) {
             return;
         }
         let store = Arc::clone(&self.store);

@@ -90,6 +90,15 @@ pub(crate) enum Command {
         #[arg(long, value_name = "TIME")]
         since: Option<Since>,
     },
+    /// Deliver again what was delivered since a moment: the primary was restored from a copy of before.
+    Replay {
+        /// A moment (2026-01-31T12:00:00Z), or how long ago it was (6h, 2d).
+        #[arg(long, value_name = "TIME")]
+        since: Since,
+        /// Only to recipients in this domain of the policy.
+        #[arg(long)]
+        domain: Option<String>,
+    },
     /// On what all nodes agree: whose mail is taken, and where it goes.
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -407,6 +416,8 @@ mod tests {
             ("layover audit --since soon", ErrorKind::ValueValidation),
             ("layover queue show", ErrorKind::MissingRequiredArgument),
             ("layover queue list --state new", ErrorKind::InvalidValue),
+            ("layover replay", ErrorKind::MissingRequiredArgument),
+            ("layover replay --since noon", ErrorKind::ValueValidation),
             ("layover trace", ErrorKind::MissingRequiredArgument),
             (
                 "layover queue list --older soon",

@@ -19,6 +19,7 @@ mod output;
 mod policy;
 mod queue;
 mod recipients;
+mod replay;
 mod servers;
 mod since;
 mod status;
@@ -77,6 +78,9 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             Command::Trace { id } => trace::show(&servers, &mut output, id).await,
             Command::Flush { domain, wait } => {
                 flush::flush(&servers, &mut output, domain, wait).await
+            }
+            Command::Replay { since, domain } => {
+                replay::replay(&servers, &mut output, since, domain).await
             }
             Command::Policy(command) => policy::run(&servers, &mut output, command).await,
             Command::Recipients(command) => recipients::run(&servers, &mut output, command).await,

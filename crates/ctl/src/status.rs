@@ -23,6 +23,9 @@ pub(crate) async fn show(servers: &Servers, output: &mut Output) -> anyhow::Resu
         output.line("")?;
     }
     output.table(domains(&status))?;
+    if status.retained_messages > 0 {
+        output.line(&retained(&status))?;
+    }
     output.line("")?;
     if status.troubles.is_empty() {
         output.line("All is well.")?;
@@ -59,6 +62,14 @@ fn headline(status: &StatusResponse) -> String {
         ));
     }
     line
+}
+
+fn retained(status: &StatusResponse) -> String {
+    format!(
+        "kept for a replay: {}, {}",
+        words::count(status.retained_messages, "delivered message"),
+        words::size(status.retained_bytes)
+    )
 }
 
 fn domains(status: &StatusResponse) -> Table {

@@ -90,7 +90,7 @@ fn recipients(recipients: &[Recipient]) -> Table {
     for recipient in recipients {
         table.add_row([
             words::escaped(&recipient.address),
-            recipient.status.clone(),
+            status(recipient),
             recipient
                 .at_ms
                 .map_or_else(|| "-".to_owned(), words::moment),
@@ -99,6 +99,13 @@ fn recipients(recipients: &[Recipient]) -> Table {
         ]);
     }
     table
+}
+
+fn status(recipient: &Recipient) -> String {
+    match recipient.replayed_ms {
+        Some(at) => format!("{}, replayed {}", recipient.status, words::moment(at)),
+        None => recipient.status.clone(),
+    }
 }
 
 fn tries(tries: &[Try]) -> Table {

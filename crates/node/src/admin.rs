@@ -12,6 +12,7 @@ mod membership;
 mod pause;
 mod policy;
 mod recipients;
+mod replay;
 mod summary;
 mod trace;
 mod trouble;
@@ -28,7 +29,8 @@ use api::admin::v1::{
     QueueChangeRequest, QueueChangeResponse, QueueEntry, QueueExportRequest, QueueListRequest,
     QueueShowRequest, QueueShowResponse, QueueSummaryRequest, QueueSummaryResponse,
     RecipientsAddRequest, RecipientsChangeResponse, RecipientsForgetRequest, RecipientsListRequest,
-    Replica, StatusRequest, StatusResponse, TraceRequest, TraceResponse, TransferLeaderRequest,
+    ReplayProgress, ReplayRequest, Replica, StatusRequest, StatusResponse, TraceRequest,
+    TraceResponse, TransferLeaderRequest,
     admin_server::{Admin, AdminServer},
 };
 use api::copy::v1::{BackupChunk, ExportChunk};
@@ -201,6 +203,8 @@ type AuditEntries = Pin<Box<dyn Stream<Item = Result<AuditEntry, Status>> + Send
 
 type KnownRecipients = Pin<Box<dyn Stream<Item = Result<KnownRecipient, Status>> + Send>>;
 
+type Replays = Pin<Box<dyn Stream<Item = Result<ReplayProgress, Status>> + Send>>;
+
 type Replicas = Pin<Box<dyn Stream<Item = Result<Replica, Status>> + Send>>;
 
 type Chunks = Pin<Box<dyn Stream<Item = Result<BackupChunk, Status>> + Send>>;
@@ -214,6 +218,7 @@ impl Admin for AdminService {
         let cluster = self.cluster.status().await;
         let domains = self.domains().await?;
         let alarms = self.alarms();
+        let history = self.cluster.history();
         Ok(Response::new(StatusResponse {
             now_ms: self.clock.now().0,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -222,6 +227,9 @@ impl Admin for AdminService {
             alarms: alarms.into_iter().map(delivery::alarm).collect(),
             cluster: Some(answer::cluster(&cluster)),
             domains,
+            retained_messages: history.retained,
+            retained_bytes: history.retained_octets,
+            history_messages: history.rows,
         }))
     }
 
@@ -360,6 +368,13 @@ impl Admin for AdminService {
             traced.expiry = expiry.map(|expiry| answer::expiry(expiry, self.clock.now()));
         }
         Ok(Response::new(response))
+    }
+
+    type ReplayStream = Replays;
+
+    async fn replay(&self, request: Request<ReplayRequest>) -> Result<Response<Replays>, Status> {
+        let replay = replay::replay(&self.cluster, request.into_inner())?;
+        Ok(Response::new(Box::pin(replay)))
     }
 
     async fn flush(

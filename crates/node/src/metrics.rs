@@ -9,7 +9,7 @@ use prometheus_client::{
     metrics::{family::Family, gauge::Gauge, info::Info},
     registry::Registry,
 };
-use spool::{Clock, Condition, Destination, Reachability, Timestamp, alarm};
+use spool::{Clock, Condition, Destination, HistoryTotals, Reachability, Timestamp, alarm};
 
 use crate::certificates::Expiries;
 
@@ -87,6 +87,7 @@ impl Metrics {
         };
         register_queue(&mut registry, &destinations, &oldest, is_known, now);
         register_conditions(&mut registry, &destinations, is_known, now);
+        register_history(&mut registry, self.cluster.history());
         let expiring = destinations.iter().map(|(domain, _)| {
             let expiring = self.cluster.expiring(domain);
             (
@@ -273,6 +274,27 @@ fn register_conditions(
         "alarms",
         "1 while something does not go on without a person",
         alarms,
+    );
+}
+
+fn register_history(registry: &mut Registry, history: HistoryTotals) {
+    gauge(
+        registry,
+        "history_messages",
+        "Messages that have left and are remembered",
+        history.rows,
+    );
+    gauge(
+        registry,
+        "retained_messages",
+        "Delivered messages whose bodies are kept for a replay",
+        history.retained,
+    );
+    gauge(
+        registry,
+        "retained_bytes",
+        "Octets of those bodies, which storage_bytes counts among the pieces",
+        history.retained_octets,
     );
 }
 

@@ -7,6 +7,9 @@
 //! ```
 //!
 //! An operator may hold a message in any state from waiting on, and release it, and delete it.
+//! A delivered message is remembered, and its body kept for a while, so that `Replay` can bring it back to
+//! waiting; `Expire` rejects what is too old.
+//!
 //! An `Accept` of what was accepted before and not confirmed leads back to (none): `unconfirmed`.
 //!
 //! Every node applies the same commands in the same order and must write the same bytes, so
@@ -23,14 +26,16 @@ mod pause;
 mod recipients;
 mod recovery;
 mod repeats;
+mod replay;
 mod report;
 mod sentry;
 
 use core::time::Duration;
 
-pub use departures::{DEPARTED_AGE_MAX, SWEEP_DEPARTED_MAX};
+pub use departures::{DEPARTED_AGE_MAX, RELINQUISH_MAX, SWEEP_DEPARTED_MAX};
 use ledger::Ledger;
 pub use outages::EXPIRE_MAX;
+pub use replay::REPLAY_MAX;
 
 use crate::{
     Accept, Body, Change, Command, KnownOffers, Message, MessageId, Offers, Outcome, Recipient,
@@ -98,6 +103,8 @@ pub fn apply<V: View>(
         Command::Resume { domain, action } => pause::resume(view, domain, action),
         Command::Note(action) => audit::note(view, action),
         Command::Expire(expire) => outages::expire(view, expire),
+        Command::Relinquish { until } => departures::relinquish(view, until),
+        Command::Replay(replay) => replay::replay(view, &replay),
         Command::Sweep { at } => sweep(view, at),
     }
 }
@@ -210,6 +217,7 @@ fn queued(index: u64, accept: Accept, pieces: Vec<u64>) -> Message {
         domain,
         status: Status::Pending,
         host: String::new(),
+        replayed_at: None,
     };
     Message {
         id: accept.id,

@@ -100,6 +100,13 @@ pub enum Command {
     Note(Action),
     /// Gives messages up that are too old.
     Expire(Expire),
+    /// Gives up the bodies of messages that were delivered before a moment, the earliest first.
+    Relinquish {
+        /// The moment.
+        until: Timestamp,
+    },
+    /// Has messages delivered again.
+    Replay(Replay),
     /// Drops what is too old to matter: abandoned stages, ids of messages long gone, messages that
     /// nobody will send again, visitors that came back no more, recipients of whom nothing was heard for long.
     Sweep {
@@ -115,7 +122,7 @@ impl Command {
     pub const fn looks_through_tables(&self) -> bool {
         matches!(
             self,
-            Self::Sweep { .. } | Self::Observe { .. } | Self::Expire(_)
+            Self::Sweep { .. } | Self::Observe { .. } | Self::Expire(_) | Self::Relinquish { .. }
         )
     }
 }
@@ -228,6 +235,19 @@ pub struct Expire {
     pub sequences: Vec<u64>,
 }
 
+/// Messages to be delivered again to recipients who have got them: what they were delivered to has lost them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replay {
+    /// Who got it before this moment still has it.
+    pub since: Timestamp,
+    /// Only recipients in this domain of the policy; all when left out.
+    pub domain: Option<String>,
+    /// When the operator wanted it. No message is replayed twice by the same wish.
+    pub at: Timestamp,
+    /// The messages, in order of arrival.
+    pub ids: Vec<MessageId>,
+}
+
 /// What became of deliveries, gathered into one command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -273,6 +293,9 @@ pub enum Outcome {
     Repeated(MessageId),
     /// The pieces that `Accept` counts on are not all there.
     StageGone,
+    /// So many messages of a replay are to be delivered again, or have been meanwhile. The bodies of the
+    /// others are gone.
+    Replayed(u64),
     /// The policy is in force, under this version.
     Adopted(u64),
     /// The policy that was to be replaced is not in force any more, but this version is.

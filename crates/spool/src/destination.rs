@@ -87,8 +87,8 @@ pub struct Destination {
     pub moved_at: Option<Timestamp>,
     /// Whether its mail is kept back, or was until a moment that has passed.
     pub paused: Option<Pause>,
-    /// How often operators have taken messages out of its queue, or put them back or otherwise into it:
-    /// whoever has read ahead looks again.
+    /// How often messages were taken out of its queue, or put back or otherwise into it, by something else
+    /// than reports of their deliveries: whoever has read ahead looks again.
     pub revision: u64,
     /// Present while the primary is back from an outage and not believed yet.
     pub guard: Option<Box<Guard>>,

@@ -1,11 +1,17 @@
 //! What is remembered of a message: how its deliveries were tried, and, when it has left, how it fared.
 
-use crate::{Attempt, Message, Timestamp, Verdict};
+use bytes::Bytes;
+
+use crate::{Attempt, Message, Recipient, Replay, Status, Timestamp, Verdict};
 
 /// Messages that have left and are remembered at most; the earliest make room. A row takes some 400
 /// octets with the keys that lead to it (100 more for each further recipient), so that this is about
 /// 2 GB on the disk of each node.
 pub const HISTORY_ROWS_MAX: u64 = 5_000_000;
+
+/// Delivered messages whose bodies are kept at most, whatever the policy says; the earliest are given up. It
+/// is less than what is remembered, so that what is kept is always remembered, too.
+pub const RETAINED_MAX: u64 = HISTORY_ROWS_MAX / 2;
 
 /// Tries that are remembered of each message; the earliest make room.
 pub const TRIES_MAX: usize = 5;
@@ -55,11 +61,38 @@ impl Try {
     }
 }
 
-/// How much is remembered.
+/// What a delivered message is kept with besides what is remembered of it, so that it can be delivered again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retained {
+    /// The log indices whose entries carried the body's pieces, in order.
+    pub pieces: Vec<u64>,
+    /// The `Received` field that goes in front of the body.
+    pub trace: Bytes,
+    /// Octets of the body.
+    pub size: u64,
+}
+
+/// How much is remembered, and kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HistoryTotals {
     /// Messages that have left and are remembered, ids of repeats among them.
     pub rows: u64,
+    /// Delivered messages whose bodies are kept.
+    pub retained: u64,
+    /// Octets of those bodies.
+    pub retained_octets: u64,
+}
+
+impl HistoryTotals {
+    pub(crate) const fn keep(&mut self, retained: &Retained) {
+        self.retained += 1;
+        self.retained_octets += retained.size;
+    }
+
+    pub(crate) const fn give_up(&mut self, retained: &Retained) {
+        self.retained = self.retained.saturating_sub(1);
+        self.retained_octets = self.retained_octets.saturating_sub(retained.size);
+    }
 }
 
 impl Message {
@@ -67,8 +100,38 @@ impl Message {
     #[must_use]
     pub(crate) fn remembered(mut self) -> Self {
         self.body.pieces = Vec::new();
-        self.trace = bytes::Bytes::new();
+        self.trace = Bytes::new();
         self
+    }
+
+    /// Whether one of its recipients has got it since a moment, in one domain or in any.
+    #[must_use]
+    pub fn was_delivered(&self, since: Timestamp, domain: Option<&str>) -> bool {
+        let mut recipients = self.recipients.iter();
+        recipients.any(|recipient| recipient.has_got_it(since, domain))
+    }
+
+    /// Has it delivered again to those whom a replay is about. Returns whether it is about any, and has not
+    /// been heeded already: a copy of the command, or of an earlier one, replays nothing twice.
+    pub(crate) fn reopen(&mut self, replay: &Replay) -> bool {
+        let domain = replay.domain.as_deref();
+        let mut is_reopened = false;
+        for recipient in &mut self.recipients {
+            if recipient.has_got_it(replay.since, domain) && !recipient.was_replayed(replay) {
+                recipient.status = Status::Pending;
+                recipient.replayed_at = Some(replay.at);
+                is_reopened = true;
+            }
+        }
+        is_reopened
+    }
+
+    /// Whether a replay, or a later one, was heeded already.
+    pub(crate) fn was_replayed(&self, replay: &Replay) -> bool {
+        let mut recipients = self.recipients.iter();
+        recipients.any(|recipient| {
+            recipient.is_in(replay.domain.as_deref()) && recipient.was_replayed(replay)
+        })
     }
 
     /// Remembers a try, and forgets the earliest when there are too many.
@@ -76,5 +139,19 @@ impl Message {
         let excess = (self.tries.len() + 1).saturating_sub(TRIES_MAX);
         self.tries.drain(..excess);
         self.tries.push(tried);
+    }
+}
+
+impl Recipient {
+    fn is_in(&self, domain: Option<&str>) -> bool {
+        domain.is_none_or(|domain| self.domain == domain)
+    }
+
+    fn has_got_it(&self, since: Timestamp, domain: Option<&str>) -> bool {
+        self.is_in(domain) && matches!(self.status, Status::Delivered { at, .. } if at >= since)
+    }
+
+    fn was_replayed(&self, replay: &Replay) -> bool {
+        self.replayed_at.is_some_and(|at| replay.at.is_late(at))
     }
 }

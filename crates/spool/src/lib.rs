@@ -37,13 +37,13 @@ pub use apply::apply;
 pub use audit::{Action, Audited, Handling, Tally, Verb};
 pub use authentication::{Authentication, Finding};
 pub use command::{
-    Accept, Adopt, Attempt, Claims, Command, Expire, Lessons, Outcome, Report, Stage, Verdict,
-    Visits,
+    Accept, Adopt, Attempt, Claims, Command, Expire, Lessons, Outcome, Replay, Report, Stage,
+    Verdict, Visits,
 };
 pub use destination::{Condition, Destination, Pause, Reachability, Totals};
 pub use fingerprint::Fingerprint;
 pub use guard::{Guard, Recovery};
-pub use history::{HistoryTotals, Try};
+pub use history::{HistoryTotals, Retained, Try};
 pub use id::MessageId;
 pub use message::{Body, Client, Digest, Hold, Message, Recipient, Standing, Status};
 pub use offers::{KnownOffers, Offers};

@@ -96,6 +96,8 @@ pub struct Recipient {
     pub status: Status,
     /// The host that was last asked to take it for him; empty when none was, or it was not told.
     pub host: String,
+    /// When an operator wanted it to be delivered to him once more; `None` when none ever did.
+    pub replayed_at: Option<Timestamp>,
 }
 
 /// What is known about one recipient's delivery.

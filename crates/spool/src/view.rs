@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::{
     Audited, Destination, HistoryTotals, Learned, Message, MessageId, Outage, Patience, Remembered,
-    Timestamp, Unconfirmed, Visitor, Visitors, policy::InForce,
+    Retained, Timestamp, Unconfirmed, Visitor, Visitors, policy::InForce,
 };
 
 /// What is known under a message's id.
@@ -87,6 +87,16 @@ pub trait View {
     fn outages(&self, domain: &str) -> Result<Vec<Outage>, Self::Error>;
     /// How much is remembered of what has left.
     fn history(&self) -> HistoryTotals;
+    /// What is remembered of a message that left at a moment.
+    fn departure(&self, at: Timestamp, id: MessageId) -> Result<Option<Message>, Self::Error>;
+    /// What a message that left at a moment is kept with.
+    fn retained(&self, at: Timestamp, id: MessageId) -> Result<Option<Retained>, Self::Error>;
+    /// What is kept of messages that left before a moment, the earliest first, at most `limit` of them.
+    fn retained_before(
+        &self,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(Timestamp, MessageId, Retained)>, Self::Error>;
     /// What is known of a recipient of a domain.
     fn recipient(&self, domain: &str, address: &str) -> Result<Option<Learned>, Self::Error>;
     /// Recipients of a domain who were learned to be valid, or not to be, before a span of time or after
@@ -159,6 +169,15 @@ pub enum Change {
         at: Timestamp,
         /// As it was then, without what only a delivery needs.
         message: Box<Message>,
+    },
+    /// What a message that has left is kept with; `None` when it is kept no longer.
+    Retained {
+        /// When it left.
+        at: Timestamp,
+        /// The message.
+        id: MessageId,
+        /// As it is.
+        after: Option<Retained>,
     },
     /// How much is remembered of what has left.
     History(HistoryTotals),

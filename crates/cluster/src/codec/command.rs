@@ -18,6 +18,7 @@ use super::{
     },
     authentication::{authentication_from, authentication_to},
     dsn::{per_message_from, per_message_to, per_recipient_from, per_recipient_to},
+    history::{replay_from, replay_to},
     id_from, id_to,
     message::{
         body_type_from, client_from, client_to, digest_from, fingerprint_from, fingerprint_to,
@@ -93,6 +94,8 @@ pub(crate) fn command_to(command: Command) -> pb::Command {
             at_ms: expire.at.0,
             sequences: expire.sequences,
         }),
+        Command::Relinquish { until } => Kind::Relinquish(pb::Relinquish { until_ms: until.0 }),
+        Command::Replay(replay) => Kind::Replay(replay_to(replay)),
         Command::Sweep { at } => Kind::Sweep(pb::Sweep { at_ms: at.0 }),
     };
     pb::Command { kind: Some(kind) }
@@ -169,6 +172,10 @@ pub(crate) fn command_from(command: pb::Command) -> Result<Command, CodecError> 
             at: Timestamp(expire.at_ms),
             sequences: expire.sequences,
         }),
+        Kind::Relinquish(relinquish) => Command::Relinquish {
+            until: Timestamp(relinquish.until_ms),
+        },
+        Kind::Replay(replay) => Command::Replay(replay_from(replay)?),
         Kind::Sweep(sweep) => Command::Sweep {
             at: Timestamp(sweep.at_ms),
         },
@@ -187,11 +194,11 @@ fn observe_to(domain: String, reachability: Reachability, at: Timestamp) -> pb::
     }
 }
 
-fn ids_to(ids: Vec<MessageId>) -> Vec<pb::MessageId> {
+pub(super) fn ids_to(ids: Vec<MessageId>) -> Vec<pb::MessageId> {
     ids.into_iter().map(id_to).collect()
 }
 
-fn ids_from(ids: Vec<pb::MessageId>) -> Result<Vec<MessageId>, CodecError> {
+pub(super) fn ids_from(ids: Vec<pb::MessageId>) -> Result<Vec<MessageId>, CodecError> {
     ids.into_iter().map(|id| id_from(Some(id))).collect()
 }
 
@@ -333,6 +340,10 @@ pub(crate) fn outcome_to(outcome: &Outcome) -> pb::Outcome {
             told.tally = Some(tally_to(*tally));
             Kind::Handled
         }
+        Outcome::Replayed(messages) => {
+            told.replayed = *messages;
+            Kind::Replayed
+        }
         Outcome::NotUnderstood(why) => {
             told.why.clone_from(why);
             Kind::NotUnderstood
@@ -352,6 +363,7 @@ pub(crate) fn outcome_from(outcome: pb::Outcome) -> Result<Outcome, CodecError> 
         Kind::Adopted => Ok(Outcome::Adopted(outcome.policy_version)),
         Kind::Overtaken => Ok(Outcome::Overtaken(outcome.policy_version)),
         Kind::Handled => Ok(Outcome::Handled(tally_from(outcome.tally))),
+        Kind::Replayed => Ok(Outcome::Replayed(outcome.replayed)),
         Kind::NotUnderstood => Ok(Outcome::NotUnderstood(outcome.why)),
         Kind::Unspecified => Err(CodecError::Missing { what: "outcome" }),
     }

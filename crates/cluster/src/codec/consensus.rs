@@ -44,6 +44,7 @@ pub(crate) const fn room_to(room: Room) -> pb::Room {
     pb::Room {
         free_bytes: room.free_bytes,
         short: room.is_short,
+        lacking_bytes: room.lacking_bytes,
     }
 }
 
@@ -51,6 +52,7 @@ pub(crate) const fn room_from(room: pb::Room) -> Room {
     Room {
         free_bytes: room.free_bytes,
         is_short: room.short,
+        lacking_bytes: room.lacking_bytes,
     }
 }
 

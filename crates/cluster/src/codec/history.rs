@@ -1,7 +1,12 @@
 //! What is remembered of messages.
 
 use api::spool::v1 as pb;
-use spool::{HistoryTotals, Timestamp, Try};
+use spool::{HistoryTotals, Replay, Retained, Timestamp, Try};
+
+use super::{
+    CodecError,
+    command::{ids_from, ids_to},
+};
 
 pub(super) fn try_to(tried: Try) -> pb::Try {
     pb::Try {
@@ -26,9 +31,51 @@ pub(super) fn try_from(tried: pb::Try) -> Try {
 }
 
 pub(crate) const fn history_totals_to(totals: HistoryTotals) -> pb::HistoryTotals {
-    pb::HistoryTotals { rows: totals.rows }
+    pb::HistoryTotals {
+        rows: totals.rows,
+        retained: totals.retained,
+        retained_octets: totals.retained_octets,
+    }
 }
 
 pub(crate) const fn history_totals_from(totals: pb::HistoryTotals) -> HistoryTotals {
-    HistoryTotals { rows: totals.rows }
+    HistoryTotals {
+        rows: totals.rows,
+        retained: totals.retained,
+        retained_octets: totals.retained_octets,
+    }
+}
+
+pub(crate) fn retained_to(retained: Retained) -> pb::Retained {
+    pb::Retained {
+        pieces: retained.pieces,
+        trace: retained.trace,
+        size: retained.size,
+    }
+}
+
+pub(crate) fn retained_from(retained: pb::Retained) -> Retained {
+    Retained {
+        pieces: retained.pieces,
+        trace: retained.trace,
+        size: retained.size,
+    }
+}
+
+pub(super) fn replay_to(replay: Replay) -> pb::Replay {
+    pb::Replay {
+        since_ms: replay.since.0,
+        domain: replay.domain,
+        at_ms: replay.at.0,
+        ids: ids_to(replay.ids),
+    }
+}
+
+pub(super) fn replay_from(replay: pb::Replay) -> Result<Replay, CodecError> {
+    Ok(Replay {
+        since: Timestamp(replay.since_ms),
+        domain: replay.domain,
+        at: Timestamp(replay.at_ms),
+        ids: ids_from(replay.ids)?,
+    })
 }

@@ -196,6 +196,7 @@ fn recipient_to(recipient: Recipient) -> pb::Recipient {
         status,
         dsn: per_recipient_to(recipient.dsn),
         host: recipient.host,
+        replayed_at_ms: recipient.replayed_at.map(|at| at.0),
     }
 }
 
@@ -222,6 +223,7 @@ fn recipient_from(recipient: pb::Recipient) -> Result<Recipient, CodecError> {
         domain: recipient.domain,
         status,
         host: recipient.host,
+        replayed_at: recipient.replayed_at_ms.map(Timestamp),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use spool::{HistoryTotals, Message, MessageId, Timestamp, view::Known};
+use spool::{HistoryTotals, Message, MessageId, Retained, Timestamp, view::Known};
 
 use super::{
     keys::{self, Table},
@@ -37,11 +37,7 @@ impl Tables {
     pub(crate) fn trace(&self, id: MessageId) -> io::Result<Option<Trace>> {
         let now = self.now();
         let moment = now.moment();
-        let message = |key: Vec<u8>| {
-            let octets = moment.get(Column::Spool, key)?;
-            let octets = octets.filter(|octets| !octets.is_empty());
-            octets.map(tables::decode_message).transpose()
-        };
+        let message = |key: Vec<u8>| decode_departure(moment.get(Column::Spool, key)?);
         let known = moment.get(Column::Spool, now.keys().known(id))?;
         let known = known
             .map(|octets| tables::decode_known(&octets))
@@ -58,6 +54,17 @@ impl Tables {
         })
     }
 
+    pub(super) fn departure(&self, at: Timestamp, id: MessageId) -> io::Result<Option<Message>> {
+        let now = self.now();
+        decode_departure(now.get(Column::Spool, now.keys().departed(at, id))?)
+    }
+
+    pub(super) fn retained(&self, at: Timestamp, id: MessageId) -> io::Result<Option<Retained>> {
+        let now = self.now();
+        let octets = now.get(Column::Spool, now.keys().retained(at, id))?;
+        octets.map(|octets| decode_retained(&octets)).transpose()
+    }
+
     pub(super) fn departed_before(
         &self,
         at: Timestamp,
@@ -66,16 +73,90 @@ impl Tables {
         let now = self.now();
         let prefix = now.keys().table(Table::Departed);
         let end = now.keys().departed(at, MessageId(0));
-        let mut departed = Vec::new();
+        let rows = now.range(Column::Spool, &prefix, end).take(limit);
+        let departed = rows.map(|row| Ok(moment_and_id(&row?.0)));
+        departed.filter_map(io::Result::transpose).collect()
+    }
+
+    /// What is kept of messages that left before a moment, the earliest first.
+    pub(crate) fn retained_before(
+        &self,
+        at: Timestamp,
+        limit: usize,
+    ) -> io::Result<Vec<(Timestamp, MessageId, Retained)>> {
+        let now = self.now();
+        let prefix = now.keys().table(Table::Retained);
+        let end = now.keys().retained(at, MessageId(0));
+        let mut retained = Vec::new();
         for row in now.range(Column::Spool, &prefix, end).take(limit) {
-            let (key, _) = row?;
-            let moment = key.get(prefix.len()..).and_then(|rest| rest.first_chunk());
-            if let (Some(moment), Some(id)) = (moment, keys::last_id(&key)) {
-                departed.push((Timestamp(u64::from_be_bytes(*moment)), id));
+            let (key, octets) = row?;
+            if let Some((at, id)) = moment_and_id(&key) {
+                retained.push((at, id, decode_retained(&octets)?));
             }
         }
-        Ok(departed)
+        Ok(retained)
     }
+
+    /// Messages that left at a moment or later, behind one of them, in order; each with what is remembered
+    /// of it, and whether it is kept.
+    pub(crate) fn departures(
+        &self,
+        after: (Timestamp, MessageId),
+        limit: usize,
+    ) -> io::Result<Vec<Departure>> {
+        let now = self.now();
+        let prefix = now.keys().table(Table::Departed);
+        let mut from = now.keys().departed(after.0, after.1);
+        from.push(0);
+        let mut departures = Vec::new();
+        for row in tables::scan(&now, &from, &prefix).take(limit) {
+            let (key, octets) = row?;
+            let Some((at, id)) = moment_and_id(&key) else {
+                continue;
+            };
+            departures.push(Departure {
+                at,
+                id,
+                message: decode_departure(Some(octets.into_vec()))?,
+                is_kept: now
+                    .get(Column::Spool, now.keys().retained(at, id))?
+                    .is_some(),
+            });
+        }
+        Ok(departures)
+    }
+}
+
+/// A message that has left.
+#[derive(Debug)]
+pub(crate) struct Departure {
+    /// When.
+    pub(crate) at: Timestamp,
+    /// Its id.
+    pub(crate) id: MessageId,
+    /// What is remembered of it; `None` when nothing is.
+    pub(crate) message: Option<Message>,
+    /// Whether it can be delivered again.
+    pub(crate) is_kept: bool,
+}
+
+/// The moment and the id that end a key.
+fn moment_and_id(key: &[u8]) -> Option<(Timestamp, MessageId)> {
+    let (front, id) = key.split_last_chunk()?;
+    let moment = keys::last_u64(front)?;
+    Some((Timestamp(moment), MessageId(u128::from_be_bytes(*id))))
+}
+
+/// What is remembered of a message; nothing where the row is empty.
+pub(super) fn decode_departure(octets: Option<Vec<u8>>) -> io::Result<Option<Message>> {
+    let octets = octets.filter(|octets| !octets.is_empty());
+    octets.map(tables::decode_message).transpose()
+}
+
+pub(super) fn decode_retained(octets: &[u8]) -> io::Result<Retained> {
+    let octets = bytes::Bytes::copy_from_slice(octets);
+    let retained = codec::decode(octets, "kept message")?;
+    Ok(codec::retained_from(retained))
 }
 
 /// How much a database remembers.

@@ -48,6 +48,8 @@ pub(crate) enum Table {
     History = 24,
     /// Domain, beginning of an outage: its end.
     Outage = 25,
+    /// Departure, id: what a message that has left is kept with, to be delivered again.
+    Retained = 26,
 }
 
 /// Key of a log entry, and of the piece it carried.
@@ -141,6 +143,13 @@ impl SpoolKeys {
 
     pub(crate) fn departed(self, at: Timestamp, id: MessageId) -> Vec<u8> {
         let mut key = self.table(Table::Departed);
+        key.extend_from_slice(&at.0.to_be_bytes());
+        key.extend_from_slice(&id.0.to_be_bytes());
+        key
+    }
+
+    pub(crate) fn retained(self, at: Timestamp, id: MessageId) -> Vec<u8> {
+        let mut key = self.table(Table::Retained);
         key.extend_from_slice(&at.0.to_be_bytes());
         key.extend_from_slice(&id.0.to_be_bytes());
         key

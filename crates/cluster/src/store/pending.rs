@@ -11,14 +11,14 @@ use std::{
 use prost::Message as _;
 use spool::{
     Audited, Change, Destination, HistoryTotals, Learned, Message, MessageId, Outage, Place,
-    Timestamp, Unconfirmed, View, Visitors,
+    Retained, Timestamp, Unconfirmed, View, Visitors,
     policy::InForce,
     recipients::Source,
     view::{Known, Staged},
 };
 
 use super::{
-    audit,
+    audit, history,
     keys::{self, SpoolKeys, Table},
     open::Column,
     tables::{self, Tables},
@@ -84,6 +84,10 @@ impl<'t> Pending<'t> {
                     let key = self.keys.departed(at, message.id);
                     let octets = codec::message_to(*message).encode_to_vec();
                     self.rows.insert(key, Some(octets));
+                }
+                Change::Retained { at, id, after } => {
+                    let octets = after.map(|after| codec::retained_to(after).encode_to_vec());
+                    self.rows.insert(self.keys.retained(at, id), octets);
                 }
                 Change::History(totals) => {
                     let octets = codec::history_totals_to(totals).encode_to_vec();
@@ -336,6 +340,20 @@ impl View for Pending<'_> {
             .unwrap_or_else(|| self.tables.figures().history)
     }
 
+    fn departure(&self, at: Timestamp, id: MessageId) -> io::Result<Option<Message>> {
+        match self.rows.get(&self.keys.departed(at, id)) {
+            Some(pending) => history::decode_departure(pending.clone()),
+            None => self.tables.departure(at, id),
+        }
+    }
+
+    fn retained(&self, at: Timestamp, id: MessageId) -> io::Result<Option<Retained>> {
+        match self.rows.get(&self.keys.retained(at, id)) {
+            Some(pending) => pending.as_deref().map(history::decode_retained).transpose(),
+            None => self.tables.retained(at, id),
+        }
+    }
+
     fn recipient(&self, domain: &str, address: &str) -> io::Result<Option<Learned>> {
         match self.rows.get(&self.keys.recipient(domain, address)) {
             Some(pending) => pending.as_deref().map(tables::decode_learned).transpose(),
@@ -367,6 +385,14 @@ impl View for Pending<'_> {
         limit: usize,
     ) -> io::Result<Vec<(Timestamp, MessageId)>> {
         self.tables.departed_before(at, limit)
+    }
+
+    fn retained_before(
+        &self,
+        at: Timestamp,
+        limit: usize,
+    ) -> io::Result<Vec<(Timestamp, MessageId, Retained)>> {
+        self.tables.retained_before(at, limit)
     }
 
     fn recipients_outside(

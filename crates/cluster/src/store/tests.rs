@@ -2,6 +2,7 @@ mod anew;
 mod audit;
 mod damage;
 mod digests;
+mod history;
 mod mending;
 mod policies;
 mod reading;

@@ -254,6 +254,7 @@ pub(super) fn recipient(recipient: &spool::Recipient) -> Recipient {
         at_ms,
         reply: reply.cloned(),
         host: said(&recipient.host),
+        replayed_ms: recipient.replayed_at.map(|at| at.0),
     }
 }
 

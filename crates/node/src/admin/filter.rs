@@ -159,6 +159,7 @@ mod tests {
                         domain,
                         status: status.clone(),
                         host: String::new(),
+                        replayed_at: None,
                     }
                 })
                 .collect(),

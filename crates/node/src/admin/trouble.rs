@@ -160,6 +160,7 @@ mod tests {
     const AMPLE: Room = Room {
         free_bytes: 1 << 40,
         is_short: false,
+        lacking_bytes: 0,
     };
 
     fn sound() -> ClusterStatus {
@@ -206,6 +207,7 @@ mod tests {
         status.members[0].disk = Some(Room {
             free_bytes: 7 << 20,
             is_short: true,
+            lacking_bytes: 1 << 30,
         });
         let domain = DomainStatus {
             name: "example.com".to_owned(),

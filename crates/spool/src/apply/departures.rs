@@ -2,8 +2,8 @@
 
 use super::Ledger;
 use crate::{
-    Change, Message, MessageId, Timestamp, View, history::HISTORY_ROWS_MAX, policy::Keeping,
-    view::Known,
+    Change, Message, MessageId, Outcome, Retained, Timestamp, View, history::HISTORY_ROWS_MAX,
+    policy::Keeping, view::Known,
 };
 
 /// For so long at least an id is remembered after its message left: longer than any node goes on
@@ -12,6 +12,9 @@ pub const DEPARTED_AGE_MAX: core::time::Duration = core::time::Duration::from_se
 
 /// How many ids one sweep forgets at most; above what can leave between two sweeps.
 pub const SWEEP_DEPARTED_MAX: usize = 100_000;
+
+/// How many bodies one command gives up at most, so that it is never a long entry to apply.
+pub const RELINQUISH_MAX: usize = 1000;
 
 /// Takes a message out of the spool and remembers it. Whoever calls this writes the change of the message
 /// itself.
@@ -28,11 +31,45 @@ pub(super) fn leave<V: View>(
         after: Some(Known::Departed(at)),
     });
     ledger.history().rows += 1;
-    changes.extend(message.body.pieces.iter().copied().map(Change::DropPiece));
-    if !keeping(view).history.is_zero() {
+    let keeping = keeping(view);
+    // Only what somebody has got can be wanted again.
+    let is_kept = !keeping.retain_delivered.is_zero() && message.was_delivered(Timestamp(0), None);
+    if is_kept {
+        let retained = Retained {
+            pieces: message.body.pieces.clone(),
+            trace: message.trace.clone(),
+            size: message.body.size,
+        };
+        ledger.history().keep(&retained);
+        changes.push(Change::Retained {
+            at,
+            id: message.id,
+            after: Some(retained),
+        });
+    } else {
+        changes.extend(message.body.pieces.iter().copied().map(Change::DropPiece));
+    }
+    if is_kept || !keeping.history.is_zero() {
         let message = Box::new(message.remembered());
         changes.push(Change::Departure { at, message });
     }
+}
+
+/// Gives up the bodies of messages that left before a moment.
+pub(super) fn relinquish<V: View>(
+    view: &V,
+    until: Timestamp,
+) -> Result<(Outcome, Vec<Change>), V::Error> {
+    let mut ledger = Ledger::new(view);
+    let mut changes = Vec::new();
+    for (at, id, retained) in view.retained_before(until, RELINQUISH_MAX)? {
+        ledger.history().give_up(&retained);
+        changes.extend(retained.pieces.into_iter().map(Change::DropPiece));
+        let after = None;
+        changes.push(Change::Retained { at, id, after });
+    }
+    ledger.write_to(&mut changes);
+    Ok((Outcome::Done, changes))
 }
 
 /// Notes that an id is that of a message which came before.
@@ -63,6 +100,10 @@ pub(super) fn sweep<V: View>(view: &V, at: Timestamp) -> Result<Vec<Change>, V::
         .min(SWEEP_DEPARTED_MAX);
     if gone.len() < excess {
         gone = view.departed_before(at.before(DEPARTED_AGE_MAX), excess)?;
+    }
+    // What is kept goes first, and what is remembered of it after that.
+    if let Some((kept, ..)) = view.retained_before(Timestamp(u64::MAX), 1)?.first() {
+        gone.retain(|(left_at, _)| left_at < kept);
     }
     let mut ledger = Ledger::new(view);
     let mut changes = Vec::with_capacity(gone.len() + 1);

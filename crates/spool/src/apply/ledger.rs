@@ -43,7 +43,7 @@ impl<'v, V: View> Ledger<'v, V> {
         }
     }
 
-    /// Notes that an operator has changed what stands in a message's queues.
+    /// Notes that what stands in a message's queues was changed by something else than a report.
     pub(super) fn revise(&mut self, message: &Message) {
         for domain in message.domains() {
             if let Some(destination) = self.destinations.get_mut(domain) {
@@ -59,13 +59,16 @@ impl<'v, V: View> Ledger<'v, V> {
     }
 
     fn totals(&mut self, domain: &str, change: impl FnOnce(&mut Totals)) {
-        if let Some(destination) = self.destinations.get_mut(domain) {
-            change(&mut destination.totals);
-            return;
+        change(&mut self.destination(domain).totals);
+    }
+
+    /// All figures of a domain.
+    pub(super) fn destination(&mut self, domain: &str) -> &mut Destination {
+        if !self.destinations.contains_key(domain) {
+            let destination = self.view.destination(domain);
+            self.destinations.insert(domain.to_owned(), destination);
         }
-        let mut destination = self.view.destination(domain);
-        change(&mut destination.totals);
-        self.destinations.insert(domain.to_owned(), destination);
+        self.destinations.entry(domain.to_owned()).or_default()
     }
 }
 

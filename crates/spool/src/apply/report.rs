@@ -18,12 +18,14 @@ pub(super) fn report<V: View>(
             .iter_mut()
             .rfind(|(_, after)| after.id == attempt.id)
         {
-            record(before, after, attempt, report.at);
+            let unclaimed = unclaimed(view, before)?;
+            record(before, after, attempt, report.at, &unclaimed);
         } else if let Some(Known::Queued(sequence)) = view.known(attempt.id)?
             && let Some(before) = view.message(sequence)?
         {
             let mut after = before.clone();
-            record(&before, &mut after, attempt, report.at);
+            let unclaimed = unclaimed(view, &before)?;
+            record(&before, &mut after, attempt, report.at, &unclaimed);
             touched.push((before, after));
         }
     }
@@ -39,8 +41,30 @@ pub(super) fn report<V: View>(
     Ok((Outcome::Done, changes))
 }
 
+/// Of a message that was replayed, the domains for which nobody has claimed it: a report about them that
+/// comes to light now is about the former delivery, not about the one that is wanted.
+fn unclaimed<V: View>(view: &V, message: &Message) -> Result<Vec<String>, V::Error> {
+    let mut unclaimed = Vec::new();
+    if message.recipients.iter().all(|r| r.replayed_at.is_none()) {
+        return Ok(unclaimed);
+    }
+    for domain in message.domains() {
+        let place = view.place(domain, message.sequence)?;
+        if place.is_none_or(|place| place.claimed_by.is_none()) {
+            unclaimed.push(domain.to_owned());
+        }
+    }
+    Ok(unclaimed)
+}
+
 /// Writes an attempt's verdicts into the message, and counts the attempt if one of them is news.
-fn record(before: &Message, after: &mut Message, attempt: Attempt, at: Timestamp) {
+fn record(
+    before: &Message,
+    after: &mut Message,
+    attempt: Attempt,
+    at: Timestamp,
+    unclaimed: &[String],
+) {
     let attempts = after.attempts.saturating_add(1);
     let until = retry::next_attempt(after.id, attempts, at);
     let tried = Try::of(&attempt, at);
@@ -52,7 +76,8 @@ fn record(before: &Message, after: &mut Message, attempt: Attempt, at: Timestamp
         let Some(recipient) = recipient else {
             continue;
         };
-        if !is_news(&verdict, at, &recipient.status, before.attempted_at) {
+        let is_past = recipient.replayed_at.is_some() && unclaimed.contains(&recipient.domain);
+        if is_past || !is_news(&verdict, at, &recipient.status, before.attempted_at) {
             continue;
         }
         told_news = true;
@@ -101,7 +126,11 @@ fn is_news(
 
 /// The claims that a report of this term does not end: a later leader may be delivering the message
 /// while its forerunner tells how it had fared.
-fn kept_claims<V: View>(view: &V, after: &Message, term: u64) -> Result<Vec<Change>, V::Error> {
+pub(super) fn kept_claims<V: View>(
+    view: &V,
+    after: &Message,
+    term: u64,
+) -> Result<Vec<Change>, V::Error> {
     let mut kept = Vec::new();
     for domain in after.domains() {
         if let Some(due) = after.standing(domain).and_then(Standing::due)

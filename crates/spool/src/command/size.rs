@@ -46,7 +46,10 @@ impl Command {
             Self::Expire(expire) => {
                 expire.domain.len() + expire.sequences.len() * size_of::<u64>() * 2
             }
-            Self::Discard { .. } | Self::Sweep { .. } => 0,
+            Self::Replay(replay) => {
+                replay.domain.as_ref().map_or(0, String::len) + replay.ids.len() * EACH
+            }
+            Self::Relinquish { .. } | Self::Discard { .. } | Self::Sweep { .. } => 0,
         }
     }
 }

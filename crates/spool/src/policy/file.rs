@@ -183,12 +183,12 @@ impl File {
 
 impl QueueTable {
     fn check(&self, faults: &mut Faults<'_>) {
-        for (key, value, supported) in [
-            ("delay_notice_after", &self.delay_notice_after, "0s"),
-            ("retain_delivered", &self.retain_delivered, "48h"),
-        ] {
-            faults.note(only_duration(key, value.as_ref(), supported));
-        }
+        let delay_notice_after = self.delay_notice_after.as_ref();
+        faults.note(only_duration(
+            "delay_notice_after",
+            delay_notice_after,
+            "0s",
+        ));
         faults.note(only("dsn", self.dsn.as_ref(), "authenticated"));
     }
 
@@ -196,6 +196,7 @@ impl QueueTable {
         let written = keeping::Written {
             max_age: self.max_age.as_ref(),
             max_age_total: self.max_age_total.as_ref(),
+            retain_delivered: self.retain_delivered.as_ref(),
             history: self.history.as_ref(),
         };
         written.keeping(faults)

@@ -22,6 +22,8 @@ pub struct Keeping {
     pub max_age: Duration,
     /// The same with the time in which its primary was down.
     pub max_age_total: Duration,
+    /// Bodies of delivered messages are kept for so long, as far as there is room, to be delivered again.
+    pub retain_delivered: Duration,
     /// What has left is remembered for so long.
     pub history: Duration,
 }
@@ -31,6 +33,7 @@ impl Default for Keeping {
         Self {
             max_age: 30 * DAY,
             max_age_total: 60 * DAY,
+            retain_delivered: 2 * DAY,
             history: 30 * DAY,
         }
     }
@@ -41,13 +44,17 @@ impl Keeping {
     pub(crate) const NOTHING: Self = Self {
         max_age: Duration::MAX,
         max_age_total: Duration::MAX,
+        retain_delivered: Duration::ZERO,
         history: Duration::ZERO,
     };
 
-    /// For how long the id of a message that has left is known, and what there is to tell about it.
+    /// For how long the id of a message that has left is known, and what there is to tell about it: as long
+    /// as its body is kept, at least.
     #[must_use]
     pub fn remembered(&self) -> Duration {
-        self.history.max(DEPARTED_AGE_MAX)
+        self.history
+            .max(self.retain_delivered)
+            .max(DEPARTED_AGE_MAX)
     }
 }
 
@@ -55,6 +62,7 @@ impl Keeping {
 pub(super) struct Written<'t> {
     pub(super) max_age: Option<&'t Spanned<String>>,
     pub(super) max_age_total: Option<&'t Spanned<String>>,
+    pub(super) retain_delivered: Option<&'t Spanned<String>>,
     pub(super) history: Option<&'t Spanned<String>>,
 }
 
@@ -66,6 +74,11 @@ impl Written<'_> {
         let keeping = Keeping {
             max_age: read("max_age", self.max_age, default.max_age),
             max_age_total: read("max_age_total", self.max_age_total, default.max_age_total),
+            retain_delivered: read(
+                "retain_delivered",
+                self.retain_delivered,
+                default.retain_delivered,
+            ),
             history: read("history", self.history, default.history),
         };
         self.check_ages(&keeping, faults);

@@ -494,6 +494,23 @@ fn ages_that_make_no_sense_are_told() {
 }
 
 #[test]
+fn what_is_kept_for_how_long_is_read() {
+    let keeping = |line: &str| Policy::parse(&with(line)).unwrap().keeping;
+    assert_eq!(keeping(""), Keeping::default());
+    let lines = "[queue]\nmax_age = \"2h\"\nmax_age_total = \"3h\"\nretain_delivered = \"0s\"\nhistory = \"1s\"";
+    let read = keeping(lines);
+    let seconds = [
+        read.max_age,
+        read.max_age_total,
+        read.retain_delivered,
+        read.history,
+    ]
+    .map(|span| span.as_secs());
+    assert_eq!(seconds, [7200, 10_800, 0, 1]);
+    assert_eq!(read.remembered().as_secs(), 3600);
+}
+
+#[test]
 fn all_mistakes_are_told_in_the_order_of_the_text() {
     let text = "[queue]\nmax_age = \"5x\"\nhistory = \"long\"\nfuture = 1\n\
         [[domain]]\nname = \"a b\"\nprimary = [\"mail.example.com:0\"]\n\

@@ -125,7 +125,22 @@ impl Memory {
                 assert!(message.tries.len() <= TRIES_MAX);
             }
         }
-        assert_eq!(self.history().rows, rows, "what is remembered is counted");
+        let totals = self.history();
+        assert_eq!(totals.rows, rows, "what is remembered is counted");
+        let mut octets = 0;
+        for (at, id, retained) in self.retained() {
+            octets += retained.size;
+            let remembered = self.departure_of(id).expect("what is kept is remembered");
+            assert_eq!(self.known_of(id), Some(Known::Departed(at)));
+            assert!(remembered.was_delivered(Timestamp(0), None));
+            let pieces = retained.pieces.iter();
+            let body: Vec<u8> = pieces
+                .flat_map(|piece| self.carried[piece].clone())
+                .collect();
+            assert_eq!(body, Letter::of(id).body());
+        }
+        let kept = self.retained().count() as u64;
+        assert_eq!((totals.retained, totals.retained_octets), (kept, octets));
     }
 
     fn assert_what_is_unconfirmed_is_stored(&self) {
@@ -205,7 +220,9 @@ impl Memory {
     fn assert_pieces_are_kept_or_dropped_once(&self) {
         let of_messages = self.messages().flat_map(|message| &message.body.pieces);
         let of_stages = self.stages().flat_map(|(_, staged)| &staged.pieces);
-        let mut gone_or_needed: Vec<u64> = of_messages.chain(of_stages).copied().collect();
+        let of_kept = self.retained().flat_map(|(.., retained)| &retained.pieces);
+        let needed = of_messages.chain(of_stages).chain(of_kept);
+        let mut gone_or_needed: Vec<u64> = needed.copied().collect();
         gone_or_needed.extend(&self.dropped);
         gone_or_needed.sort_unstable();
         let carried: Vec<u64> = self.carried.keys().copied().collect();

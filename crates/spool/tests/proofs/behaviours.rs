@@ -453,7 +453,10 @@ fn a_sweep_forgets_no_more_ids_than_its_limit() {
             .insert(Key::Departed(NOW, id), Row::Present);
     }
     let rows = SWEEP_DEPARTED_MAX as u64 + 5;
-    let totals = HistoryTotals { rows };
+    let totals = HistoryTotals {
+        rows,
+        ..HistoryTotals::default()
+    };
     replica
         .memory
         .rows

@@ -3,8 +3,11 @@
 use core::time::Duration;
 
 use spool::{
-    Adopt, Command, Message, Outcome, Status, Timestamp, apply::DEPARTED_AGE_MAX,
-    history::TRIES_MAX, policy::Document, view::Known,
+    Adopt, Command, Message, Outcome, Status, Timestamp,
+    apply::DEPARTED_AGE_MAX,
+    history::{HISTORY_ROWS_MAX, TRIES_MAX},
+    policy::Document,
+    view::Known,
 };
 
 use crate::{
@@ -99,7 +102,8 @@ fn the_last_tries_are_remembered() {
 
 #[test]
 fn what_has_left_is_forgotten_when_the_policy_says_so() {
-    let mut replica = accepted("history = \"2d\"", &[SMALL]);
+    let queue = "history = \"2d\"\nretain_delivered = \"0s\"";
+    let mut replica = accepted(queue, &[SMALL]);
     replica.apply(SMALL.delivered(later(1)));
     let sweep = |at| Command::Sweep { at };
     replica.apply(sweep(later(1).after(2 * DAY)));
@@ -111,7 +115,8 @@ fn what_has_left_is_forgotten_when_the_policy_says_so() {
 
 #[test]
 fn without_a_history_the_id_alone_is_known_for_an_hour() {
-    let mut replica = accepted("history = \"0s\"", &[SMALL]);
+    let queue = "history = \"0s\"\nretain_delivered = \"0s\"";
+    let mut replica = accepted(queue, &[SMALL]);
     replica.apply(SMALL.delivered(NOW));
     let known = replica.memory.known_of(SMALL.id());
     assert_eq!(known, Some(Known::Departed(NOW)));
@@ -128,11 +133,11 @@ fn without_a_history_the_id_alone_is_known_for_an_hour() {
 
 #[test]
 fn the_earliest_make_room_when_too_much_is_remembered_but_never_within_the_hour() {
-    let mut replica = accepted("", &[SMALL, WIDE]);
+    let mut replica = accepted("retain_delivered = \"0s\"", &[SMALL, WIDE]);
     replica.apply(SMALL.delivered(NOW));
     replica.apply(WIDE.delivered(later(7200)));
     let mut totals = replica.memory.history();
-    totals.rows = spool::history::HISTORY_ROWS_MAX + 2;
+    totals.rows = HISTORY_ROWS_MAX + 2;
     let mut crowded = replica.memory.clone();
     crowded.rows.insert(Key::History, Row::History(totals));
     crowded.apply_batch(&[(100, Command::Sweep { at: later(7300) })]);

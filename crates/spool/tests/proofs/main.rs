@@ -18,6 +18,7 @@ mod properties;
 mod recipients;
 mod recovery;
 mod repeats;
+mod replays;
 mod replica;
 mod scripts;
 mod sentry;

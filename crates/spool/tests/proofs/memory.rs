@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 use bytes::Bytes;
 use spool::{
     Audited, Change, Command, Destination, HistoryTotals, Learned, Message, MessageId, Outage,
-    Outcome, Patience, Place, Remembered, Standing, Timestamp, Unconfirmed, View, Visitor,
-    Visitors,
+    Outcome, Patience, Place, Remembered, Retained, Standing, Timestamp, Unconfirmed, View,
+    Visitor, Visitors,
     policy::InForce,
     recipients::Source,
     view::{Known, Staged},
@@ -32,6 +32,7 @@ pub(crate) enum Key {
     Audited(u128),
     History,
     Outage(String, Timestamp),
+    Retained(Timestamp, MessageId),
 }
 
 /// What a row says.
@@ -49,6 +50,7 @@ pub(crate) enum Row {
     Audited(Box<Audited>),
     History(HistoryTotals),
     Until(Timestamp),
+    Retained(Retained),
     Present,
 }
 
@@ -125,6 +127,14 @@ impl Memory {
             Some(Row::Message(message)) => Some(message),
             _ => None,
         }
+    }
+
+    /// What is kept of messages that have left, in the order in which they did.
+    pub(crate) fn retained(&self) -> impl Iterator<Item = (Timestamp, MessageId, &Retained)> {
+        self.rows.iter().filter_map(|row| match row {
+            (Key::Retained(at, id), Row::Retained(retained)) => Some((*at, *id, retained)),
+            _ => None,
+        })
     }
 
     pub(crate) fn outages_of(&self, domain: &str) -> Vec<Outage> {
@@ -278,6 +288,10 @@ impl<'m> Pending<'m> {
                 Change::Departure { at, message } => {
                     let key = Key::Departed(at, message.id);
                     self.rows.insert(key, Some(Row::Message(message)));
+                }
+                Change::Retained { at, id, after } => {
+                    let row = after.map(Row::Retained);
+                    self.rows.insert(Key::Retained(at, id), row);
                 }
                 Change::History(totals) => {
                     self.rows.insert(Key::History, Some(Row::History(totals)));
@@ -483,6 +497,31 @@ impl View for Pending<'_> {
             Some(Row::History(totals)) => *totals,
             _ => HistoryTotals::default(),
         }
+    }
+
+    fn departure(&self, at: Timestamp, id: MessageId) -> Result<Option<Message>, Infallible> {
+        Ok(match self.row(&Key::Departed(at, id)) {
+            Some(Row::Message(message)) => Some(Message::clone(message)),
+            _ => None,
+        })
+    }
+
+    fn retained(&self, at: Timestamp, id: MessageId) -> Result<Option<Retained>, Infallible> {
+        Ok(match self.row(&Key::Retained(at, id)) {
+            Some(Row::Retained(retained)) => Some(retained.clone()),
+            _ => None,
+        })
+    }
+
+    fn retained_before(
+        &self,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(Timestamp, MessageId, Retained)>, Infallible> {
+        let retained = self.memory.retained();
+        let old = retained.filter(|(left_at, ..)| *left_at < at);
+        let old = old.map(|(at, id, retained)| (at, id, retained.clone()));
+        Ok(old.take(limit).collect())
     }
 
     fn recipient(&self, domain: &str, address: &str) -> Result<Option<Learned>, Infallible> {

@@ -87,6 +87,9 @@ fn check_life(
                 assert!((0..recipients).all(|number| said.is_delivered(id, number)));
             }
         },
+        (Some(Known::Departed(_)), Some(Known::Queued(_))) => {
+            assert!(matches!(command, Command::Replay(replay) if replay.ids.contains(&id)));
+        }
         (Some(Known::Departed(gone_at) | Known::Repeat { at: gone_at, .. }), None) => {
             let Command::Sweep { at } = command else {
                 panic!("{id} forgotten by {command:?}");

@@ -3,7 +3,7 @@
 use proptest::{collection::vec, prelude::*, sample::select};
 use spool::{
     Action, Adopt, Claims, Command, Expire, Fact, Handling, Lessons, MessageId, Offers,
-    Reachability, Recovery, Report, Timestamp, Verb, Verdict, Visitor, Visits,
+    Reachability, Recovery, Replay, Report, Timestamp, Verb, Verdict, Visitor, Visits,
     guard::Step,
     policy::Document,
     recipients::{News, Source},
@@ -108,7 +108,7 @@ fn recovery() -> impl Strategy<Value = Command> {
 }
 
 /// What makes mail too old, and what has left forgotten, within the span of the clocks.
-const HASTY: &str = "[queue]\nmax_age = \"30m\"\nmax_age_total = \"90m\"\nhistory = \"2h\"\n";
+const HASTY: &str = "[queue]\nmax_age = \"30m\"\nmax_age_total = \"90m\"\nretain_delivered = \"1h\"\nhistory = \"2h\"\n";
 
 /// Some places in the order of arrival that someone takes for too old.
 fn expiry() -> impl Strategy<Value = Command> {
@@ -117,6 +117,20 @@ fn expiry() -> impl Strategy<Value = Command> {
             domain,
             at,
             sequences,
+        })
+    })
+}
+
+/// Some letters that someone wants again, of one domain or of all.
+fn replay() -> impl Strategy<Value = Command> {
+    let ids = vec(letter().prop_map(Letter::id), 0..6);
+    let domain = proptest::option::of(domain());
+    (moment(), domain, moment(), ids).prop_map(|(since, domain, at, ids)| {
+        Command::Replay(Replay {
+            since,
+            domain,
+            at,
+            ids,
         })
     })
 }
@@ -271,6 +285,8 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
         2 => observation(),
         4 => recovery(),
         2 => expiry(),
+        2 => replay(),
+        1 => moment().prop_map(|until| Command::Relinquish { until }),
         1 => offers(),
         2 => visits(),
         1 => (proptest::option::of(domain()), moment())

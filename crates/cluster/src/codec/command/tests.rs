@@ -5,7 +5,7 @@ use smtp::{
 };
 use spool::{
     Action, Adopt, Authentication, Client, Digest, Fact, Finding, Fingerprint, Handling, Lessons,
-    Offers, Recovery, Tally, Verb, Visitor, Visits,
+    Offers, Recovery, Replay, Tally, Verb, Visitor, Visits,
     authentication::{SIGNATURES_MAX, Signature},
     guard::Step,
     policy::Document,
@@ -218,6 +218,33 @@ fn what_a_primary_offers_is_read_as_it_was_written() {
         };
         assert_eq!(command_from(command_to(command.clone())).unwrap(), command);
     }
+}
+
+#[test]
+fn commands_about_time_come_through_and_are_counted() {
+    for command in [
+        Command::Expire(Expire {
+            domain: "d".repeat(250),
+            at: Timestamp(u64::MAX),
+            sequences: vec![u64::MAX; MANY],
+        }),
+        Command::Relinquish {
+            until: Timestamp(u64::MAX),
+        },
+        Command::Replay(Replay {
+            since: Timestamp(u64::MAX),
+            domain: Some("d".repeat(250)),
+            at: Timestamp(u64::MAX),
+            ids: vec![MessageId(u128::MAX); MANY],
+        }),
+        report(),
+    ] {
+        let encoded = command_to(command.clone());
+        assert!(encoded.encoded_len() <= command.octets(), "{command:?}");
+        assert_eq!(command_from(encoded).unwrap(), command);
+    }
+    let outcome = Outcome::Replayed(3);
+    assert_eq!(outcome_from(outcome_to(&outcome)).unwrap(), outcome);
 }
 
 #[test]

@@ -54,6 +54,29 @@ async fn order_per_recipient_holds_over_parallel_connections() {
 }
 
 #[tokio::test]
+async fn messages_that_are_put_back_leave_again_in_order_although_later_ones_were_read() {
+    let script: Script = Arc::new(|_, moment| match moment {
+        Moment::Rcpt(to) if to.contains("busy") => Act::Say("450 4.2.0 later"),
+        _ => Act::Usual,
+    });
+    let (primary, outbox) = setup(script, NEVER).await;
+    let sequences: Vec<u64> = (0..30).map(|_| outbox.queue(&["a"], BODY)).collect();
+    let messages = sequences
+        .iter()
+        .filter_map(|n| outbox.message(*n))
+        .collect();
+    // It keeps the domain's task from beginning anew.
+    outbox.queue(&["busy"], BODY);
+    let running = Running::start(&outbox);
+    let left = || outbox.state.lock().unwrap().departed.len();
+    until("delivered", || left() == 30).await;
+    outbox.put_back(messages);
+    until("delivered again", || left() == 30).await;
+    running.stop().await.unwrap();
+    assert_eq!(primary.sequences(), [sequences.clone(), sequences].concat());
+}
+
+#[tokio::test]
 async fn a_flush_makes_deferred_messages_due_in_order_and_wakes_the_probe() {
     let (primary, outbox) = setup(
         at_first(

@@ -126,6 +126,7 @@ impl MapOutbox {
             domain: DOMAIN.into(),
             status: Status::Pending,
             host: String::new(),
+            replayed_at: None,
         });
         let (head, tail) = body.split_at(body.len() / 2);
         state.pieces.insert((id, 0), Bytes::copy_from_slice(head));
@@ -202,6 +203,19 @@ impl MapOutbox {
             domains,
             ..Policy::default()
         });
+        self.changed();
+    }
+
+    /// Puts messages that have left back among those that wait.
+    pub(super) fn put_back(&self, messages: Vec<Message>) {
+        let mut state = self.state.lock().unwrap();
+        for message in messages {
+            state.departed.retain(|left| *left != message.sequence);
+            state.count(message.standing(DOMAIN), 1);
+            state.messages.insert(message.sequence, message);
+        }
+        state.destination.revision += 1;
+        drop(state);
         self.changed();
     }
 

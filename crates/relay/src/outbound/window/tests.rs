@@ -23,6 +23,7 @@ fn due(sequence: u64, to: &[&str]) -> Due {
             domain: "example.com".into(),
             status: Status::Pending,
             host: String::new(),
+            replayed_at: None,
         })
         .collect();
     let message = Message {
