@@ -86,16 +86,17 @@ impl Watcher {
         let mut after = 0;
         loop {
             let read = self.read(domain, at, move |tables, domain, ageing| {
-                tables.aged(domain, after, ageing.expired(), EXPIRE_MAX)
+                let aged = tables.aged(domain, after, ageing.expired(), EXPIRE_MAX)?;
+                Ok((aged, ageing.is_at_rest()))
             });
-            let aged = read.await?;
+            let (aged, is_at_rest) = read.await?;
             let Some(last) = aged.last() else {
                 return Ok(());
             };
             after = last.sequence;
             let sequences: Vec<u64> = aged
                 .iter()
-                .filter(|aged| !aged.is_claimed)
+                .filter(|aged| is_at_rest || !aged.is_claimed)
                 .map(|aged| aged.sequence)
                 .collect();
             if sequences.is_empty() {

@@ -12,6 +12,10 @@ pub const OUTAGES_MAX: usize = 1000;
 /// How long before mail expires it is warned of that.
 pub const EXPIRY_NOTICE: Duration = Duration::from_secs(72 * 3600);
 
+/// What a leader has claimed may be given up when the primary was down for so long: longer than the reply to a
+/// final dot may take (RFC 5321 section 4.5.3.2.6), and than anyone goes on telling of it.
+const CLAIMED_DOWN_MIN: Duration = Duration::from_secs(15 * 60);
+
 /// A time in which a primary was down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Outage {
@@ -21,13 +25,17 @@ pub struct Outage {
     pub until: Timestamp,
 }
 
-/// Since when no mail can leave for a domain; `None` while it can.
-#[must_use]
-pub const fn present_outage(destination: &Destination) -> Option<Timestamp> {
-    match destination.reachability {
+/// The outages of a domain that last until now: each reason why none of its mail can leave.
+fn present_outages(destination: &Destination, now: Timestamp) -> impl Iterator<Item = Outage> {
+    let down = match destination.reachability {
         Reachability::Up => None,
         Reachability::Down(_) => Some(destination.since),
-    }
+    };
+    let outage = move |since: Timestamp| Outage {
+        since,
+        until: now.max(since),
+    };
+    down.map(outage).into_iter()
 }
 
 /// How old the mail of one domain counts as, at one moment.
@@ -38,6 +46,7 @@ pub struct Ageing {
     /// In order, and apart from each other.
     outages: Vec<Outage>,
     is_down: bool,
+    down_since: Option<Timestamp>,
 }
 
 /// When a message is given up.
@@ -60,11 +69,9 @@ impl Ageing {
         mut outages: Vec<Outage>,
         now: Timestamp,
     ) -> Self {
-        let present = present_outage(destination);
-        outages.extend(present.map(|since| Outage {
-            since,
-            until: now.max(since),
-        }));
+        let ended = outages.len();
+        outages.extend(present_outages(destination, now));
+        let is_down = outages.len() > ended;
         outages.sort_unstable();
         let mut apart: Vec<Outage> = Vec::with_capacity(outages.len());
         for outage in outages {
@@ -79,8 +86,20 @@ impl Ageing {
             now,
             keeping,
             outages: apart,
-            is_down: present.is_some(),
+            is_down,
+            down_since: match destination.reachability {
+                Reachability::Up => None,
+                Reachability::Down(_) => Some(destination.since),
+            },
         }
+    }
+
+    /// Whether nothing is on its way to the primary, nor a word of what was: a leader claims ahead what it
+    /// will deliver once the primary is up.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        let down_since = self.down_since;
+        down_since.is_some_and(|since| self.now.since(since) >= CLAIMED_DOWN_MIN)
     }
 
     /// Mail that was received at this moment, or before, is too old.

@@ -4,7 +4,7 @@ use super::{Ledger, departures::keeping};
 use crate::{
     Ageing, Change, Destination, Expire, Message, Outage, Outcome, Reachability, Status, Timestamp,
     View,
-    outage::{OUTAGES_MAX, expired_words, present_outage},
+    outage::{OUTAGES_MAX, expired_words},
 };
 
 /// How many messages one command gives up at most, so that it is never a long entry to apply.
@@ -27,22 +27,25 @@ pub(super) fn observe<V: View>(
     } else {
         before.since
     };
-    let ended = present_outage(&before);
+    let mut changes = Vec::new();
+    if let (Reachability::Down(_), Reachability::Up) = (&before.reachability, &reachability) {
+        let outage = Outage {
+            since: before.since,
+            until: at,
+        };
+        note_ended(view, &domain, outage, &mut changes)?;
+    }
     let after = Destination {
         reachability,
         since,
         ..before
     };
-    let mut changes = Vec::new();
-    if let Some(since) = ended.filter(|_| present_outage(&after).is_none()) {
-        end(view, &domain, Outage { since, until: at }, &mut changes)?;
-    }
     changes.push(Change::Destination { domain, after });
     Ok((Outcome::Done, changes))
 }
 
-/// Remembers an outage. Of too many the two earliest become one.
-fn end<V: View>(
+/// Remembers an outage that has ended; it may overlap with others. Of too many the two earliest become one.
+pub(super) fn note_ended<V: View>(
     view: &V,
     domain: &str,
     outage: Outage,
@@ -68,7 +71,8 @@ fn end<V: View>(
     Ok(())
 }
 
-/// Gives up what is too old. What a leader has claimed may be on its way; its report comes first.
+/// Gives up what is too old. What a leader has claimed may be on its way, and its report comes first; unless the
+/// primary has been down for long.
 pub(super) fn expire<V: View>(
     view: &V,
     expire: Expire,
@@ -80,12 +84,13 @@ pub(super) fn expire<V: View>(
     } = expire;
     let destination = view.destination(&domain);
     let outages = view.outages(&domain)?;
-    let expired = Ageing::new(keeping(view), &destination, outages, at).expired();
+    let ageing = Ageing::new(keeping(view), &destination, outages, at);
+    let (expired, is_at_rest) = (ageing.expired(), ageing.is_at_rest());
     let mut ledger = Ledger::new(view);
     let mut changes = Vec::new();
     for sequence in sequences.into_iter().take(EXPIRE_MAX) {
         let place = view.place(&domain, sequence)?;
-        let may_expire = place.is_some_and(|place| place.claimed_by.is_none());
+        let may_expire = place.is_some_and(|place| is_at_rest || place.claimed_by.is_none());
         let message = if may_expire {
             view.message(sequence)?
         } else {
@@ -100,6 +105,9 @@ pub(super) fn expire<V: View>(
             before: Some(Box::new(before)),
             after: Some(Box::new(after)),
         });
+    }
+    if !changes.is_empty() {
+        ledger.destination(&domain).revision += 1;
     }
     ledger.write_to(&mut changes);
     Ok((Outcome::Done, changes))

@@ -169,6 +169,13 @@ fn what_a_leader_may_be_delivering_is_left_alone() {
     replica.apply(Command::Claim(claims.clone()));
     replica.apply(expire(&replica, SMALL, "a.example", later(200)));
     assert_eq!(statuses(&replica, SMALL), [Status::Pending]);
+    replica.apply(down("a.example", later(210)));
+    replica.apply(expire(&replica, SMALL, "a.example", later(1100)));
+    assert_eq!(statuses(&replica, SMALL), [Status::Pending]);
+    let mut long_down = replica.clone();
+    long_down.apply(expire(&replica, SMALL, "a.example", later(1110)));
+    assert!(is_given_up(&statuses(&long_down, SMALL)[0]));
+    assert_eq!(long_down.memory.destination_of("a.example").revision, 1);
     replica.apply(Command::Release(claims));
     replica.apply(expire(&replica, SMALL, "a.example", later(200)));
     assert!(is_given_up(&statuses(&replica, SMALL)[0]));
