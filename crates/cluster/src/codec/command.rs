@@ -6,8 +6,8 @@ mod tests;
 use api::spool::v1 as pb;
 use smtp::{BodyType, Recipient};
 use spool::{
-    Accept, Attempt, Claims, Command, Expire, MessageId, Outcome, Reachability, Report, Stage,
-    Timestamp, Verdict,
+    Accept, Attempt, Claims, Command, MessageId, Outcome, Reachability, Report, Stage, Timestamp,
+    Verdict,
 };
 
 use super::{
@@ -18,7 +18,7 @@ use super::{
     },
     authentication::{authentication_from, authentication_to},
     dsn::{per_message_from, per_message_to, per_recipient_from, per_recipient_to},
-    history::{replay_from, replay_to},
+    history::{expire_from, expire_to, replay_from, replay_to},
     id_from, id_to,
     message::{
         body_type_from, client_from, client_to, digest_from, fingerprint_from, fingerprint_to,
@@ -89,11 +89,7 @@ pub(crate) fn command_to(command: Command) -> pb::Command {
         } => Kind::Pause(pausing_to(domain, until, action)),
         Command::Resume { domain, action } => Kind::Resume(resuming_to(domain, action)),
         Command::Note(action) => Kind::Note(action_to(action)),
-        Command::Expire(expire) => Kind::Expire(pb::Expire {
-            domain: expire.domain,
-            at_ms: expire.at.0,
-            sequences: expire.sequences,
-        }),
+        Command::Expire(expire) => Kind::Expire(expire_to(expire)),
         Command::Relinquish { until } => Kind::Relinquish(pb::Relinquish { until_ms: until.0 }),
         Command::Replay(replay) => Kind::Replay(replay_to(replay)),
         Command::Sweep { at } => Kind::Sweep(pb::Sweep { at_ms: at.0 }),
@@ -124,15 +120,7 @@ pub(crate) fn command_from(command: pb::Command) -> Result<Command, CodecError> 
         Kind::Discard(discard) => Command::Discard {
             id: id_from(discard.id)?,
         },
-        Kind::Report(report) => Command::Report(Report {
-            term: report.term,
-            at: Timestamp(report.at_ms),
-            attempts: report
-                .attempts
-                .into_iter()
-                .map(attempt_from)
-                .collect::<Result<_, _>>()?,
-        }),
+        Kind::Report(report) => Command::Report(report_from(report)?),
         Kind::Observe(observe) => Command::Observe {
             domain: observe.domain,
             reachability: observe.down.map_or(Reachability::Up, Reachability::Down),
@@ -167,11 +155,7 @@ pub(crate) fn command_from(command: pb::Command) -> Result<Command, CodecError> 
             action: action_from(resuming.action)?,
         },
         Kind::Note(action) => Command::Note(action_from(Some(action))?),
-        Kind::Expire(expire) => Command::Expire(Expire {
-            domain: expire.domain,
-            at: Timestamp(expire.at_ms),
-            sequences: expire.sequences,
-        }),
+        Kind::Expire(expire) => Command::Expire(expire_from(expire)),
         Kind::Relinquish(relinquish) => Command::Relinquish {
             until: Timestamp(relinquish.until_ms),
         },
@@ -179,6 +163,15 @@ pub(crate) fn command_from(command: pb::Command) -> Result<Command, CodecError> 
         Kind::Sweep(sweep) => Command::Sweep {
             at: Timestamp(sweep.at_ms),
         },
+    })
+}
+
+fn report_from(report: pb::Report) -> Result<Report, CodecError> {
+    let attempts = report.attempts.into_iter().map(attempt_from);
+    Ok(Report {
+        term: report.term,
+        at: Timestamp(report.at_ms),
+        attempts: attempts.collect::<Result<_, _>>()?,
     })
 }
 

@@ -1,7 +1,7 @@
 //! What is remembered of messages.
 
 use api::spool::v1 as pb;
-use spool::{HistoryTotals, Replay, Retained, Timestamp, Try};
+use spool::{Expire, HistoryTotals, Replay, Retained, Timestamp, Try};
 
 use super::{
     CodecError,
@@ -59,6 +59,22 @@ pub(crate) fn retained_from(retained: pb::Retained) -> Retained {
         pieces: retained.pieces,
         trace: retained.trace,
         size: retained.size,
+    }
+}
+
+pub(super) fn expire_to(expire: Expire) -> pb::Expire {
+    pb::Expire {
+        domain: expire.domain,
+        at_ms: expire.at.0,
+        sequences: expire.sequences,
+    }
+}
+
+pub(super) fn expire_from(expire: pb::Expire) -> Expire {
+    Expire {
+        domain: expire.domain,
+        at: Timestamp(expire.at_ms),
+        sequences: expire.sequences,
     }
 }
 

@@ -89,12 +89,7 @@ impl<'t> Pending<'t> {
                     let octets = after.map(|after| codec::retained_to(after).encode_to_vec());
                     self.rows.insert(self.keys.retained(at, id), octets);
                 }
-                Change::History(totals) => {
-                    let octets = codec::history_totals_to(totals).encode_to_vec();
-                    self.rows
-                        .insert(self.keys.table(Table::History), Some(octets));
-                    self.history = Some(totals);
-                }
+                Change::History(totals) => self.add_history(totals),
                 Change::Staged { id, after } => {
                     let octets = after.map(|after| codec::staged_to(after).encode_to_vec());
                     self.rows.insert(self.keys.staged(id), octets);
@@ -137,6 +132,13 @@ impl<'t> Pending<'t> {
             }
         }
         Ok(())
+    }
+
+    fn add_history(&mut self, totals: HistoryTotals) {
+        let octets = codec::history_totals_to(totals).encode_to_vec();
+        let key = self.keys.table(Table::History);
+        self.rows.insert(key, Some(octets));
+        self.history = Some(totals);
     }
 
     /// Takes in who is a member from now on. Whoever is not any more is retired in the same batch, so

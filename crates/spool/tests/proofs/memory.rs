@@ -266,13 +266,7 @@ impl<'m> Pending<'m> {
                     let founded = Row::Founded(cluster, policy);
                     self.rows.insert(Key::Founded, Some(founded));
                 }
-                Change::Adopted(policy) => {
-                    let Some(Row::Founded(cluster, _)) = self.row(&Key::Founded) else {
-                        panic!("a policy was adopted by no cluster");
-                    };
-                    let founded = Row::Founded(*cluster, policy);
-                    self.rows.insert(Key::Founded, Some(founded));
-                }
+                Change::Adopted(policy) => self.add_adopted(policy),
                 Change::Message { before, after } => {
                     self.add_message(before.as_deref(), after.as_deref());
                 }
@@ -333,6 +327,14 @@ impl<'m> Pending<'m> {
                 }
             }
         }
+    }
+
+    fn add_adopted(&mut self, policy: Arc<InForce>) {
+        let Some(Row::Founded(cluster, _)) = self.row(&Key::Founded) else {
+            panic!("a policy was adopted by no cluster");
+        };
+        let founded = Row::Founded(*cluster, policy);
+        self.rows.insert(Key::Founded, Some(founded));
     }
 
     fn add_message(&mut self, before: Option<&Message>, after: Option<&Message>) {

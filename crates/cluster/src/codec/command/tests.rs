@@ -4,8 +4,8 @@ use smtp::{
     dsn::{Notify, PerMessage, PerRecipient, Ret},
 };
 use spool::{
-    Action, Adopt, Authentication, Client, Digest, Fact, Finding, Fingerprint, Handling, Lessons,
-    Offers, Recovery, Replay, Tally, Verb, Visitor, Visits,
+    Action, Adopt, Authentication, Client, Digest, Expire, Fact, Finding, Fingerprint, Handling,
+    Lessons, Offers, Recovery, Replay, Tally, Verb, Visitor, Visits,
     authentication::{SIGNATURES_MAX, Signature},
     guard::Step,
     policy::Document,
