@@ -140,6 +140,12 @@ fn what_is_deleted_never_arrives_and_more_than_one_is_asked_about() {
     cluster.wait_queued(0, scene::DRAIN);
     assert_eq!(primary.count(), 15);
     assert_eq!(primary.times_named(ANN), 0);
+    let told = ctl.json(&["trace", &one[0]]);
+    assert_eq!(told["state"], "deleted", "{told}");
+    assert_eq!(
+        told["message"]["recipients"][0]["status"], "pending",
+        "{told}"
+    );
 }
 
 #[test]

@@ -64,10 +64,8 @@ fn state(trace: &TraceResponse) -> String {
     match (&trace.repeat_of, trace.state.as_str()) {
         (Some(first), _) => format!("{first} again, at {at}: its sender had not read the reply"),
         (None, "delivered") => format!("delivered, the last time at {at}"),
-        (None, "gone") if trace.message.is_none() => {
-            format!("has left at {at}; no history was kept then")
-        }
-        (None, "gone") => format!("has left at {at}, not delivered to everybody"),
+        (None, "deleted") => format!("deleted at {at}: `layover audit` says by whom"),
+        (None, "gone") => format!("has left at {at}; no history was kept then"),
         (None, state) => format!("in the spool, {state}"),
     }
 }
@@ -177,6 +175,7 @@ mod tests {
             trace("delivered", Some(0), None, true),
             "delivered, the last time at 1970-01-01T00:00:00Z"
         );
+        assert!(trace("deleted", Some(0), None, true).starts_with("deleted at 1970"));
         assert!(trace("gone", Some(0), None, false).ends_with("no history was kept then"));
         assert!(trace("repeat", Some(0), Some("ID"), false).starts_with("ID again, at 1970"));
     }

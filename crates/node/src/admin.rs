@@ -34,7 +34,7 @@ use api::admin::v1::{
     admin_server::{Admin, AdminServer},
 };
 use api::copy::v1::{BackupChunk, ExportChunk};
-use cluster::{Change, Cluster, RequestError, Trace};
+use cluster::{Change, Cluster, RequestError};
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use relay::outbound::Progress;
 use relay::route::Routes;
@@ -355,18 +355,7 @@ impl Admin for AdminService {
         request: Request<TraceRequest>,
     ) -> Result<Response<TraceResponse>, Status> {
         let id = id_of(&request.into_inner().id)?;
-        let trace = self.cluster.trace(id).await.map_err(refused)?;
-        let trace = trace.ok_or_else(|| {
-            Status::not_found(format!(
-                "nothing is known of a message {id}: it never came to this cluster, or left so long ago \
-                 that it is forgotten"
-            ))
-        })?;
-        let mut response = trace::response(id, &trace);
-        if let (Trace::Queued(message), Some(traced)) = (&trace, &mut response.message) {
-            let expiry = self.cluster.expiry(message).await.map_err(refused)?;
-            traced.expiry = expiry.map(|expiry| answer::expiry(expiry, self.clock.now()));
-        }
+        let response = trace::trace(&self.cluster, id, self.clock.now()).await?;
         Ok(Response::new(response))
     }
 

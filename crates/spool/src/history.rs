@@ -96,9 +96,17 @@ impl HistoryTotals {
 }
 
 impl Message {
+    /// Whether all its recipients have got it. What has left and is not delivered was deleted.
+    #[must_use]
+    pub fn is_delivered(&self) -> bool {
+        let mut recipients = self.recipients.iter();
+        recipients.all(|recipient| matches!(recipient.status, Status::Delivered { .. }))
+    }
+
     /// What is remembered of it once it has left: all but what only a delivery needs.
     #[must_use]
     pub(crate) fn remembered(mut self) -> Self {
+        self.hold = None;
         self.body.pieces = Vec::new();
         self.trace = Bytes::new();
         self

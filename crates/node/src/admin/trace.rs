@@ -1,13 +1,35 @@
 //! What is known of one message, in the spool or gone.
 
 use api::admin::v1::{TraceResponse, Traced, Try};
-use cluster::Trace;
-use spool::{Message, MessageId, Status};
+use cluster::{Cluster, Trace};
+use spool::{Message, MessageId, Timestamp};
+use tonic::Status;
 
-use super::answer;
+use super::{answer, refused};
+
+/// Looks it up, and tells when it is given up if it is in the spool.
+pub(super) async fn trace(
+    cluster: &Cluster,
+    id: MessageId,
+    now: Timestamp,
+) -> Result<TraceResponse, Status> {
+    let trace = cluster.trace(id).await.map_err(refused)?;
+    let trace = trace.ok_or_else(|| {
+        Status::not_found(format!(
+            "nothing is known of a message {id}: it never came to this cluster, or left so long ago \
+             that it is forgotten"
+        ))
+    })?;
+    let mut response = response(id, &trace);
+    if let (Trace::Queued(message), Some(traced)) = (&trace, &mut response.message) {
+        let expiry = cluster.expiry(message).await.map_err(refused)?;
+        traced.expiry = expiry.map(|expiry| answer::expiry(expiry, now));
+    }
+    Ok(response)
+}
 
 /// What there is to tell.
-pub(super) fn response(id: MessageId, trace: &Trace) -> TraceResponse {
+fn response(id: MessageId, trace: &Trace) -> TraceResponse {
     let response = TraceResponse {
         id: id.to_string(),
         ..TraceResponse::default()
@@ -37,12 +59,10 @@ pub(super) fn response(id: MessageId, trace: &Trace) -> TraceResponse {
 }
 
 fn how_it_left(message: Option<&Message>) -> &'static str {
-    let delivered = |status: &Status| matches!(status, Status::Delivered { .. });
-    let mut recipients = message.iter().flat_map(|message| &message.recipients);
-    if message.is_some() && recipients.all(|recipient| delivered(&recipient.status)) {
-        "delivered"
-    } else {
-        "gone"
+    match message {
+        Some(message) if message.is_delivered() => "delivered",
+        Some(_) => "deleted",
+        None => "gone",
     }
 }
 

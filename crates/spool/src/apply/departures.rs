@@ -34,8 +34,8 @@ pub(super) fn leave<V: View>(
     });
     ledger.history().rows += 1;
     let keeping = keeping(view);
-    // Only what somebody has got can be wanted again.
-    let is_kept = !keeping.retain_delivered.is_zero() && message.was_delivered(Timestamp(0), None);
+    // What was deleted is gone for good, also for those who had got it.
+    let is_kept = !keeping.retain_delivered.is_zero() && message.is_delivered();
     if is_kept {
         let retained = Retained {
             pieces: message.body.pieces.clone(),

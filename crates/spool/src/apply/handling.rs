@@ -5,7 +5,7 @@
 //! by then does not: its place in the queue is gone, or claimed by nobody, and the domain's revision tells
 //! whoever has read ahead to look again.
 
-use super::{Change, Outcome, View, audit, ledger::Ledger};
+use super::{Change, Outcome, View, audit, departures, ledger::Ledger};
 use crate::{
     Message, Status,
     audit::{Action, Handling, Tally, Verb},
@@ -52,12 +52,7 @@ pub(super) fn handle<V: View>(
             };
             tally.changed += 1;
             if after.is_none() {
-                changes.extend(before.body.pieces.iter().copied().map(Change::DropPiece));
-                changes.push(Change::Known {
-                    id,
-                    before: Some(Known::Queued(before.sequence)),
-                    after: Some(Known::Departed(action.at)),
-                });
+                departures::leave(view, before.clone(), action.at, &mut ledger, &mut changes);
             }
             ledger.recount(Some(&before), after.as_deref());
             ledger.revise(&before);

@@ -157,9 +157,7 @@ fn settle<V: View>(
     ledger: &mut Ledger<'_, V>,
     changes: &mut Vec<Change>,
 ) {
-    let delivered = |status: &Status| matches!(status, Status::Delivered { .. });
-    let mut statuses = after.recipients.iter().map(|recipient| &recipient.status);
-    let after = if statuses.all(delivered) {
+    let after = if after.is_delivered() {
         ledger.recount(Some(&before), None);
         departures::leave(view, after, at, ledger, changes);
         None
