@@ -8,6 +8,8 @@ mod delivery;
 mod domain;
 mod export;
 mod filter;
+mod flush;
+mod list;
 mod membership;
 mod pause;
 mod policy;
@@ -35,7 +37,7 @@ use api::admin::v1::{
 };
 use api::copy::v1::{BackupChunk, ExportChunk};
 use cluster::{Change, Cluster, RequestError};
-use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use futures::{Stream, StreamExt as _};
 use relay::outbound::Progress;
 use relay::route::Routes;
 use spool::{Clock, Message, MessageId, alarm, policy::DOCUMENT_BYTES_MAX};
@@ -47,11 +49,6 @@ use tonic::{
     transport::{Server, server::TcpIncoming},
 };
 use tracing::error;
-
-use filter::Filter;
-
-/// Messages read at once for a list. A page of envelopes stays well under a few MiB.
-const PAGE_MESSAGES: usize = 256;
 
 /// Longest header that is shown. Real ones are a tenth of it.
 const HEADER_BYTES_MAX: usize = 64 * 1024;
@@ -239,35 +236,8 @@ impl Admin for AdminService {
         &self,
         request: Request<QueueListRequest>,
     ) -> Result<Response<Entries>, Status> {
-        let request = request.into_inner();
-        let limit = match request.limit {
-            0 => usize::MAX,
-            limit => usize::try_from(limit).unwrap_or(usize::MAX),
-        };
-        let filter = Filter::new(request, self.clock.now()).map_err(Status::invalid_argument)?;
-        let cluster = self.cluster.clone();
-        let pages = stream::try_unfold(0, move |after| {
-            let cluster = cluster.clone();
-            async move {
-                let page = cluster
-                    .messages(after, PAGE_MESSAGES)
-                    .await
-                    .map_err(refused)?;
-                let last = page.last().map(|message| message.sequence);
-                Ok::<_, Status>(last.map(|last| (page, last)))
-            }
-        });
-        let entries = pages
-            .map_ok(move |page| {
-                let entries: Vec<_> = page
-                    .iter()
-                    .filter_map(|m| filter.entry(m))
-                    .map(Ok)
-                    .collect();
-                stream::iter(entries)
-            })
-            .try_flatten()
-            .take(limit);
+        let now = self.clock.now();
+        let entries = list::list(&self.cluster, request.into_inner(), now)?;
         Ok(Response::new(Box::pin(entries)))
     }
 
@@ -371,30 +341,8 @@ impl Admin for AdminService {
         request: Request<FlushRequest>,
     ) -> Result<Response<FlushResponse>, Status> {
         let by = audit::asker(&request);
-        let Some(policy) = self.cluster.policy() else {
-            return Err(Status::unavailable("the cluster is not founded yet"));
-        };
-        let mut domains: Vec<String> = policy.domains.iter().map(|d| d.name.clone()).collect();
-        let domain = request
-            .into_inner()
-            .domain
-            .map(|name| name.to_ascii_lowercase());
-        if let Some(name) = &domain {
-            if !domains.contains(name) {
-                let known = domains.join(", ");
-                let message =
-                    format!("no domain {name:?} is in the policy; its domains are {known}");
-                return Err(Status::not_found(message));
-            }
-            domains = vec![name.clone()];
-        }
-        let mut what = "flush".to_owned();
-        if let Some(name) = &domain {
-            what.push_str(&format!(" {name}"));
-        }
-        self.cluster.flush(domain).await.map_err(refused)?;
-        audit::note(&self.cluster, by, what).await;
-        Ok(Response::new(FlushResponse { domains }))
+        let flushed = flush::flush(&self.cluster, request.into_inner(), by).await?;
+        Ok(Response::new(flushed))
     }
 
     async fn domain_list(

@@ -1,0 +1,35 @@
+//! Deferred messages that are made due.
+
+use api::admin::v1::{FlushRequest, FlushResponse};
+use cluster::Cluster;
+use tonic::Status;
+
+use super::{audit, refused};
+
+/// Makes them due, in one domain or in all.
+pub(super) async fn flush(
+    cluster: &Cluster,
+    request: FlushRequest,
+    by: String,
+) -> Result<FlushResponse, Status> {
+    let Some(policy) = cluster.policy() else {
+        return Err(Status::unavailable("the cluster is not founded yet"));
+    };
+    let mut domains: Vec<String> = policy.domains.iter().map(|d| d.name.clone()).collect();
+    let domain = request.domain.map(|name| name.to_ascii_lowercase());
+    if let Some(name) = &domain {
+        if !domains.contains(name) {
+            let known = domains.join(", ");
+            let message = format!("no domain {name:?} is in the policy; its domains are {known}");
+            return Err(Status::not_found(message));
+        }
+        domains = vec![name.clone()];
+    }
+    let mut what = "flush".to_owned();
+    if let Some(name) = &domain {
+        what.push_str(&format!(" {name}"));
+    }
+    cluster.flush(domain).await.map_err(refused)?;
+    audit::note(cluster, by, what).await;
+    Ok(FlushResponse { domains })
+}
