@@ -46,6 +46,9 @@ fn what_the_primary_has_lost_comes_again_in_order_and_whole() {
         account.is_right() && account.repeated.is_empty(),
         "{account:?}"
     );
+    let audit = follower.json(&["audit"]);
+    let what = audit[0]["what"].as_str().unwrap();
+    assert!(what.starts_with("replay --since 20"), "{audit}");
     // It is kept for another time.
     assert_eq!(retained(&follower), 61);
     for node in &cluster.nodes {

@@ -332,7 +332,8 @@ impl Admin for AdminService {
     type ReplayStream = Replays;
 
     async fn replay(&self, request: Request<ReplayRequest>) -> Result<Response<Replays>, Status> {
-        let replay = replay::replay(&self.cluster, request.into_inner())?;
+        let by = audit::asker(&request);
+        let replay = replay::replay(&self.cluster, request.into_inner(), by).await?;
         Ok(Response::new(Box::pin(replay)))
     }
 

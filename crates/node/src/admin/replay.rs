@@ -1,17 +1,20 @@
 //! Messages to be delivered again.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use api::admin::v1::{ReplayProgress, ReplayRequest};
 use cluster::{Cluster, Replayed};
 use futures::{Stream, stream};
 use spool::Timestamp;
 use tonic::Status;
 
-use super::refused;
+use super::{audit, refused, trouble::FAR_MS};
 
-/// Replays, and tells how far it has come until it is done.
-pub(super) fn replay(
+/// Replays, and tells how far it has come until it is done. It is noted before, as it may break off.
+pub(super) async fn replay(
     cluster: &Cluster,
     request: ReplayRequest,
+    by: String,
 ) -> Result<impl Stream<Item = Result<ReplayProgress, Status>> + use<>, Status> {
     let Some(policy) = cluster.policy() else {
         return Err(Status::unavailable("the cluster is not founded yet"));
@@ -22,6 +25,15 @@ pub(super) fn replay(
             "no domain {name:?} is in the policy"
         )));
     }
+    let since = UNIX_EPOCH + Duration::from_millis(request.since_ms.min(FAR_MS));
+    let mut what = format!(
+        "replay --since {}",
+        humantime::format_rfc3339_seconds(since)
+    );
+    if let Some(domain) = &domain {
+        what.push_str(&format!(" --domain {domain}"));
+    }
+    audit::note(cluster, by, what).await;
     let replaying = cluster.replay(Timestamp(request.since_ms), domain);
     Ok(stream::try_unfold(replaying, async |mut replaying| {
         let told = replaying.step().await.map_err(refused)?;

@@ -13,7 +13,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(5);
 const LAG_MAX: u64 = 10_000;
 
 /// The end of the year 9999, up to which moments can be written.
-const FAR_MS: u64 = 253_402_300_799_000;
+pub(super) const FAR_MS: u64 = 253_402_300_799_000;
 
 /// The worst first.
 pub(super) fn troubles(
