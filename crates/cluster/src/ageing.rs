@@ -18,7 +18,12 @@ use spool::{Ageing, Clock, Command, Expire, Timestamp, apply::EXPIRE_MAX, outage
 use tokio::{sync::watch, time::interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::{limits, propose::Proposer, status::Leadership, store::Tables};
+use crate::{
+    limits,
+    propose::Proposer,
+    status::Leadership,
+    store::{Aged, Tables},
+};
 
 /// A domain's messages that expire within 72 hours, if its primary is up until then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,19 +91,20 @@ impl Watcher {
         let mut after = 0;
         loop {
             let read = self.read(domain, at, move |tables, domain, ageing| {
-                let aged = tables.aged(domain, after, ageing.expired(), EXPIRE_MAX)?;
-                Ok((aged, ageing.is_at_rest()))
+                let expired = ageing.expired();
+                let aged = tables.aged(domain, after, expired, EXPIRE_MAX)?;
+                let last = aged.last().map(|aged| aged.sequence);
+                let may_expire = |aged: &Aged| {
+                    aged.counts_from <= expired && (ageing.is_at_rest() || !aged.is_claimed)
+                };
+                let expiring = aged.into_iter().filter(may_expire);
+                Ok((last, expiring.map(|aged| aged.sequence).collect()))
             });
-            let (aged, is_at_rest) = read.await?;
-            let Some(last) = aged.last() else {
+            let (last, sequences): (Option<u64>, Vec<u64>) = read.await?;
+            let Some(last) = last else {
                 return Ok(());
             };
-            after = last.sequence;
-            let sequences: Vec<u64> = aged
-                .iter()
-                .filter(|aged| is_at_rest || !aged.is_claimed)
-                .map(|aged| aged.sequence)
-                .collect();
+            after = last;
             if sequences.is_empty() {
                 continue;
             }
@@ -126,10 +132,12 @@ impl Watcher {
         for domain in self.domains() {
             let read = self.read(&domain, at, |tables, domain, ageing| {
                 let until = ageing.expiring(EXPIRY_NOTICE);
-                let aged = tables.aged(domain, 0, until, limits::EXPIRING_MAX)?;
-                Ok(aged.first().map(|first| Expiring {
+                let mut aged = tables.aged(domain, 0, until, limits::EXPIRING_MAX)?;
+                aged.retain(|aged| aged.counts_from <= until);
+                let first = aged.iter().map(|aged| aged.counts_from).min();
+                Ok(first.map(|first| Expiring {
                     messages: aged.len() as u64,
-                    first: ageing.expiry(first.received_at).at,
+                    first: ageing.expiry(first).at,
                 }))
             });
             if let Some(expiring) = read.await? {

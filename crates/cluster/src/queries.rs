@@ -166,17 +166,20 @@ impl Cluster {
         self.read(move |tables| tables.trace(id)).await
     }
 
-    /// When a message is given up; `None` when nothing of it is to be delivered any more.
+    /// When a message is given up; `None` while it is held, and when nothing of it is to be delivered any more.
     ///
     /// # Errors
     /// The store failed.
     pub async fn expiry(&self, message: &Message) -> Result<Option<Expiry>, RequestError> {
+        if message.hold.is_some() {
+            return Ok(None);
+        }
         let domains: Vec<String> = message.undelivered_domains().map(str::to_owned).collect();
-        let (received_at, now) = (message.received_at, self.0.clock.now());
+        let (counts_from, now) = (message.counts_from(), self.0.clock.now());
         let expiry = move |tables: &Tables| {
             let expiries = domains.iter().map(|domain| {
                 let ageing = tables.ageing(domain, now)?;
-                Ok(ageing.expiry(received_at))
+                Ok(ageing.expiry(counts_from))
             });
             let expiries = expiries.collect::<io::Result<Vec<Expiry>>>()?;
             Ok(expiries.into_iter().min_by_key(|expiry| expiry.at))

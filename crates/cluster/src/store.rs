@@ -55,6 +55,7 @@ pub(crate) use lost::Lost;
 pub(crate) use machine::Machine;
 pub(crate) use mark::FILE as MARK_FILE;
 pub(crate) use mending::{MendError, Mending};
+pub(crate) use outages::Aged;
 pub(crate) use outgoing::{Checkpoint, Checkpoints, Outgoing};
 pub(crate) use present::Store;
 pub(crate) use received::Received;

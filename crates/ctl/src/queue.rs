@@ -210,7 +210,7 @@ pub(crate) fn expiry_words(expiry: &Expiry) -> String {
         (0, _) => "now".to_owned(),
         (left, false) => format!("in {}, not counting outages", words::span(left)),
         (left, true) => format!(
-            "{} after the primary is up again, or less after a long outage",
+            "{} after mail can leave again, or less after a long outage",
             words::span(left)
         ),
     };
@@ -260,7 +260,7 @@ mod tests {
             expiry(2 * 86_400_000, false),
             "in 2 days, not counting outages; it counts as 1 day old"
         );
-        assert!(expiry(2 * 86_400_000, true).starts_with("2 days after the primary is up again"));
+        assert!(expiry(2 * 86_400_000, true).starts_with("2 days after mail can leave again"));
         assert!(expiry(0, true).starts_with("now; "));
     }
 

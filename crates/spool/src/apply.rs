@@ -240,6 +240,7 @@ fn queued(index: u64, accept: Accept, pieces: Vec<u64>) -> Message {
         attempted_at: None,
         hold: None,
         tries: Vec::new(),
+        renewed_at: None,
     }
 }
 
@@ -299,6 +300,6 @@ fn sweep<V: View>(view: &V, at: Timestamp) -> Result<(Outcome, Vec<Change>), V::
     changes.extend(departures::sweep(view, at)?);
     changes.extend(recipients::sweep(view, at)?);
     changes.extend(audit::sweep(view, at)?);
-    pause::sweep(view, at, &mut changes);
+    pause::sweep(view, at, &mut changes)?;
     Ok((Outcome::Done, changes))
 }

@@ -122,7 +122,12 @@ impl Command {
     pub const fn looks_through_tables(&self) -> bool {
         matches!(
             self,
-            Self::Sweep { .. } | Self::Observe { .. } | Self::Expire(_) | Self::Relinquish { .. }
+            Self::Sweep { .. }
+                | Self::Pause { .. }
+                | Self::Resume { .. }
+                | Self::Observe { .. }
+                | Self::Expire(_)
+                | Self::Relinquish { .. }
         )
     }
 }

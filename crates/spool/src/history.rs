@@ -131,6 +131,9 @@ impl Message {
                 is_reopened = true;
             }
         }
+        if is_reopened {
+            self.renewed_at = Some(replay.at);
+        }
         is_reopened
     }
 

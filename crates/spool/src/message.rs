@@ -47,6 +47,8 @@ pub struct Message {
     pub hold: Option<Hold>,
     /// The last tries, the earliest first.
     pub tries: Vec<Try>,
+    /// When an operator last released it, or wanted it delivered: it has all its time again since then.
+    pub renewed_at: Option<Timestamp>,
 }
 
 /// An operator keeps a message from being delivered.

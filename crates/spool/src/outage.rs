@@ -1,5 +1,4 @@
-//! When a primary was down, and how old mail counts as therefore: time in which it could not have been
-//! delivered is not its fault.
+//! When no mail of a domain could leave, and how old it counts as therefore: that time is not its fault.
 
 use core::time::Duration;
 
@@ -12,11 +11,11 @@ pub const OUTAGES_MAX: usize = 1000;
 /// How long before mail expires it is warned of that.
 pub const EXPIRY_NOTICE: Duration = Duration::from_secs(72 * 3600);
 
-/// What a leader has claimed may be given up when the primary was down for so long: longer than the reply to a
+/// What a leader has claimed may be given up when no mail could leave for so long: longer than the reply to a
 /// final dot may take (RFC 5321 section 4.5.3.2.6), and than anyone goes on telling of it.
 const CLAIMED_DOWN_MIN: Duration = Duration::from_secs(15 * 60);
 
-/// A time in which a primary was down.
+/// A time in which a domain's primary was down, or its mail was kept back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Outage {
     /// Its beginning.
@@ -31,11 +30,22 @@ fn present_outages(destination: &Destination, now: Timestamp) -> impl Iterator<I
         Reachability::Up => None,
         Reachability::Down(_) => Some(destination.since),
     };
+    let paused = destination.pause_at(now).map(|pause| pause.since);
     let outage = move |since: Timestamp| Outage {
         since,
         until: now.max(since),
     };
-    down.map(outage).into_iter()
+    down.into_iter().chain(paused).map(outage)
+}
+
+/// The outage that a domain's pause was which has ended by itself.
+pub(crate) fn ended_pause(destination: &Destination, now: Timestamp) -> Option<Outage> {
+    let pause = destination.paused.as_ref()?;
+    let until = pause.until.filter(|until| *until <= now)?;
+    Some(Outage {
+        since: pause.since,
+        until: until.max(pause.since),
+    })
 }
 
 /// How old the mail of one domain counts as, at one moment.
@@ -45,8 +55,8 @@ pub struct Ageing {
     keeping: Keeping,
     /// In order, and apart from each other.
     outages: Vec<Outage>,
-    is_down: bool,
-    down_since: Option<Timestamp>,
+    /// Since when no mail can leave; `None` while it can.
+    suspended_since: Option<Timestamp>,
 }
 
 /// When a message is given up.
@@ -54,10 +64,10 @@ pub struct Ageing {
 pub struct Expiry {
     /// How old it counts as.
     pub counted: Duration,
-    /// The moment, if its primary is up until then.
+    /// The moment, if mail can leave until then.
     pub at: Timestamp,
-    /// Whether its primary is down, so that this moment moves away.
-    pub is_down: bool,
+    /// Whether its primary is down, or its domain paused, so that this moment moves away.
+    pub is_suspended: bool,
 }
 
 impl Ageing {
@@ -69,9 +79,11 @@ impl Ageing {
         mut outages: Vec<Outage>,
         now: Timestamp,
     ) -> Self {
+        outages.extend(ended_pause(destination, now));
         let ended = outages.len();
         outages.extend(present_outages(destination, now));
-        let is_down = outages.len() > ended;
+        let present = outages.get(ended..).unwrap_or_default().iter();
+        let suspended_since = present.map(|outage| outage.since).min();
         outages.sort_unstable();
         let mut apart: Vec<Outage> = Vec::with_capacity(outages.len());
         for outage in outages {
@@ -86,11 +98,7 @@ impl Ageing {
             now,
             keeping,
             outages: apart,
-            is_down,
-            down_since: match destination.reachability {
-                Reachability::Up => None,
-                Reachability::Down(_) => Some(destination.since),
-            },
+            suspended_since,
         }
     }
 
@@ -98,17 +106,17 @@ impl Ageing {
     /// will deliver once the primary is up.
     #[must_use]
     pub fn is_at_rest(&self) -> bool {
-        let down_since = self.down_since;
-        down_since.is_some_and(|since| self.now.since(since) >= CLAIMED_DOWN_MIN)
+        let since = self.suspended_since;
+        since.is_some_and(|since| self.now.since(since) >= CLAIMED_DOWN_MIN)
     }
 
-    /// Mail that was received at this moment, or before, is too old.
+    /// Mail whose age counts from this moment, or from before, is too old.
     #[must_use]
     pub fn expired(&self) -> Timestamp {
         self.expiring(Duration::ZERO)
     }
 
-    /// Mail that was received at this moment, or before, will be too old in a while, if the primary is up
+    /// Mail whose age counts from this moment, or from before, will be too old in a while, if mail can leave
     /// until then.
     #[must_use]
     pub fn expiring(&self, within: Duration) -> Timestamp {
@@ -127,16 +135,16 @@ impl Ageing {
         self.now.since(since).saturating_sub(down.sum())
     }
 
-    /// When what was received at a moment expires.
+    /// When mail expires whose age counts from a moment.
     #[must_use]
-    pub fn expiry(&self, received_at: Timestamp) -> Expiry {
-        let counted = self.counted(received_at);
+    pub fn expiry(&self, counts_from: Timestamp) -> Expiry {
+        let counted = self.counted(counts_from);
         let left = self.keeping.max_age.saturating_sub(counted);
-        let last = received_at.after(self.keeping.max_age_total);
+        let last = counts_from.after(self.keeping.max_age_total);
         Expiry {
             counted,
             at: self.now.after(left).min(last),
-            is_down: self.is_down,
+            is_suspended: self.suspended_since.is_some(),
         }
     }
 
@@ -157,6 +165,12 @@ impl Ageing {
 }
 
 impl Message {
+    /// The moment from which its age counts.
+    #[must_use]
+    pub fn counts_from(&self) -> Timestamp {
+        self.renewed_at.unwrap_or(self.received_at)
+    }
+
     /// The domains that it is still to be delivered to.
     pub fn undelivered_domains(&self) -> impl Iterator<Item = &str> {
         let domains = self.domains().into_iter();
@@ -225,7 +239,7 @@ mod tests {
         assert_eq!(down.counted(at(1000)), span(10));
         assert_eq!(down.expired(), at(910));
         let expiry = down.expiry(at(1000));
-        assert_eq!((expiry.at, expiry.is_down), (at(1490), true));
+        assert_eq!((expiry.at, expiry.is_suspended), (at(1490), true));
         assert_eq!(down.expiry(at(910)).at, at(1400));
         let later = ageing(Some(1010), &[], 1500);
         assert_eq!(

@@ -131,6 +131,7 @@ pub(crate) fn message_to(message: Message) -> pb::Message {
         attempted_at_ms: message.attempted_at.map(|at| at.0),
         hold: message.hold.map(hold_to),
         tries: message.tries.into_iter().map(try_to).collect(),
+        renewed_at_ms: message.renewed_at.map(|at| at.0),
     }
 }
 
@@ -160,6 +161,7 @@ pub(crate) fn message_from(message: pb::Message) -> Result<Message, CodecError> 
         attempted_at: message.attempted_at_ms.map(Timestamp),
         hold: message.hold.map(hold_from),
         tries: message.tries.into_iter().map(try_from).collect(),
+        renewed_at: message.renewed_at_ms.map(Timestamp),
     })
 }
 

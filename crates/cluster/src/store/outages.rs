@@ -14,8 +14,8 @@ use super::{
 pub(crate) struct Aged {
     /// Its place in the order of arrival.
     pub(crate) sequence: u64,
-    /// When it came.
-    pub(crate) received_at: Timestamp,
+    /// From when on its age counts.
+    pub(crate) counts_from: Timestamp,
     /// Whether a leader has claimed it.
     pub(crate) is_claimed: bool,
 }
@@ -54,7 +54,8 @@ impl Tables {
     }
 
     /// What was received for a domain at a moment or before, and is still to be delivered: that which
-    /// arrived behind a place, in order of arrival, up to the first that was received later.
+    /// arrived behind a place, in order of arrival, up to the first that was received later. It may be among it
+    /// what has its time again, and is not too old therefore.
     pub(crate) fn aged(
         &self,
         domain: &str,
@@ -81,7 +82,7 @@ impl Tables {
             }
             aged.push(Aged {
                 sequence,
-                received_at: message.received_at,
+                counts_from: message.counts_from(),
                 is_claimed: place.claimed_by.is_some(),
             });
         }

@@ -218,7 +218,7 @@ pub(super) fn expiry(expiry: spool::Expiry, now: Timestamp) -> Expiry {
         counted_age_ms: millis(expiry.counted),
         at_ms: expiry.at.0,
         left_ms: millis(expiry.at.since(now)),
-        is_suspended: expiry.is_down,
+        is_suspended: expiry.is_suspended,
     }
 }
 

@@ -179,6 +179,7 @@ mod tests {
             attempted_at: None,
             hold: None,
             tries: Vec::new(),
+            renewed_at: None,
         }
     }
 

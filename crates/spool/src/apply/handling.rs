@@ -102,6 +102,9 @@ impl Verb {
         if after == *before {
             Next::Stays
         } else {
+            if let Self::Release | Self::Retry = self {
+                after.renewed_at = Some(action.at);
+            }
             Next::Becomes(Box::new(after))
         }
     }

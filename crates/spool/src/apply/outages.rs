@@ -1,4 +1,4 @@
-//! When primaries were down, and which mail is too old.
+//! When no mail could leave, and which of it is too old.
 
 use super::{Ledger, departures::keeping};
 use crate::{
@@ -61,18 +61,20 @@ pub(super) fn note_ended<V: View>(
         until,
     };
     let known = view.outages(domain)?;
+    let same = known.iter().find(|known| known.since == outage.since);
+    let until = same.map_or(outage.until, |same| outage.until.max(same.until));
     if let [first, second, ..] = known.as_slice()
         && known.len() >= OUTAGES_MAX
     {
         changes.push(change(second.since, None));
         changes.push(change(first.since, Some(first.until.max(second.until))));
     }
-    changes.push(change(outage.since, Some(outage.until)));
+    changes.push(change(outage.since, Some(until)));
     Ok(())
 }
 
-/// Gives up what is too old. What a leader has claimed may be on its way, and its report comes first; unless the
-/// primary has been down for long.
+/// Gives up what is too old; what is held stands in no queue, and is not. What a leader has claimed may be on its
+/// way, and its report comes first; unless no mail could leave for long.
 pub(super) fn expire<V: View>(
     view: &V,
     expire: Expire,
@@ -96,7 +98,7 @@ pub(super) fn expire<V: View>(
         } else {
             None
         };
-        let Some(before) = message.filter(|message| message.received_at <= expired) else {
+        let Some(before) = message.filter(|message| message.counts_from() <= expired) else {
             continue;
         };
         let after = given_up(before.clone(), &domain, at);

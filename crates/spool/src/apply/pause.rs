@@ -1,9 +1,10 @@
 //! Domains whose mail is kept back.
 
-use super::{Change, Outcome, Timestamp, View, audit, recovery};
+use super::{Change, Outcome, Timestamp, View, audit, outages::note_ended, recovery};
 use crate::{
     audit::{Action, Tally},
     destination::{Destination, Pause},
+    outage::{Outage, ended_pause},
 };
 
 const CHANGED: Tally = Tally {
@@ -29,6 +30,10 @@ pub(super) fn pause<V: View>(
 ) -> Result<(Outcome, Vec<Change>), V::Error> {
     audit::once(view, action, 1, |action| {
         let mut after = view.destination(&domain);
+        let mut changes = Vec::new();
+        if let Some(ended) = ended_pause(&after, action.at) {
+            note_ended(view, &domain, ended, &mut changes)?;
+        }
         let since = after.pause_at(action.at).map(|pause| pause.since);
         after.paused = Some(Pause {
             since: since.unwrap_or(action.at),
@@ -36,7 +41,8 @@ pub(super) fn pause<V: View>(
             by: action.by.clone(),
             reason: action.reason.clone(),
         });
-        Ok((CHANGED, vec![Change::Destination { domain, after }]))
+        changes.push(Change::Destination { domain, after });
+        Ok((CHANGED, changes))
     })
 }
 
@@ -49,25 +55,37 @@ pub(super) fn resume<V: View>(
     audit::once(view, action, 1, |action| {
         let before = view.destination(&domain);
         let mut after = before.clone();
-        if after.pause_at(action.at).is_some() {
+        let mut changes = Vec::new();
+        if let Some(pause) = before.pause_at(action.at) {
+            let ended = Outage {
+                since: pause.since,
+                until: action.at,
+            };
+            note_ended(view, &domain, ended, &mut changes)?;
             after.paused = None;
         }
         recovery::end_guard(&mut after, action.at);
         if after == before {
             return Ok((UNAFFECTED, Vec::new()));
         }
-        Ok((CHANGED, vec![Change::Destination { domain, after }]))
+        changes.push(Change::Destination { domain, after });
+        Ok((CHANGED, changes))
     })
 }
 
-/// Forgets pauses that have ended by themselves. `changes` holds what the same sweep does to the domains'
+/// Turns pauses that have ended by themselves into outages. `changes` holds what the same sweep does to the domains'
 /// figures so far.
-pub(super) fn sweep<V: View>(view: &V, at: Timestamp, changes: &mut Vec<Change>) {
+pub(super) fn sweep<V: View>(
+    view: &V,
+    at: Timestamp,
+    changes: &mut Vec<Change>,
+) -> Result<(), V::Error> {
     for domain in view.domains() {
         let before = view.destination(&domain);
-        if before.paused.is_none() || before.pause_at(at).is_some() {
+        let Some(ended) = ended_pause(&before, at) else {
             continue;
-        }
+        };
+        note_ended(view, &domain, ended, changes)?;
         let noted = changes.iter_mut().find_map(|change| match change {
             Change::Destination { domain: own, after } if *own == domain => Some(after),
             _ => None,
@@ -82,4 +100,5 @@ pub(super) fn sweep<V: View>(view: &V, at: Timestamp, changes: &mut Vec<Change>)
             changes.push(Change::Destination { domain, after });
         }
     }
+    Ok(())
 }

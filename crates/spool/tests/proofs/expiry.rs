@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use spool::{
-    Adopt, Claims, Command, Expire, Outage, Outcome, Reachability, Status, Timestamp, Totals,
-    outage::OUTAGES_MAX, policy::Document,
+    Action, Adopt, Claims, Command, Expire, Handling, MessageId, Outage, Outcome, Reachability,
+    Status, Timestamp, Totals, Verb, outage::OUTAGES_MAX, policy::Document,
 };
 
 use crate::{
@@ -213,4 +213,102 @@ fn a_clock_that_was_set_back_makes_no_outage() {
     replica.apply(down("a.example", later(50)));
     replica.apply(up("a.example", later(40)));
     assert!(replica.memory.outages_of("a.example").is_empty());
+}
+
+fn action(at: Timestamp) -> Action {
+    Action {
+        id: MessageId::new(at.0, 0).0,
+        at,
+        by: "ann".to_owned(),
+        ..Action::default()
+    }
+}
+
+fn handle(verb: Verb, letter: Letter, at: Timestamp) -> Command {
+    Command::Handle(Handling {
+        verb,
+        action: action(at),
+        batch: 1,
+        ids: vec![letter.id()],
+    })
+}
+
+#[test]
+fn what_is_held_is_not_given_up_and_has_its_time_again_once_it_is_released() {
+    let mut replica = accepted(&[SMALL]);
+    replica.apply(handle(Verb::Hold, SMALL, later(50)));
+    replica.apply(expire(&replica, SMALL, "a.example", later(1000)));
+    assert_eq!(statuses(&replica, SMALL), [Status::Pending], "it is held");
+    replica.apply(handle(Verb::Release, SMALL, later(1000)));
+    replica.apply(expire(&replica, SMALL, "a.example", later(1099)));
+    assert_eq!(statuses(&replica, SMALL), [Status::Pending]);
+    replica.apply(expire(&replica, SMALL, "a.example", later(1100)));
+    assert!(is_given_up(&statuses(&replica, SMALL)[0]));
+}
+
+#[test]
+fn what_was_given_up_and_is_retried_has_its_time_again() {
+    let mut replica = accepted(&[SMALL]);
+    replica.apply(expire(&replica, SMALL, "a.example", later(600)));
+    assert!(is_given_up(&statuses(&replica, SMALL)[0]));
+    replica.apply_repeatedly(handle(Verb::Retry, SMALL, later(700)));
+    assert_eq!(statuses(&replica, SMALL), [Status::Pending]);
+    replica.apply(expire(&replica, SMALL, "a.example", later(799)));
+    assert_eq!(statuses(&replica, SMALL), [Status::Pending]);
+    let message = replica.memory.message_of(SMALL.id()).unwrap();
+    assert_eq!(message.received_at, NOW, "it is no younger");
+    replica.apply(expire(&replica, SMALL, "a.example", later(800)));
+    assert!(is_given_up(&statuses(&replica, SMALL)[0]));
+}
+
+#[test]
+fn time_in_which_the_domain_was_paused_does_not_count() {
+    let pause = |at: Timestamp, until| Command::Pause {
+        domain: "a.example".to_owned(),
+        until,
+        action: action(at),
+    };
+    let resume = |at: Timestamp| Command::Resume {
+        domain: "a.example".to_owned(),
+        action: action(at),
+    };
+    let mut replica = accepted(&[SMALL]);
+    replica.apply_repeatedly(pause(later(10), None));
+    replica.apply(expire(&replica, SMALL, "a.example", later(200)));
+    assert_eq!(statuses(&replica, SMALL), [Status::Pending], "it is paused");
+    replica.apply_repeatedly(resume(later(210)));
+    // One that ends by itself counts the same before and after it is swept.
+    replica.apply_repeatedly(pause(later(220), Some(later(270))));
+    replica.apply(expire(&replica, SMALL, "a.example", later(349)));
+    assert_eq!(
+        statuses(&replica, SMALL),
+        [Status::Pending],
+        "it was paused"
+    );
+    replica.apply_repeatedly(Command::Sweep { at: later(349) });
+    let spans = replica.memory.outages_of("a.example");
+    let spans: Vec<_> = spans.iter().map(|o| (o.since, o.until)).collect();
+    assert_eq!(spans, [(later(10), later(210)), (later(220), later(270))]);
+    replica.apply(expire(&replica, SMALL, "a.example", later(349)));
+    assert_eq!(statuses(&replica, SMALL), [Status::Pending]);
+    replica.apply(expire(&replica, SMALL, "a.example", later(350)));
+    assert!(is_given_up(&statuses(&replica, SMALL)[0]));
+}
+
+#[test]
+fn another_pause_forgets_none_that_has_ended_and_outages_of_one_moment_are_one() {
+    let pause = |at: Timestamp, until| Command::Pause {
+        domain: "a.example".to_owned(),
+        until: Some(until),
+        action: action(at),
+    };
+    let mut replica = accepted(&[]);
+    replica.apply(down("a.example", later(10)));
+    replica.apply(pause(later(10), later(40)));
+    replica.apply(up("a.example", later(30)));
+    replica.apply(pause(later(50), later(60)));
+    replica.apply(Command::Sweep { at: later(70) });
+    let spans = replica.memory.outages_of("a.example");
+    let spans: Vec<_> = spans.iter().map(|o| (o.since, o.until)).collect();
+    assert_eq!(spans, [(later(10), later(40)), (later(50), later(60))]);
 }

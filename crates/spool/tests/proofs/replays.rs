@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use spool::{
-    Adopt, Claims, Command, MessageId, Outcome, Replay, Status, Timestamp, apply::RELINQUISH_MAX,
-    policy::Document, view::Known,
+    Action, Adopt, Claims, Command, Handling, MessageId, Outcome, Replay, Status, Timestamp, Verb,
+    apply::RELINQUISH_MAX, policy::Document, view::Known,
 };
 
 use crate::{
@@ -227,4 +227,49 @@ fn what_is_kept_is_remembered_whatever_the_history() {
     replica.apply(Command::Relinquish { until: later(1) });
     replica.apply(Command::Sweep { at: later(900_000) });
     assert_eq!(replica.memory.known_of(SMALL.id()), None);
+}
+
+#[test]
+fn what_was_deleted_is_remembered_as_it_was_and_not_kept_for_those_who_had_got_it() {
+    let mut replica = accepted("", &[WIDE]);
+    replica.apply(WIDE.report(later(1), vec![(0, delivered()), (1, rejected())]));
+    let delete = Command::Handle(Handling {
+        verb: Verb::Delete,
+        action: Action {
+            id: 7,
+            at: later(2),
+            ..Action::default()
+        },
+        batch: 1,
+        ids: vec![WIDE.id()],
+    });
+    replica.apply_repeatedly(delete);
+    let left = replica.memory.departure_of(WIDE.id()).expect("remembered");
+    assert!(!left.is_delivered());
+    assert!(matches!(left.recipients[1].status, Status::Rejected { .. }));
+    assert_eq!(replica.memory.history().rows, 1);
+    assert_eq!((kept(&replica), replica.memory.dropped.len()), (vec![], 2));
+    let replay = wish(NOW, None, later(3), &[WIDE]);
+    assert_eq!(replica.apply_repeatedly(replay), Outcome::Replayed(0));
+}
+
+#[test]
+fn a_replayed_message_is_not_held_although_it_was_and_has_its_time_again() {
+    let mut replica = accepted("max_age = \"10s\"", &[SMALL]);
+    claim(&mut replica, SMALL, "a.example");
+    replica.apply(Command::Handle(Handling {
+        verb: Verb::Hold,
+        action: Action {
+            id: 7,
+            at: later(1),
+            ..Action::default()
+        },
+        batch: 1,
+        ids: vec![SMALL.id()],
+    }));
+    replica.apply(SMALL.delivered(later(2)));
+    replica.apply(wish(NOW, None, later(30), &[SMALL]));
+    let message = replica.memory.message_of(SMALL.id()).unwrap();
+    assert_eq!(message.hold, None);
+    assert_eq!(message.counts_from(), later(30));
 }

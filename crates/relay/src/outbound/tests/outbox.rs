@@ -156,6 +156,7 @@ impl MapOutbox {
             attempted_at: None,
             hold: None,
             tries: Vec::new(),
+            renewed_at: None,
         };
         change(&mut message);
         state.messages.insert(sequence, message);

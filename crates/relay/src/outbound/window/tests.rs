@@ -51,6 +51,7 @@ fn due(sequence: u64, to: &[&str]) -> Due {
         attempted_at: None,
         hold: None,
         tries: Vec::new(),
+        renewed_at: None,
     };
     Due {
         message: Arc::new(message),
