@@ -15,6 +15,7 @@ mod pause;
 mod policy;
 mod recipients;
 mod replay;
+mod status;
 mod summary;
 mod trace;
 mod trouble;
@@ -26,8 +27,8 @@ use api::admin::v1::{
     ClusterRemoveRequest, ClusterSnapshotRequest, ClusterSnapshotResponse, ClusterStatusRequest,
     ClusterStatusResponse, ClusterVerifyRequest, DomainListRequest, DomainListResponse,
     DomainPauseRequest, DomainPauseResponse, DomainProbeRequest, DomainProbeStep,
-    DomainResumeRequest, DomainResumeResponse, DomainStatus, FlushRequest, FlushResponse,
-    KnownRecipient, PolicyApplyRequest, PolicyApplyResponse, PolicyShowRequest, PolicyShowResponse,
+    DomainResumeRequest, DomainResumeResponse, FlushRequest, FlushResponse, KnownRecipient,
+    PolicyApplyRequest, PolicyApplyResponse, PolicyShowRequest, PolicyShowResponse,
     QueueChangeRequest, QueueChangeResponse, QueueEntry, QueueExportRequest, QueueListRequest,
     QueueShowRequest, QueueShowResponse, QueueSummaryRequest, QueueSummaryResponse,
     RecipientsAddRequest, RecipientsChangeResponse, RecipientsForgetRequest, RecipientsListRequest,
@@ -38,9 +39,8 @@ use api::admin::v1::{
 use api::copy::v1::{BackupChunk, ExportChunk};
 use cluster::{Change, Cluster, RequestError};
 use futures::{Stream, StreamExt as _};
-use relay::outbound::Progress;
-use relay::route::Routes;
-use spool::{Clock, Message, MessageId, alarm, policy::DOCUMENT_BYTES_MAX};
+use relay::{outbound::Progress, route::Routes};
+use spool::{Clock, Message, MessageId, policy::DOCUMENT_BYTES_MAX};
 use tls::MutualTls;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -89,64 +89,6 @@ impl AdminService {
         }
     }
 
-    /// What does not go on without a person, by the state that all nodes share.
-    fn alarms(&self) -> Vec<spool::Alarm> {
-        let policy = self.cluster.policy();
-        let is_known = |name: &str| {
-            policy
-                .as_ref()
-                .is_some_and(|now| now.domain(name).is_some())
-        };
-        let destinations = self.cluster.destinations();
-        let alarms = destinations
-            .iter()
-            .filter(|(name, _)| is_known(name))
-            .flat_map(|(name, destination)| alarm::of_destination(name, destination));
-        alarms.collect()
-    }
-
-    async fn domains(&self) -> Result<Vec<DomainStatus>, Status> {
-        let policy = self.cluster.policy();
-        let mut destinations = self.cluster.destinations();
-        let mut domains = Vec::with_capacity(destinations.len());
-        for domain in policy.iter().flat_map(|policy| &policy.domains) {
-            let course = self.progress.of(&domain.name);
-            let now = self.clock.now();
-            let place = destinations
-                .iter()
-                .position(|(name, _)| *name == domain.name);
-            let destination = place
-                .map(|at| destinations.remove(at).1)
-                .unwrap_or_default();
-            domains.push(DomainStatus {
-                in_policy: true,
-                recipients: recipients::roster(domain, &destination, now),
-                condition: delivery::condition(&destination, course.as_ref(), now).to_owned(),
-                delivery: course.map(|course| delivery::delivery(&destination, &course, now)),
-                ..answer::domain(
-                    domain.name.clone(),
-                    domain.primary.clone(),
-                    &destination,
-                    now,
-                )
-            });
-        }
-        // What left the policy may still have messages.
-        let left = destinations.into_iter();
-        let left = left.filter(|(_, destination)| !destination.totals.is_empty());
-        domains.extend(left.map(|(name, destination)| {
-            answer::domain(name, Vec::new(), &destination, self.clock.now())
-        }));
-        for domain in &mut domains {
-            let oldest = self.cluster.oldest(&domain.name).await.map_err(refused)?;
-            domain.oldest_ms = oldest.map(|at| at.0);
-            domain.expiring = self.cluster.expiring(&domain.name).map(answer::expiring);
-        }
-        Ok(domains)
-    }
-}
-
-impl AdminService {
     /// The message that an operator has named.
     async fn message(&self, text: &str) -> Result<Message, Status> {
         let id = id_of(text)?;
