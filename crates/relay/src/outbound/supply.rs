@@ -36,8 +36,8 @@ pub(super) struct Supply<O> {
     queue: Arc<Queue>,
     claims: Claims<O>,
     /// The last message that was read, in order of arrival. Nothing before it begins to wait by itself:
-    /// places in the order are given out rising, and a deferred message stays deferred. Where operators have
-    /// put messages back, it begins again.
+    /// places in the order are given out rising, and a deferred message stays deferred. Where messages were put
+    /// back, it begins again.
     cursor: u64,
     /// Whether the last read found as much as it asked for.
     more_waiting: bool,
@@ -76,7 +76,7 @@ impl<O: Outbox> Supply<O> {
     /// The outbox could not be read or takes no claims; what was claimed before that is in the
     /// window.
     pub(super) async fn refill(&mut self) -> Result<(), OutboxError> {
-        self.follow_operators().await?;
+        self.follow_revision().await?;
         if self.claims.resolve_doubts().await? {
             // The walk of a flush passes by what stands in the window.
             self.flushed_at = Timestamp(0);
@@ -131,9 +131,9 @@ impl<O: Outbox> Supply<O> {
         }
     }
 
-    /// Looks again at what was read before operators changed the queue: what is held or deleted leaves the
-    /// window, and what was put back comes in, in its place.
-    async fn follow_operators(&mut self) -> Result<(), OutboxError> {
+    /// Looks again at what was read before the queue was changed by something else than reports: what is held,
+    /// deleted or given up leaves the window, and what was put back comes in, in its place.
+    async fn follow_revision(&mut self) -> Result<(), OutboxError> {
         let outbox = &self.shared.outbox;
         let revision = outbox.destination(&self.domain).revision;
         let is_revised = revision != self.queue.revision();

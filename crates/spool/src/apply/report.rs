@@ -42,7 +42,8 @@ pub(super) fn report<V: View>(
 }
 
 /// Of a message that was replayed, the domains for which nobody has claimed it: a report about them that
-/// comes to light now is about the former delivery, not about the one that is wanted.
+/// comes to light now is about the former delivery, not about the one that is wanted. One that was held on its
+/// way has no place, and is reported as ever.
 fn unclaimed<V: View>(view: &V, message: &Message) -> Result<Vec<String>, V::Error> {
     let mut unclaimed = Vec::new();
     if message.recipients.iter().all(|r| r.replayed_at.is_none()) {
@@ -50,7 +51,7 @@ fn unclaimed<V: View>(view: &V, message: &Message) -> Result<Vec<String>, V::Err
     }
     for domain in message.domains() {
         let place = view.place(domain, message.sequence)?;
-        if place.is_none_or(|place| place.claimed_by.is_none()) {
+        if place.is_some_and(|place| place.claimed_by.is_none()) {
             unclaimed.push(domain.to_owned());
         }
     }

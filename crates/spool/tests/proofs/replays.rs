@@ -53,6 +53,19 @@ fn wish(since: Timestamp, domain: Option<&str>, at: Timestamp, letters: &[Letter
     })
 }
 
+fn handle(verb: Verb, letter: Letter, at: Timestamp) -> Command {
+    Command::Handle(Handling {
+        verb,
+        action: Action {
+            id: MessageId::new(at.0, 0).0,
+            at,
+            ..Action::default()
+        },
+        batch: 1,
+        ids: vec![letter.id()],
+    })
+}
+
 /// Claims a letter for a domain, as a leader does before it delivers it.
 fn claim(replica: &mut Replica, letter: Letter, domain: &str) {
     let sequence = replica
@@ -233,17 +246,7 @@ fn what_is_kept_is_remembered_whatever_the_history() {
 fn what_was_deleted_is_remembered_as_it_was_and_not_kept_for_those_who_had_got_it() {
     let mut replica = accepted("", &[WIDE]);
     replica.apply(WIDE.report(later(1), vec![(0, delivered()), (1, rejected())]));
-    let delete = Command::Handle(Handling {
-        verb: Verb::Delete,
-        action: Action {
-            id: 7,
-            at: later(2),
-            ..Action::default()
-        },
-        batch: 1,
-        ids: vec![WIDE.id()],
-    });
-    replica.apply_repeatedly(delete);
+    replica.apply_repeatedly(handle(Verb::Delete, WIDE, later(2)));
     let left = replica.memory.departure_of(WIDE.id()).expect("remembered");
     assert!(!left.is_delivered());
     assert!(matches!(left.recipients[1].status, Status::Rejected { .. }));
@@ -257,19 +260,22 @@ fn what_was_deleted_is_remembered_as_it_was_and_not_kept_for_those_who_had_got_i
 fn a_replayed_message_is_not_held_although_it_was_and_has_its_time_again() {
     let mut replica = accepted("max_age = \"10s\"", &[SMALL]);
     claim(&mut replica, SMALL, "a.example");
-    replica.apply(Command::Handle(Handling {
-        verb: Verb::Hold,
-        action: Action {
-            id: 7,
-            at: later(1),
-            ..Action::default()
-        },
-        batch: 1,
-        ids: vec![SMALL.id()],
-    }));
+    replica.apply(handle(Verb::Hold, SMALL, later(1)));
     replica.apply(SMALL.delivered(later(2)));
     replica.apply(wish(NOW, None, later(30), &[SMALL]));
     let message = replica.memory.message_of(SMALL.id()).unwrap();
     assert_eq!(message.hold, None);
     assert_eq!(message.counts_from(), later(30));
+}
+
+#[test]
+fn a_replayed_message_that_is_held_on_its_way_is_reported_as_ever() {
+    let mut replica = accepted("", &[SMALL]);
+    replica.apply(SMALL.delivered(later(2)));
+    replica.apply(wish(NOW, None, later(30), &[SMALL]));
+    claim(&mut replica, SMALL, "a.example");
+    replica.apply(handle(Verb::Hold, SMALL, later(31)));
+    replica.apply(SMALL.delivered(later(32)));
+    let known = replica.memory.known_of(SMALL.id());
+    assert_eq!(known, Some(Known::Departed(later(32))));
 }
