@@ -22,6 +22,7 @@
 //! so often: senders are sent to the primary only while it answers. What is recorded are changes, so
 //! one that comes and goes costs an entry of the log for each probe at most.
 
+mod pause;
 mod recovery;
 
 use std::sync::Arc;
@@ -36,7 +37,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::outbound::limits::{PAUSE_LOOK, STORAGE_RETRY};
+use crate::outbound::limits::STORAGE_RETRY;
 use crate::outbound::progress::Course;
 use crate::outbound::queue::Queue;
 use crate::outbound::report::Settled;
@@ -252,17 +253,6 @@ impl<O: Outbox> DestinationTask<O> {
         Ok(())
     }
 
-    /// Tells the log whether an alarm is raised now.
-    fn tell_alarm(&self, name: &'static str, now: &Destination) {
-        let raised = alarm::of_destination(&self.name, now);
-        match raised.iter().find(|alarm| alarm.name == name) {
-            Some(raised) => {
-                tracing::warn!(target: "alarm", name, domain = %self.name, "{}", raised.words);
-            }
-            None => tracing::info!(target: "alarm", name, domain = %self.name, "alarm cleared"),
-        }
-    }
-
     /// Probes until the primary answers. Returns false when the forwarder stops or the policy does not
     /// let this task go on.
     async fn wait_until_up(&mut self, order: Order, wait: Duration) -> Result<bool, OutboxError> {
@@ -346,72 +336,6 @@ impl<O: Outbox> DestinationTask<O> {
         if self.changes.changed().await.is_err() {
             // The forwarder is gone, and stops this task.
             std::future::pending::<()>().await;
-        }
-    }
-
-    /// For how long the domain is still paused, as far as it is worth sleeping; `None` when it is not.
-    fn pause_left(&self) -> Option<Duration> {
-        let now = self.shared.clock.now();
-        let destination = self.shared.outbox.destination(&self.name);
-        let pause = destination.pause_at(now)?;
-        let left = pause.until.map_or(PAUSE_LOOK, |until| until.since(now));
-        Some(left.min(PAUSE_LOOK))
-    }
-
-    /// Starts nothing until the pause has ended. What is on its way ends, and it is looked every so often
-    /// whether the primary answers.
-    async fn keep_back(&mut self, order: Order) -> Result<Drained, OutboxError> {
-        tracing::info!(domain = %self.name, "paused: mail is kept back");
-        self.tell(|course| course.draining_since = None);
-        loop {
-            let connections = self.workers.len();
-            self.tell(|course| course.connections = connections);
-            let Some(domain) = self.look_up_ordered(order) else {
-                return Ok(Drained::Done);
-            };
-            let Some(left) = self.pause_left() else {
-                tracing::info!(domain = %self.name, "the pause is over");
-                return Ok(Drained::Turned);
-            };
-            tokio::select! {
-                () = self.shared.stop.cancelled() => return Ok(Drained::Done),
-                Some(parting) = self.workers.join_next() => {
-                    match parting.unwrap_or_else(|error| resume(error)) {
-                        Parting::Spool(OutboxError::NotLeading) => {
-                            return Err(OutboxError::NotLeading);
-                        }
-                        Parting::Distrusted(why) => {
-                            self.trip(why).await?;
-                            return Ok(Drained::Held);
-                        }
-                        Parting::Idle | Parting::Unreachable(_) | Parting::Spool(_) => {}
-                    }
-                }
-                Ok(()) = self.changes.changed() => {}
-                () = sleep(left) => {}
-                () = sleep_until(self.probe_at) => {
-                    self.probe_at = Instant::now() + self.probe_interval();
-                    if let Some(words) = self.objection_of(&domain).await? {
-                        return Ok(Drained::Unreachable(words));
-                    }
-                }
-            }
-        }
-    }
-
-    /// Asks the primary whether it talks to us. Returns why it does not, unless the forwarder stops.
-    async fn objection_of(&self, domain: &Domain) -> Result<Option<String>, OutboxError> {
-        let probe = tokio::select! {
-            () = self.shared.stop.cancelled() => return Ok(None),
-            probe = self.shared.connect(domain) => probe,
-        };
-        match probe {
-            Ok(connection) => {
-                self.shared.note_offers(domain, &connection).await?;
-                connection.quit().await;
-                Ok(None)
-            }
-            Err(reason) => Ok(Some(reason)),
         }
     }
 

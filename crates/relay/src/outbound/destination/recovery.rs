@@ -6,7 +6,7 @@ use std::time::Duration;
 use spool::guard::{Recovery, Standing, Step};
 use spool::policy::{Domain, Order};
 use spool::ports::OutboxError;
-use spool::{Outbox, Reachability, Timestamp, alarm};
+use spool::{Destination, Outbox, Reachability, Timestamp, alarm};
 use tokio::time::Instant;
 
 use super::DestinationTask;
@@ -168,6 +168,17 @@ impl<O: Outbox> DestinationTask<O> {
                 () = shared.stop.cancelled() => return false,
                 () = self.changed() => {}
             }
+        }
+    }
+
+    /// Tells the log whether an alarm is raised now.
+    pub(super) fn tell_alarm(&self, name: &'static str, now: &Destination) {
+        let raised = alarm::of_destination(&self.name, now);
+        match raised.iter().find(|alarm| alarm.name == name) {
+            Some(raised) => {
+                tracing::warn!(target: "alarm", name, domain = %self.name, "{}", raised.words);
+            }
+            None => tracing::info!(target: "alarm", name, domain = %self.name, "alarm cleared"),
         }
     }
 }
