@@ -104,14 +104,20 @@ pub fn serial(body: &[u8]) -> Option<usize> {
     str::from_utf8(rest.get(..end)?).ok()?.parse().ok()
 }
 
+/// What nodes put in front of a message.
+const TRACE_FIELDS: [&[u8]; 2] = [b"received:", b"authentication-results:"];
+
 /// What was sent, out of what arrived: the trace fields in front are taken off.
 #[must_use]
 pub fn without_trace(body: &[u8]) -> &[u8] {
+    let is_trace = |rest: &[u8]| {
+        TRACE_FIELDS.iter().any(|name| {
+            rest.get(..name.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(name))
+        })
+    };
     let mut rest = body;
-    while rest
-        .get(..9)
-        .is_some_and(|name| name.eq_ignore_ascii_case(b"received:"))
-    {
+    while is_trace(rest) {
         rest = after_field(rest);
     }
     rest
