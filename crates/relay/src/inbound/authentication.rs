@@ -161,7 +161,7 @@ impl Authenticator {
         self.count(&findings);
         let shared = policy.and_then(|policy| policy.authentication.id.as_deref());
         let id = shared.unwrap_or(&self.hostname);
-        let field = if findings.are_none() {
+        let field = if findings.are_none(sender) {
             String::new()
         } else {
             field::field(id, &findings, sender, &helo)

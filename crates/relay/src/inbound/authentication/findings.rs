@@ -1,6 +1,7 @@
 //! What was found out about one message, with what is told of it.
 
 use mail_auth::{SpfOutput, SpfResult, common::to_a_label};
+use smtp::ReversePath;
 use spool::{
     Authentication, Finding,
     authentication::{SIGNATURES_MAX, Signature},
@@ -47,10 +48,13 @@ impl Findings {
         all.any(|finding| finding == Finding::TempError)
     }
 
-    /// Whether there is nothing to tell: nothing is published, and nothing signed.
-    pub(super) fn are_none(&self) -> bool {
-        let published = [self.spf, self.spf_helo, self.dmarc.finding];
-        self.dkim.is_empty() && published.iter().all(|it| *it == Finding::None)
+    /// Whether there is nothing to tell of a message from there: nothing is published, and nothing signed.
+    pub(super) fn are_none(&self, sender: &ReversePath) -> bool {
+        let spf = match sender {
+            ReversePath::Mailbox(_) => self.spf,
+            ReversePath::Null => self.spf_helo,
+        };
+        self.dkim.is_empty() && spf == Finding::None && self.dmarc.finding == Finding::None
     }
 
     /// What is kept of them.

@@ -124,6 +124,12 @@ async fn where_nothing_is_published_and_nothing_signed_no_field_is_added() {
     let told = scene.judge_from(&ReversePath::Null, MESSAGE).await;
     assert_eq!(told.authentication.dmarc, Finding::None);
     assert_eq!(told.field, "");
+    // Of the name in EHLO nothing is told where there is a sender.
+    scene.text("client.example", "v=spf1 ip4:192.0.2.1 -all");
+    let path = ReversePath::Mailbox("a@sender.example".parse().unwrap());
+    let told = scene.judge_from(&path, MESSAGE).await;
+    assert_eq!(told.authentication.spf_helo, Finding::Pass);
+    assert_eq!(told.field, "");
 }
 
 #[tokio::test]
