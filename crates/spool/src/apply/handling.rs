@@ -5,7 +5,7 @@
 //! by then does not: its place in the queue is gone, or claimed by nobody, and the domain's revision tells
 //! whoever has read ahead to look again.
 
-use super::{Change, Outcome, View, audit, departures, ledger::Ledger};
+use super::{Change, Outcome, View, audit, departures, ledger::Ledger, report::kept_claims};
 use crate::{
     Message, Status,
     audit::{Action, Handling, Tally, Verb},
@@ -54,12 +54,18 @@ pub(super) fn handle<V: View>(
             if after.is_none() {
                 departures::leave(view, before.clone(), action.at, &mut ledger, &mut changes);
             }
+            // What is on its way and is to be tried at once is on its way all the same.
+            let mut kept = match &after {
+                Some(after) => kept_claims(view, after, 0)?,
+                None => Vec::new(),
+            };
             ledger.recount(Some(&before), after.as_deref());
             ledger.revise(&before);
             changes.push(Change::Message {
                 before: Some(Box::new(before)),
                 after,
             });
+            changes.append(&mut kept);
         }
         ledger.write_to(&mut changes);
         Ok((tally, changes))

@@ -43,10 +43,11 @@ pub(super) fn report<V: View>(
 
 /// Of a message that was replayed, the domains for which nobody has claimed it: a report about them that
 /// comes to light now is about the former delivery, not about the one that is wanted. One that was held on its
-/// way has no place, and is reported as ever.
+/// way has no place, one that was released again may be on its way without a claim; both are reported as ever.
 fn unclaimed<V: View>(view: &V, message: &Message) -> Result<Vec<String>, V::Error> {
     let mut unclaimed = Vec::new();
-    if message.recipients.iter().all(|r| r.replayed_at.is_none()) {
+    let mut replays = message.recipients.iter().filter_map(|r| r.replayed_at);
+    if replays.all(|at| message.renewed_at != Some(at)) {
         return Ok(unclaimed);
     }
     for domain in message.domains() {

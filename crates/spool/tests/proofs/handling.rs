@@ -173,6 +173,16 @@ fn what_is_released_is_claimed_by_nobody() {
 }
 
 #[test]
+fn what_is_retried_on_its_way_stays_claimed() {
+    let mut replica = accepted(&[SMALL]);
+    replica.apply(SMALL.report(later(1), vec![(0, deferred())]));
+    replica.claim_letter(SMALL, "a.example");
+    assert_eq!(replica.handle(2, Verb::Retry, &[SMALL]), changed(1));
+    let place = replica.place(SMALL, "a.example").unwrap();
+    assert_eq!((place.due, place.claimed_by), (Timestamp(0), Some(TERM)));
+}
+
+#[test]
 fn what_is_deleted_is_gone_for_good_whatever_comes_later() {
     let mut replica = accepted(&[LARGE]);
     replica.claim_letter(LARGE, "a.example");

@@ -279,3 +279,31 @@ fn a_replayed_message_that_is_held_on_its_way_is_reported_as_ever() {
     let known = replica.memory.known_of(SMALL.id());
     assert_eq!(known, Some(Known::Departed(later(32))));
 }
+
+#[test]
+fn a_replayed_message_that_an_operator_touches_on_its_way_is_reported_as_ever() {
+    let replayed = || {
+        let mut replica = accepted("", &[SMALL]);
+        replica.apply(SMALL.delivered(later(2)));
+        replica.apply(wish(NOW, None, later(30), &[SMALL]));
+        replica
+    };
+    let mut retried = replayed();
+    claim(&mut retried, SMALL, "a.example");
+    retried.apply(SMALL.report(later(31), vec![(0, deferred())]));
+    claim(&mut retried, SMALL, "a.example");
+    retried.apply(handle(Verb::Retry, SMALL, later(40)));
+    assert_eq!(retried.memory.claimant_of(SMALL.id(), "a.example"), Some(4));
+    assert_eq!(waiting(&retried, "a.example"), 1);
+
+    let mut released = replayed();
+    claim(&mut released, SMALL, "a.example");
+    released.apply(handle(Verb::Hold, SMALL, later(31)));
+    released.apply(handle(Verb::Release, SMALL, later(32)));
+
+    for mut replica in [retried, released] {
+        replica.apply(SMALL.delivered(later(41)));
+        let known = replica.memory.known_of(SMALL.id());
+        assert_eq!(known, Some(Known::Departed(later(41))));
+    }
+}
