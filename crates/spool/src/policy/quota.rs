@@ -18,11 +18,14 @@ impl Quota {
         self.messages > 0 || self.bytes > 0
     }
 
-    /// Whether no more is to be taken, with so much in the queue.
+    /// Whether no more is to be taken, with so much in the queue. What was refused or given up waits for
+    /// nothing and stays until somebody deletes it, so alone it never closes a domain: it is no message here,
+    /// and its octets, which are not counted apart, count while anything else is queued.
     #[must_use]
     pub const fn is_reached(self, totals: &Totals) -> bool {
-        (self.messages > 0 && totals.messages() >= self.messages)
-            || (self.bytes > 0 && totals.bytes >= self.bytes)
+        let queued = totals.undelivered() + totals.held;
+        (self.messages > 0 && queued >= self.messages)
+            || (self.bytes > 0 && queued > 0 && totals.bytes >= self.bytes)
     }
 }
 
@@ -31,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quota_counts_all_that_is_queued() {
+    fn a_quota_counts_what_waits_and_what_is_held() {
         let totals = Totals {
             waiting: 1,
             deferred: 1,
@@ -40,8 +43,22 @@ mod tests {
             bytes: 100,
         };
         let is_reached = |messages, bytes| Quota { messages, bytes }.is_reached(&totals);
-        assert!(is_reached(4, 0) && is_reached(3, 1000) && is_reached(1000, 100));
-        assert!(!is_reached(5, 101) && !is_reached(0, 0));
+        assert!(is_reached(3, 0) && is_reached(2, 1000) && is_reached(1000, 100));
+        assert!(!is_reached(4, 101) && !is_reached(0, 0));
         assert!(!Quota::default().is_set());
+    }
+
+    #[test]
+    fn what_was_refused_closes_no_domain() {
+        let totals = Totals {
+            rejected: 1000,
+            bytes: 1000,
+            ..Totals::default()
+        };
+        let quota = Quota {
+            messages: 1,
+            bytes: 1,
+        };
+        assert!(!quota.is_reached(&totals));
     }
 }
