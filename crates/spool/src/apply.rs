@@ -71,7 +71,7 @@ pub fn apply<V: View>(
             policy,
             at,
         } => Ok(adopt::found(view, cluster, policy, at)),
-        Command::Adopt(adopt) => Ok(adopt::adopt(view, adopt)),
+        Command::Adopt(adopt) => adopt::adopt(view, adopt),
         Command::Stage(stage) => stage_piece(view, index, &stage),
         Command::Accept(accept) => accept_message(view, index, *accept),
         Command::Discard { id } => discard(view, id),

@@ -123,6 +123,7 @@ impl Command {
         matches!(
             self,
             Self::Sweep { .. }
+                | Self::Adopt(_)
                 | Self::Pause { .. }
                 | Self::Resume { .. }
                 | Self::Observe { .. }

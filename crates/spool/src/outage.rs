@@ -31,11 +31,12 @@ fn present_outages(destination: &Destination, now: Timestamp) -> impl Iterator<I
         Reachability::Down(_) => Some(destination.since),
     };
     let paused = destination.pause_at(now).map(|pause| pause.since);
+    let held_back = destination.held_back().map(|tripped| tripped.at);
     let outage = move |since: Timestamp| Outage {
         since,
         until: now.max(since),
     };
-    down.into_iter().chain(paused).map(outage)
+    down.into_iter().chain(paused).chain(held_back).map(outage)
 }
 
 /// The outage that a domain's pause was which has ended by itself.
@@ -66,7 +67,7 @@ pub struct Expiry {
     pub counted: Duration,
     /// The moment, if mail can leave until then.
     pub at: Timestamp,
-    /// Whether its primary is down, or its domain paused, so that this moment moves away.
+    /// Whether its primary is down, or its domain paused or held back, so that this moment moves away.
     pub is_suspended: bool,
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::recovery::drop_guard;
 use crate::{
     Adopt, Change, Destination, Outcome, Timestamp, View,
     policy::{Document, InForce, Policy, PolicyErrors},
@@ -29,24 +30,24 @@ pub(super) fn found<V: View>(
 }
 
 /// A policy that is in force already has been adopted, whoever by.
-pub(super) fn adopt<V: View>(view: &V, adopt: Adopt) -> (Outcome, Vec<Change>) {
+pub(super) fn adopt<V: View>(view: &V, adopt: Adopt) -> Result<(Outcome, Vec<Change>), V::Error> {
     let Some(before) = view.policy() else {
-        return (Outcome::Overtaken(0), Vec::new());
+        return Ok((Outcome::Overtaken(0), Vec::new()));
     };
     if before.document == adopt.policy {
-        return (Outcome::Adopted(before.version), Vec::new());
+        return Ok((Outcome::Adopted(before.version), Vec::new()));
     }
     if before.version != adopt.replaces {
-        return (Outcome::Overtaken(before.version), Vec::new());
+        return Ok((Outcome::Overtaken(before.version), Vec::new()));
     }
     let version = before.version + 1;
     match InForce::read(version, adopt.at, adopt.by, adopt.policy) {
         Ok(after) => {
-            let mut changes = changed(view, &before.policy, &after);
+            let mut changes = changed(view, &before.policy, &after)?;
             changes.push(Change::Adopted(Arc::new(after)));
-            (Outcome::Adopted(version), changes)
+            Ok((Outcome::Adopted(version), changes))
         }
-        Err(errors) => not_understood(&errors),
+        Err(errors) => Ok(not_understood(&errors)),
     }
 }
 
@@ -54,12 +55,13 @@ pub(super) fn adopt<V: View>(view: &V, adopt: Adopt) -> (Outcome, Vec<Change>) {
 /// none, it is forgotten what they offer, and noted by which policy, so that nothing counts that they refused
 /// under an earlier one. Also of a domain of which nothing is known: it may be on its way. A domain that is to
 /// recover without a guard loses the one that it has.
-fn changed<V: View>(view: &V, before: &Policy, after: &InForce) -> Vec<Change> {
-    let changed = before.domains.iter().filter_map(|domain| {
+fn changed<V: View>(view: &V, before: &Policy, after: &InForce) -> Result<Vec<Change>, V::Error> {
+    let mut changes = Vec::new();
+    for domain in &before.domains {
         let known = view.destination(&domain.name);
         let now = after.policy.domain(&domain.name);
         if now.is_none() && known == Destination::default() {
-            return None;
+            continue;
         }
         let mut next = known.clone();
         if now.is_none_or(|now| now.primary != domain.primary) {
@@ -68,14 +70,16 @@ fn changed<V: View>(view: &V, before: &Policy, after: &InForce) -> Vec<Change> {
             next.moved_at = None;
         }
         if now.is_some_and(|now| !now.recovery_guard) {
-            next.guard = None;
+            drop_guard(view, &domain.name, &mut next, after.since, &mut changes)?;
         }
-        (next != known).then(|| Change::Destination {
-            domain: domain.name.clone(),
-            after: next,
-        })
-    });
-    changed.collect()
+        if next != known {
+            changes.push(Change::Destination {
+                domain: domain.name.clone(),
+                after: next,
+            });
+        }
+    }
+    Ok(changes)
 }
 
 fn not_understood(errors: &PolicyErrors) -> (Outcome, Vec<Change>) {

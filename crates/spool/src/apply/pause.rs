@@ -64,7 +64,7 @@ pub(super) fn resume<V: View>(
             note_ended(view, &domain, ended, &mut changes)?;
             after.paused = None;
         }
-        recovery::end_guard(&mut after, action.at);
+        recovery::end_guard(view, &domain, &mut after, action.at, &mut changes)?;
         if after == before {
             return Ok((UNAFFECTED, Vec::new()));
         }

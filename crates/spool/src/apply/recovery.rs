@@ -1,8 +1,8 @@
 //! How a guarded recovery goes on.
 
-use super::bounded;
+use super::{bounded, outages::note_ended};
 use crate::{
-    Change, Destination, Timestamp, View,
+    Change, Destination, Outage, Timestamp, View,
     guard::{Guard, Recovery, Step, Tripped},
 };
 
@@ -49,10 +49,36 @@ fn on_trial(destination: &mut Destination, begun_at: Timestamp) -> Option<&mut G
 
 /// An operator lets a domain's mail go without a trial: ends a recovery that began before. What the trial has
 /// put off is due now.
-pub(super) fn end_guard(destination: &mut Destination, at: Timestamp) {
+pub(super) fn end_guard<V: View>(
+    view: &V,
+    domain: &str,
+    destination: &mut Destination,
+    at: Timestamp,
+    changes: &mut Vec<Change>,
+) -> Result<(), V::Error> {
     let begun_before = |guard: &Guard| guard.begun_at <= at;
     if destination.guard.as_deref().is_some_and(begun_before) {
-        destination.guard = None;
+        drop_guard(view, domain, destination, at, changes)?;
         destination.flushed_at = destination.flushed_at.max(at);
     }
+    Ok(())
+}
+
+/// Forgets a recovery. Where it has kept mail back, that time was an outage.
+pub(super) fn drop_guard<V: View>(
+    view: &V,
+    domain: &str,
+    destination: &mut Destination,
+    at: Timestamp,
+    changes: &mut Vec<Change>,
+) -> Result<(), V::Error> {
+    if let Some(tripped) = destination.held_back() {
+        let outage = Outage {
+            since: tripped.at,
+            until: at,
+        };
+        note_ended(view, domain, outage, changes)?;
+    }
+    destination.guard = None;
+    Ok(())
 }

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use spool::{
     Action, Adopt, Claims, Command, Expire, Handling, MessageId, Outage, Outcome, Reachability,
-    Status, Timestamp, Totals, Verb, outage::OUTAGES_MAX, policy::Document,
+    Recovery, Status, Timestamp, Totals, Verb, guard::Step, outage::OUTAGES_MAX, policy::Document,
 };
 
 use crate::{
@@ -311,4 +311,50 @@ fn another_pause_forgets_none_that_has_ended_and_outages_of_one_moment_are_one()
     let spans = replica.memory.outages_of("a.example");
     let spans: Vec<_> = spans.iter().map(|o| (o.since, o.until)).collect();
     assert_eq!(spans, [(later(10), later(40)), (later(50), later(60))]);
+}
+
+#[test]
+fn time_in_which_the_recovery_guard_kept_mail_back_does_not_count() {
+    let recover = |step: Step, at: Timestamp| {
+        Command::Recover(Recovery {
+            domain: "a.example".to_owned(),
+            at,
+            step,
+        })
+    };
+    let begun_at = later(20);
+    let why = "it refused 5 of the first 5".to_owned();
+    let mut replica = accepted(&[SMALL]);
+    replica.apply(down("a.example", later(10)));
+    replica.apply(recover(Step::Begun, begun_at));
+    replica.apply(up("a.example", later(20)));
+    replica.apply(recover(Step::Tripped { begun_at, why }, later(50)));
+    replica.apply(expire(&replica, SMALL, "a.example", later(300)));
+    assert_eq!(
+        statuses(&replica, SMALL),
+        [Status::Pending],
+        "it is held back"
+    );
+
+    let mut unguarded = replica.clone();
+    let queue = "[queue]\nmax_age = \"100s\"\nmax_age_total = \"500s\"\n";
+    unguarded.apply(Command::Adopt(Adopt {
+        policy: Document::of_text(format!("{queue}{POLICY}recovery_guard = false\n")),
+        replaces: 2,
+        at: later(300),
+        by: "postmaster".to_owned(),
+    }));
+    replica.apply_repeatedly(Command::Resume {
+        domain: "a.example".to_owned(),
+        action: action(later(300)),
+    });
+    for mut replica in [replica, unguarded] {
+        let spans = replica.memory.outages_of("a.example");
+        let spans: Vec<_> = spans.iter().map(|o| (o.since, o.until)).collect();
+        assert_eq!(spans, [(later(10), later(20)), (later(50), later(300))]);
+        replica.apply(expire(&replica, SMALL, "a.example", later(359)));
+        assert_eq!(statuses(&replica, SMALL), [Status::Pending]);
+        replica.apply(expire(&replica, SMALL, "a.example", later(360)));
+        assert!(is_given_up(&statuses(&replica, SMALL)[0]));
+    }
 }
