@@ -15,6 +15,32 @@ use crate::{
     store::Tables,
 };
 
+/// Bodies were given up since a disk lacked room.
+#[derive(Clone, Copy)]
+struct GivenUp {
+    at: Instant,
+    /// Octets that were lacking then.
+    lacking_bytes: u64,
+}
+
+impl GivenUp {
+    /// Octets that are lacking now and not made up for yet: what was given up is not free at once.
+    fn still_lacking(last: Option<Self>, lacking_bytes: u64) -> u64 {
+        match last.filter(|last| last.at.elapsed() < limits::RELINQUISH_REST) {
+            None => lacking_bytes,
+            Some(last) => {
+                let grown = lacking_bytes.saturating_sub(last.lacking_bytes);
+                // A disk's figure is never quite still.
+                if grown < limits::RELINQUISH_BYTES_MIN {
+                    0
+                } else {
+                    grown
+                }
+            }
+        }
+    }
+}
+
 /// Gives up what is kept no longer, until stopped.
 pub(crate) struct Retention {
     pub(crate) tables: Arc<Tables>,
@@ -29,19 +55,19 @@ impl Retention {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut tick = interval(limits::RETENTION_INTERVAL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut given_up_at: Option<Instant> = None;
+        let mut given_up: Option<GivenUp> = None;
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
             if !self.leadership.borrow().leading || self.tables.figures().history.retained == 0 {
                 continue;
             }
-            let look = self.look(&mut given_up_at);
+            let look = self.look(&mut given_up);
             if let Some(Err(error)) = stop.run_until_cancelled(look).await {
                 tracing::warn!(%error, "what is kept of delivered mail was not read");
             }
         }
     }
 
-    async fn look(&self, given_up_at: &mut Option<Instant>) -> io::Result<()> {
+    async fn look(&self, given_up: &mut Option<GivenUp>) -> io::Result<()> {
         let policy = self.tables.figures().policy.clone();
         let keeping = policy
             .map(|policy| policy.policy.keeping)
@@ -54,19 +80,23 @@ impl Retention {
             let nodes = metrics.membership_config.nodes();
             nodes.map(|(id, _)| *id).collect::<Vec<u64>>()
         };
-        let room = self.space.worst(others.into_iter());
-        // What was given up is not free at once.
-        let rests = given_up_at.is_some_and(|at| at.elapsed() < limits::RELINQUISH_REST);
+        let silence = limits::MEMBER_SILENCE_MAX;
+        let room = self.space.worst(others.into_iter(), silence);
+        let lacking = GivenUp::still_lacking(*given_up, room.lacking_bytes);
+        if lacking > 0 {
+            *given_up = Some(GivenUp {
+                at: Instant::now(),
+                lacking_bytes: room.lacking_bytes,
+            });
+        }
         if room.is_short {
-            if !rests {
-                *given_up_at = Some(Instant::now());
+            if lacking > 0 {
                 tracing::warn!("a disk is short of room: no body of delivered mail is kept");
             }
             return self.give_up_until(Timestamp(u64::MAX)).await;
         }
-        if room.lacking_bytes > 0 && !rests {
-            *given_up_at = Some(Instant::now());
-            let octets = room.lacking_bytes.saturating_mul(2);
+        if lacking > 0 {
+            let octets = lacking.saturating_mul(2);
             self.give_up_octets(octets.max(limits::RELINQUISH_BYTES_MIN))
                 .await?;
         }
@@ -160,4 +190,21 @@ impl Retention {
 /// The moment up to which what left at a moment goes, too.
 const fn behind(left_at: Timestamp) -> Timestamp {
     Timestamp(left_at.0.saturating_add(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_has_become_lacking_meanwhile_is_given_up_while_the_rest_becomes_free() {
+        let last = Some(GivenUp {
+            at: Instant::now(),
+            lacking_bytes: 1 << 30,
+        });
+        assert_eq!(GivenUp::still_lacking(None, 5), 5);
+        assert_eq!(GivenUp::still_lacking(last, 1 << 30), 0);
+        assert_eq!(GivenUp::still_lacking(last, 1 << 20), 0);
+        assert_eq!(GivenUp::still_lacking(last, 3 << 30), 2 << 30);
+    }
 }

@@ -11,6 +11,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use openraft::{ServerState, async_runtime::watch::WatchReceiver as _};
@@ -41,8 +42,8 @@ pub(crate) struct Space {
     must_stay_free: FreeSpace,
     free: AtomicU64,
     size: AtomicU64,
-    /// What followers have told this node, as far as it has led.
-    followers: Mutex<BTreeMap<u64, Room>>,
+    /// What followers have told this node, as far as it has led, and when.
+    followers: Mutex<BTreeMap<u64, (Instant, Room)>>,
     /// Whether too few members have room for mail, as this node has counted when it leads, or as
     /// its leader has told it.
     is_full: AtomicBool,
@@ -97,18 +98,22 @@ impl Space {
 
     /// Notes what a follower has said.
     pub(crate) fn heard(&self, follower: u64, room: Room) {
-        self.followers().insert(follower, room);
+        self.followers().insert(follower, (Instant::now(), room));
     }
 
     /// What a follower said last; `None` when it never has.
     pub(crate) fn of_follower(&self, follower: u64) -> Option<Room> {
-        self.followers().get(&follower).copied()
+        self.followers().get(&follower).map(|(_, room)| *room)
     }
 
-    /// How the disk stands that lacks the most, of this node and these others.
-    pub(crate) fn worst(&self, others: impl Iterator<Item = u64>) -> Room {
+    /// How the disk stands that lacks the most, of this node and of those of these others that said so in the
+    /// last `silence`: nothing that is given up makes room on a node that is gone.
+    pub(crate) fn worst(&self, others: impl Iterator<Item = u64>, silence: Duration) -> Room {
         let followers = self.followers();
-        let others = others.filter_map(|id| followers.get(&id).copied());
+        let others = others.filter_map(|id| {
+            let (at, room) = followers.get(&id)?;
+            (at.elapsed() < silence).then_some(*room)
+        });
         let worst = others.max_by_key(|room| room.lacking_bytes);
         let own = self.own();
         worst.map_or(own, |worst| {
@@ -120,7 +125,7 @@ impl Space {
         })
     }
 
-    fn followers(&self) -> MutexGuard<'_, BTreeMap<u64, Room>> {
+    fn followers(&self) -> MutexGuard<'_, BTreeMap<u64, (Instant, Room)>> {
         self.followers
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -143,7 +148,7 @@ impl Space {
     fn enough_have_room(&self, own_id: u64, voters: &BTreeSet<u64>) -> bool {
         let followers = self.followers();
         let has_room = |id: &&u64| {
-            let said = followers.get(*id).is_none_or(|room| !room.is_short);
+            let said = followers.get(*id).is_none_or(|(_, room)| !room.is_short);
             if **id == own_id {
                 !self.own().is_short
             } else {
@@ -218,8 +223,11 @@ mod tests {
         let space = space(0);
         space.heard(2, AMPLE);
         space.heard(3, SHORT);
-        assert_eq!(space.worst([2, 3].into_iter()), SHORT);
-        assert_eq!(space.worst([2].into_iter()).lacking_bytes, 0);
+        let minute = Duration::from_secs(60);
+        assert_eq!(space.worst([2, 3].into_iter(), minute), SHORT);
+        assert_eq!(space.worst([2].into_iter(), minute).lacking_bytes, 0);
+        let silent = space.worst([2, 3].into_iter(), Duration::ZERO);
+        assert_eq!(silent.lacking_bytes, 0, "it may be gone");
     }
 
     #[test]
