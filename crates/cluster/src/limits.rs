@@ -148,6 +148,9 @@ pub(crate) const RELINQUISH_BYTES_MIN: u64 = 64 << 20;
 pub(crate) const RELINQUISH_REST: Duration = Duration::from_secs(70);
 /// Messages that have left, or wait, that one step of a replay looks at.
 pub(crate) const REPLAY_READ_MAX: usize = 1000;
+/// For how long a replay goes on trying although no batch of it is taken: through an election, and the start of
+/// a node that the quorum lacks.
+pub(crate) const REPLAY_PATIENCE: Duration = Duration::from_secs(120);
 /// How often it is looked for mail that is too old.
 pub(crate) const AGEING_INTERVAL: Duration = Duration::from_secs(5);
 /// How often each node counts the messages that expire soon, for those who watch.

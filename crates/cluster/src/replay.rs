@@ -7,10 +7,13 @@
 //!   what waits for others┴▶ in order of arrival ─▶ Replay, so many at a time ─▶ log
 //! ```
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Instant,
+};
 
 use spool::{Command, Message, MessageId, Outcome, Replay, Timestamp, apply::REPLAY_MAX};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::{Cluster, RequestError, limits};
 
@@ -34,6 +37,8 @@ pub struct Replaying {
     /// By their places in the order of arrival. A few octets each, of as many as are kept at most.
     found: BTreeMap<u64, MessageId>,
     told: Replayed,
+    /// Since when no batch is taken; `None` when the last one was.
+    failing_since: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -63,6 +68,7 @@ impl Cluster {
             stage: Stage::Flush,
             found: BTreeMap::new(),
             told: Replayed::default(),
+            failing_since: None,
         }
     }
 }
@@ -71,7 +77,7 @@ impl Replaying {
     /// Goes a step further. Returns how far it has come; `None` when nothing is left to do.
     ///
     /// # Errors
-    /// No quorum answered in time, or the store failed; what was told before is replayed.
+    /// No quorum answered for long, or the store failed; what was told before is replayed.
     pub async fn step(&mut self) -> Result<Option<Replayed>, RequestError> {
         self.stage = match std::mem::replace(&mut self.stage, Stage::Done) {
             Stage::Flush => {
@@ -89,15 +95,17 @@ impl Replaying {
     /// Returns when this node has applied a command of this very moment.
     async fn flush(&self) -> Result<(), RequestError> {
         let Replay { domain, at, .. } = &self.wish;
-        self.cluster.flush(domain.clone()).await?;
         let tables = &self.cluster.0.tables;
+        // A domain that gets its first message behind the command is not flushed by it.
+        let flushed: Vec<String> = match domain {
+            Some(domain) => vec![domain.clone()],
+            None => tables.figures().destinations.keys().cloned().collect(),
+        };
+        self.cluster.flush(domain.clone()).await?;
         let is_flushed = |_: &u64| {
             let figures = tables.figures();
-            let mut destinations = figures.destinations.iter();
-            destinations.all(|(name, destination)| {
-                domain.as_ref().is_some_and(|domain| domain != name)
-                    || destination.flushed_at >= *at
-            })
+            let mut destinations = flushed.iter().map(|name| figures.destinations.get(name));
+            destinations.all(|known| known.is_some_and(|known| known.flushed_at >= *at))
         };
         let mut changes = tables.changes();
         let applied = timeout(limits::REQUEST_TIMEOUT, changes.wait_for(is_flushed)).await;
@@ -153,12 +161,14 @@ impl Replaying {
         message.was_delivered(self.wish.since, self.wish.domain.as_deref())
     }
 
+    /// Proposes the next batch. One that was not taken is tried again, also through an election: a copy of it
+    /// replays nothing twice, another replay would.
     async fn put_back(&mut self, mut ids: VecDeque<MessageId>) -> Result<Stage, RequestError> {
-        let next: Vec<MessageId> = ids.drain(..ids.len().min(REPLAY_MAX)).collect();
+        let next: Vec<MessageId> = ids.iter().take(REPLAY_MAX).copied().collect();
         if next.is_empty() {
             return Ok(Stage::Done);
         }
-        let wanted = next.len() as u64;
+        let wanted = next.len();
         let command = Command::Replay(Replay {
             ids: next,
             ..self.wish.clone()
@@ -166,10 +176,17 @@ impl Replaying {
         let proposer = &self.cluster.0.proposer;
         let proposed = timeout(limits::REQUEST_TIMEOUT, proposer.propose(command)).await;
         let Ok(Ok(Outcome::Replayed(replayed))) = proposed else {
-            return Err(RequestError::NoQuorum);
+            let since = *self.failing_since.get_or_insert_with(Instant::now);
+            if since.elapsed() >= limits::REPLAY_PATIENCE {
+                return Err(RequestError::NoQuorum);
+            }
+            sleep(limits::PROPOSE_AGAIN_AFTER).await;
+            return Ok(Stage::Putting(ids));
         };
+        self.failing_since = None;
+        ids.drain(..wanted);
         self.told.messages += replayed;
-        self.told.gone += wanted.saturating_sub(replayed);
+        self.told.gone += (wanted as u64).saturating_sub(replayed);
         self.told.left = ids.len() as u64;
         Ok(Stage::Putting(ids))
     }
