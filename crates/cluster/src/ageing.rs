@@ -52,9 +52,10 @@ impl Watcher {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut counted_at: Option<Instant> = None;
         let mut warned: BTreeMap<String, Instant> = BTreeMap::new();
+        let mut spared: BTreeMap<String, Instant> = BTreeMap::new();
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
             if self.leadership.borrow().leading {
-                let expired = stop.run_until_cancelled(self.expire_all()).await;
+                let expired = stop.run_until_cancelled(self.expire_all(&mut spared)).await;
                 report(
                     expired.unwrap_or(Ok(())),
                     "mail that is too old was not found",
@@ -79,33 +80,41 @@ impl Watcher {
         with_mail.map(|(domain, _)| domain.clone()).collect()
     }
 
-    async fn expire_all(&self) -> io::Result<()> {
+    /// Looks through each domain's mail; not at once again where much was received long ago and is spared all the
+    /// same: each of it is read to know so.
+    async fn expire_all(&self, spared: &mut BTreeMap<String, Instant>) -> io::Result<()> {
+        spared.retain(|_, at| at.elapsed() < limits::SPARED_REST);
         for domain in self.domains() {
-            self.expire(&domain).await?;
+            if !spared.contains_key(&domain) && self.expire(&domain).await? {
+                spared.insert(domain, Instant::now());
+            }
         }
         Ok(())
     }
 
-    async fn expire(&self, domain: &str) -> io::Result<()> {
+    /// Returns whether so much as a whole page was spared.
+    async fn expire(&self, domain: &str) -> io::Result<bool> {
         let at = self.clock.now();
         let mut after = 0;
+        let mut much_is_spared = false;
         loop {
             let read = self.read(domain, at, move |tables, domain, ageing| {
                 let expired = ageing.expired();
                 let aged = tables.aged(domain, after, expired, EXPIRE_MAX)?;
-                let last = aged.last().map(|aged| aged.sequence);
+                let last = aged.last().map(|last| (last.sequence, aged.len()));
                 let may_expire = |aged: &Aged| {
                     aged.counts_from <= expired && (ageing.is_at_rest() || !aged.is_claimed)
                 };
                 let expiring = aged.into_iter().filter(may_expire);
                 Ok((last, expiring.map(|aged| aged.sequence).collect()))
             });
-            let (last, sequences): (Option<u64>, Vec<u64>) = read.await?;
-            let Some(last) = last else {
-                return Ok(());
+            let (last, sequences): (Option<(u64, usize)>, Vec<u64>) = read.await?;
+            let Some((last, count)) = last else {
+                return Ok(much_is_spared);
             };
             after = last;
             if sequences.is_empty() {
+                much_is_spared |= count >= EXPIRE_MAX;
                 continue;
             }
             let messages = sequences.len();
@@ -116,7 +125,7 @@ impl Watcher {
             };
             if let Err(refusal) = self.proposer.propose(Command::Expire(expire)).await {
                 tracing::debug!(%refusal, "mail that is too old has to wait");
-                return Ok(());
+                return Ok(false);
             }
             tracing::warn!(
                 domain,

@@ -153,6 +153,8 @@ pub(crate) const REPLAY_READ_MAX: usize = 1000;
 pub(crate) const REPLAY_PATIENCE: Duration = Duration::from_secs(120);
 /// How often it is looked for mail that is too old.
 pub(crate) const AGEING_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a domain rests after a look for mail that is too old has found much that is spared.
+pub(crate) const SPARED_REST: Duration = Duration::from_secs(60);
 /// How often each node counts the messages that expire soon, for those who watch.
 pub(crate) const EXPIRING_INTERVAL: Duration = Duration::from_secs(20);
 /// So many messages of a domain that expire soon are counted; what is more makes no difference to anyone,
