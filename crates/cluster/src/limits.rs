@@ -138,6 +138,9 @@ pub(crate) const APPLY_ENTRIES_MAX: usize = 1024;
 /// Octets of entries that are applied in one batch, unless a single one is larger.
 pub(crate) const APPLY_BYTES_MAX: usize = 4 << 20;
 
+/// Pieces of bodies that one purge of the log forgets at most beyond as many as it forgets entries.
+pub(crate) const PURGE_PIECES_MORE: usize = 20_000;
+
 /// How often abandoned stages and old ids are swept.
 pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 /// How often it is looked for delivered mail whose body is kept no longer.

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     cache::{LogCache, cost},
-    keys,
+    keys, log,
     mark::{Acknowledged, Mark},
     open::{Batch, Column, Database},
     present::Store,
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     codec,
-    limits::LOG_BATCH_BYTES_MAX,
+    limits::{LOG_BATCH_BYTES_MAX, PURGE_PIECES_MORE},
     raft::{Entry, LogId, Types, Vote},
 };
 
@@ -322,7 +322,14 @@ pub(super) fn put_log_id(batch: &mut Batch<'_>, name: &str, log_id: LogId) {
 
 /// Forgets entries, and the pieces they carried as far as the spool has dropped them. As long as an
 /// entry is in the log its piece stays, so that a follower which lags gets whole entries.
+///
+/// Bodies that were kept may be dropped all at once, and millions of deletions in one batch would hold up
+/// everyone who waits for the log. What is too much for one purge goes with the next ones: each takes more than
+/// can have been dropped of the entries that it forgets.
 fn purge(store: &Database, batch: &mut Batch<'_>, upto: LogId) -> io::Result<()> {
+    let purged = log::purged(store)?.map_or(0, |purged| purged.index);
+    let forgotten = usize::try_from(upto.index.saturating_sub(purged)).unwrap_or(usize::MAX);
+    let pieces_max = forgotten.saturating_add(PURGE_PIECES_MORE);
     put_log_id(batch, PURGED, upto);
     batch.delete_range(Column::Log, keys::entry(0), keys::entry(upto.index + 1));
     let dropped = store.range(
@@ -330,7 +337,7 @@ fn purge(store: &Database, batch: &mut Batch<'_>, upto: LogId) -> io::Result<()>
         &keys::dropped(0),
         keys::dropped(upto.index + 1),
     );
-    for row in dropped {
+    for row in dropped.take(pieces_max) {
         let (key, _) = row?;
         if let Some(index) = keys::dropped_index(&key) {
             batch.delete(Column::Piece, keys::entry(index));
