@@ -14,7 +14,9 @@ use std::{
     time::Instant,
 };
 
-use spool::{Ageing, Clock, Command, Expire, Timestamp, apply::EXPIRE_MAX, outage::EXPIRY_NOTICE};
+use spool::{
+    Ageing, Clock, Command, Expire, Timestamp, apply::EXPIRE_MAX, batch, outage::EXPIRY_NOTICE,
+};
 use tokio::{sync::watch, time::interval};
 use tokio_util::sync::CancellationToken;
 
@@ -101,12 +103,19 @@ impl Watcher {
             let read = self.read(domain, at, move |tables, domain, ageing| {
                 let expired = ageing.expired();
                 let aged = tables.aged(domain, after, expired, EXPIRE_MAX)?;
-                let last = aged.last().map(|last| (last.sequence, aged.len()));
-                let may_expire = |aged: &Aged| {
+                let may_expire = |aged: &&Aged| {
                     aged.counts_from <= expired && (ageing.is_at_rest() || !aged.is_claimed)
                 };
-                let expiring = aged.into_iter().filter(may_expire);
-                Ok((last, expiring.map(|aged| aged.sequence).collect()))
+                let mut expiring: Vec<&Aged> = aged.iter().filter(may_expire).collect();
+                let fitting = batch::fitting(expiring.iter().map(|aged| aged.recipients));
+                let last = if fitting < expiring.len() {
+                    expiring.truncate(fitting);
+                    expiring.last().copied()
+                } else {
+                    aged.last()
+                };
+                let sequences = expiring.iter().map(|aged| aged.sequence).collect();
+                Ok((last.map(|last| (last.sequence, aged.len())), sequences))
             });
             let (last, sequences): (Option<(u64, usize)>, Vec<u64>) = read.await?;
             let Some((last, count)) = last else {

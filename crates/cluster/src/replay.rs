@@ -12,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use spool::{Command, Message, MessageId, Outcome, Replay, Timestamp, apply::REPLAY_MAX};
+use spool::{Command, Message, MessageId, Outcome, Replay, Timestamp, apply::REPLAY_MAX, batch};
 use tokio::time::{sleep, timeout};
 
 use crate::{Cluster, RequestError, limits};
@@ -35,10 +35,26 @@ pub struct Replaying {
     wish: Replay,
     stage: Stage,
     /// By their places in the order of arrival. A few octets each, of as many as are kept at most.
-    found: BTreeMap<u64, MessageId>,
+    found: BTreeMap<u64, Found>,
     told: Replayed,
     /// Since when no batch is taken; `None` when the last one was.
     failing_since: Option<Instant>,
+}
+
+/// One that is to be delivered again.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    id: MessageId,
+    recipients: u32,
+}
+
+impl Found {
+    fn of(message: &Message) -> Self {
+        Self {
+            id: message.id,
+            recipients: u32::try_from(message.recipients.len()).unwrap_or(u32::MAX),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -48,7 +64,7 @@ enum Stage {
     Departed(Timestamp, MessageId),
     /// Looking through what waits, behind this place.
     Queued(u64),
-    Putting(VecDeque<MessageId>),
+    Putting(VecDeque<Found>),
     Done,
 }
 
@@ -130,7 +146,7 @@ impl Replaying {
                 continue;
             };
             if departure.is_kept {
-                self.found.insert(message.sequence, departure.id);
+                self.found.insert(message.sequence, Found::of(&message));
             } else {
                 self.told.gone += 1;
             }
@@ -150,7 +166,7 @@ impl Replaying {
         };
         for message in messages {
             if self.is_meant(&message) {
-                self.found.insert(message.sequence, message.id);
+                self.found.insert(message.sequence, Found::of(&message));
             }
         }
         self.told.left = self.found.len() as u64;
@@ -163,8 +179,10 @@ impl Replaying {
 
     /// Proposes the next batch. One that was not taken is tried again, also through an election: a copy of it
     /// replays nothing twice, another replay would.
-    async fn put_back(&mut self, mut ids: VecDeque<MessageId>) -> Result<Stage, RequestError> {
-        let next: Vec<MessageId> = ids.iter().take(REPLAY_MAX).copied().collect();
+    async fn put_back(&mut self, mut ids: VecDeque<Found>) -> Result<Stage, RequestError> {
+        let most = ids.iter().take(REPLAY_MAX);
+        let fitting = batch::fitting(most.map(|found| found.recipients as usize));
+        let next: Vec<MessageId> = ids.iter().take(fitting).map(|found| found.id).collect();
         if next.is_empty() {
             return Ok(Stage::Done);
         }

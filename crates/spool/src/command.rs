@@ -116,6 +116,13 @@ pub enum Command {
 }
 
 impl Command {
+    /// Whether it may change so many messages that whoever applies commands in batches begins one with it, so that
+    /// no batch holds many such.
+    #[must_use]
+    pub const fn changes_many(&self) -> bool {
+        matches!(self, Self::Handle(_) | Self::Replay(_) | Self::Expire(_))
+    }
+
     /// Whether applying it looks through tables, instead of at what it names. Tables show what is written:
     /// whoever applies commands in batches writes what came before first.
     #[must_use]

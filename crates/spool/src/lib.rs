@@ -13,6 +13,7 @@ pub mod alarm;
 pub mod apply;
 pub mod audit;
 pub mod authentication;
+pub mod batch;
 pub mod command;
 pub mod destination;
 pub mod fingerprint;

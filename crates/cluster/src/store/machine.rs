@@ -65,7 +65,7 @@ pub(super) fn apply_entries(tables: &Tables, entries: Vec<Entry>) -> io::Result<
                 None
             }
             Payload::Normal(Proposal(command)) => {
-                if command.looks_through_tables()
+                if (command.looks_through_tables() || command.changes_many())
                     && !pending.is_empty()
                     && let Some(last) = last
                 {

@@ -16,6 +16,8 @@ pub(crate) struct Aged {
     pub(crate) sequence: u64,
     /// From when on its age counts.
     pub(crate) counts_from: Timestamp,
+    /// How many recipients it has, in all domains.
+    pub(crate) recipients: usize,
     /// Whether a leader has claimed it.
     pub(crate) is_claimed: bool,
 }
@@ -83,6 +85,7 @@ impl Tables {
             aged.push(Aged {
                 sequence,
                 counts_from: message.counts_from(),
+                recipients: message.recipients.len(),
                 is_claimed: place.claimed_by.is_some(),
             });
         }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use api::admin::v1::{QueueChangeRequest, QueueChangeResponse, QueueListRequest};
 use cluster::Cluster;
 use futures::{Stream, stream};
-use spool::{Action, Message, MessageId, Timestamp, Verb, audit::HANDLED_PER_COMMAND_MAX};
+use spool::{Action, Message, MessageId, Timestamp, Verb, audit::HANDLED_PER_COMMAND_MAX, batch};
 use tonic::Status;
 
 use super::{audit, filter::Filter, refused};
@@ -195,7 +195,9 @@ impl Walk {
                 through,
             } => {
                 let page = self.cluster.messages(*after, HANDLED_PER_COMMAND_MAX);
-                let page = page.await.map_err(refused)?;
+                let mut page = page.await.map_err(refused)?;
+                let recipients = page.iter().map(|message| message.recipients.len());
+                page.truncate(batch::fitting(recipients));
                 let last = page.last().map_or(u64::MAX, |message| message.sequence);
                 *after = last;
                 self.told.finished = last >= *through;
