@@ -4,12 +4,12 @@ use core::mem;
 
 use crate::inbound::limits::AUTHSERV_ID_MAX;
 
-/// Reads the authserv-id out of a field's body, octet by octet: the first word of it, a token or a
-/// quoted string, behind white space and comments. What follows it, a version perhaps, does not count.
+/// Reads what stands in front of the first semicolon of a field's body, octet by octet, as leniently as
+/// the most lenient reader might: some join what white space, comments, quotes or backslashes part.
 #[derive(Debug, Default)]
 pub(super) struct AuthservId {
     place: Place,
-    id: Vec<u8>,
+    claim: Claim,
 }
 
 /// What the octets so far have come to.
@@ -17,69 +17,55 @@ pub(super) struct AuthservId {
 pub(super) enum Found {
     /// More is needed.
     NotYet,
-    /// The field has none, or none that could be ours.
-    None,
     /// This is it.
-    Id(Vec<u8>),
+    Claim(Claim),
+    /// A comment that does not end: who knows what others read there.
+    Hidden,
+}
+
+/// An authserv-id, and what follows it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Claim {
+    /// With one space for all that parts the others.
+    octets: Vec<u8>,
+    /// How many there are without those.
+    length: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 enum Place {
     #[default]
-    Before,
+    Outside,
     /// In so many comments, one in the other.
-    Comment {
-        depth: usize,
-        escaped: bool,
-    },
-    Token,
-    Quoted {
-        escaped: bool,
-    },
+    Comment { depth: usize, escaped: bool },
 }
 
 impl AuthservId {
     pub(super) fn take(&mut self, octet: u8) -> Found {
         match self.place {
-            Place::Before => match octet {
-                b' ' | b'\t' | b'\r' | b'\n' => {}
-                b'(' => self.place = comment(1, false),
-                b'"' => self.place = Place::Quoted { escaped: false },
-                _ if ends_token(octet) => return Found::None,
-                _ => {
-                    self.place = Place::Token;
-                    self.id.push(octet);
+            Place::Outside => match octet {
+                b';' => return Found::Claim(mem::take(&mut self.claim)),
+                b'(' => {
+                    self.claim.part();
+                    self.place = comment(1, false);
                 }
+                0..=b' ' | 0x7f | b'"' | b'\\' | b')' => self.claim.part(),
+                _ => self.claim.add(octet),
             },
             Place::Comment { depth, escaped } => {
                 self.place = match (octet, escaped) {
                     (_, true) => comment(depth, false),
                     (b'\\', false) => comment(depth, true),
                     (b'(', false) => comment(depth + 1, false),
-                    (b')', false) if depth == 1 => Place::Before,
+                    (b')', false) if depth == 1 => Place::Outside,
                     (b')', false) => comment(depth - 1, false),
                     _ => self.place,
                 };
             }
-            Place::Token => {
-                if ends_token(octet) {
-                    return Found::Id(mem::take(&mut self.id));
-                }
-                self.id.push(octet);
-            }
-            Place::Quoted { escaped } => match (octet, escaped) {
-                (b'\\', false) => self.place = Place::Quoted { escaped: true },
-                (b'"', false) => return Found::Id(mem::take(&mut self.id)),
-                // A quoted string may be folded, which adds nothing to it.
-                (b'\r' | b'\n', _) => {}
-                _ => {
-                    self.place = Place::Quoted { escaped: false };
-                    self.id.push(octet);
-                }
-            },
         }
-        if self.id.len() > AUTHSERV_ID_MAX {
-            return Found::None;
+        // What is longer than any id, and an octet behind it, tells no more.
+        if self.claim.length > AUTHSERV_ID_MAX + 2 {
+            return Found::Claim(mem::take(&mut self.claim));
         }
         Found::NotYet
     }
@@ -87,36 +73,46 @@ impl AuthservId {
     /// The field is over.
     pub(super) fn end(&mut self) -> Found {
         match self.place {
-            Place::Token | Place::Quoted { .. } => Found::Id(mem::take(&mut self.id)),
-            Place::Before | Place::Comment { .. } => Found::None,
+            Place::Outside => Found::Claim(mem::take(&mut self.claim)),
+            Place::Comment { .. } => Found::Hidden,
         }
+    }
+}
+
+impl Claim {
+    fn add(&mut self, octet: u8) {
+        self.octets.push(octet);
+        self.length += 1;
+    }
+
+    fn part(&mut self) {
+        if self.octets.last().is_some_and(|last| *last != b' ') {
+            self.octets.push(b' ');
+        }
+    }
+
+    /// Whether it begins with an id, or may be read so. `mx.example.com.evil.example` and
+    /// `mx.example.community` do not begin with `mx.example.com`; whatever else follows does not count.
+    pub(super) fn is_of(&self, id: &str) -> bool {
+        let id = id.strip_suffix('.').unwrap_or(id);
+        let mut rest = self.octets.as_slice();
+        for wanted in id.bytes() {
+            rest = rest.strip_prefix(b" ").unwrap_or(rest);
+            match rest.split_first() {
+                Some((octet, behind)) if octet.eq_ignore_ascii_case(&wanted) => rest = behind,
+                _ => return false,
+            }
+        }
+        let goes_on = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
+        !id.is_empty()
+            && match rest {
+                [b'.', octet, ..] => !goes_on(octet),
+                [octet, ..] => !goes_on(octet),
+                [] => true,
+            }
     }
 }
 
 const fn comment(depth: usize, escaped: bool) -> Place {
     Place::Comment { depth, escaped }
-}
-
-/// White space, controls, and what RFC 2045 section 5.1 calls tspecials.
-const fn ends_token(octet: u8) -> bool {
-    matches!(
-        octet,
-        0..=b' '
-            | 0x7f
-            | b'('
-            | b')'
-            | b'<'
-            | b'>'
-            | b'@'
-            | b','
-            | b';'
-            | b':'
-            | b'\\'
-            | b'"'
-            | b'/'
-            | b'['
-            | b']'
-            | b'?'
-            | b'='
-    )
 }

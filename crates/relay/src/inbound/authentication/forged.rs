@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use memchr::memchr2;
 
-use super::authserv_id::{AuthservId, Found};
+use super::authserv_id::{AuthservId, Claim, Found};
 use crate::inbound::limits::AUTHSERV_ID_WITHIN;
 
 const NAME: &[u8] = b"authentication-results";
@@ -21,13 +21,8 @@ pub(in crate::inbound) struct OwnIds {
 }
 
 impl OwnIds {
-    fn has(&self, id: &[u8]) -> bool {
-        let id = id.strip_suffix(b".").unwrap_or(id);
-        let is_id = |own: &str| {
-            let own = own.strip_suffix('.').unwrap_or(own);
-            own.as_bytes().eq_ignore_ascii_case(id)
-        };
-        is_id(&self.hostname) || self.shared.as_deref().is_some_and(is_id)
+    fn include(&self, claim: &Claim) -> bool {
+        claim.is_of(&self.hostname) || self.shared.as_deref().is_some_and(|id| claim.is_of(id))
     }
 }
 
@@ -217,14 +212,16 @@ impl Forged {
     }
 
     fn decide(&mut self, found: Found) {
-        match found {
-            Found::NotYet => {}
-            Found::None => self.field = Field::Kept,
-            Found::Id(id) => {
-                let is_ours = self.ids.as_ref().is_some_and(|ids| ids.has(&id));
-                self.field = if is_ours { Field::Forged } else { Field::Kept };
-            }
-        }
+        let is_forged = match found {
+            Found::NotYet => return,
+            Found::Claim(claim) => self.ids.as_ref().is_some_and(|ids| ids.include(&claim)),
+            Found::Hidden => self.ids.is_some(),
+        };
+        self.field = if is_forged {
+            Field::Forged
+        } else {
+            Field::Kept
+        };
     }
 }
 
