@@ -86,7 +86,7 @@ fn the_client_that_a_proxy_names_is_judged_and_the_primary_and_the_operator_are_
         let result = ["pass", "fail"][arrived.serial().unwrap() - 1];
         let field = format!(
             "Authentication-Results: mx1.example.net;\r\n\
-             \tspf={result} smtp.mailfrom=a@sender.example;\r\n\
+             \tspf={result} smtp.mailfrom=sender.example;\r\n\
              \tdkim=none;\r\n\
              \tdmarc={result} (p=reject) header.from=sender.example\r\n\
              Received: from "

@@ -54,7 +54,7 @@ async fn what_was_found_out_is_kept_and_told_above_received() {
     let (accept, _) = spooled(config, Memory::new(), "From: a@sender.example\r\n\r\n").await;
     let trace = core::str::from_utf8(&accept.trace).unwrap();
     let told =
-        "Authentication-Results: mx.example.net;\r\n\tspf=pass smtp.mailfrom=a@sender.example;\r\n";
+        "Authentication-Results: mx.example.net;\r\n\tspf=pass smtp.mailfrom=sender.example;\r\n";
     assert!(trace.starts_with(told), "{trace}");
     assert!(
         trace.contains("\r\nReceived: from client.example "),

@@ -276,7 +276,7 @@ async fn the_field_names_what_was_asked_and_what_was_found() {
     scene.text("_dmarc.sender.example", "v=DMARC1; p=quarantine");
     let told = scene.judge_from(&sender(), &signer.signed(MESSAGE)).await;
     let expected = "Authentication-Results: mx1.example.net;\r\n\
-        \tspf=pass smtp.mailfrom=a@sender.example;\r\n\
+        \tspf=pass smtp.mailfrom=sender.example;\r\n\
         \tdkim=pass header.d=sender.example\r\n\t\theader.s=test;\r\n\
         \tdmarc=pass (p=quarantine) header.from=sender.example\r\n";
     assert_eq!(told.field, expected);
