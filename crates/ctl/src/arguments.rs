@@ -225,13 +225,14 @@ pub(crate) enum DomainCommand {
 /// Which messages are meant.
 #[derive(Debug, Default, PartialEq, Eq, Args)]
 pub(crate) struct Filter {
-    /// With recipients in this domain of the policy.
+    /// With recipients in this domain of the policy. The whole message is meant; `delete` leaves it alone
+    /// while it has other recipients.
     #[arg(long)]
     pub(crate) domain: Option<String>,
     /// From this sender; "@example.com" for a whole domain, "<>" for the null sender.
     #[arg(long)]
     pub(crate) sender: Option<String>,
-    /// To this recipient; "@example.com" for a whole domain.
+    /// To this recipient; "@example.com" for a whole domain. Of other recipients see --domain.
     #[arg(long)]
     pub(crate) recipient: Option<String>,
     /// In this state.

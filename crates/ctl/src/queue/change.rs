@@ -46,6 +46,9 @@ pub(crate) const RETRY: Verb = Verb {
     unaffected: "due already",
 };
 
+/// Why a filter's domain or recipient does not suffice to delete a message.
+const ELSEWHERE: &str = "with recipients that the filter does not name; delete them by id, or without --domain and --recipient";
+
 /// Does something with messages, and tells with how many and why not with others.
 pub(crate) async fn change(
     servers: &Servers,
@@ -73,10 +76,12 @@ pub(crate) async fn delete(
         };
         let counted = ask(servers, output, DELETE, &counting).await?;
         if counted.selected > 1 {
-            confirm(counted.selected, &what)?;
+            confirm(&counted, &what)?;
         }
-        // What comes meanwhile was not counted, and is not meant.
+        // What comes meanwhile, or grows old, or is refused, was not counted and is not meant.
         request.through = Some(counted.through);
+        request.as_of_ms = (counted.as_of_ms > 0).then_some(counted.as_of_ms);
+        request.at_most = Some(counted.selected);
     }
     carry_out(servers, output, DELETE, request).await
 }
@@ -121,8 +126,15 @@ fn words_of(selection: &Selection) -> String {
 }
 
 /// Asks the person at the terminal.
-fn confirm(count: u64, what: &str) -> anyhow::Result<()> {
-    let question = format!("delete {} messages{what}?", words::grouped(count));
+fn confirm(counted: &QueueChangeResponse, what: &str) -> anyhow::Result<()> {
+    let question = format!(
+        "delete {} messages{what}?{}",
+        words::grouped(counted.selected),
+        match counted.elsewhere {
+            0 => String::new(),
+            count => format!(" (left alone: {}, {ELSEWHERE})", words::grouped(count)),
+        }
+    );
     if !io::stdin().is_terminal() {
         bail!(Usage(format!(
             "{question} nobody is there to be asked; say --yes if that is meant"
@@ -199,6 +211,7 @@ fn result(verb: Verb, told: &QueueChangeResponse) -> String {
         (told.unaffected, verb.unaffected),
         (told.held, "held, release them first"),
         (told.absent, "not in the spool"),
+        (told.elsewhere, ELSEWHERE),
     ] {
         if count > 0 {
             line.push_str(&format!("; not changed: {} ({why})", messages(count)));

@@ -38,8 +38,10 @@ enum Selection {
 struct Walk {
     cluster: Cluster,
     selection: Selection,
-    /// `None` to count only.
-    verb: Option<Verb>,
+    verb: Verb,
+    count_only: bool,
+    /// How many messages may be selected.
+    at_most: u64,
     action: Action,
     batch: u32,
     told: QueueChangeResponse,
@@ -56,13 +58,17 @@ pub(super) fn change(
     let what = words(&request);
     let reason = audit::reason(&request.reason);
     let through = request.through.unwrap_or_else(|| cluster.last_sequence());
+    let as_of = request.as_of_ms.map_or(now, Timestamp);
     let walk = Walk {
-        verb: (!request.count_only).then_some(verb),
-        selection: selection(request, through, now).map_err(Status::invalid_argument)?,
+        verb,
+        count_only: request.count_only,
+        at_most: request.at_most.unwrap_or(u64::MAX),
+        selection: selection(request, through, as_of).map_err(Status::invalid_argument)?,
         action: cluster.action(by, what, reason),
         batch: 0,
         told: QueueChangeResponse {
             through,
+            as_of_ms: as_of.0,
             ..QueueChangeResponse::default()
         },
         cluster: cluster.clone(),
@@ -166,12 +172,20 @@ impl Walk {
 
     async fn advance(&mut self) -> Result<(), Status> {
         let ids = self.next_ids().await?;
-        self.told.selected += ids.len() as u64;
-        let Some(verb) = self.verb.filter(|_| !ids.is_empty()) else {
+        let selected = self.told.selected + ids.len() as u64;
+        if selected > self.at_most {
+            return Err(Status::aborted(
+                "more messages are selected than were counted; count them again",
+            ));
+        }
+        self.told.selected = selected;
+        if self.count_only || ids.is_empty() {
             return Ok(());
-        };
+        }
         self.batch += 1;
-        let handled = self.cluster.handle(verb, &self.action, self.batch, ids);
+        let handled = self
+            .cluster
+            .handle(self.verb, &self.action, self.batch, ids);
         let tally = handled.await.map_err(refused)?;
         self.told.changed += tally.changed;
         self.told.unaffected += tally.unaffected;
@@ -204,8 +218,16 @@ impl Walk {
                 let is_meant = |message: &&Message| {
                     message.sequence <= *through && filter.selects(message).is_some()
                 };
-                let meant = page.iter().filter(is_meant);
-                Ok(meant.map(|message| message.id).collect())
+                let mut ids = Vec::new();
+                for message in page.iter().filter(is_meant) {
+                    // It would be gone for those, too, whom nobody has named.
+                    if self.verb == Verb::Delete && !filter.names_all_left(message) {
+                        self.told.elsewhere += 1;
+                    } else {
+                        ids.push(message.id);
+                    }
+                }
+                Ok(ids)
             }
         }
     }

@@ -71,6 +71,17 @@ impl Filter {
         Some(standing)
     }
 
+    /// Whether every recipient that a message has not been delivered to is of the domain and the address
+    /// that the filter names.
+    pub(super) fn names_all_left(&self, message: &Message) -> bool {
+        left(message).all(|recipient| {
+            let is_of_domain = |domain: &String| recipient.domain == *domain;
+            let is_named = |pattern: &String| matches(pattern, &recipient.path.to_string());
+            self.domain.as_ref().is_none_or(is_of_domain)
+                && self.recipient.as_ref().is_none_or(is_named)
+        })
+    }
+
     /// The line for a message; `None` when the filter holds it back.
     pub(super) fn entry(&self, message: &Message) -> Option<QueueEntry> {
         let standing = self.selects(message)?;
@@ -255,6 +266,32 @@ mod tests {
         };
         assert!(shows(to("B@one.example"), &mixed()));
         assert!(!shows(to("a@one.example"), &mixed()), "already delivered");
+    }
+
+    #[test]
+    fn a_message_that_others_wait_for_is_not_all_of_a_filter() {
+        let names_all = |domain: Option<&str>, recipient: Option<&str>| {
+            let request = QueueListRequest {
+                domain: domain.map(str::to_owned),
+                recipient: recipient.map(str::to_owned),
+                ..QueueListRequest::default()
+            };
+            let filter = Filter::new(request, Timestamp(0)).unwrap();
+            filter.names_all_left(&mixed())
+        };
+        assert!(names_all(None, None));
+        assert!(!names_all(Some("one.example"), None));
+        assert!(!names_all(Some("two.example"), None));
+        assert!(!names_all(None, Some("b@one.example")));
+        let mut only_one = mixed();
+        only_one.recipients.pop();
+        let request = QueueListRequest {
+            domain: Some("One.example".to_owned()),
+            recipient: Some("B@one.example".to_owned()),
+            ..QueueListRequest::default()
+        };
+        let filter = Filter::new(request, Timestamp(0)).unwrap();
+        assert!(filter.names_all_left(&only_one), "who has it does not wait");
     }
 
     #[test]
