@@ -166,7 +166,7 @@ impl<I: Intake> Shared<I> {
         // What a host tells that this node trusts is for the primary to believe.
         let ids = (!guest.is_trusted()).then(|| {
             let policy = self.intake.policy();
-            self.authenticator.own_ids(policy.as_deref())
+            self.authenticator.own_ids(policy.as_deref(), &self.routes)
         });
         let screen = Screen::new(ids);
         Arrival::new(

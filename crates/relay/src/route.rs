@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rand::random_range;
 use spool::destination::NO_ROUTE;
 use spool::policy::{DEFAULT_SMTP_PORT, Domain};
-use spool::ports::Members;
+use spool::ports::{MemberHost, Members};
 use tokio::net::lookup_host;
 use tokio::time::Instant;
 
@@ -250,6 +250,13 @@ impl Routes {
             members,
             by_domain: Mutex::default(),
         }
+    }
+
+    /// What the members greet with; of one that has not told that, where it is reached. Cheap.
+    pub(crate) fn names_of_members(&self) -> Vec<String> {
+        let members = self.members.members().into_iter();
+        let name = |member: MemberHost| member.mail.map_or(member.peer_host, |mail| mail.hostname);
+        members.map(name).collect()
     }
 
     /// The way to a domain, now. Takes as long as the DNS does where its last answer is old.

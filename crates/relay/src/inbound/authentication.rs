@@ -38,7 +38,7 @@ use super::{
     Metrics,
     limits::{EVALUATION_PATIENCE, EVALUATIONS_MAX, LONG_HEADERS_MAX, SPF_TIMEOUT},
 };
-use crate::dns::Dns;
+use crate::{dns::Dns, route::Routes};
 use dkim::Header;
 pub(super) use evidence::{Evidence, Gathered};
 use findings::Findings;
@@ -86,10 +86,11 @@ impl Authenticator {
     }
 
     /// The names under which results are told while a policy is in force.
-    pub(super) fn own_ids(&self, policy: Option<&Policy>) -> OwnIds {
+    pub(super) fn own_ids(&self, policy: Option<&Policy>, routes: &Arc<Routes>) -> OwnIds {
         OwnIds {
             hostname: Arc::clone(&self.hostname),
             shared: policy.and_then(|policy| policy.authentication.id.clone()),
+            routes: Arc::clone(routes),
         }
     }
 

@@ -18,6 +18,20 @@ pub(crate) fn routes_without_dns() -> Arc<Routes> {
     Arc::new(Routes::new(asking_nobody(), Arc::new(Cluster(Vec::new()))))
 }
 
+/// The same in a cluster of nodes with these names.
+pub(crate) fn routes_of_members(hostnames: &[&str]) -> Arc<Routes> {
+    let members = hostnames.iter().zip(1..).map(|(hostname, id)| MemberHost {
+        id,
+        peer_host: "10.0.0.1".to_owned(),
+        mail: Some(MailHost {
+            hostname: (*hostname).to_owned(),
+            addresses: Vec::new(),
+        }),
+    });
+    let cluster = Cluster(members.collect());
+    Arc::new(Routes::new(asking_nobody(), Arc::new(cluster)))
+}
+
 struct Cluster(Vec<MemberHost>);
 
 impl Members for Cluster {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use memchr::memchr2;
 
 use super::authserv_id::{AuthservId, Claim, Found};
-use crate::inbound::limits::AUTHSERV_ID_WITHIN;
+use crate::{inbound::limits::AUTHSERV_ID_WITHIN, route::Routes};
 
 const NAME: &[u8] = b"authentication-results";
 
@@ -18,11 +18,20 @@ pub(in crate::inbound) struct OwnIds {
     pub(in crate::inbound) hostname: Arc<str>,
     /// The policy's, when it has one.
     pub(in crate::inbound) shared: Option<Arc<str>>,
+    /// Who knows the names of the others.
+    pub(in crate::inbound) routes: Arc<Routes>,
 }
 
 impl OwnIds {
     fn include(&self, claim: &Claim) -> bool {
-        claim.is_of(&self.hostname) || self.shared.as_deref().is_some_and(|id| claim.is_of(id))
+        let is_of = |id: &str| claim.is_of(id);
+        is_of(&self.hostname)
+            || self.shared.as_deref().is_some_and(is_of)
+            || self
+                .routes
+                .names_of_members()
+                .iter()
+                .any(|name| is_of(name))
     }
 }
 

@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use spool::{Digest, Policy};
 
 use super::*;
+use crate::route::tests::routes_of_members;
 use signer::Signer;
 
 fn policy(lines: &str) -> Arc<Policy> {
@@ -20,11 +21,12 @@ fn policy(lines: &str) -> Arc<Policy> {
     Arc::new(Policy::parse(&format!("{domain}[authentication]\n{lines}\n")).unwrap())
 }
 
-/// The ids of a node mx1.example.net while all share the id mx.example.com.
+/// The ids of a node mx1.example.net beside mx3.example.net while all share the id mx.example.com.
 fn own_ids() -> OwnIds {
     OwnIds {
         hostname: "mx1.example.net".into(),
         shared: Some("mx.example.com".into()),
+        routes: routes_of_members(&["mx1.example.net", "mx3.example.net"]),
     }
 }
 

@@ -37,6 +37,7 @@ fn is_taken_out(field: &str) -> bool {
 fn every_form_of_a_field_that_claims_to_be_ours_is_taken_out() {
     for field in [
         "Authentication-Results: mx1.example.net; spf=pass smtp.mailfrom=a@sender.example",
+        "Authentication-Results: mx3.example.net; spf=pass",
         "Authentication-Results: mx.example.com; none",
         "authentication-RESULTS:MX.Example.COM;dkim=pass",
         "Authentication-Results: mx.example.com.; none",
