@@ -8,7 +8,7 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use ipnet::Ipv4Net;
@@ -16,14 +16,14 @@ use spool::Policy;
 use tokio::{
     sync::watch,
     task::JoinSet,
-    time::{Instant, timeout},
+    time::{Instant, timeout_at},
 };
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 
 use super::{
     Metrics,
-    limits::{LISTING_PATIENCE, UNUSABLE_TOLD_EVERY},
+    limits::{LISTING_PATIENCE, SOUND_KEEP, UNUSABLE_TOLD_EVERY},
 };
 use crate::dns::Dns;
 
@@ -33,6 +33,9 @@ const LISTED: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8);
 /// And who asks in a way that the list does not want gets one of these, at Spamhaus and others.
 const ERRORS: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(127, 255, 255, 0), 24);
 
+/// Lists no client. Filters and lists that are fed up with somebody answer it.
+const NOBODY: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
 /// Asks the lists.
 #[derive(Debug)]
 pub(super) struct Lists {
@@ -40,6 +43,8 @@ pub(super) struct Lists {
     metrics: Metrics,
     /// When the log was told last that a list is of no use, by zone.
     told: Mutex<HashMap<String, Instant>>,
+    /// When a list did not list [`NOBODY`], by zone.
+    sound: Mutex<HashMap<String, Instant>>,
 }
 
 /// What one connection asks.
@@ -73,6 +78,7 @@ impl Lists {
             dns,
             metrics,
             told: Mutex::default(),
+            sound: Mutex::default(),
         }
     }
 
@@ -127,37 +133,64 @@ impl Lists {
     }
 
     async fn ask_one(self: Arc<Self>, client: IpAddr, zone: String) -> Option<String> {
-        let name = name_of(client, &zone);
-        let answer = match timeout(LISTING_PATIENCE, self.dns.ipv4(&name)).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => {
-                debug!(name, %error, "block list did not answer");
-                self.metrics.listing("unanswered");
-                return None;
-            }
-            Err(_) => {
-                debug!(name, "block list did not answer in time");
-                self.metrics.listing("unanswered");
-                return None;
-            }
-        };
-        let codes = answer.into_records();
+        let deadline = Instant::now() + LISTING_PATIENCE;
+        let codes = self.look_up(client, &zone, deadline).await?;
         match verdict(&codes) {
             Verdict::Listed => {
-                debug!(name, ?codes, "client is listed");
-                self.metrics.listing("listed");
-                Some(zone)
+                // Lists that close have listed the whole world.
+                let of_nobody = self.of_nobody(&zone, deadline).await?;
+                if of_nobody.is_empty() {
+                    debug!(zone, ?codes, "client is listed");
+                    self.metrics.listing("listed");
+                    return Some(zone);
+                }
+                self.unusable(&zone, &of_nobody);
             }
-            Verdict::NotListed => {
-                self.metrics.listing("not_listed");
-                None
-            }
-            Verdict::Unusable => {
-                self.metrics.listing("unusable");
-                self.tell(&zone, &codes);
-                None
-            }
+            Verdict::NotListed => self.metrics.listing("not_listed"),
+            Verdict::Unusable => self.unusable(&zone, &codes),
         }
+        None
+    }
+
+    /// What a list says of an address; `None` when it does not in time.
+    async fn look_up(
+        &self,
+        address: IpAddr,
+        zone: &str,
+        deadline: Instant,
+    ) -> Option<Vec<Ipv4Addr>> {
+        let name = name_of(address, zone);
+        match timeout_at(deadline, self.dns.ipv4(&name)).await {
+            Ok(Ok(answer)) => return Some(answer.into_records()),
+            Ok(Err(error)) => debug!(name, %error, "block list did not answer"),
+            Err(_) => debug!(name, "block list did not answer in time"),
+        }
+        self.metrics.listing("unanswered");
+        None
+    }
+
+    /// What a list says of [`NOBODY`], which it must not list (RFC 5782 section 5).
+    async fn of_nobody(&self, zone: &str, deadline: Instant) -> Option<Vec<Ipv4Addr>> {
+        if self.sound().contains_key(zone) {
+            return Some(Vec::new());
+        }
+        let codes = self.look_up(NOBODY.into(), zone, deadline).await?;
+        if codes.is_empty() {
+            self.sound().insert(zone.to_owned(), Instant::now());
+        }
+        Some(codes)
+    }
+
+    /// The lists that were sound a short while ago.
+    fn sound(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
+        let mut sound = self.sound.lock().unwrap_or_else(PoisonError::into_inner);
+        sound.retain(|_, at| at.elapsed() < SOUND_KEEP);
+        sound
+    }
+
+    fn unusable(&self, zone: &str, codes: &[Ipv4Addr]) {
+        self.metrics.listing("unusable");
+        self.tell(zone, codes);
     }
 
     fn tell(&self, zone: &str, codes: &[Ipv4Addr]) {
@@ -171,8 +204,8 @@ impl Lists {
         warn!(
             zone,
             ?codes,
-            "block list is of no use: it answers with an error code, or with what no list says. Most refuse public \
-             name servers: list one of your own in [dns] servers, or take the zone out of the policy"
+            "block list is of no use: it answers with an error code, or with what no list says, or lists everybody. Most \
+             refuse public name servers: list one of your own in [dns] servers, or take the zone out of the policy"
         );
     }
 }
@@ -230,7 +263,8 @@ fn name_of(client: IpAddr, zone: &str) -> String {
 }
 
 fn verdict(codes: &[Ipv4Addr]) -> Verdict {
-    let is_code = |code: &Ipv4Addr| LISTED.contains(code) && !ERRORS.contains(code);
+    let is_code =
+        |code: &Ipv4Addr| LISTED.contains(code) && !ERRORS.contains(code) && *code != NOBODY;
     if codes.iter().any(is_code) {
         Verdict::Listed
     } else if codes.is_empty() {
@@ -268,6 +302,7 @@ mod tests {
             (&["127.255.255.254", "127.0.0.4"], Verdict::Listed),
             // The registrar of a zone that is no more has a page to show.
             (&["192.0.2.80"], Verdict::Unusable),
+            (&["127.0.0.1"], Verdict::Unusable),
         ] {
             let parsed: Vec<Ipv4Addr> = codes.iter().map(|code| code.parse().unwrap()).collect();
             assert_eq!(verdict(&parsed), expected, "{codes:?}");

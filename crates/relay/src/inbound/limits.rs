@@ -126,6 +126,9 @@ pub const LOOKUPS_MAX: usize = 16;
 /// less; the first recipient of a connection waits for what is left of it, and never another one.
 pub const LISTING_PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long a block list is believed that it does not list everybody.
+pub const SOUND_KEEP: Duration = Duration::from_secs(900);
+
 /// How often the log is told that a block list is of no use.
 pub const UNUSABLE_TOLD_EVERY: Duration = Duration::from_secs(3600);
 

@@ -140,3 +140,14 @@ async fn silence_is_waited_for_once_and_then_not_at_all() {
     assert!(reply.starts_with("250 2.1.5 "), "{reply}");
     assert_eq!(began.elapsed(), Duration::ZERO);
 }
+
+#[tokio::test]
+async fn a_list_that_lists_everybody_is_not_believed() {
+    let server = NameServer::start();
+    for name in [ONE, "1.0.0.127.one.example"] {
+        server.tell(name, &[Data::A(Ipv4Addr::new(127, 0, 0, 2))]);
+    }
+    let mut piped = greeted(asking_of(&server).await, by_two_lists()).await;
+    let reply = answer(&mut piped, "b@example.com").await;
+    assert!(reply.starts_with("250 "), "{reply}");
+}
