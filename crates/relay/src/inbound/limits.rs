@@ -203,11 +203,11 @@ pub const AUTHSERV_ID_MAX: usize = 255;
 pub const SHORT_HEADER_MAX: usize = 16 * 1024;
 
 /// Octets of a header in which it is found out who sent the message. A list of a thousand recipients
-/// fits in; what is longer is taken, and judged by SPF alone.
+/// fits in; what is longer is taken, and of the three only SPF can pass.
 pub const HEADER_MAX: usize = 256 * 1024;
 
-/// Sessions at most that keep more than [`SHORT_HEADER_MAX`]: 16 MiB in all. Other messages with such a
-/// header are judged by SPF alone.
+/// Sessions at most that keep more than [`SHORT_HEADER_MAX`]: 16 MiB in all. For other messages with such
+/// a header DKIM and DMARC come to `temperror`.
 pub const LONG_HEADERS_MAX: usize = 64;
 
 /// Fields of a header that signatures are looked for in, and fields that one signature may name: far more

@@ -32,17 +32,20 @@ pub(super) enum Unreadable {
     Malformed,
     /// Its length makes no sense.
     TooLong,
+    /// It is long, and too many others are at this moment.
+    NoRoom,
 }
 
 impl Unreadable {
     /// What is told of it in place of signatures.
     pub(super) fn checked(self) -> Vec<Checked> {
-        let reason = match self {
+        let (finding, reason) = match self {
             Self::Empty => return Vec::new(),
-            Self::Malformed => "malformed header",
-            Self::TooLong => "header too long",
+            Self::Malformed => (Finding::PermError, "malformed header"),
+            Self::TooLong => (Finding::PermError, "header too long"),
+            Self::NoRoom => (Finding::TempError, "no room for a long header"),
         };
-        vec![refused(Finding::PermError, reason)]
+        vec![refused(finding, reason)]
     }
 
     /// What DMARC makes of it, which does not know whom it is said to be from.
@@ -51,6 +54,7 @@ impl Unreadable {
             finding: match self {
                 Self::Empty => Finding::None,
                 Self::Malformed | Self::TooLong => Finding::PermError,
+                Self::NoRoom => Finding::TempError,
             },
             ..Dmarc::default()
         }
@@ -61,7 +65,7 @@ impl<'x> Header<'x> {
     /// Reads what was gathered. Whoever reads the message behind us may see a header that ends elsewhere
     /// only where it is malformed, and then a signature would vouch for what it does not cover.
     pub(super) fn read(gathered: &'x Gathered) -> Result<Self, Unreadable> {
-        let header = gathered.header.as_deref().ok_or(Unreadable::TooLong)?;
+        let header = gathered.header.as_ref().map_err(|lost| *lost)?;
         let mut message = AuthenticatedMessage::parse(header).ok_or(Unreadable::Empty)?;
         if message.body_offset() != header.len() {
             return Err(Unreadable::Malformed);

@@ -12,6 +12,7 @@ use mail_auth::{
 use memchr::{memchr, memchr_iter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::dkim::Unreadable;
 use crate::inbound::limits::{HEADER_MAX, SHORT_HEADER_MAX};
 
 type Hasher = BodyHasher<<Sha256 as HashImpl>::Context>;
@@ -19,7 +20,8 @@ type Hasher = BodyHasher<<Sha256 as HashImpl>::Context>;
 /// Gathers evidence from a message as its client sends it.
 pub(in crate::inbound) struct Evidence {
     header: Vec<u8>,
-    is_too_long: bool,
+    /// Why the header is not kept.
+    lost: Option<Unreadable>,
     /// Places for long headers that are free.
     long_headers: Arc<Semaphore>,
     /// The one that this header has.
@@ -30,8 +32,8 @@ pub(in crate::inbound) struct Evidence {
 /// What was gathered.
 #[derive(Debug)]
 pub(in crate::inbound) struct Gathered {
-    /// The whole header with the empty line that ends it; `None` when it is too long to be looked at.
-    pub(super) header: Option<Vec<u8>>,
+    /// The whole header with the empty line that ends it, or why it was not kept.
+    pub(super) header: Result<Vec<u8>, Unreadable>,
     /// What the body comes to, for each form of it that a signature is about.
     pub(super) bodies: Vec<(Canonicalization, HashOutput)>,
     _long: Option<OwnedSemaphorePermit>,
@@ -41,7 +43,7 @@ impl Evidence {
     pub(in crate::inbound) const fn new(long_headers: Arc<Semaphore>) -> Self {
         Self {
             header: Vec::new(),
-            is_too_long: false,
+            lost: None,
             long_headers,
             long: None,
             bodies: Vec::new(),
@@ -50,25 +52,28 @@ impl Evidence {
 
     /// Takes the next octets of the header.
     pub(super) fn header(&mut self, octets: &[u8]) {
-        if self.has_room(octets.len()) {
+        if self.lost.is_some() {
+            return;
+        }
+        self.lost = self.make_room(octets.len()).err();
+        if self.lost.is_none() {
             self.header.extend_from_slice(octets);
         } else {
-            self.is_too_long = true;
             self.header = Vec::new();
             self.long = None;
         }
     }
 
-    fn has_room(&mut self, more: usize) -> bool {
+    fn make_room(&mut self, more: usize) -> Result<(), Unreadable> {
         let length = self.header.len() + more;
-        if self.is_too_long || length > HEADER_MAX {
-            return false;
+        if length > HEADER_MAX {
+            return Err(Unreadable::TooLong);
         }
         if length > SHORT_HEADER_MAX && self.long.is_none() {
-            self.long = Arc::clone(&self.long_headers).try_acquire_owned().ok();
-            return self.long.is_some();
+            let place = Arc::clone(&self.long_headers).try_acquire_owned();
+            self.long = Some(place.map_err(|_| Unreadable::NoRoom)?);
         }
-        true
+        Ok(())
     }
 
     /// The header is whole: finds out what is to be known of the body.
@@ -97,7 +102,7 @@ impl Evidence {
             |(form, hasher): (Canonicalization, Hasher)| (form, hasher.finish().0.complete());
         Gathered {
             bodies: self.bodies.into_iter().map(hash).collect(),
-            header: (!self.is_too_long).then_some(self.header),
+            header: self.lost.map_or(Ok(self.header), Err),
             _long: self.long,
         }
     }

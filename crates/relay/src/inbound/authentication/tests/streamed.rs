@@ -3,7 +3,7 @@
 use mail_auth::{AuthenticatedMessage, dkim::Canonicalization};
 use proptest::{collection::vec, prelude::*, sample::select};
 
-use super::{signer::Form, *};
+use super::{dkim::Unreadable, signer::Form, *};
 use crate::inbound::limits::{HEADER_MAX, SHORT_HEADER_MAX};
 
 const HEADER: &[u8] = b"From: a@sender.example\r\nSubject: a  subject \r\n\r\n";
@@ -77,20 +77,21 @@ fn nothing_is_hashed_for_nobody() {
 #[test]
 fn a_header_that_is_too_long_is_not_kept() {
     let long = |octets| [&b"X: "[..], &vec![b'x'; octets], b"\r\n\r\nbody\r\n"].concat();
-    let has_header = |screen, octets| {
+    let lost = |screen, octets| {
         let message = long(octets);
         let gathered = pass(screen, message.chunks(1000)).gathered.unwrap();
-        gathered.header.is_some()
+        gathered.header.err()
     };
     let of_places = |places| {
         let mut screen = Screen::new(None);
         screen.gather(Evidence::new(Arc::new(Semaphore::new(places))));
         screen
     };
-    assert!(has_header(of_places(1), HEADER_MAX - 100));
-    assert!(!has_header(of_places(1), HEADER_MAX));
-    assert!(has_header(of_places(0), SHORT_HEADER_MAX - 100));
-    assert!(!has_header(of_places(0), SHORT_HEADER_MAX));
+    let (too_long, no_room) = (Some(Unreadable::TooLong), Some(Unreadable::NoRoom));
+    assert_eq!(lost(of_places(1), HEADER_MAX - 100), None);
+    assert_eq!(lost(of_places(1), HEADER_MAX), too_long);
+    assert_eq!(lost(of_places(0), SHORT_HEADER_MAX - 100), None);
+    assert_eq!(lost(of_places(0), SHORT_HEADER_MAX), no_room);
 }
 
 #[test]
