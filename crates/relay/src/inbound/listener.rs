@@ -268,13 +268,25 @@ impl Accepted {
         }
         let stream = self.stream;
         let sign = Arc::clone(&shared);
+        let mut stop = serving.clone();
+        let stopping = async move {
+            let is_stop = |serving: &Serving| matches!(serving, Serving::Stopping | Serving::Ended);
+            stop.wait_for(is_stop).await.is_ok()
+        };
+        // A stop does not wait for the DNS.
+        let heed = async {
+            tokio::select! {
+                () = signs::heed(&sign, client.ip()) => {}
+                _ = stopping => {}
+            }
+        };
         let session = async move {
             let early = SockRef::from(&stream)
                 .peek(&mut [MaybeUninit::uninit()])
                 .is_ok();
             connection::serve(shared, stream, client, guest, serving, early).await;
         };
-        tokio::join!(session.instrument(span), signs::heed(&sign, client.ip()));
+        tokio::join!(session.instrument(span), heed);
     }
 
     /// Who connects through a proxy; `None` when the connection is to be closed.
