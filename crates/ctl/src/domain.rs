@@ -104,7 +104,12 @@ async fn probe(servers: &Servers, output: &mut Output, domain: String) -> anyhow
         .await?;
     let mut is_first = true;
     let mut is_ready = None;
-    while let Some(step) = in_time(steps.message()).await.map_err(broken_off)? {
+    let end = loop {
+        let step = match in_time(steps.message()).await {
+            Ok(Some(step)) => step,
+            Ok(None) => break Ok(()),
+            Err(status) => break Err(broken_off(&status)),
+        };
         is_ready = step.ready.or(is_ready);
         if output.is_json() {
             output.array_element(is_first, &step)?;
@@ -112,10 +117,13 @@ async fn probe(servers: &Servers, output: &mut Output, domain: String) -> anyhow
             output.line(&line(&step))?;
         }
         is_first = false;
-    }
-    if output.is_json() {
+    };
+    // What breaks off is one document, too.
+    if output.is_json() && (end.is_ok() || !is_first) {
         output.array_end(is_first)?;
+        output.flush()?;
     }
+    end?;
     match is_ready {
         Some(true) if output.is_json() => Ok(output.flush()?),
         Some(true) => Ok(output.line(&format!(
@@ -137,11 +145,7 @@ fn line(step: &DomainProbeStep) -> String {
     )
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the shape that map_err wants"
-)]
-fn broken_off(status: Status) -> anyhow::Error {
+fn broken_off(status: &Status) -> anyhow::Error {
     anyhow::anyhow!("the probe broke off: {}", status.message())
 }
 

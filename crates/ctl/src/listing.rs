@@ -27,7 +27,12 @@ impl<T: Serialize> Listing<T> {
         output: &mut Output,
     ) -> anyhow::Result<()> {
         let mut is_empty = true;
-        while let Some(entry) = in_time(entries.message()).await.map_err(broken_off)? {
+        let end = loop {
+            let entry = match in_time(entries.message()).await {
+                Ok(Some(entry)) => entry,
+                Ok(None) => break Ok(()),
+                Err(status) => break Err(broken_off(&status)),
+            };
             if output.is_json() {
                 output.array_element(is_empty, &entry)?;
             } else {
@@ -37,20 +42,18 @@ impl<T: Serialize> Listing<T> {
                 output.text(&(self.row)(&entry))?;
             }
             is_empty = false;
-        }
-        if output.is_json() {
+        };
+        // What breaks off is one document, too.
+        if output.is_json() && (end.is_ok() || !is_empty) {
             output.array_end(is_empty)?;
-        } else if is_empty {
+        } else if is_empty && end.is_ok() && !output.is_json() {
             output.line(self.nothing)?;
         }
-        Ok(output.flush()?)
+        output.flush()?;
+        end
     }
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the shape that map_err wants"
-)]
-fn broken_off(status: Status) -> anyhow::Error {
+fn broken_off(status: &Status) -> anyhow::Error {
     anyhow::anyhow!("the list broke off: {}", status.message())
 }
