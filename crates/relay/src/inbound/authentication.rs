@@ -52,7 +52,10 @@ pub(super) struct Authenticator {
     dns: Arc<Dns>,
     hostname: Arc<str>,
     metrics: Metrics,
-    /// Evaluations that may ask the DNS now.
+    /// Evaluations that may ask for SPF now.
+    spf_turns: Arc<Semaphore>,
+    /// Evaluations that may ask for the rest now. They take a short while only, and do not wait for those
+    /// that a slow name server of a stranger keeps.
     turns: Arc<Semaphore>,
     /// Places for long headers.
     long_headers: Arc<Semaphore>,
@@ -80,6 +83,7 @@ impl Authenticator {
             dns,
             hostname: hostname.into(),
             metrics,
+            spf_turns: Arc::new(Semaphore::new(EVALUATIONS_MAX)),
             turns: Arc::new(Semaphore::new(EVALUATIONS_MAX)),
             long_headers: Arc::new(Semaphore::new(LONG_HEADERS_MAX)),
         }
@@ -121,7 +125,7 @@ impl Authenticator {
         let claim = Claim::new(client, helo, sender, &self.hostname);
         let spf = {
             let (authenticator, claim) = (authenticator.clone(), claim.clone());
-            let turns = Arc::clone(&self.turns);
+            let turns = Arc::clone(&self.spf_turns);
             tokio::spawn(async move {
                 let asking = async {
                     let _turn = turns.acquire().await;

@@ -223,5 +223,5 @@ pub const EVALUATION_PATIENCE: Duration = Duration::from_secs(3);
 /// How long SPF may be asked for while the message arrives (RFC 7208 section 4.6.4).
 pub const SPF_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Evaluations that ask the DNS at a time. Each has a question or two under way.
+/// Evaluations that ask the DNS for SPF at a time, and as many for the rest. Each has a question or two under way.
 pub const EVALUATIONS_MAX: usize = 256;
