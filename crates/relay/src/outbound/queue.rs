@@ -38,8 +38,6 @@ struct State {
     more_deferred: bool,
     /// Whether a deferral was reported since the task last asked.
     deferral_reported: bool,
-    /// The revision of the domain's queue up to which what has not started is known to be right.
-    revision: u64,
     /// Whether what was read before is to be read again.
     rewind: bool,
     /// When the next message may start, where the policy limits the rate.
@@ -67,7 +65,6 @@ impl Queue {
                 more_waiting: false,
                 more_deferred: false,
                 deferral_reported: false,
-                revision: 0,
                 rewind: false,
                 next_start: Instant::now(),
             }),
@@ -300,23 +297,24 @@ impl Queue {
         core::mem::take(&mut self.state().deferral_reported)
     }
 
-    /// The revision of the domain's queue up to which what has not started is known to be right.
+    /// The revision of the domain's queue that the window follows.
     pub(super) fn revision(&self) -> u64 {
-        self.state().revision
+        self.state().window.revision()
     }
 
-    pub(super) fn set_revision(&self, revision: u64) {
-        self.state().revision = revision;
+    /// The revision up to which a message in the window is known to be right.
+    pub(super) fn revision_of(&self, due: &Due) -> Option<u64> {
+        self.state().window.revision_of(due.message.sequence)
     }
 
     pub(super) fn unstarted(&self) -> Vec<u64> {
         self.state().window.unstarted()
     }
 
-    /// Takes out what has not started and is not among these messages as it stands here.
-    pub(super) fn keep_unstarted(&self, as_it_is: &[Due]) {
+    /// Takes out what has not started and is not among these messages as it stands here, at a revision.
+    pub(super) fn keep_unstarted(&self, as_it_is: &[Due], revision: u64) {
         let mut state = self.state();
-        state.window.keep_unstarted(as_it_is);
+        state.window.keep_unstarted(as_it_is, revision);
         self.pass_on(&state);
     }
 

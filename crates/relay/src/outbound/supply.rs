@@ -143,8 +143,7 @@ impl<O: Outbox> Supply<O> {
             // What was put back has to be claimed again.
             let term = Some(self.shared.config.term);
             as_it_is.retain(|due| due.claimed_by == term);
-            self.queue.keep_unstarted(&as_it_is);
-            self.queue.set_revision(revision);
+            self.queue.keep_unstarted(&as_it_is, revision);
             self.walked_at = None;
             // The walk of a flush has passed by what was held.
             self.flushed_at = Timestamp(0);

@@ -62,6 +62,8 @@ struct Entry {
     stage: Stage,
     /// Its turn among those that may start.
     turn: u64,
+    /// The revision of the domain's queue up to which it is known to be right as it stands here.
+    revision: u64,
     /// Whether it was read again since it started: when its result is known to the spool, it is to be
     /// looked for once more.
     met_again: bool,
@@ -82,6 +84,8 @@ pub struct Window {
     /// that none waits for another's long row.
     startable: BTreeMap<u64, u64>,
     turns: u64,
+    /// The revision of the domain's queue that what is read now belongs to, or a later one.
+    revision: u64,
     /// What is in doubt, and how much that is. It takes no room from the others: there may be as
     /// much of it as an earlier leader had in its window.
     in_doubt: BTreeSet<u64>,
@@ -107,6 +111,7 @@ impl Window {
             lanes: HashMap::new(),
             startable: BTreeMap::new(),
             turns: 0,
+            revision: 0,
             in_doubt: BTreeSet::new(),
             doubtful: Room::default(),
             held: Room::default(),
@@ -176,6 +181,7 @@ impl Window {
             source,
             stage: Stage::Blocked(0),
             turn: 0,
+            revision: self.revision,
             met_again: false,
             breaks: 0,
             closings: 0,

@@ -77,6 +77,20 @@ impl<O: Outbox> Worker<O> {
                 self.queue.put_back(&due);
                 break Parting::Idle;
             }
+            if open.is_none() {
+                match self.open().await {
+                    Ok(connection) => open = Some(Open::new(connection)),
+                    Err(parting) => {
+                        self.queue.put_back(&due);
+                        break self.weighed(parting);
+                    }
+                }
+            }
+            // To connect may take minutes, in which an operator acts.
+            if self.is_paused() {
+                self.queue.put_back(&due);
+                break Parting::Idle;
+            }
             match self.is_still_due(&due).await {
                 Ok(true) => {}
                 Ok(false) => {
@@ -140,7 +154,7 @@ impl<O: Outbox> Worker<O> {
     async fn is_still_due(&self, due: &Due) -> Result<bool, OutboxError> {
         let outbox = &self.shared.outbox;
         let name = &self.domain.name;
-        if outbox.destination(name).revision == self.queue.revision() {
+        if self.queue.revision_of(due) == Some(outbox.destination(name).revision) {
             return Ok(true);
         }
         let now = outbox.due(name, &[due.message.sequence]).await?;

@@ -141,3 +141,30 @@ async fn a_recipient_who_is_put_back_while_the_others_are_on_their_way_is_not_fo
     running.stop().await.unwrap();
     assert_eq!(primary.sequences(), [sequence, sequence]);
 }
+
+#[tokio::test]
+async fn what_is_held_while_a_worker_connects_is_not_sent_now_nor_after_an_outage() {
+    for closings in [0, 3] {
+        // The first connection takes its time, so that an operator can act meanwhile.
+        let script: Script = Arc::new(move |connection, moment| match moment {
+            Moment::Greeting if connection == 1 => Act::After(SLOW),
+            Moment::Ehlo if connection <= closings => Act::SayAndClose("421 4.3.2 not now"),
+            _ => Act::Usual,
+        });
+        let (primary, outbox) = setup(script, NEVER).await;
+        let held = outbox.queue(&["a"], BODY);
+        let sent = outbox.queue(&["b"], BODY);
+        let running = Running::start(&outbox);
+        until("a connection is opened", || {
+            primary.log.lock().unwrap().connections == 1
+        })
+        .await;
+        outbox.handle(held, hold);
+        until("the other is delivered", || outbox.message(sent).is_none()).await;
+        assert_eq!(primary.sequences(), [sent], "{closings} closings");
+        outbox.handle(held, release);
+        until("all delivered", || outbox.is_empty()).await;
+        running.stop().await.unwrap();
+        assert_eq!(primary.sequences(), [sent, held]);
+    }
+}

@@ -41,6 +41,7 @@ impl Window {
         };
         self.doubtful = self.doubtful.less(&entry.due);
         entry.due = due.clone();
+        entry.revision = self.revision;
         let source = entry.source;
         self.count_in(&due, source);
         self.move_by(sequence, -1);

@@ -17,20 +17,34 @@ impl Window {
         unstarted.map(|(sequence, _)| *sequence).collect()
     }
 
-    /// Takes out what has not started and is not among these messages as it stands here. What is still to
-    /// be delivered comes in again as it stands there.
-    pub fn keep_unstarted(&mut self, as_it_is: &[Due]) {
+    /// The revision of the domain's queue that the window follows.
+    #[must_use]
+    pub const fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The revision up to which a message is known to be right as it stands here. What is in flight keeps its
+    /// own when the window follows a later one: it may come back.
+    #[must_use]
+    pub fn revision_of(&self, sequence: u64) -> Option<u64> {
+        self.entries.get(&sequence).map(|entry| entry.revision)
+    }
+
+    /// Takes out what has not started and is not among these messages as it stands here, at a revision. What
+    /// is still to be delivered comes in again as it stands there.
+    pub fn keep_unstarted(&mut self, as_it_is: &[Due], revision: u64) {
+        self.revision = revision;
         let as_it_is: HashMap<u64, &Due> = as_it_is
             .iter()
             .map(|due| (due.message.sequence, due))
             .collect();
         for sequence in self.unstarted() {
-            let is_kept = self.entries.get(&sequence).is_some_and(|entry| {
-                let now = as_it_is.get(&sequence);
-                now.is_some_and(|now| now.recipients == entry.due.recipients)
-            });
-            if !is_kept {
-                self.take_out(sequence);
+            let now = as_it_is.get(&sequence);
+            match self.entries.get_mut(&sequence) {
+                Some(entry) if now.is_some_and(|now| now.recipients == entry.due.recipients) => {
+                    entry.revision = revision;
+                }
+                _ => self.take_out(sequence),
             }
         }
     }

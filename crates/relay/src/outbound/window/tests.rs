@@ -395,7 +395,13 @@ fn what_an_operator_has_taken_out_of_the_queue_holds_nobody_up() {
     offer(&mut window, 4, &["b"]);
     assert_eq!(next(&mut window), Some(1));
     assert_eq!(window.unstarted().len(), 3);
-    window.keep_unstarted(&[due(3, &["a"]), due(4, &["b", "c"])]);
+    window.keep_unstarted(&[due(3, &["a"]), due(4, &["b", "c"])], 7);
+    assert_eq!(window.revision_of(3), Some(7));
+    assert_eq!(
+        window.revision_of(1),
+        Some(0),
+        "it may be held and come back"
+    );
     assert_eq!(
         window.unstarted(),
         [3],
