@@ -45,8 +45,8 @@ pub const CANARIES_MAX: usize = 3;
 /// Messages among whose recipients such people are looked for when none are remembered.
 pub const CANARY_MESSAGES_MAX: usize = 10;
 
-/// A primary that talks and puts off everybody it is asked about counts as back all the same after so
-/// long. It may dislike the question and not the mail, as servers do that greylist the null sender or
+/// A primary that talks and puts off everybody it is asked about, or breaks off, counts as back all the
+/// same after so long. It may dislike the question and not the mail, as servers do that greylist the null sender or
 /// check it; a message that is put off costs no more than its own retry.
 pub const HESITATION_MAX: Duration = Duration::from_mins(10);
 

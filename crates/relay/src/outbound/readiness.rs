@@ -20,7 +20,7 @@ use crate::outbound::worker::shortened;
 pub(super) enum Unready {
     /// None of its hosts talks to us.
     Silent(String),
-    /// It talks, and puts off everybody whom it was asked about.
+    /// It talks, and puts off everybody whom it was asked about, or breaks off.
     Hesitant(String),
 }
 
@@ -32,24 +32,30 @@ impl<O: Outbox> Shared<O> {
     /// Why it is not ready.
     pub(super) async fn readied(&self, domain: &Domain) -> Result<Connection, Unready> {
         let mut connection = self.connect(domain).await.map_err(Unready::Silent)?;
+        let mut canaries = self.canaries(domain).await.into_iter().peekable();
         let mut put_off = None;
-        for canary in self.canaries(domain).await {
-            let opinion = connection.ask(canary.clone()).await;
-            let opinion = opinion
-                .map_err(|broken| Unready::Silent(said(&connection, &broken.to_string())))?;
-            match opinion {
-                Opinion::Later(reply) if !is_about_mailbox(&reply) => put_off = Some(reply),
-                Opinion::Taken(_) | Opinion::Later(_) => return Ok(connection),
-                Opinion::Unknown(_) | Opinion::Unproven(_) => {
-                    self.acquaintances.forget(&domain.name, &canary);
-                    return Ok(connection);
+        while let Some(canary) = canaries.next() {
+            match connection.ask(canary).await {
+                Ok(Opinion::Later(reply)) if !is_about_mailbox(&reply) => {
+                    put_off = Some(said(&connection, &reply.to_string()));
+                }
+                // Who is refused may have been known: the trial has to hear of it.
+                Ok(_) => return Ok(connection),
+                // It may be the question that it turns away from, or this mailbox: others may be taken.
+                Err(broken) => {
+                    let words = said(&connection, &broken.to_string());
+                    if canaries.peek().is_none() {
+                        return Err(Unready::Hesitant(words));
+                    }
+                    let again = self.connect(domain).await;
+                    connection = again.map_err(|_| Unready::Hesitant(words.clone()))?;
+                    put_off = Some(words);
                 }
             }
         }
-        let Some(reply) = put_off else {
+        let Some(words) = put_off else {
             return Ok(connection);
         };
-        let words = said(&connection, &reply.to_string());
         connection.quit().await;
         Err(Unready::Hesitant(words))
     }

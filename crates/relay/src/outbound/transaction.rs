@@ -112,9 +112,15 @@ impl<O: Outbox> Worker<O> {
     fn note_acquaintances(&self, message: &Message, recipients: &[u32], verdicts: &[Verdict]) {
         for (index, verdict) in recipients.iter().zip(verdicts) {
             let recipient = message.recipients.get(*index as usize);
-            if let (Some(recipient), Verdict::Delivered(_)) = (recipient, verdict) {
-                let known = &self.shared.acquaintances;
-                known.note(&self.domain.name, &recipient.path);
+            let Some(recipient) = recipient else {
+                continue;
+            };
+            let known = &self.shared.acquaintances;
+            match verdict {
+                Verdict::Delivered(_) => known.note(&self.domain.name, &recipient.path),
+                // It is believed: a trial lets no refusal be final.
+                Verdict::Rejected(_) => known.forget(&self.domain.name, &recipient.path),
+                Verdict::Deferred(_) => {}
             }
         }
     }

@@ -113,3 +113,40 @@ async fn one_that_went_just_after_its_return_is_recorded_down_in_the_end() {
     assert!(began.elapsed() >= steady / 2);
     running.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn one_that_hangs_up_on_a_question_is_asked_about_somebody_else() {
+    let script: Script = Arc::new(|_, moment| match moment {
+        Moment::Rcpt(to) if to.starts_with("anna@") => Act::SayAndClose("421 4.3.0 broken mailbox"),
+        _ => Act::Usual,
+    });
+    let (primary, outbox) = verified(script).await;
+    let other = "bert@example.com".to_owned();
+    outbox.state.lock().unwrap().known.insert(other);
+    outbox.queue(&["anna"], BODY);
+    outbox.queue(&["bert"], BODY);
+    let running = Running::start(&outbox);
+    until("delivered", || primary.sequences() == [2]).await;
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn one_that_hangs_up_on_every_question_gets_its_mail_all_the_same() {
+    let script: Script = Arc::new(|_, moment| match moment {
+        Moment::Mail => Act::Close,
+        _ => Act::Usual,
+    });
+    let (_primary, outbox) = verified(script).await;
+    outbox.queue(&["anna"], BODY);
+    let hasty = Timeouts {
+        hesitation: Duration::from_millis(150),
+        ..PATIENT
+    };
+    let running = Running::start_with(&outbox, hasty);
+    until("up", || {
+        let observations = outbox.state.lock().unwrap().observations.clone();
+        observations.first() == Some(&Reachability::Up)
+    })
+    .await;
+    running.stop().await.unwrap();
+}

@@ -346,3 +346,33 @@ async fn it_is_told_how_a_domain_is_getting_on() {
         "who does not lead knows nothing"
     );
 }
+
+#[tokio::test]
+async fn whom_the_probe_was_refused_is_still_a_witness_in_the_trial() {
+    let is_lost = Arc::new(AtomicBool::new(false));
+    let lost = is_lost.clone();
+    let script: Script = Arc::new(move |_, moment| match moment {
+        Moment::Rcpt(_) if lost.load(Ordering::SeqCst) => Act::Say("550 5.1.1 no such user"),
+        _ => Act::Usual,
+    });
+    let (primary, outbox) = setup(script, NEVER).await;
+    outbox.queue(&["anna"], BODY);
+    // The forwarder that remembers her keeps leading.
+    let running = Running::start(&outbox);
+    until("delivered", || outbox.is_empty()).await;
+    until("its task has ended", || {
+        running.progress.of(DOMAIN).is_none()
+    })
+    .await;
+    is_lost.store(true, Ordering::SeqCst);
+    {
+        let mut state = outbox.state.lock().unwrap();
+        state.destination.reachability = Reachability::Down("switched off".to_owned());
+        state.destination.since = Timestamp(0);
+    }
+    outbox.queue(&["anna"], BODY);
+    until("held", || outbox.is_held()).await;
+    running.stop().await.unwrap();
+    assert_eq!(outbox.rejected(), 0);
+    assert_eq!(primary.taken().len(), 1);
+}
