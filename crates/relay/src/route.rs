@@ -291,16 +291,18 @@ impl Routes {
     ) -> Result<Connection, String> {
         let route = self.find(domain).await.map_err(|none| none.to_string())?;
         let mut reasons = Vec::new();
-        let mut objections = 0;
+        let mut is_ours = false;
         for host in route.hosts() {
             match Connection::open(host, terms).await {
                 Ok(connection) => {
                     let Some(objection) = route.objection(&connection) else {
                         return Ok(connection);
                     };
-                    objections += 1;
                     connection.quit().await;
                     reasons.push(format!("{}: {objection}", host.name));
+                    is_ours = true;
+                    // The others are not more preferred than this one: mail that they take comes back.
+                    break;
                 }
                 Err(broken) => reasons.push(format!("{}: {broken}", host.name)),
             }
@@ -308,8 +310,10 @@ impl Routes {
         if domain.primary.is_empty() {
             self.known(&domain.name).lock().await.is_doubted = true;
         }
+        // Of a more preferred one that can not be reached there is hope.
+        let is_routeless = is_ours && reasons.len() == 1;
         let reasons = reasons.join("; ");
-        Err(if objections == route.hosts().len() {
+        Err(if is_routeless {
             format!("{NO_ROUTE}{reasons}")
         } else {
             reasons

@@ -56,9 +56,22 @@ pub async fn probe(
     account.sound(format!("route: {route}"));
     let mut is_ready = false;
     for host in route.hosts() {
-        is_ready |= probe_host(&route, host, terms, &mut account).await;
+        match probe_host(&route, host, terms, &mut account).await {
+            Found::Ready => is_ready = true,
+            Found::Unready => {}
+            // Nor is any host used that is not more preferred.
+            Found::Ourselves => break,
+        }
     }
     is_ready
+}
+
+/// What a host turns out to be.
+enum Found {
+    Ready,
+    Unready,
+    /// This cluster, or perhaps.
+    Ourselves,
 }
 
 /// Tells of steps, and takes the time of each.
@@ -91,11 +104,11 @@ async fn probe_host<F: FnMut(Step)>(
     host: &Host,
     terms: Terms<'_>,
     account: &mut Account<F>,
-) -> bool {
+) -> Found {
     let name = &host.name;
     account.began = Instant::now();
     let Some(stream) = connected(host, account).await else {
-        return false;
+        return Found::Unready;
     };
     let opened = match Connection::begin(name, stream, terms) {
         Ok(connection) => greeted(connection, terms, account).await,
@@ -105,19 +118,21 @@ async fn probe_host<F: FnMut(Step)>(
         Ok(connection) => connection,
         Err(broken) => {
             account.unsound(format!("{name}: not ready: {broken}"));
-            return false;
+            return Found::Unready;
         }
     };
     let objection = route.objection(&connection);
     connection.quit().await;
     match objection {
-        Some(why) => account.unsound(format!("{name}: not used: {why}")),
+        Some(why) => {
+            account.unsound(format!("{name}: not used, nor what is behind it: {why}"));
+            Found::Ourselves
+        }
         None => {
             account.sound(format!("{name}: ready for mail"));
-            return true;
+            Found::Ready
         }
     }
-    false
 }
 
 /// Connects to the first address that can be connected to.

@@ -242,7 +242,16 @@ async fn a_host_that_introduces_itself_by_our_name_gets_no_connection() {
         return;
     }
     let server = name_server();
-    server.tell("mail.example.com", &[Data::A(Ipv4Addr::new(127, 25, 1, 1))]);
+    let exchanges = [
+        Data::Mx(10, "mail.example.com"),
+        Data::Mx(15, "backup.example.com"),
+        Data::Mx(20, "mx1.example.net"),
+    ];
+    server.tell("example.com", &exchanges);
+    let it = [Data::A(Ipv4Addr::new(127, 25, 1, 1))];
+    server.tell("mail.example.com", &it);
+    // It would send the mail back.
+    server.tell("backup.example.com", &it);
     let at_first: Script = Arc::new(|connection, moment| match moment {
         Moment::Ehlo if connection == 1 => Act::Say("250 MX1.example.net. at your service"),
         _ => Act::Usual,
