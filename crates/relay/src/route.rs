@@ -35,6 +35,7 @@ use crate::dns::Dns;
 use crate::outbound::connection::{Connection, Terms};
 use crate::route::exchanges::{Records, in_turn, weigh};
 use crate::route::limits::{DOUBT_REFRESH, REFRESH, RETRY};
+use crate::route::lookups::Untold;
 use crate::route::ourselves::Ourselves;
 
 /// Why there is no host that a domain's mail may go to. The words begin with [`NO_ROUTE`], also where they are
@@ -167,6 +168,8 @@ struct Known {
     found: Option<Found>,
     /// When the DNS was asked last, and whether it told.
     asked: Option<(Instant, bool)>,
+    /// Whether the domain has had MX records. It has, where this cluster is one of its MX hosts.
+    had_exchanges: bool,
     /// Whether there was no route by it, or no host could be reached since.
     is_doubted: bool,
     /// What the log was told last.
@@ -202,7 +205,7 @@ impl Known {
         let exchanges = match &found.records {
             Records::NoDomain => return Err(NoRoute::NoDomain(domain)),
             Records::Null => return Err(NoRoute::Null(domain)),
-            Records::Exchanges(exchanges) => exchanges,
+            Records::Exchanges(_) | Records::Implicit(_) => found.records.exchanges(),
         };
         let ourselves = Ourselves::new(&members.members(), &found.of_members);
         let weighed = weigh(exchanges, &ourselves);
@@ -333,16 +336,14 @@ impl Routes {
             lookups::first_answer(&self.dns).await;
         }
         if known.is_doubted {
-            let hosts = match known.found.as_ref().map(|found| &found.records) {
-                Some(Records::Exchanges(exchanges)) => exchanges.as_slice(),
-                _ => &[],
-            };
+            let found = known.found.as_ref();
+            let hosts = found.map_or(&[][..], |found| found.records.exchanges());
             let hosts = hosts.iter().map(|exchange| exchange.name.as_str());
             lookups::forget(&self.dns, hosts.chain([domain]));
         }
         let names = Ourselves::names_of(&self.members.members());
         let (records, of_members) = tokio::join!(
-            lookups::records(&self.dns, domain),
+            lookups::records(&self.dns, domain, known.had_exchanges),
             lookups::addresses_of(&self.dns, names),
         );
         let was_told = known.asked.is_none_or(|(_, was_told)| was_told);
@@ -355,6 +356,7 @@ impl Routes {
                 if let Some(before) = known.found.take() {
                     found.keep(before);
                 }
+                known.had_exchanges |= matches!(found.records, Records::Exchanges(_));
                 known.found = Some(found);
                 known.is_doubted = false;
                 known.asked = Some((Instant::now(), true));
@@ -367,6 +369,8 @@ impl Routes {
                     );
                 }
                 known.asked = Some((Instant::now(), false));
+                // Whoever mends the zone does not wait until that answer is forgotten everywhere.
+                known.is_doubted |= matches!(error, Untold::Vanished);
             }
         }
     }
@@ -378,13 +382,8 @@ impl Found {
         for (name, addresses) in before.of_members {
             self.of_members.entry(name).or_insert(addresses);
         }
-        let (Records::Exchanges(now), Records::Exchanges(before)) =
-            (&mut self.records, before.records)
-        else {
-            return;
-        };
-        for exchange in now {
-            exchange.keep(&before);
+        for exchange in self.records.exchanges_mut() {
+            exchange.keep(before.records.exchanges());
         }
     }
 }

@@ -16,8 +16,30 @@ pub(crate) enum Records {
     NoDomain,
     /// It takes no mail (RFC 7505).
     Null,
-    /// Its MX hosts, or the domain itself where it has none (RFC 5321 section 5.1, the implicit MX).
+    /// Its MX hosts.
     Exchanges(Vec<Exchange>),
+    /// The domain itself, which has none (RFC 5321 section 5.1, the implicit MX).
+    Implicit(Exchange),
+}
+
+impl Records {
+    /// The hosts, if there are any.
+    pub(crate) const fn exchanges(&self) -> &[Exchange] {
+        match self {
+            Self::NoDomain | Self::Null => &[],
+            Self::Exchanges(exchanges) => exchanges.as_slice(),
+            Self::Implicit(itself) => core::slice::from_ref(itself),
+        }
+    }
+
+    /// The same, to be changed.
+    pub(crate) const fn exchanges_mut(&mut self) -> &mut [Exchange] {
+        match self {
+            Self::NoDomain | Self::Null => &mut [],
+            Self::Exchanges(exchanges) => exchanges.as_mut_slice(),
+            Self::Implicit(itself) => core::slice::from_mut(itself),
+        }
+    }
 }
 
 /// A host that takes a domain's mail.

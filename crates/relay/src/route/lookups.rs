@@ -42,14 +42,34 @@ pub(super) fn forget<'n>(dns: &Dns, names: impl IntoIterator<Item = &'n str>) {
     }
 }
 
-/// Who takes a domain's mail, and where they are.
+/// Why it is not known who takes a domain's mail.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Untold {
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    /// Its zone is half loaded, or the name server is lame: what the domain's own address takes is not its mail.
+    #[error(
+        "there are none where there were some; mend the zone, or name the domain's primary in the policy"
+    )]
+    Vanished,
+}
+
+/// Who takes a domain's mail, and where they are. `had_exchanges` tells whether it has had MX records.
 ///
 /// # Errors
 /// The DNS does not tell who does.
-pub(super) async fn records(dns: &Arc<Dns>, domain: &str) -> Result<Records, LookupError> {
+pub(super) async fn records(
+    dns: &Arc<Dns>,
+    domain: &str,
+    had_exchanges: bool,
+) -> Result<Records, Untold> {
     let named = match dns.mx(domain).await? {
         Answer::NoSuchName => return Ok(Records::NoDomain),
-        Answer::NoData => vec![(0, domain.to_owned())],
+        Answer::NoData if had_exchanges => return Err(Untold::Vanished),
+        Answer::NoData => {
+            let itself = exchange(dns, 0, domain.to_owned()).await;
+            return Ok(Records::Implicit(itself));
+        }
         Answer::Records(records) => {
             let named = records.into_iter().filter(|mx| !mx.exchange.is_empty());
             let named: Vec<(u16, String)> = named.map(|mx| (mx.preference, mx.exchange)).collect();
@@ -62,16 +82,18 @@ pub(super) async fn records(dns: &Arc<Dns>, domain: &str) -> Result<Records, Loo
     let mut lookups = JoinSet::new();
     for (preference, name) in named {
         let dns = Arc::clone(dns);
-        lookups.spawn(async move {
-            let addresses = addresses(&dns, &name).await;
-            Exchange {
-                preference,
-                name,
-                addresses,
-            }
-        });
+        lookups.spawn(async move { exchange(&dns, preference, name).await });
     }
     Ok(Records::Exchanges(lookups.join_all().await))
+}
+
+async fn exchange(dns: &Dns, preference: u16, name: String) -> Exchange {
+    let addresses = addresses(dns, &name).await;
+    Exchange {
+        preference,
+        name,
+        addresses,
+    }
 }
 
 /// As many as are looked at. One that is left out may be ourselves, so those of its preference are, too.

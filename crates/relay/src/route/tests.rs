@@ -162,6 +162,20 @@ async fn a_domain_without_mx_records_is_its_own_host() {
 }
 
 #[tokio::test]
+async fn a_domain_whose_mx_records_are_gone_is_not_its_own_host() {
+    let server = name_server();
+    let routes = routes(&server).await;
+    let before = found(&routes).await;
+    server.tell("example.com", &[Data::A(v4(7))]);
+    age(&routes).await;
+    assert_eq!(found(&routes).await, before);
+    server.tell("example.com", &[Data::Mx(5, "mail.example.com")]);
+    age(&routes).await;
+    let now = found(&routes).await;
+    assert!(now.starts_with("mail.example.com (5) -> "), "{now}");
+}
+
+#[tokio::test]
 async fn an_alias_of_a_domain_is_followed_to_its_mx_records() {
     let server = name_server();
     server.tell("example.com", &[Data::Cname("elsewhere.test")]);
