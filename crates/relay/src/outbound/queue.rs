@@ -328,9 +328,9 @@ impl Queue {
     }
 
     /// A walk has read these messages that wait.
-    pub(super) fn meet(&self, read: &[Due]) {
+    pub(super) fn meet(&self, read: &[Due], term: u64) {
         let mut state = self.state();
-        if state.window.meet(read) {
+        if state.window.meet(read, term) {
             state.rewind = true;
             self.attention.notify_one();
         }

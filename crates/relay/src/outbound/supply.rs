@@ -174,7 +174,7 @@ impl<O: Outbox> Supply<O> {
             .await?;
         let full = read.len() >= READ_AHEAD_MAX;
         let last = read.last().map(|due| due.message.sequence);
-        self.queue.meet(&read);
+        self.queue.meet(&read, self.shared.config.term);
         self.claims.bring_in(read, Source::Waiting).await?;
         self.cursor = last.unwrap_or(self.cursor);
         Ok(full)

@@ -19,7 +19,7 @@ mod lane;
 mod recheck;
 mod room;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher as _, Hash as _, Hasher as _, RandomState};
 
 use smtp::ForwardPath;
@@ -95,9 +95,9 @@ pub struct Window {
     /// What of it is not settled, by source.
     waiting: Room,
     deferred: Room,
-    /// Reported while a walk over the queue runs: the walk may have read them before
+    /// Reported while a walk over the queue runs, with their recipients: the walk may have read them before
     /// the report. `None` while no walk runs.
-    reported_during_walk: Option<HashSet<u64>>,
+    reported_during_walk: Option<HashMap<u64, Vec<u32>>>,
 }
 
 impl Window {
@@ -153,7 +153,7 @@ impl Window {
     pub fn is_new(&self, sequence: u64) -> bool {
         let reported = self.reported_during_walk.as_ref();
         !self.entries.contains_key(&sequence)
-            && !reported.is_some_and(|reported| reported.contains(&sequence))
+            && !reported.is_some_and(|reported| reported.contains_key(&sequence))
     }
 
     /// Takes a message in, before all later ones for its recipients that have not started.
@@ -273,7 +273,7 @@ impl Window {
         {
             self.held = self.held.less(&entry.due);
             if let Some(reported) = &mut self.reported_during_walk {
-                reported.insert(sequence);
+                reported.insert(sequence, entry.due.recipients);
             }
             return entry.met_again;
         }
@@ -283,7 +283,7 @@ impl Window {
     /// A walk over the queue begins. Until it ends, a message that is reported is not
     /// taken in again: what the walk offers may be older than the report.
     pub fn begin_walk(&mut self) {
-        self.reported_during_walk = Some(HashSet::new());
+        self.reported_during_walk = Some(HashMap::new());
     }
 
     /// The walk has ended, and all that it read was offered.

@@ -75,18 +75,28 @@ impl Window {
         *unsettled = unsettled.without(Room::default().more(&entry.due));
     }
 
-    /// A walk has read these messages. Returns whether some of them were reported since it began, so that
-    /// what was read is old: they are to be looked for once more.
-    pub fn meet(&mut self, read: &[Due]) -> bool {
+    /// A walk has read these messages, claimed in this term or not. Returns whether some of them that were put
+    /// back were reported since it began, so that what was read is old: they are to be looked for once more.
+    ///
+    /// A message in flight is read, too, as long as its result is not recorded. It is nothing new: it is still
+    /// claimed, for the same recipients.
+    pub fn meet(&mut self, read: &[Due], term: u64) -> bool {
         let mut is_old = false;
         for due in read {
             let sequence = due.message.sequence;
+            let is_on_its_way = |recipients: &[u32]| {
+                due.claimed_by == Some(term) && due.recipients.as_slice() == recipients
+            };
+            let reported = self.reported_during_walk.as_ref();
             match self.entries.get_mut(&sequence) {
                 Some(entry) if matches!(entry.stage, Stage::InFlight | Stage::Settled) => {
-                    entry.met_again = true;
+                    entry.met_again |= !is_on_its_way(&entry.due.recipients);
                 }
                 Some(_) => {}
-                None => is_old |= !self.is_new(sequence),
+                None => {
+                    let recipients = reported.and_then(|reported| reported.get(&sequence));
+                    is_old |= recipients.is_some_and(|recipients| !is_on_its_way(recipients));
+                }
             }
         }
         is_old

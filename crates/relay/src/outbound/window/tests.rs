@@ -418,20 +418,36 @@ fn what_an_operator_has_taken_out_of_the_queue_holds_nobody_up() {
 }
 
 #[test]
-fn what_is_met_again_while_it_is_on_its_way_is_looked_for_when_it_is_reported() {
+fn what_is_put_back_while_it_is_on_its_way_is_looked_for_when_it_is_reported() {
+    const TERM: u64 = 7;
+    let claimed = |sequence, to: &[&str]| Due {
+        claimed_by: Some(TERM),
+        ..due(sequence, to)
+    };
     let mut window = Window::new(Order::Recipient);
-    offer(&mut window, 1, &["a"]);
-    offer(&mut window, 2, &["b"]);
+    for (sequence, to) in [(1, "a"), (2, "b"), (3, "c"), (4, "d")] {
+        offer(&mut window, sequence, &[to]);
+    }
     window.begin_walk();
-    assert!(!window.meet(&[due(1, &["a"])]), "it has not started");
-    assert_eq!(next(&mut window), Some(1));
-    assert_eq!(next(&mut window), Some(2));
-    assert!(!window.meet(&[due(2, &["b"])]));
-    for sequence in [1, 2] {
+    assert!(!window.meet(&[due(1, &["a"])], TERM), "it has not started");
+    while next(&mut window).is_some() {}
+    let read = [
+        claimed(1, &["a"]),
+        due(2, &["b"]),
+        claimed(3, &["c", "again"]),
+        claimed(4, &["d"]),
+    ];
+    assert!(!window.meet(&read, TERM));
+    for sequence in 1..=4 {
         window.settle(sequence);
     }
-    assert!(!window.reported(1));
-    assert!(window.reported(2));
-    assert!(window.meet(&[due(1, &["a"])]), "what was read is old");
+    let reported: Vec<bool> = (1..=4).map(|sequence| window.reported(sequence)).collect();
+    assert_eq!(reported, [false, true, true, false]);
+    assert!(
+        !window.meet(&[claimed(1, &["a"])], TERM),
+        "it was on its way"
+    );
+    assert!(window.meet(&[due(1, &["a"])], TERM), "what was read is old");
+    assert!(window.meet(&[claimed(1, &["a", "again"])], TERM));
     window.end_walk();
 }
