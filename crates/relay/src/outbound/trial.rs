@@ -1,11 +1,11 @@
 //! What a primary says while it is on trial, and what that comes to (`spool::guard`).
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use smtp::client;
 use spool::guard::{Answer, Standing, Trial};
 use spool::{Due, Outbox, Timestamp, Verdict};
+use tokio::time::Instant;
 
 use crate::outbound::transaction::words;
 use crate::outbound::worker::{Worker, shortened};
@@ -18,6 +18,8 @@ const DOUBT: &str = "not believed so soon after an outage, and tried again";
 pub(super) struct OpenTrial {
     /// Of the recovery.
     pub(super) begun_at: Timestamp,
+    /// Since when this leader lets it run.
+    since: Instant,
     trial: Mutex<Trial>,
 }
 
@@ -25,6 +27,7 @@ impl OpenTrial {
     pub(super) fn new(begun_at: Timestamp) -> Self {
         Self {
             begun_at,
+            since: Instant::now(),
             trial: Mutex::default(),
         }
     }
@@ -42,9 +45,10 @@ impl OpenTrial {
         self.trial().call_off();
     }
 
-    /// Whether it is passed by its age.
-    pub(super) fn is_outlived(&self, age: Duration) -> bool {
-        self.trial().is_outlived(age)
+    /// Whether it is passed by its age. The time in which nothing was sent, under an earlier leader or in a pause,
+    /// does not count: nobody was heard in it.
+    pub(super) fn is_outlived(&self) -> bool {
+        self.trial().is_outlived(self.since.elapsed())
     }
 
     /// How many messages have a recipient whose refusal was not believed.

@@ -35,6 +35,8 @@ impl<O: Outbox> DestinationTask<O> {
             };
             let Some(left) = self.pause_left() else {
                 tracing::info!(domain = %self.name, "the pause is over");
+                // What was heard before it may be old.
+                self.trial = None;
                 return Ok(Drained::Turned);
             };
             tokio::select! {

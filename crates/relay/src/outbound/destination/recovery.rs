@@ -95,7 +95,13 @@ impl<O: Outbox> DestinationTask<O> {
         let begun_at = match recorded.guard {
             Some(guard) if guard.tripped.is_some() => return Ok(true),
             Some(guard) if domain.recovery_guard => Some(guard.begun_at),
-            _ => None,
+            Some(guard) => {
+                // The policy was changed while the recovery was recorded, or the domain was out of it.
+                let begun_at = guard.begun_at;
+                self.recover(Step::Passed { begun_at }).await?;
+                None
+            }
+            None => None,
         };
         if self.trial.as_ref().map(|trial| trial.begun_at) != begun_at {
             // An operator has resumed, or the policy wants no guard any more.
@@ -109,9 +115,7 @@ impl<O: Outbox> DestinationTask<O> {
         };
         let passed = match trial.standing() {
             Standing::Passed => true,
-            Standing::Open => {
-                supply.is_answered(trial.put_off()) || trial.is_outlived(self.age(trial.begun_at))
-            }
+            Standing::Open => supply.is_answered(trial.put_off()) || trial.is_outlived(),
             // The worker ends and says so.
             Standing::Failed(_) => false,
         };

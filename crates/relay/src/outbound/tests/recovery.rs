@@ -235,6 +235,46 @@ async fn a_new_leader_begins_an_unfinished_trial_anew() {
 }
 
 #[tokio::test]
+async fn an_old_trial_is_not_passed_by_the_time_under_an_earlier_leader() {
+    let (primary, outbox) = returned(|to| to != "user0@example.com", NEVER).await;
+    {
+        let mut state = outbox.state.lock().unwrap();
+        state.destination.reachability = Reachability::Up;
+        state.destination.guard = Some(Box::new(Guard {
+            begun_at: Timestamp(clock().now().0 - 7_200_000),
+            tripped: None,
+        }));
+    }
+    queue_for_many(&outbox, 10);
+    let running = Running::start(&outbox);
+    until("held", || outbox.is_held()).await;
+    running.stop().await.unwrap();
+    assert_eq!(outbox.rejected(), 0);
+    assert_eq!(primary.taken().len(), 1);
+}
+
+#[tokio::test]
+async fn a_trial_that_the_policy_does_not_want_is_ended() {
+    let (primary, outbox) = returned(|_| true, NEVER).await;
+    outbox.adopt(Some(Domain {
+        recovery_guard: false,
+        ..domain(primary.address)
+    }));
+    {
+        let mut state = outbox.state.lock().unwrap();
+        state.destination.reachability = Reachability::Up;
+        state.destination.guard = Some(Box::new(Guard {
+            begun_at: clock().now(),
+            tripped: None,
+        }));
+    }
+    let running = Running::start(&outbox);
+    until("ended", || outbox.guard().is_none()).await;
+    running.stop().await.unwrap();
+    assert!(matches!(outbox.steps()[..], [Step::Passed { .. }]));
+}
+
+#[tokio::test]
 async fn a_recovery_without_mail_or_without_a_guard_is_no_trial() {
     for recovery_guard in [true, false] {
         let (primary, outbox) = returned(|to| to == "user0@example.com", NEVER).await;
