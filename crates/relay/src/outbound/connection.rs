@@ -13,7 +13,7 @@ use smtp::client::{Awaiting, Failure, Opinion, Output, Session};
 use spool::policy::Tls;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::outbound::limits::{READ_MAX, Timeouts};
 use crate::outbound::stream::Stream;
@@ -63,6 +63,17 @@ pub(crate) struct Connection {
     incoming: Box<[u8]>,
     /// Whether something was written that the stream may still hold.
     unflushed: bool,
+    wait: Wait,
+}
+
+/// What is waited for, and since when.
+#[derive(Debug)]
+struct Wait {
+    /// After so many replies.
+    replies: u64,
+    /// Whether that something is sent comes first.
+    sends: bool,
+    since: Instant,
 }
 
 impl Connection {
@@ -116,6 +127,11 @@ impl Connection {
             timeouts: terms.timeouts,
             incoming: vec![0; READ_MAX].into_boxed_slice(),
             unflushed: false,
+            wait: Wait {
+                replies: 0,
+                sends: false,
+                since: Instant::now(),
+            },
         })
     }
 
@@ -169,7 +185,9 @@ impl Connection {
     pub(super) async fn send(&mut self) -> Result<(), Broken> {
         while self.unflushed || !self.session.outgoing().is_empty() {
             let patience = self.timeouts.block;
-            self.moved("progress in sending", patience).await?;
+            let deadline = Instant::now() + patience;
+            self.moved("progress in sending", patience, deadline)
+                .await?;
         }
         Ok(())
     }
@@ -206,10 +224,9 @@ impl Connection {
     /// Carries some octets, either way, while a reply is awaited.
     pub(super) async fn carry(&mut self, awaiting: Awaiting) -> Result<(), Broken> {
         let timeouts = self.timeouts;
+        let sends = self.unflushed || !self.session.outgoing().is_empty();
         let (what, patience) = match awaiting {
-            _ if self.unflushed || !self.session.outgoing().is_empty() => {
-                ("progress in sending", timeouts.block)
-            }
+            _ if sends => ("progress in sending", timeouts.block),
             Awaiting::Greeting => ("greeting", timeouts.greeting),
             Awaiting::Hello => ("reply to EHLO or STARTTLS", timeouts.greeting),
             Awaiting::Mail => ("reply to MAIL", timeouts.command),
@@ -220,12 +237,27 @@ impl Connection {
             Awaiting::Reset => ("reply to RSET", timeouts.command),
             Awaiting::Quit => ("reply to QUIT", timeouts.quit),
         };
-        self.moved(what, patience).await
+        // The patience is with a reply as a whole: one that comes octet by octet may take days.
+        let replies = self.session.replies();
+        if (self.wait.replies, self.wait.sends) != (replies, sends) {
+            self.wait = Wait {
+                replies,
+                sends,
+                since: Instant::now(),
+            };
+        }
+        let deadline = self.wait.since + patience;
+        self.moved(what, patience, deadline).await
     }
 
     /// Waits until something came or everything went.
-    async fn moved(&mut self, what: &'static str, patience: Duration) -> Result<(), Broken> {
-        timeout(patience, poll_fn(|cx| self.poll_moved(cx)))
+    async fn moved(
+        &mut self,
+        what: &'static str,
+        patience: Duration,
+        deadline: Instant,
+    ) -> Result<(), Broken> {
+        timeout_at(deadline, poll_fn(|cx| self.poll_moved(cx)))
             .await
             .map_err(|_| Broken::Silent(what, patience))??;
         Ok(())

@@ -58,6 +58,7 @@ pub struct Session {
     /// Whether a reply to EHLO named them. A server that knows HELO only has told nothing.
     told: bool,
     parser: Parser,
+    replies: u64,
     outgoing: Outgoing,
     /// Verdicts that the driver has not fetched.
     completed: Option<Vec<Verdict>>,
@@ -78,6 +79,7 @@ impl Session {
             hello: None,
             told: false,
             parser: Parser::default(),
+            replies: 0,
             outgoing: Outgoing::default(),
             completed: None,
             answered: None,
@@ -105,6 +107,12 @@ impl Session {
     #[must_use]
     pub const fn hello(&self) -> Option<&Reply> {
         self.hello.as_ref()
+    }
+
+    /// How many replies the server has given.
+    #[must_use]
+    pub const fn replies(&self) -> u64 {
+        self.replies
     }
 
     /// Sends bodies by DATA whatever the server offers: it was found not to know BDAT.
@@ -186,6 +194,7 @@ impl Session {
                 Ok((used, reply)) => {
                     bytes = bytes.get(used..).unwrap_or_default();
                     if let Some(reply) = reply {
+                        self.replies += 1;
                         self.answer(reply);
                     }
                 }

@@ -1,6 +1,12 @@
 //! Primaries that are down, silent, senseless or busy.
 
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
+
 use super::*;
+use crate::outbound::connection::{Broken, Connection, Terms};
+use crate::outbound::tls::Connectors;
+use crate::route::Route;
 
 #[tokio::test]
 async fn a_silent_primary_is_down_and_one_that_falls_silent_loses_the_connection() {
@@ -143,4 +149,31 @@ async fn a_forwarder_that_stops_waits_for_no_greeting() {
     assert!(stopping.elapsed() < STOP_GRACE);
     assert!(outbox.claims().is_empty(), "it is given back");
     assert_no_deferral(&outbox);
+}
+
+#[tokio::test]
+async fn a_greeting_that_comes_octet_by_octet_has_its_time_as_a_whole() {
+    let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+    let route = Route::named(&[listener.local_addr().unwrap().to_string()]);
+    let dripping = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"220-").await.unwrap();
+        while stream.write_all(b".").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let connectors = Connectors::new();
+    let terms = Terms {
+        hostname: "node.test",
+        tls: Tls::Off,
+        connectors: &connectors,
+        timeouts: HASTY,
+    };
+    let opening = Connection::open(&route.hosts()[0], terms);
+    let broken = tokio::time::timeout(Duration::from_secs(20), opening)
+        .await
+        .unwrap()
+        .unwrap_err();
+    assert!(matches!(broken, Broken::Silent("greeting", _)), "{broken}");
+    dripping.abort();
 }
