@@ -259,6 +259,7 @@ impl<O: Outbox> DestinationTask<O> {
         let mut flushed_at = self.recorded().flushed_at;
         let shared = self.shared.clone();
         let mut next = Instant::now() + wait;
+        let mut is_restarted = false;
         self.tell(|course| course.draining_since = None);
         loop {
             let unrecorded = self.record_down().await?;
@@ -272,15 +273,25 @@ impl<O: Outbox> DestinationTask<O> {
                 return Ok(false);
             };
             self.tell(|course| course.probing = true);
+            // A probe that hangs need not, once there is a sign of life. One that was begun for it runs to its
+            // end: signs may come faster than a slow primary answers.
+            let heeded = if is_restarted {
+                Timestamp(u64::MAX)
+            } else {
+                flushed_at
+            };
             let probe = tokio::select! {
                 () = shared.stop.cancelled() => return Ok(false),
-                () = self.outdated() => {
+                flushed = self.hurried(heeded) => {
                     self.tell(|course| course.probing = false);
+                    flushed_at = flushed;
+                    is_restarted = true;
                     next = Instant::now();
                     continue;
                 }
                 probe = shared.readied(&domain) => probe,
             };
+            is_restarted = false;
             match self.weigh(&domain, probe).await? {
                 Ok(()) => {
                     self.come_back(&domain).await?;
@@ -321,13 +332,6 @@ impl<O: Outbox> DestinationTask<O> {
             if flushed_at > earlier || self.is_outdated() {
                 return flushed_at;
             }
-            self.changed().await;
-        }
-    }
-
-    /// Returns when the policy says something else of the domain than when it was last looked at.
-    async fn outdated(&mut self) {
-        while !self.is_outdated() {
             self.changed().await;
         }
     }

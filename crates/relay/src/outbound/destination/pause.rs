@@ -65,10 +65,15 @@ impl<O: Outbox> DestinationTask<O> {
         }
     }
 
-    /// Asks the primary whether it talks to us. Returns why it does not, unless the forwarder stops.
+    /// Asks the primary whether it talks to us. Returns why it does not, unless the forwarder stops or the
+    /// domain is resumed first.
     async fn objection_of(&self, domain: &Domain) -> Result<Option<String>, OutboxError> {
+        let mut changes = self.changes.clone();
+        let resumed =
+            async { while self.pause_left().is_some() && changes.changed().await.is_ok() {} };
         let probe = tokio::select! {
             () = self.shared.stop.cancelled() => return Ok(None),
+            () = resumed => return Ok(None),
             probe = self.shared.connect(domain) => probe,
         };
         match probe {

@@ -150,3 +150,19 @@ async fn one_that_hangs_up_on_every_question_gets_its_mail_all_the_same() {
     .await;
     running.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_flush_ends_a_probe_that_hangs() {
+    let script = at_first(1, |m| *m == Moment::Greeting, Act::Silence);
+    let (primary, outbox) = setup(script, NEVER).await;
+    outbox.set_down("told by another leader");
+    outbox.queue(&["a"], BODY);
+    let running = Running::start(&outbox);
+    until("a probe hangs", || {
+        primary.log.lock().unwrap().connections == 1
+    })
+    .await;
+    outbox.flush();
+    until("delivered", || outbox.is_empty()).await;
+    running.stop().await.unwrap();
+}
