@@ -125,7 +125,7 @@ async fn probe_host<F: FnMut(Step)>(
     connection.quit().await;
     match objection {
         Some(why) => {
-            account.unsound(format!("{name}: not used, nor what is behind it: {why}"));
+            account.unsound(format!("{name}: not used: {why}; nor is what is behind it"));
             Found::Ourselves
         }
         None => {
