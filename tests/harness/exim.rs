@@ -28,7 +28,6 @@ const START: Duration = Duration::from_secs(30);
 /// An instance; down until [`Exim::up`] is called.
 #[derive(Debug)]
 pub struct Exim {
-    program: PathBuf,
     smtp: Port,
     directory: TempDir,
     child: Option<Child>,
@@ -64,11 +63,12 @@ impl Exim {
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))
             .expect("what is ours can be opened to others");
         let exim = Self {
-            program,
             smtp: Port::free(),
             directory,
             child: None,
         };
+        // It calls itself again as its own user, who may not look into the folders of others.
+        fs::copy(program, exim.program()).expect("programs can be copied");
         exim.write_files(domain, next_hop, pair);
         Ok(exim)
     }
@@ -84,7 +84,7 @@ impl Exim {
         let child = Command::new("unshare")
             .args(["-m", "sh", "-c", SCRIPT])
             .arg(self.directory.path())
-            .arg(&self.program)
+            .arg(self.program())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(said)
@@ -132,6 +132,10 @@ impl Exim {
         self.directory.path().join(name)
     }
 
+    fn program(&self) -> PathBuf {
+        self.path("exim4")
+    }
+
     fn log_path(&self) -> PathBuf {
         self.path("log").join("main")
     }
@@ -162,7 +166,8 @@ impl Exim {
 
     fn configuration(&self, domain: &str, next_hop: SocketAddr) -> String {
         let own = self.directory.path().display();
-        let program = self.program.display();
+        let program = self.program();
+        let program = program.display();
         let (smtp, hop) = (self.smtp.address(), next_hop);
         format!(
             "primary_hostname = exim.{domain}\n\
