@@ -10,10 +10,12 @@ use crate::ledger::{Entry, Event, Outcome};
 /// primary, and what was under way meanwhile.
 const AFTERMATH_MS: u64 = 8_000;
 
-/// Deliveries that one fault may repeat at most: what is under way on all connections to the
-/// primary (`connections = 20`), and what was delivered but not yet recorded when the leader fell.
-/// Reports leave every 5 ms, and a leader without a quorum delivers until its lease ends.
-const REPEATS_PER_FAULT_MAX: usize = 100;
+/// Deliveries that a fault of nodes or network may repeat at most: a leader lets no more be at the
+/// primary that is not recorded than there are connections (`connections = 20`).
+const REPEATS_PER_FAULT_MAX: usize = 20;
+
+/// And a fault of the primary: it may break every connection behind the final dot, several times.
+const REPEATS_PER_PRIMARY_FAULT_MAX: usize = 100;
 
 /// How soon after a fault the gap begins that it is answerable for.
 const FELT_WITHIN_MS: u64 = 3_000;
@@ -191,11 +193,15 @@ fn check_repeats(evidence: &Evidence, findings: &mut Findings) {
     }
     for (fault, count) in by_fault {
         findings.repeated_by_one_fault = findings.repeated_by_one_fault.max(count);
-        if let Some(event) = evidence
-            .events
-            .get(fault)
-            .filter(|_| count > REPEATS_PER_FAULT_MAX)
-        {
+        let Some(event) = evidence.events.get(fault) else {
+            continue;
+        };
+        let count_max = if event.hits_cluster() {
+            REPEATS_PER_FAULT_MAX
+        } else {
+            REPEATS_PER_PRIMARY_FAULT_MAX
+        };
+        if count > count_max {
             let (kind, at) = (event.kind.name(), event.from_ms);
             let violation = format!("{kind} at {at} ms made {count} deliveries happen again");
             findings.violations.push(violation);

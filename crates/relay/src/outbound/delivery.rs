@@ -4,10 +4,11 @@ use sha2::{Digest as _, Sha256};
 use smtp::Envelope;
 use smtp::client::{Awaiting, Failure, Output, Verdict};
 use spool::ports::OutboxError;
-use spool::{Message, Outbox};
+use spool::{Due, Message, Outbox};
 
 use crate::outbound::connection::{Broken, Connection};
 use crate::outbound::limits::{LEASE_MARGIN, UNSENT_BEFORE_DOT_MAX, WRITE_MAX};
+use crate::outbound::queue::Queue;
 
 /// Why a delivery ended without verdicts. Its connection is of no more use.
 #[derive(Debug, thiserror::Error)]
@@ -37,17 +38,19 @@ pub(super) enum Aborted {
 }
 
 impl Connection {
-    /// Offers a message for some of its recipients and carries it over. The verdicts are in the
-    /// order of `recipients`.
+    /// Offers a message of a queue for some of its recipients and carries it over. The verdicts are in
+    /// the order of `recipients`.
     ///
     /// # Errors
     /// Why there are no verdicts.
     pub(super) async fn deliver(
         &mut self,
         outbox: &impl Outbox,
-        message: &Message,
+        queue: &Queue,
+        due: &Due,
         recipients: &[u32],
     ) -> Result<Vec<Verdict>, Aborted> {
+        let message = &due.message;
         // An RSET may be on its way; the next message follows its reply.
         match self.advance().await {
             Ok(Output::Ready) => {}
@@ -62,7 +65,10 @@ impl Connection {
                 .map_err(|broken| self.aborted(broken))?
             {
                 Output::SendBody => self.send_body(outbox, message).await?,
-                Output::ConfirmFinalDot => self.confirm(outbox)?,
+                Output::ConfirmFinalDot => {
+                    queue.take_place(due).await;
+                    self.confirm(outbox)?;
+                }
                 Output::Completed(verdicts) => return Ok(verdicts),
                 _ => return Err(Aborted::Unheard(Broken::Ended)),
             }

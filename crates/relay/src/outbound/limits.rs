@@ -97,8 +97,8 @@ pub const REPORT_MAX: usize = 256;
 /// waits for it.
 pub const REPORT_BYTES_MAX: usize = 256 * 1024;
 
-/// Reports follow each other no faster than this. What a crash may repeat grows by the deliveries
-/// of that time; what a report costs is shared by all that it holds.
+/// Reports follow each other no faster than this, unless deliveries wait for one: what a report costs is
+/// shared by all that it holds.
 pub const REPORTS_MIN: Duration = Duration::from_millis(5);
 
 /// Words of a primary that are kept for one recipient.

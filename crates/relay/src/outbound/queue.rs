@@ -1,5 +1,6 @@
 //! What a domain's task and its workers share: the window, and who waits for work.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ pub(super) struct Queue {
     work: Notify,
     /// The domain's task should look again.
     attention: Notify,
+    /// A place among the unrecorded is free while a worker waits for one.
+    place: Notify,
 }
 
 #[derive(Debug)]
@@ -33,6 +36,8 @@ struct State {
     round: usize,
     /// Messages taken by the primary in all.
     delivered: u64,
+    /// Messages that the primary may have, and of which the spool does not know it.
+    unrecorded: BTreeSet<u64>,
     /// Whether the task wants to know when there is room again, for each source.
     more_waiting: bool,
     more_deferred: bool,
@@ -45,6 +50,11 @@ struct State {
 }
 
 impl State {
+    /// Whether so many messages would be repeated if this leader fell that no other may join them.
+    fn is_full(&self) -> bool {
+        self.unrecorded.len() >= self.connections_max
+    }
+
     /// Whether the window has room for more that is there.
     fn wants_more(&self) -> bool {
         (self.more_waiting && self.window.room(Source::Waiting).is_left())
@@ -62,6 +72,7 @@ impl Queue {
                 connections_max: 1,
                 round: 0,
                 delivered: 0,
+                unrecorded: BTreeSet::new(),
                 more_waiting: false,
                 more_deferred: false,
                 deferral_reported: false,
@@ -70,6 +81,7 @@ impl Queue {
             }),
             work: Notify::new(),
             attention: Notify::new(),
+            place: Notify::new(),
         }
     }
 
@@ -194,9 +206,37 @@ impl Queue {
         self.state().window.withdraw()
     }
 
-    /// Puts a message back: nothing has become of it.
+    /// Waits for a place among the messages that the primary may have and that the spool does not know to
+    /// be delivered. There are as many as connections: no more than that is repeated when this leader falls.
+    pub(super) async fn take_place(&self, due: &Due) {
+        loop {
+            let place = self.place.notified();
+            {
+                let mut state = self.state();
+                if !state.is_full() || state.unrecorded.contains(&due.message.sequence) {
+                    state.unrecorded.insert(due.message.sequence);
+                    return;
+                }
+            }
+            place.await;
+        }
+    }
+
+    /// Whether deliveries wait, or soon will, for results to be recorded.
+    pub(super) fn is_full(&self) -> bool {
+        self.state().is_full()
+    }
+
+    fn free_place(&self, state: &mut State, sequence: u64) {
+        if state.unrecorded.remove(&sequence) {
+            self.place.notify_one();
+        }
+    }
+
+    /// Puts a message back: nothing has become of it, or it is asked about again.
     pub(super) fn put_back(&self, due: &Due) {
         let mut state = self.state();
+        self.free_place(&mut state, due.message.sequence);
         state.window.put_back(due.message.sequence);
         self.pass_on(&state);
     }
@@ -234,6 +274,7 @@ impl Queue {
     /// Forgets messages whose results the spool has.
     pub(super) fn reported(&self, sequence: u64, deferred: bool) {
         let mut state = self.state();
+        self.free_place(&mut state, sequence);
         let met_again = state.window.reported(sequence);
         state.rewind |= met_again;
         state.deferral_reported |= deferred;

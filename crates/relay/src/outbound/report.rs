@@ -1,14 +1,15 @@
 //! Results on their way to the spool.
 //!
 //! While one report is under way, and for a few milliseconds, what comes is gathered for the next:
-//! a report costs an fsync on every node, and nothing waits for it.
+//! a report costs an fsync on every node. Deliveries wait for it when as many are unrecorded as there are
+//! connections; then it leaves at once.
 
 use std::sync::Arc;
 
 use spool::ports::OutboxError;
 use spool::{Attempt, Due, Outbox, Report, Timestamp, Verdict};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, timeout_at};
 
 use crate::outbound::limits::{REPORT_BYTES_MAX, REPORT_MAX, REPORTS_MIN};
 use crate::outbound::queue::Queue;
@@ -62,12 +63,7 @@ pub(super) async fn report(
     let mut gathered = Vec::with_capacity(REPORT_MAX);
     let mut next = Instant::now();
     while results.recv_many(&mut gathered, REPORT_MAX).await > 0 {
-        sleep_until(next).await;
-        while gathered.len() < REPORT_MAX
-            && let Ok(settled) = results.try_recv()
-        {
-            gathered.push(settled);
-        }
+        gather(&mut results, &mut gathered, next).await;
         next = Instant::now() + REPORTS_MIN;
         while !gathered.is_empty() {
             let (attempts, at) = first_report(&gathered);
@@ -84,6 +80,23 @@ pub(super) async fn report(
         }
     }
     Ok(())
+}
+
+/// Gathers more results until a moment, or until deliveries wait for what is gathered.
+async fn gather(
+    results: &mut mpsc::Receiver<Settled>,
+    gathered: &mut Vec<Settled>,
+    until: Instant,
+) {
+    let mut is_awaited = gathered.iter().any(|settled| settled.queue.is_full());
+    while gathered.len() < REPORT_MAX {
+        let until = if is_awaited { Instant::now() } else { until };
+        let Ok(Some(settled)) = timeout_at(until, results.recv()).await else {
+            return;
+        };
+        is_awaited |= settled.queue.is_full();
+        gathered.push(settled);
+    }
 }
 
 /// What goes into one report, from the front, and when the first of it ended.

@@ -78,7 +78,7 @@ impl<O: Outbox> Worker<O> {
         let started = Instant::now();
         let outcome = open
             .connection
-            .deliver(&*self.shared.outbox, &due.message, recipients)
+            .deliver(&*self.shared.outbox, &self.queue, due, recipients)
             .instrument(span)
             .await;
         match outcome {

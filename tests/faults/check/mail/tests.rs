@@ -163,6 +163,21 @@ fn a_delivery_made_again_needs_a_fault_that_explains_it() {
 }
 
 #[test]
+fn a_fault_makes_no_more_deliveries_happen_again_than_there_are_connections() {
+    for (kind, max) in [(Kind::Kill, 20), (Kind::PrimaryDropsAfterDot, 100)] {
+        let mut evidence = right();
+        evidence.events.push(event(kind, 1500, 2000));
+        let again = (3000, evidence.received[0].1.clone());
+        evidence
+            .received
+            .extend(std::iter::repeat_n(again.clone(), max));
+        assert_eq!(judge(&evidence).violations, Vec::<String>::new());
+        evidence.received.push(again);
+        found(&evidence, "deliveries happen again");
+    }
+}
+
+#[test]
 fn a_message_is_spooled_no_more_often_than_its_outcome_was_in_doubt() {
     let mut evidence = right();
     let copy = arrival(&evidence.entries[&0], "01COPY");

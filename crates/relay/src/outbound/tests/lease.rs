@@ -1,4 +1,4 @@
-//! What keeps a message here: no lease, no leadership.
+//! What keeps a message here: no lease, no leadership, too much that is not recorded.
 
 use super::*;
 
@@ -41,6 +41,33 @@ async fn a_lease_that_ends_in_mid_message_keeps_the_final_dot_back() {
     until("delivered", || outbox.is_empty()).await;
     running.stop().await.unwrap();
     assert_eq!(primary.sequences(), [1]);
+}
+
+#[tokio::test]
+async fn no_more_goes_out_unrecorded_than_there_are_connections() {
+    let (primary, outbox) = setup(usual(), NEVER).await;
+    let sequences: Vec<u64> = (0..50).map(|_| outbox.queue(&["a", "b"], BODY)).collect();
+    for _ in 0..50 {
+        outbox.queue(&["c"], BODY);
+    }
+    outbox.cut_off.store(true, Ordering::Relaxed);
+    let running = Running::start(&outbox);
+    let dots = || primary.log.lock().unwrap().dots;
+    let under_way = || !primary.log.lock().unwrap().open.is_empty();
+    until("others wait in front of their dots", || {
+        dots() == 4 && under_way()
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(dots(), 4, "as many as connections");
+    outbox.cut_off.store(false, Ordering::Relaxed);
+    until("delivered", || outbox.is_empty()).await;
+    running.stop().await.unwrap();
+    assert_eq!(primary.taken().len(), 100, "each once");
+    let first = |n: &u64| sequences.contains(n);
+    let order: Vec<u64> = primary.sequences().into_iter().filter(first).collect();
+    assert_eq!(order, sequences);
+    assert_no_deferral(&outbox);
 }
 
 #[tokio::test]

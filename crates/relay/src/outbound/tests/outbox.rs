@@ -80,6 +80,8 @@ pub(super) struct MapOutbox {
     pub(super) forgets: AtomicBool,
     /// Whether the others say nothing when they are asked for a body.
     pub(super) others_silent: AtomicBool,
+    /// No report gets through while it stands.
+    pub(super) cut_off: AtomicBool,
     /// The present leader's.
     pub(super) term: AtomicU64,
 }
@@ -98,6 +100,7 @@ impl MapOutbox {
             leads: AtomicBool::new(true),
             forgets: AtomicBool::new(false),
             others_silent: AtomicBool::new(false),
+            cut_off: AtomicBool::new(false),
             term: AtomicU64::new(1),
         })
     }
@@ -577,6 +580,9 @@ impl Outbox for MapOutbox {
     async fn report(&self, report: Report) -> Result<(), OutboxError> {
         // A majority's fsync takes a moment, and others run meanwhile.
         tokio::time::sleep(Duration::from_millis(1)).await;
+        while self.cut_off.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         if !self.leads.load(Ordering::Relaxed) {
             return Err(OutboxError::NotLeading);
         }
