@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::{collection::vec, prelude::*};
 use spool::{
-    Command, MessageId, Outcome, Recipient, Status, Verb, Verdict, apply::DEPARTED_AGE_MAX,
-    view::Known,
+    Claims, Command, Expire, MessageId, Outcome, Recipient, Status, Verb, Verdict,
+    apply::DEPARTED_AGE_MAX, view::Known,
 };
 
 use crate::{
@@ -138,6 +138,21 @@ fn belongs(command: &Command) -> bool {
     !matches!(command, Command::Stage(stage) if Letter::of(stage.id).pieces() == 0)
 }
 
+/// A command about messages that stand in other places in the order of arrival: these are the new places of
+/// the first, the second, ...
+fn in_new_places(mut command: Command, places: &[u64]) -> Command {
+    if let Command::Claim(Claims { sequences, .. })
+    | Command::Release(Claims { sequences, .. })
+    | Command::Expire(Expire { sequences, .. }) = &mut command
+    {
+        for sequence in sequences {
+            let first = usize::try_from(*sequence).unwrap() - 1;
+            *sequence = places.get(first).copied().unwrap_or(u64::MAX);
+        }
+    }
+    command
+}
+
 /// Who has claimed what.
 fn claimants(memory: &Memory) -> BTreeMap<&Key, u64> {
     let claimed = memory.rows.iter().filter_map(|(key, row)| match row {
@@ -245,8 +260,17 @@ proptest! {
     ) {
         commands.retain(belongs);
         let once = replayed(&commands);
+        // A copy takes a place of its own, so that what comes behind it stands elsewhere.
+        let places = times.iter().scan(1, |next, times| {
+            let place = *next;
+            *next += *times as u64;
+            Some(place)
+        });
+        let places: Vec<u64> = places.take(commands.len()).collect();
         let copies = commands.iter().zip(&times);
-        let repeated = copies.flat_map(|(command, times)| vec![command.clone(); *times]);
+        let repeated = copies.flat_map(|(command, times)| {
+            vec![in_new_places(command.clone(), &places); *times]
+        });
         let repeated = replayed(&repeated.collect::<Vec<_>>());
         prop_assert_eq!(content(&repeated), content(&once));
     }
