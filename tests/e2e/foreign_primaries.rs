@@ -1,10 +1,14 @@
 //! Primaries that others wrote. What they take they hand on to a stand-in, which keeps every octet of it.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    process::{Child, Command},
+};
 
 use harness::{
-    Authority, Cluster, Daemon, Exim, Letter, Offer, Postfix, Primary, Received, Sender, Settings,
-    compare, letter::Text, or_skip, wait_until,
+    Authority, Cluster, Daemon, Exim, Letter, Offer, Port, Postfix, Primary, Received, Sender,
+    Settings, certificates::Pair, compare, letter::Text, or_skip, python, wait_until,
 };
 use tempfile::TempDir;
 
@@ -215,7 +219,7 @@ fn wishes_about_notices_and_addresses_beyond_ascii_come_through_postfix_and_exim
     }
 }
 
-fn wishes_come_through(primary: std::net::SocketAddr, last_hop: &Primary) {
+fn wishes_come_through(primary: SocketAddr, last_hop: &Primary) {
     let cluster = Cluster::start(1, &Settings::for_primary(primary));
     let mut sender = Sender::connect(cluster.nodes[0].smtp()).unwrap();
     for line in WISHES.iter().chain(&["DATA"]) {
@@ -282,4 +286,78 @@ fn exim_gets_all_mail_in_order_also_when_it_is_restarted_on_the_way() {
         .ctl()
         .json(&["queue", "list", "--state", "rejected"]);
     assert_eq!(list[0]["recipients"][0], "nobody@example.com");
+}
+
+/// aiosmtpd with TLS, which offers neither PIPELINING nor CHUNKING, and hands on what it takes before it
+/// says so.
+const AIOSMTPD: &str = r#"
+import asyncio, smtplib, ssl, sys
+from aiosmtpd.smtp import SMTP
+port, hop_host, hop_port, cert, key = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4], sys.argv[5]
+own = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+own.load_cert_chain(cert, key)
+
+class HandOn:
+    async def handle_DATA(self, server, session, envelope):
+        assert session.ssl, "not over TLS"
+        with smtplib.SMTP(hop_host, hop_port) as hop:
+            hop.sendmail(envelope.mail_from, envelope.rcpt_tos, envelope.original_content)
+        return "250 2.0.0 taken"
+
+async def serve():
+    loop = asyncio.get_running_loop()
+    new = lambda: SMTP(HandOn(), loop=loop, hostname="primary.example.com", tls_context=own,
+        require_starttls=True, enable_SMTPUTF8=True)
+    server = await loop.create_server(new, "127.0.0.1", port)
+    await server.serve_forever()
+
+asyncio.run(serve())
+"#;
+
+/// A process that dies with this.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+fn aiosmtpd(python: &str, at: SocketAddr, hop: SocketAddr, pair: &Pair) -> Running {
+    let (host, hop_port) = (hop.ip().to_string(), hop.port().to_string());
+    let child = Command::new(python)
+        .args(["-c", AIOSMTPD, &at.port().to_string(), &host, &hop_port])
+        .args([&pair.cert, &pair.key])
+        .spawn();
+    let running = Running(child.unwrap());
+    wait_until(scene::DRAIN, "aiosmtpd answers", || {
+        Sender::connect(at).is_ok()
+    });
+    running
+}
+
+#[test]
+fn pythons_aiosmtpd_gets_all_mail_in_order_also_when_it_is_killed_on_the_way() {
+    let Some(python) = or_skip(python::having("aiosmtpd")) else {
+        return;
+    };
+    let last_hop = Primary::started();
+    let (_directory, authority) = authority();
+    let pair = authority.sign("primary.example.com");
+    let port = Port::free();
+    let cluster = Cluster::start(1, &Settings::for_primary(port.address()));
+    let letters = letters(60);
+    scene::send_all(&cluster, &letters);
+    let first = aiosmtpd(python, port.address(), last_hop.address(), &pair);
+    scene::wait_received(&last_hop, BEGUN);
+    drop(first);
+    let _second = aiosmtpd(python, port.address(), last_hop.address(), &pair);
+    cluster.wait_queued(0, scene::DRAIN);
+    // What it had handed on and not acknowledged comes again.
+    let arrivals = || {
+        let received = last_hop.received();
+        received.iter().filter_map(Received::serial).collect()
+    };
+    settle(&cluster, &last_hop, &letters, arrivals);
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use harness::{Cluster, Letter, Offer, Primary, compare, ctl, letter::Text, or_skip};
+use harness::{Cluster, Letter, Offer, Primary, compare, ctl, letter::Text, or_skip, python};
 
 use crate::scene;
 
@@ -169,16 +169,6 @@ async def everyone():
 asyncio.run(everyone())
 "#;
 
-/// An interpreter that has aiosmtplib: Debian's own, where another one comes first in PATH.
-fn with_aiosmtplib() -> Result<&'static str, String> {
-    let has = |python: &&str| {
-        let asked = ctl::tried(Command::new(python).args(["-c", "import aiosmtplib"]));
-        asked.is_ok_and(|outcome| outcome.code == 0)
-    };
-    let found = ["python3", "/usr/bin/python3"].into_iter().find(has);
-    found.ok_or_else(|| "no aiosmtplib; Debian's package is python3-aiosmtplib".to_owned())
-}
-
 #[test]
 fn pythons_smtplib_is_served_many_times_at_once() {
     let (mut primary, cluster) = scene::outage(1);
@@ -188,7 +178,7 @@ fn pythons_smtplib_is_served_many_times_at_once() {
 
 #[test]
 fn pythons_aiosmtplib_is_served_many_times_at_once() {
-    let Some(python) = or_skip(with_aiosmtplib()) else {
+    let Some(python) = or_skip(python::having("aiosmtplib")) else {
         return;
     };
     let (mut primary, cluster) = scene::outage(1);

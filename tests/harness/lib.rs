@@ -31,6 +31,7 @@ pub mod ports;
 pub mod postfix;
 pub mod primary;
 pub mod process;
+pub mod python;
 pub mod sender;
 pub mod settings;
 pub mod severed;

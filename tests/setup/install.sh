@@ -66,6 +66,8 @@ for purpose in "$@"; do
         command -v strace >/dev/null 2>&1 || wanted strace
         python3 -c "import aiosmtplib" >/dev/null 2>&1 ||
             /usr/bin/python3 -c "import aiosmtplib" >/dev/null 2>&1 || welcomed python3-aiosmtplib
+        python3 -c "import aiosmtpd" >/dev/null 2>&1 ||
+            /usr/bin/python3 -c "import aiosmtpd" >/dev/null 2>&1 || welcomed python3-aiosmtpd
         command -v testssl >/dev/null 2>&1 || command -v testssl.sh >/dev/null 2>&1 || welcomed testssl.sh
         # Only root can run it; and it would take the place of another mail server.
         [ "$(id -u)" != 0 ] || has_file /usr/sbin/postfix /usr/sbin/sendmail || welcomed postfix
