@@ -30,6 +30,7 @@ mod limits;
 mod lost_logs;
 mod membership;
 mod operator;
+mod page;
 mod pause;
 mod policy;
 mod primaries;

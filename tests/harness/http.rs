@@ -1,4 +1,4 @@
-//! As much HTTP as asking a node for its metrics takes.
+//! As much HTTP as asking a node for its metrics and its pages takes.
 
 use std::{
     io::{self, Read, Write},
@@ -14,13 +14,43 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// # Errors
 /// When nobody answers, or not in HTTP.
 pub fn get(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
+    let (status, _, body) = exchange(address, "GET", path, &[], "")?;
+    Ok((status, body))
+}
+
+/// Sends a form; returns the status code, the head and the body of the answer. `headers` are whole lines.
+///
+/// # Errors
+/// When nobody answers, or not in HTTP.
+pub fn post(
+    address: SocketAddr,
+    path: &str,
+    headers: &[&str],
+    form: &str,
+) -> io::Result<(u16, String, String)> {
+    exchange(address, "POST", path, headers, form)
+}
+
+fn exchange(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[&str],
+    form: &str,
+) -> io::Result<(u16, String, String)> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-    )?;
+    let mut request =
+        format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n");
+    for header in headers {
+        request.push_str(&format!("{header}\r\n"));
+    }
+    if method == "POST" {
+        request.push_str("Content-Type: application/x-www-form-urlencoded\r\n");
+        request.push_str(&format!("Content-Length: {}\r\n", form.len()));
+    }
+    write!(stream, "{request}\r\n{form}")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let status = answer
@@ -28,8 +58,8 @@ pub fn get(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
         .nth(1)
         .and_then(|code| code.parse().ok())
         .ok_or_else(|| io::Error::other("not an HTTP answer"))?;
-    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    Ok((status, body.to_owned()))
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    Ok((status, head.to_owned(), body.to_owned()))
 }
 
 /// The sum of all samples of `name` whose labels contain every one of `labels`

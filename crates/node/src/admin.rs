@@ -89,6 +89,15 @@ impl AdminService {
         }
     }
 
+    /// A part of the queue, behind a place in the order of arrival.
+    pub(crate) async fn queue_page(
+        &self,
+        request: QueueListRequest,
+        after: u64,
+    ) -> Result<list::Listed, Status> {
+        list::page(&self.cluster, request, after, self.clock.now()).await
+    }
+
     /// The message that an operator has named.
     async fn message(&self, text: &str) -> Result<Message, Status> {
         let id = id_of(text)?;
@@ -431,7 +440,7 @@ impl Admin for AdminService {
 pub(crate) async fn serve(
     listener: TcpListener,
     tls: Option<Arc<MutualTls>>,
-    service: AdminService,
+    service: Arc<AdminService>,
     stop: CancellationToken,
 ) {
     let (reporter, health) = tonic_health::server::health_reporter();
@@ -445,7 +454,7 @@ pub(crate) async fn serve(
         .timeout(ANSWER_TIMEOUT)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
-        .add_service(AdminServer::new(service).max_decoding_message_size(REQUEST_BYTES_MAX))
+        .add_service(AdminServer::from_arc(service).max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_service(health)
         .add_service(reflection);
     let stop = stop.cancelled_owned();

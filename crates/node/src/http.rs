@@ -1,4 +1,4 @@
-//! The HTTP side: `/metrics`, `/healthz`, `/readyz`.
+//! The HTTP side: `/metrics`, `/healthz`, `/readyz`, and the web page.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use crate::{config::Http, metrics::Metrics};
+use crate::{admin::AdminService, config::Http, metrics::Metrics, page};
 
 /// Prometheus' text format, as OpenMetrics has standardised it.
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -36,6 +36,7 @@ pub(crate) async fn serve(
     networks: Http,
     cluster: Cluster,
     metrics: Metrics,
+    service: Arc<AdminService>,
     stop: CancellationToken,
 ) {
     let site = Arc::new(Site {
@@ -47,6 +48,7 @@ pub(crate) async fn serve(
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readiness))
         .route("/metrics", get(scrape))
+        .merge(page::router(service))
         .layer(middleware::from_fn_with_state(Arc::clone(&site), admit))
         .with_state(site)
         .into_make_service_with_connect_info::<SocketAddr>();

@@ -21,6 +21,7 @@ mod http;
 mod logging;
 mod metrics;
 mod offline;
+mod page;
 mod part;
 mod renewal;
 mod run;

@@ -165,13 +165,15 @@ impl Node {
 
         let (spool, hostname) = (cluster.clone(), config.hostname.clone());
         let service = AdminService::new(spool, routes, hostname, clock, progress);
+        let service = Arc::new(service);
+        let asked = Arc::clone(&service);
         let networks = config.http.clone();
         let mut answers = Part::default();
         answers.spawn("admin", |stop| {
-            admin::serve(admin_port, certificates.admin, service, stop)
+            admin::serve(admin_port, certificates.admin, asked, stop)
         });
         answers.spawn("http", |stop| {
-            http::serve(http_port, networks, cluster.clone(), metrics, stop)
+            http::serve(http_port, networks, cluster.clone(), metrics, service, stop)
         });
         if let Some((file, document)) = file {
             answers.spawn("comparing the policy file", |stop| {

@@ -1,0 +1,155 @@
+//! The buttons that change something.
+
+use std::sync::Arc;
+
+use api::admin::v1::{
+    DomainPauseRequest, DomainResumeRequest, QueueChangeRequest, QueueChangeResponse,
+    QueueListRequest, admin_server::Admin as _,
+};
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse as _, Redirect},
+};
+use futures::StreamExt as _;
+use maud::{Markup, html};
+
+use crate::page::{
+    Answer, Page, Problem,
+    document::{document, token},
+    form::Form,
+    queue,
+    words::messages,
+};
+
+/// What can not be undone.
+const DESTROYS: [&str; 2] = ["delete", "bounce"];
+
+/// Keeps a domain's mail back.
+pub(super) async fn pause(State(page): State<Arc<Page>>, form: Form) -> Answer {
+    form.check(&page.token)?;
+    let question = DomainPauseRequest {
+        domain: form.value("domain").unwrap_or_default().to_owned(),
+        for_ms: form.span_ms("for")?,
+        reason: form.value("reason").unwrap_or_default().to_owned(),
+    };
+    let paused = page.service.domain_pause(Page::request(&form, question));
+    paused.await?;
+    Ok(Redirect::to("/?done=pause").into_response())
+}
+
+/// Lets it go again.
+pub(super) async fn resume(State(page): State<Arc<Page>>, form: Form) -> Answer {
+    form.check(&page.token)?;
+    let question = DomainResumeRequest {
+        domain: form.value("domain").unwrap_or_default().to_owned(),
+        reason: form.value("reason").unwrap_or_default().to_owned(),
+    };
+    let resumed = page.service.domain_resume(Page::request(&form, question));
+    resumed.await?;
+    Ok(Redirect::to("/?done=resume").into_response())
+}
+
+/// Does something with messages: at once with those that are ticked, if it can be undone; else it says first
+/// with how many.
+pub(super) async fn change(State(page): State<Arc<Page>>, form: Form) -> Answer {
+    form.check(&page.token)?;
+    let verb = form.value("verb").unwrap_or_default();
+    let wanted = wanted(&form, verb)?;
+    let is_sure = form.value("sure").is_some();
+    if !is_sure && (wanted.ids.is_empty() || DESTROYS.contains(&verb)) {
+        let counted = QueueChangeRequest {
+            count_only: true,
+            ..wanted
+        };
+        let counted = run(&page, &form, counted).await?;
+        let asked = question(&form, verb, &counted, &page.token);
+        return Ok(document("Are you sure?", &asked).into_response());
+    }
+    let done = run(&page, &form, wanted).await?;
+    Ok(document("Done", &account(verb, &done)).into_response())
+}
+
+fn wanted(form: &Form, verb: &str) -> Result<QueueChangeRequest, Problem> {
+    let mut wanted = QueueChangeRequest {
+        verb: verb.to_owned(),
+        reason: form.value("reason").unwrap_or_default().to_owned(),
+        through: form.number("through"),
+        as_of_ms: form.number("as-of"),
+        at_most: form.number("at-most"),
+        ..QueueChangeRequest::default()
+    };
+    if form.value("which") == Some("chosen") {
+        let filter = queue::filter(form)?;
+        wanted.all = filter == QueueListRequest::default();
+        wanted.filter = (!wanted.all).then_some(filter);
+    } else {
+        wanted.ids = form.values("id").map(str::to_owned).collect();
+        if wanted.ids.is_empty() {
+            let words = "No message is ticked. Go back and tick some, or say that all are meant.";
+            return Err(Problem::new(StatusCode::BAD_REQUEST, words));
+        }
+    }
+    Ok(wanted)
+}
+
+/// Runs it to its end.
+async fn run(
+    page: &Page,
+    form: &Form,
+    wanted: QueueChangeRequest,
+) -> Result<QueueChangeResponse, Problem> {
+    let changed = page.service.queue_change(Page::request(form, wanted));
+    let mut told = changed.await?.into_inner();
+    let mut last = QueueChangeResponse::default();
+    while let Some(next) = told.next().await {
+        last = next?;
+    }
+    Ok(last)
+}
+
+fn question(form: &Form, verb: &str, counted: &QueueChangeResponse, secret: &str) -> Markup {
+    let reason = form.value("reason").unwrap_or_default();
+    html! {
+        h1 { "Are you sure?" }
+        p { (messages(counted.selected)) " would be changed: " strong { (verb) } "."
+            @if verb == "delete" { " What is deleted is gone, and nobody is told." }
+        }
+        form method="post" action="/queue" {
+            (token(secret))
+            (queue::chosen(form))
+            input type="hidden" name="verb" value=(verb);
+            input type="hidden" name="sure" value="yes";
+            input type="hidden" name="through" value=(counted.through);
+            input type="hidden" name="as-of" value=(counted.as_of_ms);
+            input type="hidden" name="at-most" value=(counted.selected);
+            @if form.value("which") == Some("chosen") {
+                input type="hidden" name="which" value="chosen";
+            } @else {
+                @for id in form.values("id") { input type="hidden" name="id" value=(id); }
+            }
+            p { label { "Reason " input name="reason" size="40" maxlength="500" value=(reason); } }
+            button .destroys[DESTROYS.contains(&verb)] { "Yes, " (verb) " " (messages(counted.selected)) }
+            " " a href="/queue" { "No, change nothing" }
+        }
+    }
+}
+
+fn account(verb: &str, done: &QueueChangeResponse) -> Markup {
+    let others = [
+        (done.unaffected, "had been so before"),
+        (done.held, "held: release first"),
+        (done.absent, "not in the queue any more"),
+        (done.elsewhere, "left alone, as others wait for them, too"),
+    ];
+    html! {
+        h1 { "Done" }
+        p role="status" { (messages(done.changed)) ": " (verb) "." }
+        ul {
+            @for (count, words) in others.iter().filter(|(count, _)| *count > 0) {
+                li { (messages(*count)) " " (words) "." }
+            }
+        }
+        p { a href="/queue" { "Back to the queue" } }
+    }
+}

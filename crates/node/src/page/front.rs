@@ -1,0 +1,267 @@
+//! The front page: is the primary up, how much waits, is anything wrong.
+
+use std::sync::Arc;
+
+use api::admin::v1::{
+    DomainStatus, Member, StatusRequest, StatusResponse, admin_server::Admin as _,
+};
+use axum::{extract::State, response::IntoResponse as _};
+use maud::{Markup, html};
+
+use crate::page::{
+    Answer, Page,
+    document::{live, token},
+    form::Form,
+    words::{ago, messages, moment, size},
+};
+
+/// How often a browser asks for it again.
+const AGAIN_SECONDS: u32 = 10;
+
+/// What is said after a button was pressed.
+const DONE: [(&str, &str); 3] = [
+    (
+        "flush",
+        "The queue is being tried now, whatever the timers say.",
+    ),
+    (
+        "pause",
+        "The domain is paused: its mail is taken, and none is sent.",
+    ),
+    ("resume", "The domain's mail goes again."),
+];
+
+/// Shows it.
+pub(super) async fn show(State(page): State<Arc<Page>>, form: Form) -> Answer {
+    let status = page.service.status(Page::request(&form, StatusRequest {}));
+    let status = status.await?.into_inner();
+    let done = form.value("done");
+    let done = DONE.iter().find(|(name, _)| done == Some(name));
+    let content = html! {
+        @if let Some((_, words)) = done {
+            p .done role="status" { (words) }
+        }
+        h1 { (headline(&status)) }
+        @if !status.troubles.is_empty() {
+            section .troubles role="alert" aria-label="What needs a person" {
+                h2 { "What needs a person" }
+                ul { @for trouble in &status.troubles { li { (trouble) } } }
+            }
+        }
+        (domains(&status, &page.token))
+        (nodes(&status))
+        p .aside {
+            "Node " (status.hostname) ", version " (status.version) ", at " (moment(status.now_ms)) ". This page \
+             loads itself again every " (AGAIN_SECONDS) " seconds."
+        }
+    };
+    Ok(live("Status", AGAIN_SECONDS, &content).into_response())
+}
+
+/// The one sentence for whoever reads no more.
+fn headline(status: &StatusResponse) -> String {
+    let sum = |of: fn(&DomainStatus) -> u64| status.domains.iter().map(of).sum::<u64>();
+    let waiting = sum(|domain| domain.waiting + domain.deferred);
+    let down = status
+        .domains
+        .iter()
+        .filter(|domain| domain.primary_state == "down");
+    let down: Vec<&str> = down.map(|domain| domain.name.as_str()).collect();
+    match (waiting, down.as_slice()) {
+        (0, []) => "All mail is delivered.".to_owned(),
+        (0, down) => format!("No mail waits. The primary of {} is down.", down.join(", ")),
+        (waiting, []) => format!("{} on the way to the primary.", messages(waiting)),
+        (waiting, down) => format!(
+            "{} safe here. The primary of {} is down.",
+            messages(waiting),
+            down.join(", ")
+        ),
+    }
+}
+
+fn domains(status: &StatusResponse, secret: &str) -> Markup {
+    let now = status.now_ms;
+    html! {
+        section aria-labelledby="domains" {
+            h2 #domains { "Domains" }
+            div .wide {
+                table {
+                    thead { tr {
+                        th scope="col" { "Domain" }
+                        th scope="col" { "Primary" }
+                        th scope="col" .number { "Waiting" }
+                        th scope="col" .number { "Deferred" }
+                        th scope="col" .number { "Held" }
+                        th scope="col" .number { "Refused" }
+                        th scope="col" .number { "Size" }
+                        th scope="col" { "Oldest" }
+                        th scope="col" { "Delivery" }
+                        th scope="col" { "Do" }
+                    } }
+                    tbody { @for domain in &status.domains { (row(domain, now, secret)) } }
+                }
+            }
+            form method="post" action="/flush" {
+                (token(secret))
+                button { "Try all mail now" }
+            }
+        }
+    }
+}
+
+fn row(domain: &DomainStatus, now: u64, secret: &str) -> Markup {
+    let listed = |state: &str| {
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("domain", &domain.name)
+            .append_pair("state", state)
+            .finish();
+        format!("/queue?{query}")
+    };
+    let count = |count: u64, state: &str| {
+        html! {
+            td .number {
+                @if count == 0 { "0" } @else { a href=(listed(state)) { (count) } }
+            }
+        }
+    };
+    html! {
+        tr {
+            th scope="row" { (domain.name) @if !domain.in_policy { " (not in the policy)" } }
+            td {
+                span class={ "state " (domain.condition) } { (domain.condition) }
+                @if let Some(since) = domain.since_ms { " for " (ago(now, since)) }
+                @if let Some(reason) = &domain.reason { br; small { (reason) } }
+                @if let Some(pause) = &domain.paused {
+                    br; small {
+                        "by " (pause.by)
+                        @if !pause.reason.is_empty() { ": " (pause.reason) }
+                        @if let Some(until) = pause.until_ms { ", until " (moment(until)) }
+                    }
+                }
+            }
+            (count(domain.waiting, "waiting"))
+            (count(domain.deferred, "deferred"))
+            (count(domain.held, "held"))
+            (count(domain.rejected, "rejected"))
+            td .number { (size(domain.bytes)) }
+            td { @if let Some(oldest) = domain.oldest_ms { (ago(now, oldest)) } }
+            td { (delivery(domain, now)) }
+            td { @if domain.in_policy { (buttons(domain, secret)) } }
+        }
+    }
+}
+
+fn delivery(domain: &DomainStatus, now: u64) -> Markup {
+    html! {
+        @if let Some(delivery) = &domain.delivery {
+            @if delivery.per_second > 0.0 { (format!("{:.1} a second", delivery.per_second)) }
+            @if let Some(end) = delivery.expected_end_ms {
+                br; small { "empty in " (ago(end, now)) }
+            }
+        }
+        @if let Some(expiring) = &domain.expiring {
+            br; small .warning { (messages(expiring.messages)) " expire from " (moment(expiring.first_ms)) " on" }
+        }
+    }
+}
+
+fn buttons(domain: &DomainStatus, secret: &str) -> Markup {
+    let is_kept_back = domain.paused.is_some() || domain.condition == "held-back";
+    let one = |action: &str, words: &str| {
+        html! {
+            form method="post" action=(action) .inline {
+                (token(secret))
+                input type="hidden" name="domain" value=(domain.name);
+                button aria-label={ (words) " " (domain.name) } { (words) }
+            }
+        }
+    };
+    html! {
+        (one("/flush", "Try now"))
+        @if is_kept_back { (one("/resume", "Resume")) } @else { (one("/pause", "Pause")) }
+    }
+}
+
+fn nodes(status: &StatusResponse) -> Markup {
+    let members = status.cluster.iter().flat_map(|cluster| &cluster.members);
+    let here = status.cluster.as_ref().map(|cluster| cluster.node_id);
+    html! {
+        section aria-labelledby="nodes" {
+            h2 #nodes { "Nodes" }
+            div .wide {
+                table {
+                    thead { tr {
+                        th scope="col" { "Node" }
+                        th scope="col" { "Address" }
+                        th scope="col" { "Role" }
+                        th scope="col" .number { "Entries behind" }
+                        th scope="col" .number { "Silent for" }
+                        th scope="col" .number { "Free disk" }
+                    } }
+                    tbody { @for member in members { (node(member, here)) } }
+                }
+            }
+        }
+    }
+}
+
+fn node(member: &Member, here: Option<u64>) -> Markup {
+    html! {
+        tr {
+            th scope="row" { (member.id) @if here == Some(member.id) { " (this one)" } }
+            td { (member.address) }
+            td { (member.role) }
+            td .number { @if let Some(lag) = member.lag { (lag) } }
+            td .number { @if let Some(silent) = member.silent_ms { (ago(silent, 0)) } }
+            td .number { @if let Some(free) = member.free_bytes { (size(free)) } }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(domains: &[(&str, u64, &str)]) -> StatusResponse {
+        let domain = |(name, waiting, state): &(&str, u64, &str)| DomainStatus {
+            name: (*name).to_owned(),
+            waiting: *waiting,
+            primary_state: (*state).to_owned(),
+            ..DomainStatus::default()
+        };
+        StatusResponse {
+            domains: domains.iter().map(domain).collect(),
+            ..StatusResponse::default()
+        }
+    }
+
+    #[test]
+    fn one_sentence_says_whether_mail_is_safe() {
+        for (domains, words) in [
+            (&[("a.example", 0, "up")][..], "All mail is delivered."),
+            (
+                &[("a.example", 2, "up")],
+                "2 messages on the way to the primary.",
+            ),
+            (
+                &[("a.example", 1, "down"), ("b.example", 0, "up")],
+                "1 message safe here. The primary of a.example is down.",
+            ),
+            (
+                &[("a.example", 0, "down")],
+                "No mail waits. The primary of a.example is down.",
+            ),
+        ] {
+            assert_eq!(headline(&status(domains)), words);
+        }
+    }
+
+    #[test]
+    fn what_came_from_others_is_shown_as_text() {
+        let mut status = status(&[("a.example", 1, "down")]);
+        status.domains[0].reason = Some("<script>alert(1)</script>".to_owned());
+        let shown = domains(&status, "secret").into_string();
+        assert!(shown.contains("&lt;script&gt;"), "{shown}");
+        assert!(!shown.contains("<script"), "{shown}");
+    }
+}

@@ -1,0 +1,180 @@
+//! The queue, a page at a time, in order of arrival.
+
+use std::sync::Arc;
+
+use api::admin::v1::{QueueEntry, QueueListRequest};
+use axum::{extract::State, response::IntoResponse as _};
+use maud::{Markup, html};
+
+use crate::page::{
+    Answer, Page, Problem,
+    document::{document, token},
+    form::Form,
+    words::{moment, size},
+};
+
+/// Rows of a page.
+const ROWS: u64 = 50;
+
+/// Recipients that a row names.
+const RECIPIENTS_SHOWN: usize = 3;
+
+/// The states by which one may choose.
+const STATES: [&str; 4] = ["waiting", "deferred", "held", "rejected"];
+
+/// What is chosen by: fields of the form, as they are called in the request.
+const FIELDS: [&str; 5] = ["domain", "sender", "recipient", "state", "older"];
+
+/// What the fields of a form choose.
+pub(super) fn filter(form: &Form) -> Result<QueueListRequest, Problem> {
+    let text = |name| form.value(name).map(str::to_owned);
+    Ok(QueueListRequest {
+        domain: text("domain"),
+        sender: text("sender"),
+        recipient: text("recipient"),
+        state: text("state"),
+        older_than_ms: form.span_ms("older")?,
+        limit: 0,
+    })
+}
+
+/// The fields again, for a form that acts on what they choose.
+pub(super) fn chosen(form: &Form) -> Markup {
+    html! {
+        @for name in FIELDS {
+            @if let Some(value) = form.value(name) {
+                input type="hidden" name=(name) value=(value);
+            }
+        }
+    }
+}
+
+/// Shows it.
+pub(super) async fn show(State(page): State<Arc<Page>>, form: Form) -> Answer {
+    let wanted = QueueListRequest {
+        limit: ROWS,
+        ..filter(&form)?
+    };
+    let after = form.number("after").unwrap_or_default();
+    let listed = page.service.queue_page(wanted, after).await?;
+    let content = html! {
+        h1 { "Queue" }
+        (choice(&form))
+        form method="post" action="/queue" {
+            (token(&page.token))
+            (chosen(&form))
+            @if listed.entries.is_empty() {
+                p {
+                    @if listed.next.is_some() { "Nothing of what was looked through so far is chosen." }
+                    @else { "No message is chosen." }
+                }
+            } @else {
+                (table(&listed.entries))
+                (verbs())
+            }
+            @if let Some(next) = listed.next {
+                p { a href=(onward(&form, next)) { "Go on" } }
+            }
+        }
+    };
+    Ok(document("Queue", &content).into_response())
+}
+
+fn choice(form: &Form) -> Markup {
+    let value = |name| form.value(name).unwrap_or_default();
+    html! {
+        form method="get" action="/queue" .choice {
+            label { "Domain " input name="domain" value=(value("domain")); }
+            label { "Sender " input name="sender" value=(value("sender")) placeholder="a@b.example, @b.example, <>"; }
+            label { "Recipient " input name="recipient" value=(value("recipient")); }
+            label {
+                "State "
+                select name="state" {
+                    option value="" { "any" }
+                    @for state in STATES {
+                        option value=(state) selected[value("state") == state] { (state) }
+                    }
+                }
+            }
+            label { "Older than " input name="older" value=(value("older")) placeholder="2h" size="6"; }
+            button { "Choose" }
+            " " a href="/queue" { "All" }
+        }
+    }
+}
+
+fn onward(form: &Form, after: u64) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    for name in FIELDS {
+        if let Some(value) = form.value(name) {
+            query.append_pair(name, value);
+        }
+    }
+    let query = query.append_pair("after", &after.to_string()).finish();
+    format!("/queue?{query}")
+}
+
+fn table(entries: &[QueueEntry]) -> Markup {
+    html! {
+        div .wide {
+            table {
+                thead { tr {
+                    th scope="col" { span .hidden { "Choose" } }
+                    th scope="col" { "Received" }
+                    th scope="col" { "From" }
+                    th scope="col" { "To" }
+                    th scope="col" { "State" }
+                    th scope="col" .number { "Size" }
+                    th scope="col" .number { "Tries" }
+                    th scope="col" { "Last words" }
+                } }
+                tbody { @for entry in entries { (row(entry)) } }
+            }
+        }
+    }
+}
+
+fn row(entry: &QueueEntry) -> Markup {
+    let more = entry.recipients.len().saturating_sub(RECIPIENTS_SHOWN);
+    html! {
+        tr {
+            td { input type="checkbox" name="id" value=(entry.id) aria-label={ "Message " (entry.id) }; }
+            td { a href={ "/message/" (entry.id) } { (moment(entry.received_ms)) } }
+            td { @if entry.sender.is_empty() { "<>" } @else { (entry.sender) } }
+            td {
+                @for recipient in entry.recipients.iter().take(RECIPIENTS_SHOWN) { (recipient) br; }
+                @if more > 0 { small { "and " (more) " more" } }
+            }
+            td {
+                span class={ "state " (entry.state) } { (entry.state) }
+                @if let Some(due) = entry.due_ms { br; small { "until " (moment(due)) } }
+            }
+            td .number { (size(entry.size)) }
+            td .number { (entry.attempts) }
+            td { @if let Some(reason) = &entry.reason { small { (reason) } } }
+        }
+    }
+}
+
+/// What is done with the messages of a page, or with all that are chosen.
+fn verbs() -> Markup {
+    html! {
+        fieldset {
+            legend { "Do with the messages" }
+            label { input type="radio" name="which" value="ticked" checked; " those that are ticked" }
+            label { input type="radio" name="which" value="chosen"; " all that are chosen above, on further pages too" }
+            (buttons())
+        }
+    }
+}
+
+/// The buttons, and why they are pressed.
+pub(super) fn buttons() -> Markup {
+    html! {
+        p { label { "Reason " input name="reason" size="40" maxlength="500"; } }
+        button name="verb" value="hold" { "Hold" }
+        " " button name="verb" value="release" { "Release" }
+        " " button name="verb" value="retry" { "Try now" }
+        " " button name="verb" value="delete" .destroys { "Delete" }
+    }
+}

@@ -1,0 +1,192 @@
+//! The web page, as a browser without scripts uses it.
+
+use std::net::SocketAddr;
+
+use harness::{Cluster, Daemon, Sender, Settings, http, wait_until};
+
+use crate::scene;
+
+fn get(node: &Daemon, path: &str) -> String {
+    let (status, page) = http::get(node.ports.http.address(), path).unwrap();
+    assert_eq!(status, 200, "{path}: {page}");
+    page
+}
+
+/// What stands between two texts, the first time.
+#[track_caller]
+fn between<'t>(text: &'t str, before: &str, after: &str) -> &'t str {
+    let (_, rest) = text
+        .split_once(before)
+        .unwrap_or_else(|| panic!("no {before} in {text}"));
+    rest.split_once(after).unwrap().0
+}
+
+fn token(page: &str) -> &str {
+    between(page, "name=\"token\" value=\"", "\"")
+}
+
+fn post(node: &Daemon, path: &str, form: &str) -> (u16, String, String) {
+    http::post(node.ports.http.address(), path, &[], form).unwrap()
+}
+
+#[test]
+fn staff_see_what_waits_and_send_it_by_a_button() {
+    let (mut primary, cluster) = scene::outage(3);
+    let letters = scene::letters(0..12);
+    scene::send_all(&cluster, &letters);
+    cluster.wait_queued(12, scene::CATCH_UP);
+    let node = &cluster.nodes[cluster.follower()];
+    let follows =
+        || get(node, "/").contains("12 messages safe here. The primary of example.com is down.");
+    wait_until(scene::CATCH_UP, "the page says so", follows);
+    let page = get(node, "/");
+    assert!(
+        page.contains("example.com") && page.contains(">leader<"),
+        "{page}"
+    );
+    let form = format!("token={}&domain=example.com", token(&page));
+    primary.up();
+    let (status, head, _) = post(node, "/flush", &form);
+    assert_eq!(status, 303, "{head}");
+    assert!(head.contains("location: /?done=flush"), "{head}");
+    assert!(get(node, "/?done=flush").contains("The queue is being tried now"));
+    cluster.wait_queued(0, scene::DRAIN);
+    let done = || get(node, "/").contains("All mail is delivered.");
+    wait_until(scene::CATCH_UP, "the page says that all is well", done);
+    let audit = get(node, "/audit");
+    assert!(
+        audit.contains("flush example.com") && audit.contains("web page, 127.0.0.1"),
+        "{audit}"
+    );
+}
+
+#[test]
+fn messages_are_held_and_deleted_by_those_who_say_that_they_are_sure() {
+    let (_primary, cluster) = scene::outage(1);
+    let letters = scene::letters(0..60);
+    scene::send_all(&cluster, &letters);
+    let node = &cluster.nodes[0];
+    let page = get(node, "/queue");
+    assert_eq!(page.matches("name=\"id\"").count(), 50, "a page of them");
+    let next = between(&page, "<p><a href=\"", "\">Go on</a>").replace("&amp;", "&");
+    assert_eq!(get(node, &next).matches("name=\"id\"").count(), 10);
+    let first = between(&page, "name=\"id\" value=\"", "\"").to_owned();
+    let shown = get(node, &format!("/message/{first}"));
+    assert!(
+        shown.contains("Received: ") && shown.contains("user0@example.com"),
+        "{shown}"
+    );
+
+    let secret = token(&page).to_owned();
+    let form = format!("token={secret}&which=ticked&id={first}&verb=hold&reason=looks+%3Codd%3E");
+    let (status, _, told) = post(node, "/queue", &form);
+    assert!(status == 200 && told.contains("1 message: hold."), "{told}");
+    let held = get(node, "/queue?state=held");
+    assert!(
+        held.contains(&first) && held.contains("looks &lt;odd&gt;"),
+        "{held}"
+    );
+
+    let all = format!("token={secret}&which=chosen&recipient=user1%40example.com&verb=delete");
+    let (status, _, asked) = post(node, "/queue", &all);
+    assert!(
+        status == 200 && asked.contains("Yes, delete 12 messages"),
+        "{asked}"
+    );
+    assert_eq!(node.queued(), Some(60), "asked first");
+    let fields = asked
+        .split("<input type=\"hidden\" name=\"")
+        .skip(1)
+        .map(|field| {
+            let (name, rest) = field.split_once("\" value=\"").unwrap();
+            format!(
+                "{name}={}",
+                rest.split_once('"').unwrap().0.replace('@', "%40")
+            )
+        });
+    let sure: Vec<String> = fields.collect();
+    let (status, _, told) = post(node, "/queue", &sure.join("&"));
+    assert!(
+        status == 200 && told.contains("12 messages: delete."),
+        "{told}"
+    );
+    wait_until(scene::CATCH_UP, "they are gone", || {
+        node.queued() == Some(48)
+    });
+}
+
+#[test]
+fn nobody_else_presses_a_button_or_sees_the_page() {
+    let (_primary, cluster) = scene::outage(1);
+    let node = &cluster.nodes[0];
+    let page = get(node, "/");
+    let good = format!("token={}&domain=example.com", token(&page));
+    let address: SocketAddr = node.ports.http.address();
+    for (headers, form) in [
+        (&[][..], "domain=example.com"),
+        (
+            &[][..],
+            "token=00000000000000000000000000000000&domain=example.com",
+        ),
+        (&["Sec-Fetch-Site: cross-site"][..], good.as_str()),
+    ] {
+        for path in ["/flush", "/pause", "/resume", "/queue"] {
+            let (status, _, told) = http::post(address, path, headers, form).unwrap();
+            assert_eq!(status, 403, "{path}: {told}");
+        }
+    }
+    let audit = node.ctl().json(&["audit"]);
+    assert_eq!(audit.as_array().map(Vec::len), Some(0), "{audit}");
+    let (_, head, _) = http::post(address, "/flush", &[], "").unwrap();
+    assert!(
+        head.contains("content-security-policy: default-src 'none'"),
+        "{head}"
+    );
+
+    let elsewhere = Settings::for_primary(address).with("http", "trusted = [\"192.0.2.0/24\"]");
+    let cluster = Cluster::start(1, &elsewhere);
+    let address = cluster.nodes[0].ports.http.address();
+    for path in [
+        "/",
+        "/queue",
+        "/audit",
+        "/message/01ARZ3NDEKTSV4RRFFQ69G5FAV",
+        "/style.css",
+    ] {
+        assert_eq!(http::get(address, path).unwrap().0, 403, "{path}");
+    }
+    assert_eq!(http::post(address, "/flush", &[], "").unwrap().0, 403);
+    assert_eq!(http::get(address, "/healthz").unwrap().0, 200);
+}
+
+#[test]
+fn what_came_with_the_mail_is_shown_and_never_run() {
+    let (_primary, cluster) = scene::outage(1);
+    let node = &cluster.nodes[0];
+    let mut sender = Sender::connect(node.smtp()).unwrap();
+    for line in [
+        "MAIL FROM:<\"<script>alert(1)</script>\"@sender.test>",
+        "RCPT TO:<\"<img/src=x>\"@example.com>",
+        "DATA",
+    ] {
+        let reply = sender.command(line).unwrap();
+        assert!(reply.is_positive(), "{line}: {reply}");
+    }
+    sender
+        .write(b"Subject: <b onclick=x>\"'&\r\n\r\ntext\r\n.\r\n")
+        .unwrap();
+    let reply = sender.read_reply().unwrap();
+    let id = reply.queued_as().unwrap().to_owned();
+    for path in ["/queue".to_owned(), format!("/message/{id}")] {
+        let page = get(node, &path);
+        assert!(page.contains("&lt;img/src=x&gt;"), "{page}");
+        for tag in ["<script", "<img", "<b "] {
+            assert!(!page.contains(tag), "{path}: {page}");
+        }
+    }
+    let (status, told) = http::get(node.ports.http.address(), "/message/nonsense").unwrap();
+    assert!(
+        status == 400 && told.contains("That did not work"),
+        "{told}"
+    );
+}
