@@ -40,6 +40,7 @@ pub mod skip;
 pub mod small_disk;
 pub mod transcript;
 pub mod wait;
+pub mod webhook;
 
 pub use account::{Account, compare};
 pub use certificates::Authority;

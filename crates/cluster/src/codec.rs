@@ -2,6 +2,7 @@
 //!
 //! The cores' types know nothing of formats; what is written to disk or to a peer is made here.
 
+mod alarm;
 mod audit;
 mod authentication;
 mod command;

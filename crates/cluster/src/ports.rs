@@ -8,6 +8,7 @@ use spool::{
     Accept, AddressBook, Claims, Command, Destination, Due, Fact, Intake, Learned, Message,
     MessageId, Offers, Outbox, Outcome, Patience, Place, Policy, Reachability, Recovery, Refusal,
     Report, Stage, Standing, Status, Timestamp, Visitor,
+    alarm::Notice,
     policy::{Domain, InForce},
     ports::{DeferredCursor, OutboxError},
     recipients::News,
@@ -278,6 +279,10 @@ impl Outbox for Cluster {
 
     async fn recover(&self, recovery: Recovery) -> Result<(), OutboxError> {
         self.record(Command::Recover(recovery)).await
+    }
+
+    async fn note_posted(&self, notice: Notice) -> Result<(), OutboxError> {
+        self.record(Command::NotePosted(notice)).await
     }
 
     async fn note_offers(

@@ -53,6 +53,7 @@ impl fmt::Display for Proposal {
             Command::Report(report) => write!(f, "report {}", report.attempts.len()),
             Command::Observe { domain, .. } => write!(f, "observe {domain}"),
             Command::Recover(recovery) => write!(f, "recovery of {}", recovery.domain),
+            Command::NotePosted(notice) => write!(f, "alarm of {} posted", notice.domain),
             Command::Offers { domain, .. } => write!(f, "offers of {domain}"),
             Command::Flush { domain, .. } => write!(f, "flush {domain:?}"),
             Command::Confirm { ids } => write!(f, "confirm {}", ids.len()),

@@ -1,13 +1,14 @@
-//! The forwarder runs where the leader is, and nowhere else.
+//! The forwarder runs where the leader is, and nowhere else; so does what tells the webhook of alarms.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use cluster::Cluster;
 use relay::{
     outbound::{Config, Forwarder, Metrics, Progress, limits::Timeouts},
     route::Routes,
+    webhook,
 };
-use spool::{Clock, ports::OutboxError};
+use spool::{Clock, Outbox as _, ports::OutboxError};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -23,6 +24,7 @@ pub(crate) struct Forwarding {
     clock: Clock,
     metrics: Metrics,
     progress: Progress,
+    webhook_metrics: webhook::Metrics,
 }
 
 impl Forwarding {
@@ -33,6 +35,7 @@ impl Forwarding {
         clock: Clock,
         metrics: Metrics,
         progress: Progress,
+        webhook_metrics: webhook::Metrics,
     ) -> Self {
         Self {
             cluster: Arc::new(cluster),
@@ -41,6 +44,7 @@ impl Forwarding {
             clock,
             metrics,
             progress,
+            webhook_metrics,
         }
     }
 
@@ -66,6 +70,7 @@ impl Forwarding {
             tokio::pin!(forwarder);
             let ended = tokio::select! {
                 ended = &mut forwarder => ended,
+                never = self.tell_alarms() => match never {},
                 () = turn.is_over() => {
                     forwarder_stop.cancel();
                     forwarder.await
@@ -83,5 +88,22 @@ impl Forwarding {
             stop.run_until_cancelled(tokio::time::sleep(FAILURE_PAUSE))
                 .await;
         }
+    }
+
+    /// Tells the webhook of alarms, for as long as it is polled.
+    async fn tell_alarms(&self) -> Infallible {
+        // The first leader of all leads before the cluster has a name, and a policy.
+        let mut seen = 0;
+        while self.cluster.policy().is_none() {
+            seen = self.cluster.changed_since(seen).await;
+        }
+        let cluster = self.cluster.status().await.cluster;
+        let config = webhook::Config {
+            node: self.cluster.node_id(),
+            hostname: self.hostname.clone(),
+            cluster: cluster.map_or_else(String::new, |name| format!("{name:032x}")),
+            pace: webhook::limits::Pace::STANDARD,
+        };
+        webhook::tell(&*self.cluster, &config, self.clock, &self.webhook_metrics).await
     }
 }

@@ -140,6 +140,7 @@ impl Node {
 
         let smtp_metrics = relay::inbound::Metrics::register(&mut registry);
         let forwarding_metrics = relay::outbound::Metrics::register(&mut registry);
+        let webhook_metrics = relay::webhook::Metrics::register(&mut registry);
         let peer_tls = certificates.cluster.clone();
         let file = config.policy_file.clone().zip(policy.clone());
         let cluster = start_cluster(config, policy, peer_tls, &mut registry).await?;
@@ -154,6 +155,7 @@ impl Node {
             clock,
             forwarding_metrics,
             progress.clone(),
+            webhook_metrics,
         );
         let mut mail = Part::default();
         mail.spawn("forwarding", |stop| forwarding.run(stop));

@@ -1,6 +1,8 @@
-//! The two network ends: sessions in, deliveries out, over tokio, rustls and the DNS.
+//! The two network ends: sessions in, deliveries out, over tokio, rustls and the DNS. Beside the deliveries,
+//! alarms leave to a webhook.
 
 pub mod dns;
 pub mod inbound;
 pub mod outbound;
 pub mod route;
+pub mod webhook;

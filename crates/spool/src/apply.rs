@@ -40,6 +40,7 @@ pub use replay::REPLAY_MAX;
 use crate::{
     Accept, Body, Change, Command, KnownOffers, Message, MessageId, Offers, Outcome, Recipient,
     Stage, Status, Timestamp, View,
+    alarm::Notice,
     view::{Known, Staged},
 };
 
@@ -82,6 +83,7 @@ pub fn apply<V: View>(
             at,
         } => outages::observe(view, domain, reachability, at),
         Command::Recover(recovery) => Ok((Outcome::Done, recovery::recover(view, recovery))),
+        Command::NotePosted(notice) => Ok((Outcome::Done, vec![note_posted(view, notice)])),
         Command::Offers {
             domain,
             offers,
@@ -278,6 +280,13 @@ fn learn<V: View>(
     }
     after.learned = Some(KnownOffers { offers, since: at });
     (Outcome::Done, vec![Change::Destination { domain, after }])
+}
+
+fn note_posted<V: View>(view: &V, notice: Notice) -> Change {
+    let domain = notice.domain.clone();
+    let mut after = view.destination(&domain);
+    after.note_posted(notice);
+    Change::Destination { domain, after }
 }
 
 fn flush<V: View>(view: &V, domain: Option<String>, at: Timestamp) -> (Outcome, Vec<Change>) {

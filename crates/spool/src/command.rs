@@ -7,7 +7,7 @@ use smtp::{BodyType, Recipient, ReversePath, dsn};
 
 use crate::{
     Action, Authentication, Client, Digest, Fact, Fingerprint, Handling, MessageId, Offers,
-    Reachability, Recovery, Tally, Timestamp, Visitor, policy::Document,
+    Reachability, Recovery, Tally, Timestamp, Visitor, alarm::Notice, policy::Document,
 };
 
 /// Everything that can change the spool.
@@ -46,6 +46,8 @@ pub enum Command {
     },
     /// Tells how the recovery of a destination goes on.
     Recover(Recovery),
+    /// Tells that the webhook of the alarms was told of a change.
+    NotePosted(Notice),
     /// Tells that a domain's primary offers something else than what is known.
     Offers {
         /// The policy's domain.

@@ -2,6 +2,7 @@
 
 use crate::{
     KnownOffers, Roster, Timestamp,
+    alarm::{Alarm, Notice, Posted},
     guard::{Guard, Tripped},
 };
 
@@ -92,6 +93,8 @@ pub struct Destination {
     pub revision: u64,
     /// Present while the primary is back from an outage and not believed yet.
     pub guard: Option<Box<Guard>>,
+    /// What the webhook knows of its alarms; `None` while it knows of none.
+    pub posted: Option<Box<Posted>>,
 }
 
 /// How a domain's delivery stands, in one word.
@@ -175,6 +178,21 @@ impl Destination {
         self.guard.as_ref()?.tripped.as_ref()
     }
 
+    /// What the webhook does not know yet of the domain's alarms, given those that there are.
+    #[must_use]
+    pub fn unposted(&self, domain: &str, alarms: &[Alarm]) -> Vec<Notice> {
+        let nothing = Posted::default();
+        let posted = self.posted.as_deref().unwrap_or(&nothing);
+        posted.lacking(domain, alarms)
+    }
+
+    /// Notes that the webhook was told.
+    pub fn note_posted(&mut self, notice: Notice) {
+        let mut posted = self.posted.take().unwrap_or_default();
+        posted.note(notice);
+        self.posted = Some(posted).filter(|posted| !posted.raised.is_empty());
+    }
+
     /// How delivery stands at a moment. What only a person ends comes first.
     #[must_use]
     pub fn condition(&self, now: Timestamp) -> Condition {
@@ -210,6 +228,7 @@ impl Default for Destination {
             paused: None,
             revision: 0,
             guard: None,
+            posted: None,
         }
     }
 }

@@ -14,6 +14,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod values;
+mod webhook;
 
 use core::time::Duration;
 
@@ -29,6 +30,7 @@ pub use name::{DEFAULT_SMTP_PORT, HostPortError, host_port};
 pub use position::{line_and_column, one_line};
 pub use quota::Quota;
 pub use values::size;
+pub use webhook::Webhook;
 
 /// What a policy says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,6 +43,8 @@ pub struct Policy {
     pub authentication: Authentication,
     /// Block lists in the DNS, by their zones, lower case. Clients that stand on one are put off.
     pub dnsbl: Vec<String>,
+    /// Where alarms are told, if anywhere.
+    pub webhook: Option<Webhook>,
 }
 
 /// One domain whose mail is taken.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::{
     Accept, Destination, Learned, Message, MessageId, Offers, Policy, Reachability, Recovery,
-    Refusal, Report, Stage, Timestamp, Visitor, policy::Domain, recipients::News,
+    Refusal, Report, Stage, Timestamp, Visitor, alarm::Notice, policy::Domain, recipients::News,
 };
 
 /// What is known of the recipients of domains with `recipients = "verify"`. Both ends read or fill it:
@@ -265,6 +265,9 @@ pub trait Outbox: AddressBook {
 
     /// Records how the recovery of a destination goes on.
     fn recover(&self, recovery: Recovery) -> impl Future<Output = Result<(), OutboxError>> + Send;
+
+    /// Records that the webhook of the alarms was told of a change.
+    fn note_posted(&self, notice: Notice) -> impl Future<Output = Result<(), OutboxError>> + Send;
 
     /// Records what a primary offers. Only to be called with what is not known yet: it is a command
     /// in the log. `domain` is as it was when the primary was talked to: nothing is recorded of hosts that

@@ -12,6 +12,7 @@ use spool::{
 
 use super::{
     CodecError,
+    alarm::{notice_from, notice_to},
     audit::{
         action_from, action_to, handling_from, handling_to, pausing_to, resuming_to, tally_from,
         tally_to,
@@ -61,6 +62,7 @@ pub(crate) fn command_to(command: Command) -> pb::Command {
             at,
         } => Kind::Observe(observe_to(domain, reachability, at)),
         Command::Recover(recovery) => Kind::Recover(recovery_to(recovery)),
+        Command::NotePosted(notice) => Kind::NotePosted(notice_to(notice)),
         Command::Offers {
             domain,
             offers,
@@ -127,6 +129,7 @@ pub(crate) fn command_from(command: pb::Command) -> Result<Command, CodecError> 
             at: Timestamp(observe.at_ms),
         },
         Kind::Recover(recovery) => Command::Recover(recovery_from(recovery)?),
+        Kind::NotePosted(told) => Command::NotePosted(notice_from(told)),
         Kind::Offers(told) => Command::Offers {
             domain: told.domain,
             offers: offers_from(&required(told.offers, "primary's offers")?),

@@ -10,6 +10,7 @@ use spool::{
 
 use super::{
     CodecError,
+    alarm::{posted_from, posted_to},
     authentication::{authentication_from, authentication_to},
     dsn::{per_message_from, per_message_to, per_recipient_from, per_recipient_to},
     history::{try_from, try_to},
@@ -312,6 +313,7 @@ pub(crate) fn destination_to(destination: Destination) -> pb::Destination {
         revision: destination.revision,
         held: destination.totals.held,
         guard: destination.guard.map(|guard| guard_to(*guard)),
+        posted: posted_to(destination.posted),
     }
 }
 
@@ -362,6 +364,7 @@ pub(crate) fn destination_from(destination: pb::Destination) -> Result<Destinati
         paused: destination.paused.map(pause_from),
         revision: destination.revision,
         guard: destination.guard.map(guard_from).map(Box::new),
+        posted: posted_from(destination.posted),
     })
 }
 

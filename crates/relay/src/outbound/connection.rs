@@ -316,7 +316,7 @@ async fn dial(host: &Host, patience: Duration) -> Result<TcpStream, Broken> {
 }
 
 /// The host's name without its port, as certificates carry it.
-fn server_name(host: &str) -> Result<ServerName<'static>, Broken> {
+pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, Broken> {
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     let name = name
         .trim_start_matches('[')

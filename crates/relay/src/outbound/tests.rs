@@ -10,7 +10,7 @@ mod octets;
 mod operators;
 mod order;
 mod outages;
-mod outbox;
+pub(crate) mod outbox;
 mod pauses;
 mod policies;
 pub(crate) mod primary;
@@ -18,7 +18,7 @@ mod probe;
 mod probes;
 mod recovery;
 mod sentry;
-mod tls;
+pub(crate) mod tls;
 mod verdicts;
 
 use std::net::SocketAddr;
@@ -40,7 +40,7 @@ use crate::route::tests::routes_without_dns;
 use outbox::MapOutbox;
 use primary::{Act, Moment, Primary, Script};
 
-const DOMAIN: &str = "example.com";
+pub(crate) const DOMAIN: &str = "example.com";
 const ANY_PORT: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 const BODY: &[u8] = b"Subject: x\r\n\r\n.dot\r\nend\r\n";
@@ -58,7 +58,7 @@ const HASTY: Timeouts = Timeouts {
     ..PATIENT
 };
 
-fn clock() -> Clock {
+pub(crate) fn clock() -> Clock {
     Clock(|| {
         let since = std::time::UNIX_EPOCH.elapsed().unwrap();
         Timestamp(u64::try_from(since.as_millis()).unwrap())
@@ -69,7 +69,7 @@ fn usual() -> Script {
     Arc::new(|_, _| Act::Usual)
 }
 
-fn domain(primary: SocketAddr) -> Domain {
+pub(crate) fn domain(primary: SocketAddr) -> Domain {
     Domain {
         name: DOMAIN.into(),
         primary: vec![primary.to_string()],
@@ -137,7 +137,7 @@ impl Running {
     }
 }
 
-async fn until(what: &str, condition: impl Fn() -> bool) {
+pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !condition() {
         assert!(Instant::now() < deadline, "not within 20 s: {what}");

@@ -41,7 +41,7 @@ impl Connectors {
     ///
     /// # Errors
     /// This machine has no root certificates to verify with.
-    pub(super) fn connector(&self, tls: Tls) -> Result<TlsConnector, rustls::Error> {
+    pub(crate) fn connector(&self, tls: Tls) -> Result<TlsConnector, rustls::Error> {
         let config = match tls {
             Tls::Off | Tls::Opportunistic | Tls::Require => self.any.clone(),
             Tls::Verify => self

@@ -15,6 +15,7 @@ use super::{
     name,
     tables::{self, Read},
     values::{choice, duration, number, octets, only, only_duration},
+    webhook,
 };
 
 /// A primary that takes more than this many sessions from one host is not known; it is a slip.
@@ -149,9 +150,10 @@ impl File {
         if let Some(dsn) = &self.dsn {
             dsn.check(faults);
         }
-        if let Some(alarms) = &self.alarms {
-            faults.note(only("webhook", alarms.webhook.as_ref(), ""));
-        }
+        let webhook = self.alarms.as_ref().and_then(|alarms| {
+            let webhook = webhook::webhook(alarms.webhook.as_ref());
+            faults.note(webhook).flatten()
+        });
         let mut lists = Lists::of(document);
         let mut domains: Vec<Domain> = Vec::new();
         for table in self.domain.unwrap_or_default() {
@@ -177,6 +179,7 @@ impl File {
             domains,
             authentication,
             dnsbl,
+            webhook,
         }
     }
 }

@@ -208,10 +208,6 @@ fn what_this_version_can_not_do_is_refused_with_what_it_can() {
             "[dsn]\nsmarthost = \"x:25\"",
             "5:13: smarthost = \"x:25\" is not supported by this version; use \"\" or leave it out",
         ),
-        (
-            "[alarms]\nwebhook = \"http://x\"",
-            "5:11: webhook = \"http://x\" is not supported by this version; use \"\" or leave it out",
-        ),
     ] {
         assert_eq!(complaint(&with(line)), expected);
     }
@@ -508,6 +504,20 @@ fn what_is_kept_for_how_long_is_read() {
     .map(|span| span.as_secs());
     assert_eq!(seconds, [7200, 10_800, 0, 1]);
     assert_eq!(read.remembered().as_secs(), 3600);
+}
+
+#[test]
+fn a_webhook_is_read_and_none_is_none() {
+    let webhook = |line: &str| Policy::parse(&with(line)).unwrap().webhook;
+    assert_eq!(webhook(""), None);
+    assert_eq!(webhook("[alarms]\nwebhook = \"\""), None);
+    let read = webhook("[alarms]\nwebhook = \"https://alerts.example/x\"").unwrap();
+    assert_eq!(read.host, "alerts.example:443");
+    assert_eq!(
+        complaint(&with("[alarms]\nwebhook = \"alerts.example\"")),
+        "5:11: webhook = \"alerts.example\" does not begin with https:// or http://; write for example \
+         \"https://alerts.example.com/layover\", or \"\" for none"
+    );
 }
 
 #[test]

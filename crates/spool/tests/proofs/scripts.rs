@@ -4,6 +4,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use spool::{
     Action, Adopt, Claims, Command, Expire, Fact, Handling, Lessons, MessageId, Offers,
     Reachability, Recovery, Replay, Report, Timestamp, Verb, Verdict, Visitor, Visits,
+    alarm::{Notice, Turn},
     guard::Step,
     policy::Document,
     recipients::{News, Source},
@@ -105,6 +106,20 @@ fn recovery() -> impl Strategy<Value = Command> {
     });
     (domain(), moment(), step)
         .prop_map(|(domain, at, step)| Command::Recover(Recovery { domain, at, step }))
+}
+
+/// So few alarms that they end and begin again.
+fn posted() -> impl Strategy<Value = Command> {
+    let names = select(vec!["no-route", "recovery-guard"]);
+    let turn = select(vec![Turn::Raised, Turn::Cleared]);
+    (domain(), names, 1..3_u64, turn).prop_map(|(domain, name, since, turn)| {
+        Command::NotePosted(Notice {
+            domain,
+            name: name.to_owned(),
+            since: Timestamp(since),
+            turn,
+        })
+    })
 }
 
 /// What makes mail too old, and what has left forgotten, within the span of the clocks.
@@ -284,6 +299,7 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
         1 => claims().prop_map(Command::Release),
         2 => observation(),
         4 => recovery(),
+        2 => posted(),
         2 => expiry(),
         2 => replay(),
         1 => moment().prop_map(|until| Command::Relinquish { until }),

@@ -11,6 +11,7 @@ use smtp::{
     BodyType, ForwardPath, Mailbox, ReversePath,
     dsn::{PerMessage, PerRecipient},
 };
+use spool::alarm::Notice;
 use spool::guard::{Guard, Step, Tripped};
 use spool::policy::Domain;
 use spool::ports::{DeferredCursor, OutboxError};
@@ -67,7 +68,7 @@ pub(super) enum Damage {
 }
 
 #[derive(Debug)]
-pub(super) struct MapOutbox {
+pub(crate) struct MapOutbox {
     pub(super) state: Mutex<State>,
     policy: Mutex<Arc<Policy>>,
     version: watch::Sender<u64>,
@@ -75,7 +76,7 @@ pub(super) struct MapOutbox {
     /// Milliseconds; 0 is no lease.
     pub(super) lease_ms: AtomicU64,
     /// Whether anything can be recorded.
-    pub(super) leads: AtomicBool,
+    pub(crate) leads: AtomicBool,
     /// Whether its disk takes what is written and does not keep it.
     pub(super) forgets: AtomicBool,
     /// Whether the others say nothing when they are asked for a body.
@@ -87,7 +88,7 @@ pub(super) struct MapOutbox {
 }
 
 impl MapOutbox {
-    pub(super) fn new(domain: Domain, retry: Duration) -> Arc<Self> {
+    pub(crate) fn new(domain: Domain, retry: Duration) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::default(),
             policy: Mutex::new(Arc::new(Policy {
@@ -203,10 +204,14 @@ impl MapOutbox {
     /// Puts another policy in force, perhaps one without the domain.
     pub(super) fn adopt(&self, domain: Option<Domain>) {
         let domains = domain.into_iter().collect();
-        *self.policy.lock().unwrap() = Arc::new(Policy {
+        self.adopt_whole(Policy {
             domains,
             ..Policy::default()
         });
+    }
+
+    pub(crate) fn adopt_whole(&self, policy: Policy) {
+        *self.policy.lock().unwrap() = Arc::new(policy);
         self.changed();
     }
 
@@ -633,6 +638,15 @@ impl Outbox for MapOutbox {
             Step::Passed { .. } => destination.guard = None,
         }
         drop(state);
+        self.changed();
+        Ok(())
+    }
+
+    async fn note_posted(&self, notice: Notice) -> Result<(), OutboxError> {
+        if !self.leads.load(Ordering::Relaxed) {
+            return Err(OutboxError::NotLeading);
+        }
+        self.state.lock().unwrap().destination.note_posted(notice);
         self.changed();
         Ok(())
     }
