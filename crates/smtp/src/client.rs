@@ -70,7 +70,8 @@ pub enum Output {
     Read(Awaiting),
     /// Send what is outgoing, run the TLS handshake, then call [`Session::tls_started`].
     StartTls,
-    /// [`Session::deliver`] a message, [`Session::ask`] about a recipient, or [`Session::quit`].
+    /// [`Session::deliver`] a message, [`Session::ask`] about a recipient or [`Session::ask_for_any`], or
+    /// [`Session::quit`].
     Ready,
     /// Feed the body through [`Session::send_body`], then call [`Session::end_body`].
     SendBody,
@@ -79,7 +80,7 @@ pub enum Output {
     ConfirmFinalDot,
     /// The transaction is over: a verdict for each recipient, in the order of the envelope.
     Completed(Vec<Verdict>),
-    /// What the server says of the recipient of [`Session::ask`].
+    /// What the server says of the recipient of [`Session::ask`], or to [`Session::ask_for_any`].
     Answered(Opinion),
     /// Nothing more can be done here: after QUIT, or for the reason given.
     Closed(Option<Failure>),

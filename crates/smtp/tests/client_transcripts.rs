@@ -4,6 +4,7 @@
 //! ```text
 //! tls: off | opportunistic | require          default: opportunistic
 //! ask: ADDRESS                                a question about a recipient, before any message
+//! ask:                                        whether any mail is taken
 //! message: FROM -> TO TO ...                  one line for each transaction; FROM may be <>
 //! 8bit / binary / utf8 / size: N              of the message above
 //! ret: R / envid: E                           of the message above
@@ -18,7 +19,7 @@
 //! T:                                          the TLS handshake happens here
 //! X:                                          the server closes the connection
 //! = N ADDRESS VERDICT REPLY                   what became of message N's recipient
-//! = ask ADDRESS OPINION REPLY                 what the server says of one
+//! = ask ADDRESS OPINION REPLY                 what the server says of one; ADDRESS may be "anything"
 //! = closed | closed: WORDS | waiting          how the session ended
 //! ```
 
@@ -54,7 +55,7 @@ enum Step {
 struct Transcript {
     name: String,
     tls: Tls,
-    questions: Vec<Mailbox>,
+    questions: Vec<Option<Mailbox>>,
     messages: Vec<Outgoing>,
     steps: Vec<Step>,
     expected: String,
@@ -131,7 +132,10 @@ fn parse(name: String, text: &str) -> Transcript {
                     _ => Tls::Opportunistic,
                 };
             }
-            "ask:" => transcript.questions.push(mailbox(value)),
+            "ask:" => {
+                let asked = (!value.is_empty()).then(|| mailbox(value));
+                transcript.questions.push(asked);
+            }
             "message:" => transcript.messages.push(message(value)),
             "S:" => {
                 let line = [value.as_bytes(), b"\r\n"].concat();
@@ -253,7 +257,8 @@ impl<'a> Player<'a> {
     }
 
     fn record_opinion(&mut self, opinion: &Opinion) {
-        let asked = &self.transcript.questions[self.asked - 1];
+        let asked = self.transcript.questions[self.asked - 1].as_ref();
+        let asked = asked.map_or_else(|| "anything".to_owned(), ToString::to_string);
         let word = match opinion {
             Opinion::Taken(_) => "taken",
             Opinion::Unknown(_) => "unknown",
@@ -267,7 +272,10 @@ impl<'a> Player<'a> {
     fn go_on(&mut self) {
         if let Some(asked) = self.transcript.questions.get(self.asked) {
             self.asked += 1;
-            self.session.ask(ForwardPath::Mailbox(asked.clone()));
+            match asked {
+                Some(asked) => self.session.ask(ForwardPath::Mailbox(asked.clone())),
+                None => self.session.ask_for_any(),
+            }
         } else if let Some(message) = self.transcript.messages.get(self.next) {
             self.next += 1;
             self.fed = 0;

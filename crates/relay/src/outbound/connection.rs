@@ -197,11 +197,23 @@ impl Connection {
     /// # Errors
     /// Why it has not answered; the connection is of no more use.
     pub(crate) async fn ask(&mut self, path: ForwardPath) -> Result<Opinion, Broken> {
+        self.ask_by(|session| session.ask(path)).await
+    }
+
+    /// Asks the server whether it takes any mail.
+    ///
+    /// # Errors
+    /// Why it has not answered; the connection is of no more use.
+    pub(super) async fn ask_for_any(&mut self) -> Result<Opinion, Broken> {
+        self.ask_by(Session::ask_for_any).await
+    }
+
+    async fn ask_by(&mut self, ask: impl FnOnce(&mut Session)) -> Result<Opinion, Broken> {
         // The reply to an RSET may still be on its way.
         let Output::Ready = self.advance().await? else {
             return Err(Broken::Ended);
         };
-        self.session.ask(path);
+        ask(&mut self.session);
         match self.advance().await? {
             Output::Answered(opinion) => Ok(opinion),
             _ => Err(Broken::Ended),

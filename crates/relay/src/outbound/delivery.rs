@@ -1,14 +1,15 @@
 //! One message through one connection.
 
 use sha2::{Digest as _, Sha256};
-use smtp::Envelope;
-use smtp::client::{Awaiting, Failure, Output, Verdict};
+use smtp::client::{Awaiting, Failure, Opinion, Output, Verdict};
+use smtp::{Envelope, Reply};
 use spool::ports::OutboxError;
 use spool::{Due, Message, Outbox};
 
 use crate::outbound::connection::{Broken, Connection};
 use crate::outbound::limits::{LEASE_MARGIN, UNSENT_BEFORE_DOT_MAX, WRITE_MAX};
 use crate::outbound::queue::Queue;
+use crate::outbound::readiness::is_about_system;
 
 /// Why a delivery ended without verdicts. Its connection is of no more use.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,10 @@ pub(super) enum Aborted {
     /// and by which it has taken nothing (RFC 5321 section 3.8).
     #[error("{0}")]
     TurnedAway(Broken),
+    /// The primary's mail system takes no mail at all now, as it has said twice: of the message, and when it
+    /// was asked.
+    #[error("the server takes no mail now: {0}")]
+    Shut(Reply),
     /// The connection broke while the message was on its way; the primary does not have it.
     #[error("{0}")]
     Underway(Broken),
@@ -69,9 +74,37 @@ impl Connection {
                     queue.take_place(due).await;
                     self.confirm(outbox)?;
                 }
-                Output::Completed(verdicts) => return Ok(verdicts),
+                Output::Completed(verdicts) => {
+                    let shut = self.shut_after(&verdicts).await;
+                    return shut.map_or(Ok(verdicts), Err);
+                }
                 _ => return Err(Aborted::Unheard(Broken::Ended)),
             }
+        }
+    }
+
+    /// Asks whether the primary takes no mail at all now, as one does whose disk is full; if so, returns its reply.
+    ///
+    /// # Errors
+    /// It did not answer; the connection is of no more use.
+    pub(super) async fn shut(&mut self) -> Result<Option<Reply>, Broken> {
+        Ok(match self.ask_for_any().await? {
+            Opinion::Later(reply) if is_about_system(&reply) => Some(reply),
+            _ => None,
+        })
+    }
+
+    /// Why a primary that has put a message off is to be left alone, if it is: it would put off each that follows,
+    /// too. It may be this message alone that it has no room for, so it is asked.
+    async fn shut_after(&mut self, verdicts: &[Verdict]) -> Option<Aborted> {
+        let puts_off =
+            |verdict: &Verdict| matches!(verdict, Verdict::Deferred(r) if is_about_system(r));
+        if self.session.is_closed() || verdicts.is_empty() || !verdicts.iter().all(puts_off) {
+            return None;
+        }
+        match self.shut().await {
+            Ok(shut) => shut.map(Aborted::Shut),
+            Err(broken) => Some(Aborted::TurnedAway(broken)),
         }
     }
 

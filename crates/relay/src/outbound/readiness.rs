@@ -5,13 +5,14 @@
 //! nothing is sent. What it says for good is an answer: whether it is to be believed is for the trial.
 
 use smtp::client::Opinion;
-use smtp::{ForwardPath, Reply};
+use smtp::{EnhancedCode, ForwardPath, Reply};
 use spool::Outbox;
 use spool::policy::{Domain, Recipients};
 use spool::recipients::address_of;
 
 use crate::outbound::Shared;
 use crate::outbound::connection::Connection;
+use crate::outbound::delivery::Aborted;
 use crate::outbound::limits::{CANARIES_MAX, CANARY_MESSAGES_MAX};
 use crate::outbound::worker::shortened;
 
@@ -26,13 +27,17 @@ pub(super) enum Unready {
 
 impl<O: Outbox> Shared<O> {
     /// Goes as far with a primary as is possible without a message: EHLO, STARTTLS where the policy
-    /// wants it, and RCPT for somebody whom it knows, where one is known.
+    /// wants it, MAIL, and RCPT for somebody whom it knows, where one is known.
     ///
     /// # Errors
     /// Why it is not ready.
     pub(super) async fn readied(&self, domain: &Domain) -> Result<Connection, Unready> {
         let mut connection = self.connect(domain).await.map_err(Unready::Silent)?;
-        let mut canaries = self.canaries(domain).await.into_iter().peekable();
+        let canaries = self.canaries(domain).await;
+        if canaries.is_empty() {
+            return open_to_any(connection).await;
+        }
+        let mut canaries = canaries.into_iter().peekable();
         let mut put_off = None;
         while let Some(canary) = canaries.next() {
             match connection.ask(canary).await {
@@ -103,8 +108,27 @@ impl<O: Outbox> Shared<O> {
     }
 }
 
-fn said(connection: &Connection, words: &str) -> String {
+/// Whether a primary takes mail, where nobody is known whom it could be asked about. Only that its mail system
+/// takes none counts against it: anything else may be about the question, and a message will tell.
+async fn open_to_any(mut connection: Connection) -> Result<Connection, Unready> {
+    // One that hangs up has greeted, and told what it offers.
+    let Ok(Some(reply)) = connection.shut().await else {
+        return Ok(connection);
+    };
+    let words = said(&connection, &Aborted::Shut(reply).to_string());
+    connection.quit().await;
+    Err(Unready::Hesitant(words))
+}
+
+pub(super) fn said(connection: &Connection, words: &str) -> String {
     shortened(format!("{}: {words}", connection.host))
+}
+
+/// Whether a server puts off because of itself, whoever sends what: its disk is full, or its mail system takes
+/// nothing now (RFC 3463 section 3.4).
+pub(super) fn is_about_system(reply: &Reply) -> bool {
+    let is_of_system = |code: EnhancedCode| code.class == 4 && code.subject == 3;
+    matches!(reply.code, 400..=499) && reply.enhanced.is_some_and(is_of_system)
 }
 
 /// Whether a reply is about one mailbox, a full one for example (RFC 3463 section 3.3): the server itself is

@@ -5,6 +5,7 @@ mod capabilities;
 mod chunks;
 mod claims;
 mod damage;
+mod full;
 mod lease;
 mod octets;
 mod operators;

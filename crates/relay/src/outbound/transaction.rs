@@ -101,11 +101,16 @@ impl<O: Outbox> Worker<O> {
                     open,
                 })
             }
-            Err(aborted) => Err(Unended::Aborted {
-                host,
-                reused,
-                aborted,
-            }),
+            Err(aborted) => {
+                if matches!(aborted, Aborted::Shut(_)) {
+                    open.connection.quit().await;
+                }
+                Err(Unended::Aborted {
+                    host,
+                    reused,
+                    aborted,
+                })
+            }
         }
     }
 

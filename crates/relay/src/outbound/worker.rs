@@ -19,6 +19,7 @@ use crate::outbound::limits::{
 use crate::outbound::metrics::DeliveryResult;
 use crate::outbound::open::Open;
 use crate::outbound::queue::Queue;
+use crate::outbound::readiness::said;
 use crate::outbound::report::Settled;
 use crate::outbound::transaction::Unended;
 use crate::outbound::trial::OpenTrial;
@@ -55,13 +56,24 @@ impl<O: Outbox> Worker<O> {
         self.work(None, IDLE_MAX).await
     }
 
-    /// Opens a connection to see whether the primary talks to us. What has come meanwhile goes over it.
+    /// Opens a connection to see whether the primary talks to us and takes mail. What has come meanwhile goes over
+    /// it.
     pub(super) async fn probe(self) -> Parting {
-        let open = match self.open().await {
-            Ok(connection) => Open::new(connection),
+        let mut connection = match self.open().await {
+            Ok(connection) => connection,
             Err(parting) => return self.weighed(parting),
         };
-        self.work(Some(open), Duration::ZERO).await
+        let open = match connection.shut().await {
+            Ok(None) => Some(Open::new(connection)),
+            Ok(Some(reply)) => {
+                let words = said(&connection, &Aborted::Shut(reply).to_string());
+                connection.quit().await;
+                return self.weighed(Parting::Unreachable(words));
+            }
+            // It may dislike the question, and not the mail.
+            Err(_) => None,
+        };
+        self.work(open, Duration::ZERO).await
     }
 
     async fn work(self, mut open: Option<Open>, patience: Duration) -> Parting {
@@ -290,6 +302,12 @@ impl<O: Outbox> Worker<O> {
             }
             Aborted::Unheard(error) | Aborted::TurnedAway(error) => {
                 return self.turned_away(due, host, &error).await;
+            }
+            // However often: it says nothing of this message.
+            Aborted::Shut(_) => {
+                return Err(Parting::Unreachable(shortened(format!(
+                    "{host}: {aborted}"
+                ))));
             }
             Aborted::Underway(error) => {
                 tracing::warn!(%message, host, %error, "connection broke under a message");

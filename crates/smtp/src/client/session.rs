@@ -38,8 +38,8 @@ enum State {
     /// So many replies are to come that mean nothing any more; the last is to RSET, or to a final
     /// dot where DATA was granted although nobody was.
     Reset(usize),
-    /// MAIL is sent for a question about a recipient.
-    AskSender(Recipient),
+    /// MAIL is sent for a question about a recipient, or about nobody.
+    AskSender(Option<Recipient>),
     /// RCPT is sent for it.
     AskRecipient,
     Quit,
@@ -331,9 +331,12 @@ impl Session {
             State::FinalDot(transaction, unanswered) => {
                 self.after_final_dot(transaction, unanswered, reply)
             }
-            State::AskSender(recipient) if reply.is_positive() => {
+            State::AskSender(Some(recipient)) if reply.is_positive() => {
                 self.outgoing.recipient(&recipient, &self.extensions);
                 State::AskRecipient
+            }
+            State::AskSender(None) if reply.is_positive() => {
+                self.conclude_question(Opinion::Taken(reply))
             }
             State::AskSender(_) => self.conclude_question(Opinion::of_sender(reply)),
             State::AskRecipient => self.conclude_question(Opinion::of_recipient(reply)),

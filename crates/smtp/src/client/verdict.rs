@@ -20,7 +20,7 @@ pub enum Verdict {
 /// What a server says of a recipient when it is only asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Opinion {
-    /// It would take mail for him.
+    /// It would take mail for him; or any, where that was asked.
     Taken(Reply),
     /// There is no such recipient.
     Unknown(Reply),

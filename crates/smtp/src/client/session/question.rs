@@ -1,4 +1,4 @@
-//! Asking a server about a recipient without sending him anything.
+//! Asking a server about a recipient, or whether it takes mail, without sending anything.
 
 use super::{Session, State};
 use crate::client::outgoing::objection;
@@ -20,7 +20,18 @@ impl Session {
             return;
         }
         self.outgoing.mail(&envelope, &self.extensions);
-        self.state = State::AskSender(recipient);
+        self.state = State::AskSender(Some(recipient));
+    }
+
+    /// Asks whether any mail is taken, on a session that is ready: opens a transaction from the null sender, and
+    /// gives it up before it names anybody.
+    pub fn ask_for_any(&mut self) {
+        if !matches!(self.state, State::Ready) {
+            return;
+        }
+        let envelope = Envelope::new(ReversePath::Null);
+        self.outgoing.mail(&envelope, &self.extensions);
+        self.state = State::AskSender(None);
     }
 
     /// Ends a question, and clears its transaction on the server.
