@@ -38,6 +38,7 @@ mod primaries;
 mod proxied;
 mod python;
 mod queue;
+mod reach;
 mod recipients;
 mod recovery;
 mod repeats;

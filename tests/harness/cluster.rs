@@ -33,6 +33,28 @@ impl Cluster {
         Self::prepare_at((1..=size).map(|id| (id, Ports::free())).collect(), settings)
     }
 
+    /// Writes the files of nodes of which each has settings of its own; starts none. Their policies are to be
+    /// the same.
+    ///
+    /// # Panics
+    /// When the temporary directory is not writable.
+    #[must_use]
+    pub fn prepare_each(settings: &[Settings]) -> Self {
+        let ports: Vec<(u64, Ports)> = (1..)
+            .zip(settings)
+            .map(|(id, _)| (id, Ports::free()))
+            .collect();
+        let members: Vec<(u64, SocketAddr)> = ports
+            .iter()
+            .map(|(id, ports)| (*id, ports.cluster.address()))
+            .collect();
+        let mut cluster = Self::empty();
+        for ((id, ports), own) in ports.into_iter().zip(settings) {
+            cluster.prepare_node(id, ports, Founding::Members(&members), own);
+        }
+        cluster
+    }
+
     /// Writes the files of nodes with these ids and ports; starts none.
     ///
     /// # Panics

@@ -26,6 +26,7 @@ use crate::{
     peer::Peers,
     propose::Proposer,
     raft::{self, Raft},
+    reach::Findings,
     space::Space,
     store::{LogSize, LogWriter, Mending, Store, Tables},
     visits::Visits,
@@ -60,6 +61,8 @@ pub(crate) struct Running {
     pub(crate) visits: Arc<Visits>,
     /// What was found out about recipients, to be told to the other nodes.
     pub(crate) lessons: Arc<Lessons>,
+    /// Which primaries this node reaches.
+    pub(crate) findings: Arc<Findings>,
     /// Mail that expires soon.
     pub(crate) expiring: Counted,
     pub(crate) stop: CancellationToken,

@@ -38,6 +38,7 @@ mod ports;
 mod propose;
 mod queries;
 mod raft;
+mod reach;
 mod rebuilding;
 mod replay;
 mod replicas;

@@ -242,3 +242,14 @@ pub(crate) const BELONGING_SILENCE: Duration = Duration::from_secs(1);
 pub(crate) const HAND_OVER_PATIENCE: Duration = Duration::from_secs(6);
 /// How long leadership may take to pass to another node.
 pub(crate) const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(3);
+/// A primary counts as reached, or not, that was found so at least for this time ...
+pub(crate) const FINDING_STEADY: Duration = Duration::from_secs(30);
+/// ... and at least so often: a primary that restarts, or a link that hiccups, moves nobody.
+pub(crate) const FINDING_PROBES_MIN: u32 = 3;
+/// How often a leader looks whether another node reaches more. Nobody is asked while there is nothing to gain.
+pub(crate) const REACH_LOOK: Duration = Duration::from_secs(5);
+/// After leadership was moved for a primary it stays for so long: two nodes of which each reaches another
+/// primary take turns that are long enough to deliver much.
+pub(crate) const MOVE_REST: Duration = Duration::from_secs(10 * 60);
+/// A move that came to nothing is tried again after this.
+pub(crate) const MOVE_RETRY: Duration = Duration::from_secs(30);

@@ -1,13 +1,17 @@
 //! The doors of the spool, kept by this node.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use openraft::Instant as _;
 use spool::{
-    Accept, AddressBook, Claims, Command, Destination, Due, Fact, Intake, Learned, Message,
-    MessageId, Offers, Outbox, Outcome, Patience, Place, Policy, Reachability, Recovery, Refusal,
-    Report, Stage, Standing, Status, Timestamp, Visitor,
+    Accept, AddressBook, Claims, Command, Destination, Due, Fact, Intake, Learned, Lookout,
+    Message, MessageId, Offers, Outbox, Outcome, Patience, Place, Policy, Reachability, Recovery,
+    Refusal, Report, Stage, Standing, Status, Timestamp, Visitor,
     alarm::Notice,
     policy::{Domain, InForce},
     ports::{DeferredCursor, OutboxError},
@@ -15,7 +19,7 @@ use spool::{
     sentry,
 };
 
-use crate::{Cluster, leadership, limits, raft};
+use crate::{Cluster, leadership, limits, raft, reach};
 
 impl AddressBook for Cluster {
     async fn look_up(&self, domain: &str, address: &str) -> Result<Option<Learned>, Refusal> {
@@ -140,6 +144,30 @@ impl Intake for Cluster {
         if self.0.discards.try_send(id).is_err() {
             tracing::debug!(message = %id, "a stage is left to the sweep");
         }
+    }
+}
+
+impl Lookout for Cluster {
+    fn sought(&self) -> Vec<Domain> {
+        if self.0.signals.leadership.borrow().leading || !self.votes() {
+            return Vec::new();
+        }
+        let at = self.0.clock.now();
+        let figures = self.0.tables.figures();
+        let Some(policy) = &figures.policy else {
+            return Vec::new();
+        };
+        let down = figures.destinations.iter().filter(|(_, destination)| {
+            let has_mail = destination.totals.undelivered() > 0;
+            destination.is_down() && has_mail && reach::is_delivered(destination, at)
+        });
+        down.filter_map(|(name, _)| policy.policy.domain(name).cloned())
+            .collect()
+    }
+
+    fn note_reach(&self, domain: &str, is_reached: bool, lasts: Duration) {
+        let findings = &self.0.findings;
+        findings.note(domain, is_reached, Instant::now(), lasts);
     }
 }
 

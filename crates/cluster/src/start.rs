@@ -23,6 +23,7 @@ use crate::{
     peer::{self, Identity, Network, PeerServer, Peers, Served, Signs},
     propose::Proposer,
     raft::{self, Raft},
+    reach::{Findings, Mover},
     rebuilding::Rebuilding,
     retention::Retention,
     space::Space,
@@ -173,11 +174,13 @@ fn assemble(
         Arc::clone(&signals),
     );
     let voting = Voting::new();
+    let findings = Arc::new(Findings::default());
     let signs = Signs {
         heard,
         told_policy,
         space: Arc::clone(&space),
         witness: Arc::clone(&opened.witness),
+        findings: Arc::clone(&findings),
     };
     let served = Arc::new(Served::new(
         &config,
@@ -241,6 +244,17 @@ fn assemble(
         stop.clone(),
     );
     tasks.spawn("learning how members are known", learning);
+    let mover = Mover {
+        node_id: config.node_id,
+        findings: Arc::clone(&findings),
+        tables: Arc::clone(&tables),
+        raft: raft.clone(),
+        peers: peers.clone(),
+        changer: changer.clone(),
+        leadership: signals.leadership.subscribe(),
+        clock,
+    };
+    tasks.spawn("who reaches the primaries", mover.run(stop.clone()));
     let expiring = start_ageing(&mut tasks, &tables, &proposer, &signals, clock, &stop);
     let retention = Retention {
         tables: Arc::clone(&tables),
@@ -279,6 +293,7 @@ fn assemble(
         confirmations,
         visits,
         lessons,
+        findings,
         expiring,
         stop,
         tasks: Mutex::new(tasks.into_running()),

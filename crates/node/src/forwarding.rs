@@ -1,10 +1,11 @@
-//! The forwarder runs where the leader is, and nowhere else; so does what tells the webhook of alarms.
+//! The forwarder runs where the leader is, and nowhere else; so does what tells the webhook of alarms. The other nodes
+//! look whether they reach primaries that are down for the leader.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use cluster::Cluster;
 use relay::{
-    outbound::{Config, Forwarder, Metrics, Progress, limits::Timeouts},
+    outbound::{self, Config, Forwarder, Metrics, Progress, limits::Timeouts},
     route::Routes,
     webhook,
 };
@@ -50,6 +51,16 @@ impl Forwarding {
 
     /// Runs until the token is cancelled and what was under way has ended.
     pub(crate) async fn run(self, stop: CancellationToken) {
+        let scouting = outbound::scout(
+            Arc::clone(&self.cluster),
+            Arc::clone(&self.routes),
+            self.hostname.clone(),
+            stop.clone(),
+        );
+        tokio::join!(self.forward(stop), scouting);
+    }
+
+    async fn forward(&self, stop: CancellationToken) {
         while let Some(turn) = stop.run_until_cancelled(self.cluster.next_turn()).await {
             let term = turn.term();
             info!(term, "leading: forwarding starts");

@@ -5,7 +5,12 @@ use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use cluster::Cluster;
 use prometheus_client::registry::Registry;
-use relay::{dns::Dns, outbound::Progress, route::Routes};
+use relay::{
+    dns::Dns,
+    outbound::{self, Progress},
+    route::Routes,
+    webhook,
+};
 use spool::{policy::Document, ports::MailHost};
 use tls::MutualTls;
 use tokio::{net::TcpListener, sync::Notify};
@@ -139,8 +144,8 @@ impl Node {
         let renewal = Renewal::new(&certificates, Arc::clone(&expiries), clock);
 
         let smtp_metrics = relay::inbound::Metrics::register(&mut registry);
-        let forwarding_metrics = relay::outbound::Metrics::register(&mut registry);
-        let webhook_metrics = relay::webhook::Metrics::register(&mut registry);
+        let forwarding_metrics = outbound::Metrics::register(&mut registry);
+        let webhook_metrics = webhook::Metrics::register(&mut registry);
         let peer_tls = certificates.cluster.clone();
         let file = config.policy_file.clone().zip(policy.clone());
         let cluster = start_cluster(config, policy, peer_tls, &mut registry).await?;

@@ -28,6 +28,7 @@ mod queue;
 mod readiness;
 mod refresh;
 mod report;
+mod scout;
 mod stream;
 mod supply;
 pub(crate) mod tls;
@@ -61,6 +62,7 @@ use crate::route::Routes;
 pub use metrics::Metrics;
 pub use probe::{Step, probe};
 pub use progress::{Course, Progress};
+pub use scout::scout;
 
 /// What the forwarder is told about its node.
 #[derive(Clone, Debug)]

@@ -50,7 +50,7 @@ pub use message::{Body, Client, Digest, Hold, Message, Recipient, Standing, Stat
 pub use offers::{KnownOffers, Offers};
 pub use outage::{Ageing, Expiry, Outage};
 pub use policy::Policy;
-pub use ports::{AddressBook, Due, Intake, Outbox};
+pub use ports::{AddressBook, Due, Intake, Lookout, Outbox};
 pub use recipients::{Fact, Learned, Roster};
 pub use refusal::Refusal;
 pub use sentry::{Patience, Visitor, Visitors};

@@ -164,8 +164,19 @@ pub enum OutboxError {
     Storage(String),
 }
 
+/// Which primaries this node reaches. Where mail waits for one that is down for the leader, the other nodes
+/// look, too; leadership may go to one that reaches it.
+pub trait Lookout: Send + Sync + 'static {
+    /// The domains whose primaries this node is to look for, as the policy has them: none while it leads. Cheap.
+    fn sought(&self) -> Vec<Domain>;
+
+    /// Notes whether a domain's primary talked to this node just now. It counts for so long, if nothing else is
+    /// found out before.
+    fn note_reach(&self, domain: &str, is_reached: bool, lasts: Duration);
+}
+
 /// Where messages go out. Only the leader's is ever used.
-pub trait Outbox: AddressBook {
+pub trait Outbox: AddressBook + Lookout {
     /// The policy in force; `None` while the cluster is not founded.
     fn policy(&self) -> Option<Arc<Policy>>;
 

@@ -24,6 +24,8 @@ pub fn peer_message(data: &[u8]) {
     reads_the_same::<peer::HelloRequest>(data);
     reads_the_same::<peer::HelloResponse>(data);
     reads_the_same::<peer::FollowersResponse>(data);
+    reads_the_same::<peer::ReachRequest>(data);
+    reads_the_same::<peer::ReachResponse>(data);
     reads_the_same::<peer::DigestRequest>(data);
     reads_the_same::<peer::DigestResponse>(data);
     reads_the_same::<peer::ChangeRequest>(data);

@@ -27,6 +27,7 @@ use crate::{
     leadership, limits,
     membership::{self, Changer, Tried},
     raft::{Proposal, Raft, Types},
+    reach::Findings,
     space::Space,
     store::{self, GROUP},
     voting::{NoVote, Voting},
@@ -51,7 +52,7 @@ pub(crate) struct Served {
     stop: CancellationToken,
 }
 
-/// Where is noted what a leader's appends tell besides entries.
+/// Where is noted what a leader's appends tell besides entries, and what it asks for.
 #[derive(Clone)]
 pub(crate) struct Signs {
     /// When a leader was last heard from since the start.
@@ -62,6 +63,8 @@ pub(crate) struct Signs {
     pub(crate) space: Arc<Space>,
     /// What members have acknowledged.
     pub(crate) witness: Arc<Witness>,
+    /// Which primaries this node reaches, and when leadership was moved for it.
+    pub(crate) findings: Arc<Findings>,
 }
 
 impl Served {
@@ -433,6 +436,21 @@ impl Peer for Served {
             followers: followers.collect(),
             room: Some(codec::room_to(self.signs.space.own())),
         }))
+    }
+
+    async fn reach(
+        &self,
+        request: Request<pb::ReachRequest>,
+    ) -> Result<Response<pb::ReachResponse>, Status> {
+        self.check_member(&request)?;
+        let request = request.into_inner();
+        right_group(request.group)?;
+        let (findings, now) = (&self.signs.findings, Instant::now());
+        if request.moves {
+            findings.rest(now, limits::MOVE_REST);
+        }
+        let reached = findings.steady(true, now);
+        Ok(Response::new(pb::ReachResponse { reached }))
     }
 
     async fn digest(

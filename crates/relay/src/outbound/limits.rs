@@ -142,6 +142,19 @@ pub const STOP_GRACE: Duration = Duration::from_secs(10);
 /// begins, and seldom enough to be no burden.
 pub const REFRESH: Duration = Duration::from_hours(1);
 
+/// How often a node that does not lead looks which primaries it is to look for.
+pub const SCOUT_LOOK: Duration = Duration::from_secs(1);
+
+/// Primaries that it looks for at a time. What is beyond waits for its turn.
+pub const SCOUTS_MAX: usize = 32;
+
+/// How long one look may take, over all of a domain's hosts.
+pub const SCOUT_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What was found of a primary counts for two intervals and this: longer than the next look takes, also a
+/// leader's, which waits for a greeting as long as a delivery does.
+pub const FINDING_GRACE: Duration = Duration::from_secs(150);
+
 /// How patient a delivery is, from RFC 5321 section 4.5.3.2 where it names a minimum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {

@@ -18,6 +18,7 @@ pub(crate) mod primary;
 mod probe;
 mod probes;
 mod recovery;
+mod scouts;
 mod sentry;
 pub(crate) mod tls;
 mod verdicts;

@@ -13,6 +13,7 @@ use super::DestinationTask;
 use crate::outbound::connection::Connection;
 use crate::outbound::limits::OUTAGE_MIN;
 use crate::outbound::readiness::Unready;
+use crate::outbound::scout::lasting;
 use crate::outbound::supply::Supply;
 use crate::outbound::trial::OpenTrial;
 
@@ -27,6 +28,10 @@ impl<O: Outbox> DestinationTask<O> {
         probed: Result<Connection, Unready>,
     ) -> Result<Result<(), String>, OutboxError> {
         self.tell(|course| course.probing = false);
+        let is_reached = !matches!(probed, Err(Unready::Silent(_)));
+        let lasts = lasting(domain.probe_interval);
+        let outbox = &self.shared.outbox;
+        outbox.note_reach(&self.name, is_reached, lasts);
         let connection = match probed {
             Ok(connection) => connection,
             Err(Unready::Silent(words)) => {

@@ -19,8 +19,8 @@ use spool::recipients::News;
 use spool::recipients::Source;
 use spool::{
     AddressBook, Attempt, Body, Client, Destination, Digest, Due, Fact, KnownOffers, Learned,
-    Message, MessageId, Offers, Outbox, Pause, Policy, Reachability, Recipient, Recovery, Refusal,
-    Report, Standing, Status, Timestamp, Totals, Verdict,
+    Lookout, Message, MessageId, Offers, Outbox, Pause, Policy, Reachability, Recipient, Recovery,
+    Refusal, Report, Standing, Status, Timestamp, Totals, Verdict,
 };
 use tokio::sync::watch;
 
@@ -54,6 +54,8 @@ pub(super) struct State {
     pub(super) late: Vec<Report>,
     /// Which messages were to be mended.
     pub(super) mends: Vec<u64>,
+    /// Whether probes have reached the primary, each time.
+    pub(super) reached: Vec<bool>,
     unreadable: HashSet<(MessageId, u64)>,
     /// What others have in the place of what is damaged here.
     elsewhere: HashMap<(MessageId, u64), Bytes>,
@@ -446,6 +448,19 @@ impl AddressBook for MapOutbox {
             news,
         };
         self.state.lock().unwrap().learned.push(fact);
+    }
+}
+
+impl Lookout for MapOutbox {
+    fn sought(&self) -> Vec<Domain> {
+        let down = self.state.lock().unwrap().destination.is_down();
+        let policy = self.policy.lock().unwrap();
+        policy.domains.iter().filter(|_| down).cloned().collect()
+    }
+
+    fn note_reach(&self, domain: &str, is_reached: bool, _: Duration) {
+        assert_eq!(domain, DOMAIN);
+        self.state.lock().unwrap().reached.push(is_reached);
     }
 }
 
