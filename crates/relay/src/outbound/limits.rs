@@ -31,6 +31,10 @@ pub const CLOSINGS_MAX: u32 = 10;
 /// cheaper than one that is cut.
 pub const MESSAGES_PER_CONNECTION_MAX: u64 = 1000;
 
+/// How long messages go over one connection. Then another is opened, by what the policy's order of hosts and the
+/// DNS say by then: a queue that takes hours to leave does not stay with a second best host, or an old address.
+pub const CONNECTION_AGE_MAX: Duration = Duration::from_mins(5);
+
 /// How long a primary must have lacked what a message needs (SMTPUTF8, BINARYMIME) before the message
 /// is rejected for it; until then it is deferred. Who looks after a primary notices within a day that
 /// an upgrade went wrong.
@@ -180,6 +184,8 @@ pub struct Timeouts {
     pub steady: Duration,
     /// For a primary that talks and is not ready.
     pub hesitation: Duration,
+    /// For messages to begin over one connection.
+    pub connection_age: Duration,
 }
 
 /// How long an operator who probes a primary waits for its name to be looked up.
@@ -211,5 +217,6 @@ impl Timeouts {
         refresh: REFRESH,
         steady: STEADY,
         hesitation: HESITATION_MAX,
+        connection_age: CONNECTION_AGE_MAX,
     };
 }

@@ -1,21 +1,26 @@
-//! A connection that messages go over, and how many of them the primary wants over one.
+//! A connection that messages go over, and how many of them, and for how long.
+
+use std::time::Duration;
 
 use smtp::Extensions;
+use tokio::time::Instant;
 
 use crate::outbound::connection::Connection;
 use crate::outbound::limits::MESSAGES_PER_CONNECTION_MAX;
 
-/// An open connection, and how many transactions went over it.
+/// An open connection, how many transactions went over it, and until when others may.
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) connection: Connection,
     transactions: u64,
     transactions_max: u64,
     recipients_max: usize,
+    ends: Instant,
 }
 
 impl Open {
-    pub(super) fn new(connection: Connection) -> Self {
+    /// Transactions may begin over it up to its age.
+    pub(super) fn new(connection: Connection, age_max: Duration) -> Self {
         let offered = connection.session.offered();
         let (transactions_max, recipients_max) = limits(offered);
         Self {
@@ -23,6 +28,7 @@ impl Open {
             transactions: 0,
             transactions_max,
             recipients_max,
+            ends: Instant::now() + age_max,
         }
     }
 
@@ -46,7 +52,7 @@ impl Open {
         if self.connection.session.is_closed() {
             return None;
         }
-        if self.transactions >= self.transactions_max {
+        if self.transactions >= self.transactions_max || Instant::now() >= self.ends {
             self.connection.quit().await;
             return None;
         }

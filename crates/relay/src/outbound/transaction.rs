@@ -46,7 +46,7 @@ impl<O: Outbox> Worker<O> {
     ) -> Result<Done, Unended> {
         let mut open = match open {
             Some(open) => open,
-            None => Open::new(self.open().await.map_err(Unended::Unopened)?),
+            None => self.opened(self.open().await.map_err(Unended::Unopened)?),
         };
         let host = open.connection.host.clone();
         let span = info_span!(

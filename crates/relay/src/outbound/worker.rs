@@ -64,7 +64,7 @@ impl<O: Outbox> Worker<O> {
             Err(parting) => return self.weighed(parting),
         };
         let open = match connection.shut().await {
-            Ok(None) => Some(Open::new(connection)),
+            Ok(None) => Some(self.opened(connection)),
             Ok(Some(reply)) => {
                 let words = said(&connection, &Aborted::Shut(reply).to_string());
                 connection.quit().await;
@@ -91,7 +91,7 @@ impl<O: Outbox> Worker<O> {
             }
             if open.is_none() {
                 match self.open().await {
-                    Ok(connection) => open = Some(Open::new(connection)),
+                    Ok(connection) => open = Some(self.opened(connection)),
                     Err(parting) => {
                         self.queue.put_back(&due);
                         break self.weighed(parting);
@@ -397,6 +397,11 @@ impl<O: Outbox> Worker<O> {
             connected = connecting => connected,
             () = self.is_over() => Err(Parting::Idle),
         }
+    }
+
+    /// A connection that messages go over.
+    pub(super) fn opened(&self, connection: Connection) -> Open {
+        Open::new(connection, self.shared.config.timeouts.connection_age)
     }
 
     /// Defers all recipients for a reason that is not the primary's.

@@ -151,3 +151,24 @@ async fn a_message_that_stays_in_doubt_is_deferred_in_the_end() {
     let (_, first) = &state.reports[0].attempts[0].verdicts[0];
     assert!(matches!(first, Verdict::Deferred(words) if words.contains("after the final dot")));
 }
+
+#[tokio::test]
+async fn a_connection_that_has_lasted_long_gets_no_further_message() {
+    for (connection_age, connections) in [(Duration::ZERO, 3), (PATIENT.connection_age, 1)] {
+        let (primary, outbox) = setup(usual(), NEVER).await;
+        for _ in 0..3 {
+            outbox.queue(&["a"], BODY);
+        }
+        let running = Running::start_with(
+            &outbox,
+            Timeouts {
+                connection_age,
+                ..PATIENT
+            },
+        );
+        until("delivered", || outbox.is_empty()).await;
+        running.stop().await.unwrap();
+        assert_eq!(primary.sequences(), [1, 2, 3]);
+        assert_eq!(primary.log.lock().unwrap().connections, connections);
+    }
+}
