@@ -19,7 +19,7 @@ mod ourselves;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -172,6 +172,8 @@ struct Known {
     had_exchanges: bool,
     /// Whether there was no route by it, or no host could be reached since.
     is_doubted: bool,
+    /// Hosts that introduced themselves as this cluster when they were last connected to.
+    introduced: HashSet<String>,
     /// What the log was told last.
     said: Option<String>,
 }
@@ -211,13 +213,14 @@ impl Known {
         let weighed = weigh(exchanges, &ourselves);
         let words: Vec<String> = weighed.iter().map(ToString::to_string).collect();
         let words = words.join("; ");
-        let hosts = in_turn(&weighed, |count| random_range(0..count));
+        let is_doubted = |name: &str| self.introduced.contains(&at_smtp(name));
+        let hosts = in_turn(&weighed, is_doubted, |count| random_range(0..count));
         if hosts.is_empty() {
             return Err(NoRoute::NoneLeft(words));
         }
         let at_port = |address| SocketAddr::new(address, DEFAULT_SMTP_PORT);
         let host = |(name, addresses): (String, Vec<IpAddr>)| Host {
-            name: format!("{name}:{DEFAULT_SMTP_PORT}"),
+            name: at_smtp(&name),
             addresses: addresses.into_iter().map(at_port).collect(),
         };
         Ok(Route {
@@ -298,7 +301,12 @@ impl Routes {
         for host in route.hosts() {
             match Connection::open(host, terms).await {
                 Ok(connection) => {
-                    let Some(objection) = route.objection(&connection) else {
+                    let objection = route.objection(&connection);
+                    if domain.primary.is_empty() {
+                        self.note_introduced(&domain.name, &host.name, objection.is_some())
+                            .await;
+                    }
+                    let Some(objection) = objection else {
                         return Ok(connection);
                     };
                     connection.quit().await;
@@ -321,6 +329,17 @@ impl Routes {
         } else {
             reasons
         })
+    }
+
+    /// Notes whether a host has introduced itself as this cluster. It is asked before its equals from then on.
+    async fn note_introduced(&self, domain: &str, host: &str, is_ours: bool) {
+        let known = self.known(domain);
+        let introduced = &mut known.lock().await.introduced;
+        if is_ours {
+            introduced.insert(host.to_owned());
+        } else {
+            introduced.remove(host);
+        }
     }
 
     fn known(&self, domain: &str) -> Arc<tokio::sync::Mutex<Known>> {
@@ -357,6 +376,11 @@ impl Routes {
                     found.keep(before);
                 }
                 known.had_exchanges |= matches!(found.records, Records::Exchanges(_));
+                let exchanges = found.records.exchanges();
+                known.introduced.retain(|host| {
+                    let mut names = exchanges.iter().map(|exchange| at_smtp(&exchange.name));
+                    names.any(|name| name == *host)
+                });
                 known.found = Some(found);
                 known.is_doubted = false;
                 known.asked = Some((Instant::now(), true));
@@ -374,6 +398,11 @@ impl Routes {
             }
         }
     }
+}
+
+/// Where a host takes mail that an MX record names.
+fn at_smtp(name: &str) -> String {
+    format!("{name}:{DEFAULT_SMTP_PORT}")
 }
 
 impl Found {

@@ -140,9 +140,11 @@ fn fate_alone(exchange: &Exchange, ourselves: &Ourselves) -> Fate {
 }
 
 /// The hosts that mail may go to, in the order in which they are to be tried: those of one preference in
-/// any order, so that they share the load. `draw` gives any number below the one that it is given.
+/// any order, so that they share the load, but those first that `is_doubted` names: if one of them is ourselves, no
+/// equal one may be used. `draw` gives any number below the one that it is given.
 pub(crate) fn in_turn(
     weighed: &[Weighed],
+    is_doubted: impl Fn(&str) -> bool,
     mut draw: impl FnMut(usize) -> usize,
 ) -> Vec<(String, Vec<IpAddr>)> {
     let mut hosts: Vec<&Weighed> = weighed.iter().collect();
@@ -150,6 +152,7 @@ pub(crate) fn in_turn(
         for last in (1..equals.len()).rev() {
             equals.swap(last, draw(last + 1).min(last));
         }
+        equals.sort_by_key(|host| !is_doubted(&host.name));
     }
     let used = hosts.into_iter().filter_map(|host| match &host.fate {
         Fate::Used(addresses) => Some((host.name.clone(), addresses.clone())),

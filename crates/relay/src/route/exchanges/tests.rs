@@ -34,7 +34,7 @@ fn cluster() -> Ourselves {
 
 fn used(exchanges: &[Exchange]) -> Vec<String> {
     let weighed = weigh(exchanges, &cluster());
-    let hosts = in_turn(&weighed, |count| count - 1);
+    let hosts = in_turn(&weighed, |_| false, |count| count - 1);
     hosts.into_iter().map(|(name, _)| name).collect()
 }
 
@@ -159,7 +159,7 @@ proptest! {
         prop_assert_eq!(weighed.len(), exchanges.len());
         let ours = exchanges.iter().filter(|e| is_ours(e)).map(|e| e.preference).min();
         let mut draws = draws.into_iter().cycle();
-        let hosts = in_turn(&weighed, |count| draws.next().unwrap_or(0) % count);
+        let hosts = in_turn(&weighed, |_| false, |count| draws.next().unwrap_or(0) % count);
         for host in &weighed {
             if let Fate::Used(_) = host.fate {
                 prop_assert!(ours.is_none_or(|ours| host.preference < ours));
@@ -193,11 +193,26 @@ proptest! {
                     _ => usize::try_from(seed % count as u64).unwrap_or(0),
                 };
                 // The drawn one goes last of all.
-                in_turn(&weighed, &mut draw).pop().map(|(name, _)| name).unwrap_or_default()
+                in_turn(&weighed, |_| false, &mut draw).pop().map(|(name, _)| name).unwrap_or_default()
             })
             .collect();
         first.sort_unstable();
         let names: Vec<String> = exchanges.into_iter().map(|e| e.name).collect();
         prop_assert_eq!(first, names);
+    }
+
+    #[test]
+    fn whoever_may_be_ourselves_is_asked_before_its_equals(
+        draws in prop::collection::vec(any::<usize>(), 8),
+    ) {
+        let mut exchanges: Vec<Exchange> =
+            (10..14).map(|last| exchange(10, &format!("mail{last}.example.com"), last)).collect();
+        exchanges.push(exchange(5, "mail9.example.com", 9));
+        let weighed = weigh(&exchanges, &cluster());
+        let mut draws = draws.into_iter().cycle();
+        let is_doubted = |name: &str| name == "mail12.example.com";
+        let hosts = in_turn(&weighed, is_doubted, |count| draws.next().unwrap_or(0) % count);
+        prop_assert_eq!(&hosts[0].0, "mail9.example.com");
+        prop_assert_eq!(&hosts[1].0, "mail12.example.com");
     }
 }
