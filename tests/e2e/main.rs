@@ -32,6 +32,7 @@ mod lost_logs;
 mod membership;
 mod operator;
 mod page;
+mod origins;
 mod pause;
 mod policy;
 mod primaries;

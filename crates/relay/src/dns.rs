@@ -15,6 +15,7 @@
 mod answer;
 pub mod limits;
 mod metrics;
+mod names;
 mod servers;
 #[cfg(test)]
 pub(crate) mod tests;

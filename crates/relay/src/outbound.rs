@@ -22,6 +22,7 @@ mod lessons;
 pub mod limits;
 mod metrics;
 mod open;
+mod origin;
 mod probe;
 mod progress;
 mod queue;

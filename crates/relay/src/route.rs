@@ -265,6 +265,11 @@ impl Routes {
         members.map(name).collect()
     }
 
+    /// What they ask.
+    pub(crate) fn dns(&self) -> &Dns {
+        &self.dns
+    }
+
     /// The way to a domain, now. Takes as long as the DNS does where its last answer is old.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 //!                   Ready ◀─────┴──────────────────────── Reset ◀─ refused
 //!                     │ deliver                                      │
 //!                     ├─▶ Envelope ─▶ Body ─▶ Confirm ─▶ FinalDot ───┤
+//!                     ├ pass on ─▶ Introduce ─▶ Ehlo (XCLIENT) or Ready
 //!                     └ ask ─▶ AskSender ─▶ AskRecipient ─▶ Reset ───┴─▶ Ready
 //! ```
 //!
@@ -18,11 +19,13 @@
 
 mod body;
 mod offered;
+mod origin;
 mod outgoing;
 mod session;
 mod transaction;
 mod verdict;
 
+pub use origin::{HostName, Origin};
 pub use session::Session;
 pub use verdict::{Opinion, Verdict};
 
@@ -47,6 +50,8 @@ pub enum Awaiting {
     Greeting,
     /// The reply to EHLO, HELO, STARTTLS.
     Hello,
+    /// The reply to XCLIENT or XFORWARD.
+    Client,
     /// The reply to MAIL. Until it has come, nothing is known about the message.
     Mail,
     /// The reply to a RCPT.
@@ -70,8 +75,8 @@ pub enum Output {
     Read(Awaiting),
     /// Send what is outgoing, run the TLS handshake, then call [`Session::tls_started`].
     StartTls,
-    /// [`Session::deliver`] a message, [`Session::ask`] about a recipient or [`Session::ask_for_any`], or
-    /// [`Session::quit`].
+    /// [`Session::deliver`] a message, [`Session::ask`] about a recipient or [`Session::ask_for_any`],
+    /// [`Session::pass_on`] a client, or [`Session::quit`].
     Ready,
     /// Feed the body through [`Session::send_body`], then call [`Session::end_body`].
     SendBody,
@@ -115,6 +120,12 @@ pub enum Failure {
     /// of the chunks for commands.
     #[error("the server offered CHUNKING and does not know BDAT: {0}")]
     BdatUnknown(Reply),
+    /// The server does not want the client that was passed on to it. So it speaks of whatever he sent.
+    #[error("the server refused the client that the message came from: {0}")]
+    ClientRefused(Reply),
+    /// The server takes us for another client, and does not let that be changed.
+    #[error("the server did not let the next client be passed on: {0}")]
+    StaysAnother(Reply),
     /// The server closed the connection without a word.
     #[error("the server closed the connection")]
     Disconnected,

@@ -3,7 +3,7 @@
 //! Each is kept as it was said and passed on to a primary that takes it: who gives a message on
 //! without it makes reports that nobody wanted, or none where one is awaited.
 
-mod xtext;
+pub(crate) mod xtext;
 
 use core::{fmt, str::FromStr};
 

@@ -1,5 +1,7 @@
 //! The service extensions that an EHLO reply names (RFC 5321 section 2.2).
 
+use std::collections::BTreeSet;
+
 /// Which extensions one side offers. A server's session advertises from it; a client's session
 /// reads it out of the reply to EHLO.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +29,60 @@ pub struct Extensions {
     pub etrn: bool,
     /// LIMITS (RFC 9422); not offered when none is known.
     pub limits: Limits,
+    /// XCLIENT, with what it may say of a client; empty when it is not offered, as our own server never
+    /// does.
+    pub xclient: Attributes,
+    /// XFORWARD; the same.
+    pub xforward: Attributes,
+}
+
+/// What XCLIENT or XFORWARD may say of a client.
+pub type Attributes = BTreeSet<Attribute>;
+
+/// One thing that they say of him.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Attribute {
+    /// NAME: the name of his host.
+    Name,
+    /// ADDR: its address.
+    Address,
+    /// PORT: the port of his end of the connection.
+    Port,
+    /// PROTO: SMTP or ESMTP.
+    Protocol,
+    /// HELO: what he said there.
+    Helo,
+    /// IDENT: what the message is called where he brought it.
+    Ident,
+    /// SOURCE: whether he brought it from elsewhere.
+    Source,
+}
+
+impl Attribute {
+    /// All of them, in the order in which they are said.
+    pub const ALL: [Self; 7] = [
+        Self::Name,
+        Self::Address,
+        Self::Port,
+        Self::Protocol,
+        Self::Helo,
+        Self::Ident,
+        Self::Source,
+    ];
+
+    /// How it is written.
+    #[must_use]
+    pub const fn keyword(self) -> &'static str {
+        match self {
+            Self::Name => "NAME",
+            Self::Address => "ADDR",
+            Self::Port => "PORT",
+            Self::Protocol => "PROTO",
+            Self::Helo => "HELO",
+            Self::Ident => "IDENT",
+            Self::Source => "SOURCE",
+        }
+    }
 }
 
 /// How much a server takes of anything, as far as it says so (RFC 9422 section 4).

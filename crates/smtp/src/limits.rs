@@ -26,6 +26,12 @@ pub const HELO_MAX: usize = DOMAIN_MAX;
 /// for the parameters of MAIL and RCPT, which each extension may lengthen.
 pub const COMMAND_LINE_MAX: usize = 1024;
 
+/// Octets of XCLIENT or XFORWARD with its CRLF: no extension makes those longer than RFC 5321 does.
+pub const PASSED_ON_LINE_MAX: usize = 512;
+
+/// Octets of one value in it, as both their documents say. Longer ones are not passed on.
+pub const PASSED_ON_VALUE_MAX: usize = 255;
+
 /// Octets of a chunk that are waited for in any case, also when nobody takes them: many times the
 /// largest message. The command behind a chunk is found no other way, so a client that announces
 /// more, and more than a message may have, is sent away.

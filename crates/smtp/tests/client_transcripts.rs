@@ -9,6 +9,7 @@
 //! 8bit / binary / utf8 / size: N              of the message above
 //! ret: R / envid: E                           of the message above
 //! notify: N WHEN / orcpt: N WHOM              of the message's recipient number N
+//! origin: ADDRESS NAME HELO                   who brought the message above, called ID1
 //! lease: lost                                 of the message above: the final dot is refused
 //! stall:                                      of the message above: its body never ends
 //! body: TEXT                                  of the message above; \r \n \xHH are octets
@@ -20,7 +21,9 @@
 //! X:                                          the server closes the connection
 //! = N ADDRESS VERDICT REPLY                   what became of message N's recipient
 //! = ask ADDRESS OPINION REPLY                 what the server says of one; ADDRESS may be "anything"
+//! = refused REPLY                             XCLIENT or XFORWARD was, and is not used any more
 //! = closed | closed: WORDS | waiting          how the session ended
+//! = another connection                        this one can not speak for who brought the next message
 //! ```
 
 #![expect(
@@ -32,12 +35,13 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use proptest::prelude::*;
-use smtp::client::{Opinion, Output, Session, Tls, Verdict};
+use smtp::client::{HostName, Opinion, Origin, Output, Session, Tls, Verdict};
 use smtp::{BodyType, Envelope, ForwardPath, Mailbox, ReversePath};
 
 #[derive(Clone, Debug)]
 struct Outgoing {
     envelope: Envelope,
+    origin: Option<Origin>,
     body: Vec<u8>,
     lease: bool,
     stall: bool,
@@ -104,6 +108,7 @@ fn message(line: &str) -> Outgoing {
         .collect();
     Outgoing {
         envelope,
+        origin: None,
         body: Vec::new(),
         lease: true,
         stall: false,
@@ -184,6 +189,7 @@ impl Outgoing {
                     dsn.orcpt = Some(value.parse().unwrap());
                 }
             }
+            "origin:" => self.origin = Some(origin(value)),
             "lease:" => self.lease = value != "lost",
             "stall:" => self.stall = true,
             "body:" => self.body = unescape(value),
@@ -191,6 +197,23 @@ impl Outgoing {
             _ => return false,
         }
         true
+    }
+}
+
+fn origin(words: &str) -> Origin {
+    let words: Vec<&str> = words.split(' ').collect();
+    let [address, name, helo] = words[..] else {
+        panic!("no origin: {words:?}");
+    };
+    Origin {
+        address: address.parse().unwrap(),
+        name: match name {
+            "-" => HostName::Unknown,
+            name => HostName::Confirmed(name.into()),
+        },
+        helo: helo.into(),
+        extended: true,
+        ident: "ID1".into(),
     }
 }
 
@@ -220,6 +243,8 @@ struct Player<'a> {
     session: Session,
     asked: usize,
     next: usize,
+    /// Whether the next message's client is passed on.
+    passed_on: bool,
     /// Octets of the present message's body that the session has.
     fed: usize,
     awaits_handshake: bool,
@@ -234,6 +259,7 @@ impl<'a> Player<'a> {
             session: Session::new("client.test", transcript.tls),
             asked: 0,
             next: 0,
+            passed_on: false,
             fed: 0,
             awaits_handshake: false,
             closed: None,
@@ -277,7 +303,20 @@ impl<'a> Player<'a> {
                 None => self.session.ask_for_any(),
             }
         } else if let Some(message) = self.transcript.messages.get(self.next) {
+            if !self.passed_on && !self.session.can_speak_for(message.origin.as_ref()) {
+                self.closed = Some("= another connection".into());
+                return;
+            }
+            if let Some(origin) = message.origin.as_ref().filter(|_| !self.passed_on) {
+                self.passed_on = true;
+                self.session.pass_on(origin.clone());
+                return;
+            }
+            if let Some(refusal) = self.session.take_refusal() {
+                writeln!(self.account, "= refused {refusal}").unwrap();
+            }
             self.next += 1;
+            self.passed_on = false;
             self.fed = 0;
             self.session.deliver(message.envelope.clone());
         } else {
@@ -287,7 +326,7 @@ impl<'a> Player<'a> {
 
     /// Does all that the session asks for, until it wants the server to speak.
     fn settle(&mut self) {
-        loop {
+        while self.closed.is_none() {
             match self.session.poll() {
                 Output::Read(_) => return,
                 Output::StartTls => {
@@ -412,6 +451,7 @@ proptest! {
             prop_oneof![
                 4 => prop::sample::select(vec![
                     "220 x\r\n", "250 x\r\n", "250-x\r\n250 PIPELINING\r\n", "250-x\r\n250 STARTTLS\r\n",
+                    "250-x\r\n250 XCLIENT ADDR HELO\r\n", "250-x\r\n250 XFORWARD ADDR\r\n",
                     "250-x\r\n250 CHUNKING\r\n", "250-x\r\n250-PIPELINING\r\n250 CHUNKING\r\n",
                     "354 go\r\n", "421 bye\r\n", "452 later\r\n", "550 no\r\n", "250-",
                 ]).prop_map(|line| line.as_bytes().to_vec()),
@@ -422,7 +462,7 @@ proptest! {
         tls in prop::sample::select(vec![Tls::Off, Tls::Opportunistic, Tls::Require]),
     ) {
         let mut session = Session::new("client.test", tls);
-        let mut asks = false;
+        let mut turn = 0;
         let envelope = message("a@b.test -> c@d.test e@d.test").envelope;
         for line in lines {
             session.receive(&line);
@@ -431,11 +471,11 @@ proptest! {
                     Output::Read(_) | Output::Closed(_) => break,
                     Output::StartTls => session.tls_started(),
                     Output::Ready => {
-                        asks = !asks;
-                        if asks {
-                            session.ask(ForwardPath::Postmaster);
-                        } else {
-                            session.deliver(envelope.clone());
+                        turn += 1;
+                        match turn % 3 {
+                            0 => session.ask(ForwardPath::Postmaster),
+                            1 => session.pass_on(origin(&format!("192.0.2.{turn}:25 - x"))),
+                            _ => session.deliver(envelope.clone()),
                         }
                     }
                     Output::SendBody => {

@@ -72,6 +72,8 @@ pub struct Domain {
     pub quota: Quota,
     /// Whether the first answers after an outage are a trial ([`guard`](crate::guard)).
     pub recovery_guard: bool,
+    /// Whether the primary is told who brought a message, where it offers XCLIENT or XFORWARD.
+    pub xclient: bool,
 }
 
 /// Whom a domain takes mail for.

@@ -37,3 +37,6 @@ pub const KEEP_MAX: Duration = Duration::from_secs(3600);
 /// That there is no such name or record is not kept longer than this: it is what is seen first of a
 /// record that is about to be made.
 pub const KEEP_NONE_MAX: Duration = Duration::from_secs(300);
+
+/// Names of one address that are looked at. An address has one; some say hundreds, and each is a question.
+pub const NAMES_OF_ADDRESS_MAX: usize = 3;

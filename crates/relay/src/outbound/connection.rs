@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Buf as _;
 use rustls_pki_types::ServerName;
 use smtp::ForwardPath;
-use smtp::client::{Awaiting, Failure, Opinion, Output, Session};
+use smtp::client::{Awaiting, Failure, Opinion, Origin, Output, Session};
 use spool::policy::Tls;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::net::TcpStream;
@@ -220,6 +220,23 @@ impl Connection {
         }
     }
 
+    /// Tells the server who has brought the next message, as far as it wants to know.
+    ///
+    /// # Errors
+    /// The connection is of no more use: it broke, or the server wants nothing of that client
+    /// ([`Failure::ClientRefused`]).
+    pub(super) async fn pass_on(&mut self, origin: Origin) -> Result<(), Broken> {
+        // The reply to an RSET may still be on its way.
+        let Output::Ready = self.advance().await? else {
+            return Err(Broken::Ended);
+        };
+        self.session.pass_on(origin);
+        match self.advance().await? {
+            Output::Ready => Ok(()),
+            _ => Err(Broken::Ended),
+        }
+    }
+
     /// Says QUIT, and waits a little for the answer.
     pub(crate) async fn quit(mut self) {
         // The connection is given up whatever the server says; a reply to RSET may come first.
@@ -241,6 +258,7 @@ impl Connection {
             _ if sends => ("progress in sending", timeouts.block),
             Awaiting::Greeting => ("greeting", timeouts.greeting),
             Awaiting::Hello => ("reply to EHLO or STARTTLS", timeouts.greeting),
+            Awaiting::Client => ("reply to XCLIENT or XFORWARD", timeouts.greeting),
             Awaiting::Mail => ("reply to MAIL", timeouts.command),
             Awaiting::Recipient => ("reply to RCPT", timeouts.command),
             Awaiting::Data => ("reply to DATA", timeouts.data),

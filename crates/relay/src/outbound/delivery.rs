@@ -109,7 +109,7 @@ impl Connection {
     }
 
     /// What a connection that broke says about the message, by the reply that did not come.
-    fn aborted(&self, broken: Broken) -> Aborted {
+    pub(super) fn aborted(&self, broken: Broken) -> Aborted {
         if matches!(broken, Broken::Session(Failure::Closing(_))) {
             return Aborted::TurnedAway(broken);
         }

@@ -135,7 +135,7 @@ mod tests {
         assert!(!is_final(None, learned, later), "it knows HELO only today");
         let more = Extensions {
             chunking: true,
-            ..offered
+            ..Extensions::default()
         };
         assert!(
             !is_final(Some(&more), learned, later),

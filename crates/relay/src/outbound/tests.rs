@@ -10,6 +10,7 @@ mod lease;
 mod octets;
 mod operators;
 mod order;
+mod origins;
 mod outages;
 pub(crate) mod outbox;
 mod pauses;
@@ -84,6 +85,7 @@ pub(crate) fn domain(primary: SocketAddr) -> Domain {
         probe_interval: Duration::from_millis(50),
         quota: Quota::default(),
         recovery_guard: true,
+        xclient: false,
     }
 }
 

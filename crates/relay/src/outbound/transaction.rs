@@ -44,10 +44,10 @@ impl<O: Outbox> Worker<O> {
         done: usize,
         open: Option<Open>,
     ) -> Result<Done, Unended> {
-        let mut open = match open {
-            Some(open) => open,
-            None => self.opened(self.open().await.map_err(Unended::Unopened)?),
-        };
+        let (mut open, origin) = self
+            .open_for(&due.message, open)
+            .await
+            .map_err(Unended::Unopened)?;
         let host = open.connection.host.clone();
         let span = info_span!(
             "attempt",
@@ -76,11 +76,16 @@ impl<O: Outbox> Worker<O> {
         }
         let (recipients, _) = alike.split_at(open.recipients_of(alike.len()));
         let started = Instant::now();
-        let outcome = open
-            .connection
-            .deliver(&*self.shared.outbox, &self.queue, due, recipients)
-            .instrument(span)
-            .await;
+        let outcome = async {
+            if let Some(refused) = self.pass_on(origin, &mut open).await? {
+                return Ok(vec![refused; recipients.len()]);
+            }
+            let outbox = &*self.shared.outbox;
+            open.connection
+                .deliver(outbox, &self.queue, due, recipients)
+                .await
+        };
+        let outcome = outcome.instrument(span).await;
         match outcome {
             Ok(verdicts) => {
                 open.count();

@@ -1,6 +1,7 @@
 //! What a reply to EHLO offers.
 
-use crate::{Extensions, Reply, extensions::Limits};
+use crate::extensions::{Attribute, Limits};
+use crate::{Extensions, Reply};
 
 /// Reads the lines behind the first (RFC 5321 section 4.1.1.1). What is not known is passed over.
 pub(super) fn offered_by(reply: &Reply) -> Extensions {
@@ -29,10 +30,17 @@ pub(super) fn offered_by(reply: &Reply) -> Extensions {
                     read_limit(limit, &mut extensions.limits);
                 }
             }
+            "XCLIENT" => extensions.xclient = words.filter_map(attribute).collect(),
+            "XFORWARD" => extensions.xforward = words.filter_map(attribute).collect(),
             _ => {}
         }
     }
     extensions
+}
+
+fn attribute(word: &str) -> Option<Attribute> {
+    let mut known = Attribute::ALL.into_iter();
+    known.find(|attribute| attribute.keyword().eq_ignore_ascii_case(word))
 }
 
 /// One `NAME=VALUE` of LIMITS (RFC 9422 section 3). A limit of 0 would let nothing pass, and is none.
@@ -76,6 +84,8 @@ mod tests {
             "dsn",
             "etrn",
             "limits rcptmax=100 MailMax=20 RcptDomainMax=3",
+            "XClient NAME addr LOGIN",
+            "XFORWARD helo",
             "X-UNKNOWN whatever",
             "",
         ]);
@@ -95,6 +105,8 @@ mod tests {
                 recipients: Some(100),
                 recipient_domains: Some(3),
             },
+            xclient: [Attribute::Name, Attribute::Address].into(),
+            xforward: [Attribute::Helo].into(),
         };
         assert_eq!(all, expected);
     }

@@ -1,5 +1,6 @@
 //! The states of a client's session and what moves it between them.
 
+mod introduction;
 mod opening;
 mod question;
 
@@ -7,6 +8,7 @@ use bytes::BytesMut;
 
 use crate::client::body::Body;
 use crate::client::outgoing::{Outgoing, objection};
+use crate::client::session::introduction::{Introduced, Introduction};
 use crate::client::transaction::Transaction;
 use crate::client::verdict::{Answered, Opinion, Verdict};
 use crate::client::{Awaiting, Failure, Output, Tls};
@@ -28,6 +30,8 @@ enum State {
     StartTls(Extensions),
     Handshake,
     Ready,
+    /// XCLIENT or XFORWARD is sent.
+    Introduce(Introduction),
     Mail(Transaction),
     Recipients(Transaction),
     Data(Transaction),
@@ -60,6 +64,10 @@ pub struct Session {
     parser: Parser,
     replies: u64,
     outgoing: Outgoing,
+    /// As whom the server takes us, and whether it can be told of others.
+    introduced: Introduced,
+    /// Whether bodies go by DATA whatever the server offers.
+    forgoes_chunking: bool,
     /// Verdicts that the driver has not fetched.
     completed: Option<Vec<Verdict>>,
     /// An answer that the driver has not fetched.
@@ -81,6 +89,8 @@ impl Session {
             parser: Parser::default(),
             replies: 0,
             outgoing: Outgoing::default(),
+            introduced: Introduced::default(),
+            forgoes_chunking: false,
             completed: None,
             answered: None,
         }
@@ -117,6 +127,7 @@ impl Session {
 
     /// Sends bodies by DATA whatever the server offers: it was found not to know BDAT.
     pub const fn forgo_chunking(&mut self) {
+        self.forgoes_chunking = true;
         self.extensions.chunking = false;
     }
 
@@ -135,6 +146,7 @@ impl Session {
             }
             State::Handshake => Output::StartTls,
             State::Ready => Output::Ready,
+            State::Introduce(_) => Output::Read(Awaiting::Client),
             State::Mail(_) | State::AskSender(_) => Output::Read(Awaiting::Mail),
             State::Recipients(_) | State::AskRecipient => Output::Read(Awaiting::Recipient),
             State::Data(_) => Output::Read(Awaiting::Data),
@@ -319,6 +331,7 @@ impl Session {
             State::Ehlo { secured } => self.after_ehlo(secured, &reply),
             State::Helo { secured } => self.after_helo(secured, reply),
             State::StartTls(offered) => self.after_starttls(offered, reply),
+            State::Introduce(introduction) => self.after_introduction(introduction, reply),
             State::Mail(transaction) => self.after_mail(transaction, reply),
             State::Recipients(transaction) => self.after_recipient(transaction, reply),
             State::Data(transaction) => self.after_data(transaction, reply),

@@ -72,6 +72,12 @@ impl Verdict {
         }
     }
 
+    /// Decides from the reply by which the server wants nothing of the client that a message came from.
+    #[must_use]
+    pub fn of_client(reply: Reply) -> Self {
+        Self::of(Answered::Transaction, reply)
+    }
+
     /// The server's words.
     #[must_use]
     pub const fn reply(&self) -> &Reply {

@@ -1,5 +1,18 @@
 //! The encoding that lets any text be the value of a parameter (RFC 3461 section 4).
 
+/// The xtext that stands for a text.
+pub(crate) fn encoded(text: &str) -> String {
+    let mut xtext = String::with_capacity(text.len());
+    for octet in text.bytes() {
+        if octet.is_ascii_graphic() && !matches!(octet, b'+' | b'=') {
+            xtext.push(char::from(octet));
+        } else {
+            xtext.push_str(&format!("+{octet:02X}"));
+        }
+    }
+    xtext
+}
+
 /// Whether a text is xtext, and what it stands for printable ASCII.
 pub(super) fn is_printable(text: &str) -> bool {
     text.is_ascii() && is_printable_beyond_ascii(text)
@@ -39,4 +52,16 @@ fn stands_for_printable(high: Option<char>, low: Option<char>) -> bool {
 /// Whether a text is an atom (RFC 5322 section 3.2.3).
 pub(super) fn is_atom(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(crate::address::is_atext)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_xtext_gives_a_meaning_to_is_encoded() {
+        assert_eq!(encoded("mail.[1.2.3.4]"), "mail.[1.2.3.4]");
+        assert_eq!(encoded("a+b=c d\r\n"), "a+2Bb+3Dc+20d+0D+0A");
+        assert!(is_printable(&encoded("a+b=c d")));
+    }
 }

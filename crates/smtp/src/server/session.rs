@@ -463,6 +463,7 @@ impl Session {
                 recipients: Some(self.settings.recipients_max as u64),
                 ..Limits::default()
             },
+            ..Extensions::default()
         }
     }
 }

@@ -68,7 +68,7 @@ struct DomainTable {
     messages_per_second: Option<Spanned<i64>>,
     probe_interval: Text,
     recovery_guard: Option<bool>,
-    xclient: Option<Spanned<bool>>,
+    xclient: Option<bool>,
     max_queued_messages: Option<Spanned<i64>>,
     max_queued_size: Text,
 }
@@ -274,7 +274,6 @@ impl DomainTable {
         lists: &mut Lists<'_>,
         faults: &mut Faults<'_>,
     ) -> Option<Domain> {
-        self.check_unsupported(faults);
         let name = faults.note(
             name::normal_domain(self.name.get_ref())
                 .map_err(|message| Fault::new(self.name.span(), format!("name = {message}"))),
@@ -341,6 +340,7 @@ impl DomainTable {
                 bytes: max_size?,
             },
             recovery_guard: self.recovery_guard.unwrap_or(true),
+            xclient: self.xclient.unwrap_or(false),
         })
     }
 
@@ -396,10 +396,6 @@ impl DomainTable {
                 None
             }
         }
-    }
-
-    fn check_unsupported(&self, faults: &mut Faults<'_>) {
-        faults.note(only("xclient", self.xclient.as_ref(), false));
     }
 }
 

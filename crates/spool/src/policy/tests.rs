@@ -52,6 +52,7 @@ fn what_is_left_out_gets_the_documented_defaults() {
             probe_interval: Duration::from_secs(15),
             quota: Quota::default(),
             recovery_guard: true,
+            xclient: false,
         }]
     );
 }
@@ -179,10 +180,6 @@ fn what_this_version_can_not_do_is_refused_with_what_it_can() {
         (
             "unknown_while_down = \"refuse\"",
             "4:22: unknown_while_down = \"refuse\" is unknown; use \"accept\" or \"defer\"",
-        ),
-        (
-            "xclient = true",
-            "4:11: xclient = true is not supported by this version; use false or leave it out",
         ),
         (
             "tls = \"dane\"",

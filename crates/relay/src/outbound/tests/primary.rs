@@ -16,6 +16,8 @@ use tokio_rustls::TlsAcceptor;
 pub(crate) enum Moment {
     Greeting,
     Ehlo,
+    /// XCLIENT or XFORWARD.
+    Client,
     Mail,
     Rcpt(String),
     Data,
@@ -49,6 +51,8 @@ pub(crate) struct Taken {
     pub(crate) to: Vec<String>,
     /// MAIL and RCPT as they came.
     pub(crate) commands: Vec<String>,
+    /// Each XCLIENT and XFORWARD that was taken since the message before, or the connection's beginning.
+    pub(crate) passed_on: Vec<String>,
     /// Sizes of the chunks; none when it came by DATA.
     pub(crate) chunks: Vec<usize>,
     pub(crate) body: Vec<u8>,
@@ -112,6 +116,7 @@ impl Primary {
                     begun: false,
                     to: Vec::new(),
                     commands: Vec::new(),
+                    passed_on: Vec::new(),
                     chunks: Vec::new(),
                     chunked: Vec::new(),
                     secured: false,
@@ -152,6 +157,7 @@ struct Talk {
     begun: bool,
     to: Vec<String>,
     commands: Vec<String>,
+    passed_on: Vec<String>,
     /// Sizes of the chunks so far, and their octets.
     chunks: Vec<usize>,
     chunked: Vec<u8>,
@@ -227,6 +233,15 @@ impl Talk {
             self.say(stream, Moment::Ehlo, lines).await?;
         } else if command.starts_with("HELO") {
             stream.write_all(b"250 primary.test\r\n").await.ok()?;
+        } else if command.starts_with("XCLIENT") || command.starts_with("XFORWARD") {
+            let usual = if command.starts_with("XC") {
+                "220 primary.test"
+            } else {
+                "250 2.0.0 ok"
+            };
+            if self.say(stream, Moment::Client, usual).await? {
+                self.passed_on.push(command.to_owned());
+            }
         } else if command.starts_with("MAIL") {
             self.forget();
             self.commands.push(command.to_owned());
@@ -312,7 +327,7 @@ impl Talk {
 
     /// Takes a message, and says so.
     async fn take<S: AsyncRead + AsyncWrite + Unpin>(
-        &self,
+        &mut self,
         stream: &mut BufReader<S>,
         body: Vec<u8>,
     ) -> Option<()> {
@@ -320,6 +335,7 @@ impl Talk {
             connection: self.connection,
             to: self.to.clone(),
             commands: self.commands.clone(),
+            passed_on: core::mem::take(&mut self.passed_on),
             chunks: self.chunks.clone(),
             body,
             tls: self.secured,

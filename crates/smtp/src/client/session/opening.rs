@@ -11,19 +11,19 @@ impl Session {
     }
 
     pub(super) fn ehlo(&mut self, secured: bool) -> State {
-        self.outgoing
-            .command(format_args!("EHLO {}", self.hostname));
+        let name = self.introduced.name().unwrap_or(&self.hostname);
+        self.outgoing.command(format_args!("EHLO {name}"));
         State::Ehlo { secured }
     }
 
     pub(super) fn after_ehlo(&mut self, secured: bool, reply: &Reply) -> State {
         if reply.is_permanent() {
-            self.outgoing
-                .command(format_args!("HELO {}", self.hostname));
+            let name = self.introduced.name().unwrap_or(&self.hostname);
+            self.outgoing.command(format_args!("HELO {name}"));
             return State::Helo { secured };
         }
         if !reply.is_positive() {
-            return State::Closed(Some(Failure::Refused(reply.clone())));
+            return self.unwelcome(reply.clone());
         }
         let offered = offered_by(reply);
         self.hello = Some(reply.clone());
@@ -39,13 +39,23 @@ impl Session {
 
     fn ready(&mut self, offered: Extensions) -> State {
         self.extensions = offered;
+        self.extensions.chunking &= !self.forgoes_chunking;
         self.told = true;
         State::Ready
     }
 
+    /// Nobody is let in under the name that was said: we, or the client that was passed on.
+    const fn unwelcome(&self, reply: Reply) -> State {
+        State::Closed(Some(if self.introduced.as_whom().is_some() {
+            Failure::ClientRefused(reply)
+        } else {
+            Failure::Refused(reply)
+        }))
+    }
+
     pub(super) fn after_helo(&mut self, secured: bool, reply: Reply) -> State {
         if !reply.is_positive() {
-            return State::Closed(Some(Failure::Refused(reply)));
+            return self.unwelcome(reply);
         }
         self.hello = Some(reply);
         match self.tls {
