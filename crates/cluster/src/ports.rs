@@ -11,7 +11,7 @@ use openraft::Instant as _;
 use spool::{
     Accept, AddressBook, Claims, Command, Destination, Due, Fact, Intake, Learned, Lookout,
     Message, MessageId, Offers, Outbox, Outcome, Patience, Place, Policy, Reachability, Recovery,
-    Refusal, Report, Stage, Standing, Status, Timestamp, Visitor,
+    Refusal, Report, SeenStarttls, Stage, Standing, Status, Timestamp, Visitor,
     alarm::Notice,
     policy::{Domain, InForce},
     ports::{DeferredCursor, OutboxError},
@@ -311,6 +311,26 @@ impl Outbox for Cluster {
 
     async fn note_posted(&self, notice: Notice) -> Result<(), OutboxError> {
         self.record(Command::NotePosted(notice)).await
+    }
+
+    async fn note_starttls(
+        &self,
+        domain: &Domain,
+        host: &str,
+        is_offered: bool,
+        at: Timestamp,
+    ) -> Result<(), OutboxError> {
+        let Some(in_force) = self.in_force_naming(domain) else {
+            return Ok(());
+        };
+        self.record(Command::Starttls(SeenStarttls {
+            domain: domain.name.clone(),
+            host: host.to_owned(),
+            is_offered,
+            policy_version: in_force.version,
+            at,
+        }))
+        .await
     }
 
     async fn note_offers(

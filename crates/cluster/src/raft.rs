@@ -55,6 +55,7 @@ impl fmt::Display for Proposal {
             Command::Recover(recovery) => write!(f, "recovery of {}", recovery.domain),
             Command::NotePosted(notice) => write!(f, "alarm of {} posted", notice.domain),
             Command::Offers { domain, .. } => write!(f, "offers of {domain}"),
+            Command::Starttls(seen) => write!(f, "starttls of {}", seen.domain),
             Command::Flush { domain, .. } => write!(f, "flush {domain:?}"),
             Command::Confirm { ids } => write!(f, "confirm {}", ids.len()),
             Command::Claim(claims) => write!(f, "claim {}", claims.sequences.len()),

@@ -22,6 +22,12 @@ const ANSWER_BYTES_MAX: usize = 8 << 20;
 /// Longer than a node may wait for a quorum before it says that there is none.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// How often a node is asked for a sign of life while it answers.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+
+/// A node that gives none within this is gone.
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// In the metadata of a request: who asks, for the audit log.
 const BY: &str = "layover-by-bin";
 
@@ -150,7 +156,11 @@ fn endpoint(address: &str, tls: Option<ClientTlsConfig>) -> anyhow::Result<Endpo
     if endpoint.uri().port().is_none() {
         bail!(wrong());
     }
-    let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
+    let endpoint = endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
     match tls {
         Some(tls) => endpoint
             .tls_config(tls)

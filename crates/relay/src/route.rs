@@ -25,6 +25,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rand::random_range;
+use smtp::client::Failure;
 use spool::destination::NO_ROUTE;
 use spool::policy::{DEFAULT_SMTP_PORT, Domain};
 use spool::ports::{MemberHost, Members};
@@ -32,7 +33,7 @@ use tokio::net::lookup_host;
 use tokio::time::Instant;
 
 use crate::dns::Dns;
-use crate::outbound::connection::{Connection, Terms};
+use crate::outbound::connection::{Broken, Connection, Terms};
 use crate::route::exchanges::{Records, in_turn, weigh};
 use crate::route::limits::{DOUBT_REFRESH, REFRESH, RETRY};
 use crate::route::lookups::Untold;
@@ -65,6 +66,15 @@ pub enum NoRoute {
          nodes, and an address, or is named in the policy"
     )]
     NoneLeft(String),
+}
+
+/// None of a domain's hosts can be talked to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unreached {
+    /// Why.
+    pub(crate) words: String,
+    /// The last of those that are not talked to because they do not offer STARTTLS.
+    pub(crate) without_starttls: Option<String>,
 }
 
 /// Where a domain's mail may go.
@@ -294,14 +304,18 @@ impl Routes {
     /// Opens a connection to the first of a domain's hosts that talks to us.
     ///
     /// # Errors
-    /// In words, why none does.
+    /// Why none does.
     pub(crate) async fn connect(
         &self,
         domain: &Domain,
         terms: Terms<'_>,
-    ) -> Result<Connection, String> {
-        let route = self.find(domain).await.map_err(|none| none.to_string())?;
+    ) -> Result<Connection, Unreached> {
+        let route = self.find(domain).await.map_err(|none| Unreached {
+            words: none.to_string(),
+            without_starttls: None,
+        })?;
         let mut reasons = Vec::new();
+        let mut without_starttls = None;
         let mut is_ours = false;
         for host in route.hosts() {
             match Connection::open(host, terms).await {
@@ -320,7 +334,12 @@ impl Routes {
                     // The others are not more preferred than this one: mail that they take comes back.
                     break;
                 }
-                Err(broken) => reasons.push(format!("{}: {broken}", host.name)),
+                Err(broken) => {
+                    reasons.push(format!("{}: {broken}", host.name));
+                    if matches!(broken, Broken::Session(Failure::TlsNotOffered)) {
+                        without_starttls = Some(host.name.clone());
+                    }
+                }
             }
         }
         if domain.primary.is_empty() {
@@ -329,10 +348,13 @@ impl Routes {
         // Of a more preferred one that can not be reached there is hope.
         let is_routeless = is_ours && reasons.len() == 1;
         let reasons = reasons.join("; ");
-        Err(if is_routeless {
-            format!("{NO_ROUTE}{reasons}")
-        } else {
-            reasons
+        Err(Unreached {
+            words: if is_routeless {
+                format!("{NO_ROUTE}{reasons}")
+            } else {
+                reasons
+            },
+            without_starttls,
         })
     }
 

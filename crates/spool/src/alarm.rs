@@ -16,8 +16,11 @@ pub const RECOVERY_GUARD: &str = "recovery-guard";
 /// There is no way to a domain's primary.
 pub const NO_ROUTE: &str = "no-route";
 
+/// A primary that offered TLS does not any more.
+pub const TLS_GONE: &str = "tls-gone";
+
 /// All that [`of_destination`] may tell of.
-pub const OF_DESTINATIONS: [&str; 2] = [RECOVERY_GUARD, NO_ROUTE];
+pub const OF_DESTINATIONS: [&str; 3] = [RECOVERY_GUARD, NO_ROUTE, TLS_GONE];
 
 /// One alarm.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,12 +147,50 @@ pub fn of_destination(domain: &str, destination: &Destination) -> Vec<Alarm> {
         since: destination.since,
         words: format!("The mail of {domain} waits: {reason}."),
     });
-    guard.into_iter().chain(no_route).collect()
+    let starttls = destination.starttls.as_ref();
+    let tls_gone = starttls.filter(|known| !known.is_offered).map(|known| Alarm {
+        name: TLS_GONE,
+        domain: domain.to_owned(),
+        since: known.since,
+        words: format!(
+            "The primary of {domain} offered TLS and does not any more ({} says no STARTTLS): its mail goes in \
+             clear, or waits where the policy requires TLS. Mend the primary or what stands before it; if it \
+             is to be so, apply a policy with tls = \"off\" for it.",
+            known.host
+        ),
+    });
+    guard.into_iter().chain(no_route).chain(tls_gone).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Starttls;
+
+    #[test]
+    fn only_tls_that_is_gone_is_an_alarm() {
+        let raised = |starttls| {
+            let destination = Destination {
+                starttls,
+                ..Destination::default()
+            };
+            of_destination("example.com", &destination)
+        };
+        let known = |is_offered| {
+            raised(Some(Box::new(Starttls {
+                is_offered,
+                since: Timestamp(7),
+                host: "mail.example.com:25".into(),
+            })))
+        };
+        assert_eq!(raised(None), []);
+        assert_eq!(known(true), []);
+        let [gone] = &known(false)[..] else {
+            panic!("one alarm");
+        };
+        assert_eq!((gone.name, gone.since), (TLS_GONE, Timestamp(7)));
+        assert!(gone.words.contains("mail.example.com:25"), "{}", gone.words);
+    }
 
     fn alarm(name: &'static str, since: u64) -> Alarm {
         Alarm {

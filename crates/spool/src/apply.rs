@@ -29,6 +29,7 @@ mod repeats;
 mod replay;
 mod report;
 mod sentry;
+mod starttls;
 
 use core::time::Duration;
 
@@ -95,6 +96,7 @@ pub fn apply<V: View>(
         Command::Claim(claim) => claims::claim(view, claim),
         Command::Release(release) => claims::release(view, release),
         Command::Visits(visits) => Ok((Outcome::Done, sentry::visit(view, visits))),
+        Command::Starttls(seen) => Ok(starttls::note(view, seen)),
         Command::Learn(lessons) => recipients::learn(view, lessons),
         Command::Handle(handling) => handling::handle(view, handling),
         Command::Pause {

@@ -60,6 +60,8 @@ pub enum Command {
         /// When it said so.
         at: Timestamp,
     },
+    /// Tells that a primary offers STARTTLS that was not known to, or does not any more.
+    Starttls(SeenStarttls),
     /// Makes every deferred message due now.
     Flush {
         /// Only this domain's, or all.
@@ -224,6 +226,21 @@ pub struct Visits {
     pub at: Timestamp,
     /// Each of them once.
     pub visitors: Vec<Visitor>,
+}
+
+/// Whether a primary was found to offer STARTTLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenStarttls {
+    /// The policy's domain.
+    pub domain: String,
+    /// The host that was talked to.
+    pub host: String,
+    /// Whether it did.
+    pub is_offered: bool,
+    /// Of the policy that has the host as the domain's primary: under another one nothing is noted.
+    pub policy_version: u64,
+    /// When it was talked to.
+    pub at: Timestamp,
 }
 
 /// What was found out about recipients, gathered into one command.

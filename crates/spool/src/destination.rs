@@ -1,7 +1,7 @@
 //! A domain's queue in figures, and whether its primary answers.
 
 use crate::{
-    KnownOffers, Roster, Timestamp,
+    KnownOffers, Roster, Starttls, Timestamp,
     alarm::{Alarm, Notice, Posted},
     guard::{Guard, Tripped},
 };
@@ -80,6 +80,9 @@ pub struct Destination {
     pub totals: Totals,
     /// What the primary offers; `None` while it was never talked to.
     pub learned: Option<KnownOffers>,
+    /// What is known of its TLS; `None` when it has never offered any, or that was another primary, or another
+    /// policy about TLS.
+    pub starttls: Option<Box<Starttls>>,
     /// What is known of its recipients, in figures.
     pub roster: Roster,
     /// The version of the policy that named another primary; 0 while it has always been the same.
@@ -87,7 +90,7 @@ pub struct Destination {
     /// When that was, by the clock of whoever adopted it: all that older versions have noted.
     pub moved_at: Option<Timestamp>,
     /// Whether its mail is kept back, or was until a moment that has passed.
-    pub paused: Option<Pause>,
+    pub paused: Option<Box<Pause>>,
     /// How often messages were taken out of its queue, or put back or otherwise into it, by something else
     /// than reports of their deliveries: whoever has read ahead looks again.
     pub revision: u64,
@@ -147,7 +150,7 @@ impl Destination {
     /// The pause that lasts at a moment.
     #[must_use]
     pub fn pause_at(&self, now: Timestamp) -> Option<&Pause> {
-        let paused = self.paused.as_ref();
+        let paused = self.paused.as_deref();
         paused.filter(|pause| pause.until.is_none_or(|until| now < until))
     }
 
@@ -222,6 +225,7 @@ impl Default for Destination {
             flushed_at: Timestamp(0),
             totals: Totals::default(),
             learned: None,
+            starttls: None,
             roster: Roster::default(),
             moved_by: 0,
             moved_at: None,

@@ -29,6 +29,7 @@ pub mod recipients;
 pub mod refusal;
 pub mod retry;
 pub mod sentry;
+pub mod starttls;
 pub mod time;
 pub mod unconfirmed;
 pub mod view;
@@ -38,8 +39,8 @@ pub use apply::apply;
 pub use audit::{Action, Audited, Handling, Tally, Verb};
 pub use authentication::{Authentication, Finding};
 pub use command::{
-    Accept, Adopt, Attempt, Claims, Command, Expire, Lessons, Outcome, Replay, Report, Stage,
-    Verdict, Visits,
+    Accept, Adopt, Attempt, Claims, Command, Expire, Lessons, Outcome, Replay, Report,
+    SeenStarttls, Stage, Verdict, Visits,
 };
 pub use destination::{Condition, Destination, Pause, Reachability, Totals};
 pub use fingerprint::Fingerprint;
@@ -54,6 +55,7 @@ pub use ports::{AddressBook, Due, Intake, Lookout, Outbox};
 pub use recipients::{Fact, Learned, Roster};
 pub use refusal::Refusal;
 pub use sentry::{Patience, Visitor, Visitors};
+pub use starttls::Starttls;
 pub use time::{Clock, Timestamp};
 pub use unconfirmed::{Remembered, Unconfirmed};
 pub use view::{Change, Place, View};

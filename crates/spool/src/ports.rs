@@ -290,6 +290,16 @@ pub trait Outbox: AddressBook + Lookout {
         at: Timestamp,
     ) -> impl Future<Output = Result<(), OutboxError>> + Send;
 
+    /// Records that a primary's host offers STARTTLS that was not known to, or does not any more. Only to be
+    /// called with news, and about a primary of the policy in force, as with what else it offers.
+    fn note_starttls(
+        &self,
+        domain: &Domain,
+        host: &str,
+        is_offered: bool,
+        at: Timestamp,
+    ) -> impl Future<Output = Result<(), OutboxError>> + Send;
+
     /// For how much longer this node surely leads: no other node can lead before that has passed.
     /// `None` when it does not lead. Asked before the final dot of each delivery.
     fn lease(&self) -> Option<Duration>;

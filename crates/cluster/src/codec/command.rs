@@ -6,8 +6,8 @@ mod tests;
 use api::spool::v1 as pb;
 use smtp::{BodyType, Recipient};
 use spool::{
-    Accept, Attempt, Claims, Command, MessageId, Outcome, Reachability, Report, Stage, Timestamp,
-    Verdict,
+    Accept, Attempt, Claims, Command, MessageId, Outcome, Reachability, Report, SeenStarttls,
+    Stage, Timestamp, Verdict,
 };
 
 use super::{
@@ -74,6 +74,7 @@ pub(crate) fn command_to(command: Command) -> pb::Command {
             at_ms: at.0,
             policy_version,
         }),
+        Command::Starttls(seen) => Kind::Starttls(seen_starttls_to(seen)),
         Command::Flush { domain, at } => Kind::Flush(pb::Flush {
             domain,
             at_ms: at.0,
@@ -136,6 +137,7 @@ pub(crate) fn command_from(command: pb::Command) -> Result<Command, CodecError> 
             policy_version: told.policy_version,
             at: Timestamp(told.at_ms),
         },
+        Kind::Starttls(seen) => Command::Starttls(seen_starttls_from(seen)),
         Kind::Flush(flush) => Command::Flush {
             domain: flush.domain,
             at: Timestamp(flush.at_ms),
@@ -176,6 +178,26 @@ fn report_from(report: pb::Report) -> Result<Report, CodecError> {
         at: Timestamp(report.at_ms),
         attempts: attempts.collect::<Result<_, _>>()?,
     })
+}
+
+fn seen_starttls_to(seen: SeenStarttls) -> pb::SeenStarttls {
+    pb::SeenStarttls {
+        domain: seen.domain,
+        host: seen.host,
+        is_offered: seen.is_offered,
+        policy_version: seen.policy_version,
+        at_ms: seen.at.0,
+    }
+}
+
+fn seen_starttls_from(seen: pb::SeenStarttls) -> SeenStarttls {
+    SeenStarttls {
+        domain: seen.domain,
+        host: seen.host,
+        is_offered: seen.is_offered,
+        policy_version: seen.policy_version,
+        at: Timestamp(seen.at_ms),
+    }
 }
 
 fn observe_to(domain: String, reachability: Reachability, at: Timestamp) -> pb::Observe {

@@ -4,7 +4,7 @@ use api::spool::v1 as pb;
 use smtp::{BodyType, ForwardPath, Mailbox, ReversePath};
 use spool::{
     Body, Client, Destination, Digest, Fingerprint, Hold, KnownOffers, Message, MessageId, Offers,
-    Pause, Reachability, Recipient, Remembered, Roster, Status, Timestamp, Totals,
+    Pause, Reachability, Recipient, Remembered, Roster, Starttls, Status, Timestamp, Totals,
     view::{Known, Staged},
 };
 
@@ -309,11 +309,16 @@ pub(crate) fn destination_to(destination: Destination) -> pb::Destination {
         nonsense: destination.roster.nonsense.map(learned_to),
         moved_at_ms: destination.moved_at.map(|at| at.0),
         moved_by: destination.moved_by,
-        paused: destination.paused.map(pause_to),
+        paused: destination.paused.map(|pause| pause_to(*pause)),
         revision: destination.revision,
         held: destination.totals.held,
         guard: destination.guard.map(|guard| guard_to(*guard)),
         posted: posted_to(destination.posted),
+        starttls: destination.starttls.map(|known| pb::destination::Starttls {
+            is_offered: known.is_offered,
+            since_ms: known.since.0,
+            host: known.host,
+        }),
     }
 }
 
@@ -361,10 +366,17 @@ pub(crate) fn destination_from(destination: pb::Destination) -> Result<Destinati
         },
         moved_by: destination.moved_by,
         moved_at: destination.moved_at_ms.map(Timestamp),
-        paused: destination.paused.map(pause_from),
+        paused: destination.paused.map(pause_from).map(Box::new),
         revision: destination.revision,
         guard: destination.guard.map(guard_from).map(Box::new),
         posted: posted_from(destination.posted),
+        starttls: destination.starttls.map(|known| {
+            Box::new(Starttls {
+                is_offered: known.is_offered,
+                since: Timestamp(known.since_ms),
+                host: known.host,
+            })
+        }),
     })
 }
 

@@ -194,12 +194,12 @@ mod tests {
             ..down()
         };
         let paused = Destination {
-            paused: Some(Pause {
+            paused: Some(Box::new(Pause {
                 since: Timestamp(1),
                 until: None,
                 by: String::new(),
                 reason: String::new(),
-            }),
+            })),
             ..down()
         };
         let destinations = [

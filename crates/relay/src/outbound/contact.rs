@@ -2,7 +2,7 @@
 
 use spool::policy::Domain;
 use spool::ports::OutboxError;
-use spool::{Offers, Outbox};
+use spool::{Alarm, Offers, Outbox, alarm};
 
 use crate::outbound::Shared;
 use crate::outbound::connection::{Connection, Terms};
@@ -20,8 +20,16 @@ impl<O: Outbox> Shared<O> {
             connectors: &self.connectors,
             timeouts: self.config.timeouts,
         };
-        let connected = self.config.routes.connect(domain, terms).await;
-        connected.map_err(shortened)
+        let unreached = match self.config.routes.connect(domain, terms).await {
+            Ok(connection) => return Ok(connection),
+            Err(unreached) => unreached,
+        };
+        if let Some(host) = &unreached.without_starttls
+            && let Err(error) = self.note_starttls(domain, host, false).await
+        {
+            tracing::debug!(domain = domain.name, %error, "that TLS is gone was not recorded");
+        }
+        Err(shortened(unreached.words))
     }
 
     /// Records what the primary of a domain offers that was just connected to, where that is news.
@@ -33,6 +41,10 @@ impl<O: Outbox> Shared<O> {
         domain: &Domain,
         connection: &Connection,
     ) -> Result<(), OutboxError> {
+        if let Some(is_offered) = connection.session.offers_starttls() {
+            let host = &connection.host;
+            self.note_starttls(domain, host, is_offered).await?;
+        }
         let Some(offers) = connection.session.offered().map(Offers::from) else {
             return Ok(());
         };
@@ -45,5 +57,39 @@ impl<O: Outbox> Shared<O> {
         self.outbox
             .note_offers(domain, offers, self.clock.now())
             .await
+    }
+
+    /// Records whether a host offers STARTTLS, where that is news, and tells the log of the alarm that begins
+    /// or ends with it.
+    async fn note_starttls(
+        &self,
+        domain: &Domain,
+        host: &str,
+        is_offered: bool,
+    ) -> Result<(), OutboxError> {
+        let name = &domain.name;
+        let known = self.outbox.destination(name).starttls;
+        if known
+            .as_ref()
+            .map_or(!is_offered, |known| known.is_offered == is_offered)
+        {
+            return Ok(());
+        }
+        let (outbox, now) = (&self.outbox, self.clock.now());
+        outbox.note_starttls(domain, host, is_offered, now).await?;
+        if known.is_none() {
+            return Ok(());
+        }
+        let alarms = alarm::of_destination(name, &outbox.destination(name));
+        match alarms.iter().find(|alarm| alarm.name == alarm::TLS_GONE) {
+            Some(Alarm { name, words, .. }) => {
+                tracing::warn!(target: "alarm", name, domain = domain.name, "{words}");
+            }
+            None => {
+                let name = alarm::TLS_GONE;
+                tracing::info!(target: "alarm", name, domain = domain.name, "alarm cleared");
+            }
+        }
+        Ok(())
     }
 }

@@ -93,7 +93,8 @@ impl Scout {
                 connection.quit().await;
                 true
             }
-            Ok(Err(reason)) => {
+            Ok(Err(unreached)) => {
+                let reason = unreached.words;
                 tracing::debug!(domain = domain.name, reason, "its primary is not reached");
                 false
             }

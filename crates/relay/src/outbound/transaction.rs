@@ -1,6 +1,6 @@
 //! One transaction of a message: the recipients that go together, and what became of them.
 
-use smtp::client::{self, Failure};
+use smtp::client::{self, Failure, Origin};
 use spool::ports::OutboxError;
 use spool::{Due, Message, Outbox, Verdict};
 use tokio::time::Instant;
@@ -76,17 +76,8 @@ impl<O: Outbox> Worker<O> {
         }
         let (recipients, _) = alike.split_at(open.recipients_of(alike.len()));
         let started = Instant::now();
-        let outcome = async {
-            if let Some(refused) = self.pass_on(origin, &mut open).await? {
-                return Ok(vec![refused; recipients.len()]);
-            }
-            let outbox = &*self.shared.outbox;
-            open.connection
-                .deliver(outbox, &self.queue, due, recipients)
-                .await
-        };
-        let outcome = outcome.instrument(span).await;
-        match outcome {
+        let offered = self.offer(due, recipients, origin, &mut open);
+        match offered.instrument(span).await {
             Ok(verdicts) => {
                 open.count();
                 if let Some(failure @ Failure::BdatUnknown(_)) = open.connection.session.failure() {
@@ -117,6 +108,24 @@ impl<O: Outbox> Worker<O> {
                 })
             }
         }
+    }
+
+    /// Passes on who brought the message, where the primary is to know, and then the message.
+    async fn offer(
+        &self,
+        due: &Due,
+        recipients: &[u32],
+        origin: Option<Origin>,
+        open: &mut Open,
+    ) -> Result<Vec<client::Verdict>, Aborted> {
+        if let Some(refused) = self.pass_on(origin, open).await? {
+            return Ok(vec![refused; recipients.len()]);
+        }
+        let outbox = &*self.shared.outbox;
+        let connection = &mut open.connection;
+        connection
+            .deliver(outbox, &self.queue, due, recipients)
+            .await
     }
 
     fn note_acquaintances(&self, message: &Message, recipients: &[u32], verdicts: &[Verdict]) {

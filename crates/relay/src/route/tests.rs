@@ -279,7 +279,7 @@ async fn a_host_that_introduces_itself_by_our_name_gets_no_connection() {
         connectors: &connectors,
         timeouts: Timeouts::STANDARD,
     };
-    let why = routes.connect(&domain(), terms).await.unwrap_err();
+    let why = routes.connect(&domain(), terms).await.unwrap_err().words;
     assert_eq!(
         why,
         "no route: mail.example.com:25: it introduces itself as mx1.example.net, which is node 1 of this cluster"

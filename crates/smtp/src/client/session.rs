@@ -59,6 +59,8 @@ pub struct Session {
     extensions: Extensions,
     greeting: Option<Reply>,
     hello: Option<Reply>,
+    /// Whether STARTTLS was offered in clear.
+    starttls: Option<bool>,
     /// Whether a reply to EHLO named them. A server that knows HELO only has told nothing.
     told: bool,
     parser: Parser,
@@ -85,6 +87,7 @@ impl Session {
             extensions: Extensions::default(),
             greeting: None,
             hello: None,
+            starttls: None,
             told: false,
             parser: Parser::default(),
             replies: 0,

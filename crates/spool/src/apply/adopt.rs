@@ -66,8 +66,13 @@ fn changed<V: View>(view: &V, before: &Policy, after: &InForce) -> Result<Vec<Ch
         let mut next = known.clone();
         if now.is_none_or(|now| now.primary != domain.primary) {
             next.learned = None;
+            next.starttls = None;
             next.moved_by = after.version;
             next.moved_at = None;
+        }
+        // Whoever says another thing about TLS has looked at it.
+        if now.is_some_and(|now| now.tls != domain.tls) {
+            next.starttls = None;
         }
         if now.is_some_and(|now| !now.recovery_guard) {
             drop_guard(view, &domain.name, &mut next, after.since, &mut changes)?;

@@ -35,12 +35,12 @@ pub(super) fn pause<V: View>(
             note_ended(view, &domain, ended, &mut changes)?;
         }
         let since = after.pause_at(action.at).map(|pause| pause.since);
-        after.paused = Some(Pause {
+        after.paused = Some(Box::new(Pause {
             since: since.unwrap_or(action.at),
             until,
             by: action.by.clone(),
             reason: action.reason.clone(),
-        });
+        }));
         changes.push(Change::Destination { domain, after });
         Ok((CHANGED, changes))
     })

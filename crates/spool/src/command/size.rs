@@ -34,6 +34,7 @@ impl Command {
             Self::Recover(recovery) => recovery.octets(),
             Self::NotePosted(notice) => notice.domain.len() + notice.name.len(),
             Self::Offers { domain, .. } => EACH + domain.len(),
+            Self::Starttls(seen) => EACH + seen.domain.len() + seen.host.len(),
             Self::Flush { domain, .. } => domain.as_ref().map_or(0, String::len),
             Self::Confirm { ids } => ids.len() * EACH,
             Self::Claim(claims) | Self::Release(claims) => claims.octets(),

@@ -2,7 +2,7 @@
 
 use proptest::{collection::vec, prelude::*};
 use spool::{
-    Adopt, Command, Fact, Lessons, Offers, Outcome, Timestamp,
+    Adopt, Command, Fact, Lessons, Offers, Outcome, SeenStarttls, Timestamp, alarm,
     policy::Document,
     recipients::{Judgement, MOVE_GRACE, News, Source, judge},
 };
@@ -124,6 +124,44 @@ fn what_was_learned_of_a_primary_is_forgotten_when_the_domain_gets_another() {
     assert!(!is_known(&replica), "the former primary has told that");
     replica.apply(told(3));
     assert!(is_known(&replica));
+}
+
+#[test]
+fn a_primary_that_loses_tls_raises_an_alarm_until_it_is_back_or_the_policy_says_otherwise() {
+    let mut replica = founded();
+    let seen = |is_offered, policy_version, after: u64| {
+        Command::Starttls(SeenStarttls {
+            domain: "a.example".to_owned(),
+            host: "mail.a.example:25".to_owned(),
+            is_offered,
+            policy_version,
+            at: Timestamp(NOW.0 + after),
+        })
+    };
+    let raised = |replica: &Replica| {
+        let destination = replica.memory.destination_of("a.example");
+        let alarms = alarm::of_destination("a.example", &destination).into_iter();
+        let gone = alarms.filter(|alarm| alarm.name == alarm::TLS_GONE);
+        gone.map(|alarm| alarm.since.0 - NOW.0).next()
+    };
+    replica.apply_repeatedly(seen(false, 1, 1));
+    assert_eq!(raised(&replica), None, "it never offered any");
+    replica.apply_repeatedly(seen(true, 1, 2));
+    assert_eq!(raised(&replica), None);
+    replica.apply_repeatedly(seen(false, 1, 3));
+    replica.apply_repeatedly(seen(false, 1, 4));
+    replica.apply_repeatedly(seen(true, 1, 2));
+    assert_eq!(raised(&replica), Some(3), "a late copy clears nothing");
+    replica.apply_repeatedly(seen(true, 1, 5));
+    assert_eq!(raised(&replica), None);
+    replica.apply_repeatedly(seen(false, 1, 6));
+    replica.apply(adopt(&another(), 1));
+    assert_eq!(raised(&replica), Some(6), "the policy says the same of it");
+    replica.apply_repeatedly(seen(true, 1, 7));
+    assert_eq!(raised(&replica), Some(6), "found out under another policy");
+    let in_clear = format!("{POLICY}tls = \"off\"\n");
+    assert_eq!(replica.apply(adopt(&in_clear, 2)), Outcome::Adopted(3));
+    assert_eq!(raised(&replica), None);
 }
 
 #[test]

@@ -146,8 +146,9 @@ fn in_new_places(mut command: Command, places: &[u64]) -> Command {
     | Command::Expire(Expire { sequences, .. }) = &mut command
     {
         for sequence in sequences {
-            let first = usize::try_from(*sequence).unwrap() - 1;
-            *sequence = places.get(first).copied().unwrap_or(u64::MAX);
+            let nth = usize::try_from(*sequence).ok();
+            let place = nth.and_then(|nth| places.get(nth.checked_sub(1)?));
+            *sequence = place.copied().unwrap_or(u64::MAX);
         }
     }
     command

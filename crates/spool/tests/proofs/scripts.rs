@@ -3,7 +3,8 @@
 use proptest::{collection::vec, prelude::*, sample::select};
 use spool::{
     Action, Adopt, Claims, Command, Expire, Fact, Handling, Lessons, MessageId, Offers,
-    Reachability, Recovery, Replay, Report, Timestamp, Verb, Verdict, Visitor, Visits,
+    Reachability, Recovery, Replay, Report, SeenStarttls, Timestamp, Verb, Verdict, Visitor,
+    Visits,
     alarm::{Notice, Turn},
     guard::Step,
     policy::Document,
@@ -196,6 +197,19 @@ fn offers() -> impl Strategy<Value = Command> {
     })
 }
 
+fn starttls() -> impl Strategy<Value = Command> {
+    let seen = (domain(), any::<bool>(), 0..4_u64, moment());
+    seen.prop_map(|(domain, is_offered, policy_version, at)| {
+        Command::Starttls(SeenStarttls {
+            host: format!("mail.{domain}:25"),
+            domain,
+            is_offered,
+            policy_version,
+            at,
+        })
+    })
+}
+
 /// Some of a few visitors.
 fn visits() -> impl Strategy<Value = Command> {
     (moment(), vec(0..6_u128, 0..4)).prop_map(|(at, visitors)| {
@@ -304,6 +318,7 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
         2 => replay(),
         1 => moment().prop_map(|until| Command::Relinquish { until }),
         1 => offers(),
+        1 => starttls(),
         2 => visits(),
         1 => (proptest::option::of(domain()), moment())
             .prop_map(|(domain, at)| Command::Flush { domain, at }),

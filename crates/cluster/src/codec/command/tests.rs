@@ -5,7 +5,7 @@ use smtp::{
 };
 use spool::{
     Action, Adopt, Authentication, Client, Digest, Expire, Fact, Finding, Fingerprint, Handling,
-    Lessons, Offers, Recovery, Replay, Tally, Verb, Visitor, Visits,
+    Lessons, Offers, Recovery, Replay, SeenStarttls, Tally, Verb, Visitor, Visits,
     authentication::{SIGNATURES_MAX, Signature},
     guard::Step,
     policy::Document,
@@ -218,6 +218,16 @@ fn what_a_primary_offers_is_read_as_it_was_written() {
         };
         assert_eq!(command_from(command_to(command.clone())).unwrap(), command);
     }
+    for is_offered in [true, false] {
+        let command = Command::Starttls(SeenStarttls {
+            domain: "example.com".into(),
+            host: "mail.example.com:25".into(),
+            is_offered,
+            policy_version: 3,
+            at: Timestamp(7),
+        });
+        assert_eq!(command_from(command_to(command.clone())).unwrap(), command);
+    }
 }
 
 #[test]
@@ -298,6 +308,13 @@ fn no_command_is_larger_on_the_wire_than_it_is_counted() {
             policy_version: u64::MAX,
             at: Timestamp(u64::MAX),
         },
+        Command::Starttls(SeenStarttls {
+            domain: "example.com".into(),
+            host: "h".repeat(500),
+            is_offered: true,
+            policy_version: u64::MAX,
+            at: Timestamp(u64::MAX),
+        }),
         Command::Flush {
             domain: Some("example.com".into()),
             at: Timestamp(u64::MAX),

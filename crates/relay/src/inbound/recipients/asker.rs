@@ -284,7 +284,8 @@ impl<B: AddressBook> Asker<B> {
             connectors: &self.connectors,
             timeouts: TIMEOUTS,
         };
-        let connection = self.routes.connect(domain, terms).await?;
+        let connected = self.routes.connect(domain, terms).await;
+        let connection = connected.map_err(|unreached| unreached.words)?;
         Ok(Open {
             connection,
             domain: domain.clone(),

@@ -20,7 +20,7 @@ use spool::recipients::Source;
 use spool::{
     AddressBook, Attempt, Body, Client, Destination, Digest, Due, Fact, KnownOffers, Learned,
     Lookout, Message, MessageId, Offers, Outbox, Pause, Policy, Reachability, Recipient, Recovery,
-    Refusal, Report, Standing, Status, Timestamp, Totals, Verdict,
+    Refusal, Report, Standing, Starttls, Status, Timestamp, Totals, Verdict,
 };
 use tokio::sync::watch;
 
@@ -39,6 +39,8 @@ pub(super) struct State {
     pub(super) steps: Vec<Step>,
     /// What was told of the primary, each time.
     pub(super) offers: Vec<Offers>,
+    /// Whether it offers STARTTLS, each time.
+    pub(super) starttls: Vec<bool>,
     pub(super) reports: Vec<Report>,
     /// Who has claimed which message.
     pub(super) claims: BTreeMap<u64, u64>,
@@ -275,12 +277,13 @@ impl MapOutbox {
     /// Pauses the domain until a moment, or lets its mail go again.
     pub(super) fn pause(&self, until: Option<Option<Timestamp>>) {
         let now = clock().now();
-        self.state.lock().unwrap().destination.paused = until.map(|until| Pause {
+        let pause = |until| Pause {
             since: now,
             until,
             by: "ann".to_owned(),
             reason: String::new(),
-        });
+        };
+        self.state.lock().unwrap().destination.paused = until.map(pause).map(Box::new);
         self.changed();
     }
 
@@ -678,6 +681,28 @@ impl Outbox for MapOutbox {
         let mut state = self.state.lock().unwrap();
         state.offers.push(offers);
         state.destination.learned = Some(KnownOffers { offers, since: at });
+        drop(state);
+        self.changed();
+        Ok(())
+    }
+
+    async fn note_starttls(
+        &self,
+        _: &Domain,
+        host: &str,
+        is_offered: bool,
+        at: Timestamp,
+    ) -> Result<(), OutboxError> {
+        if !self.leads.load(Ordering::Relaxed) {
+            return Err(OutboxError::NotLeading);
+        }
+        let mut state = self.state.lock().unwrap();
+        state.starttls.push(is_offered);
+        state.destination.starttls = Some(Box::new(Starttls {
+            is_offered,
+            since: at,
+            host: host.to_owned(),
+        }));
         drop(state);
         self.changed();
         Ok(())

@@ -73,6 +73,6 @@ async fn the_next_host_is_tried_when_one_can_not_be_reached() {
     let connection = routes.connect(&domain, terms).await.unwrap();
     assert_eq!(connection.host, primary.address.to_string());
     primary.stop().await;
-    let why = routes.connect(&domain, terms).await.unwrap_err();
+    let why = routes.connect(&domain, terms).await.unwrap_err().words;
     assert_eq!(why.matches("connecting failed").count(), 2, "{why}");
 }

@@ -98,6 +98,52 @@ async fn a_handshake_that_fails_is_followed_by_clear_text_where_that_is_allowed(
     assert!(!primary.taken()[0].tls);
 }
 
+#[tokio::test]
+async fn tls_that_is_gone_is_an_alarm_until_it_is_back() {
+    for tls in [Tls::Opportunistic, Tls::Require] {
+        let primary = Primary::start(ANY_PORT, usual(), Some(acceptor())).await;
+        let address = primary.address;
+        let outbox = MapOutbox::new(
+            Domain {
+                tls,
+                ..domain(address)
+            },
+            NEVER,
+        );
+        let running = Running::start(&outbox);
+        let departed = || outbox.state.lock().unwrap().departed.len();
+        let raised = || {
+            let state = outbox.state.lock().unwrap();
+            let alarms = spool::alarm::of_destination(DOMAIN, &state.destination).into_iter();
+            alarms.map(|alarm| alarm.name).collect::<Vec<_>>()
+        };
+        outbox.queue(&["a"], BODY);
+        until("delivered", || departed() == 1).await;
+        assert!(raised().is_empty());
+        primary.stop().await;
+
+        let stripped = Primary::start(address, usual(), None).await;
+        outbox.queue(&["a"], BODY);
+        until("the alarm is raised", || {
+            raised() == [spool::alarm::TLS_GONE]
+        })
+        .await;
+        if tls == Tls::Opportunistic {
+            until("delivered in clear", || departed() == 2).await;
+        }
+        let in_clear = stripped.taken().len();
+        assert_eq!(in_clear, usize::from(tls == Tls::Opportunistic));
+        stripped.stop().await;
+
+        let _mended = Primary::start(address, usual(), Some(acceptor())).await;
+        outbox.queue(&["a"], BODY);
+        until("all are delivered", || departed() == 3).await;
+        running.stop().await.unwrap();
+        assert!(raised().is_empty());
+        assert_eq!(outbox.state.lock().unwrap().starttls, [true, false, true]);
+    }
+}
+
 /// Makes every handshake fail.
 #[derive(Debug)]
 struct NoCertificate;

@@ -6,6 +6,12 @@ use crate::client::{Failure, Tls};
 use crate::{Extensions, Reply};
 
 impl Session {
+    /// Whether the server offers STARTTLS, as far as it has said in clear; one that knows HELO only does not.
+    #[must_use]
+    pub const fn offers_starttls(&self) -> Option<bool> {
+        self.starttls
+    }
+
     pub(super) fn say_hello(&mut self, secured: bool) {
         self.step(|session, _| session.ehlo(secured));
     }
@@ -26,6 +32,9 @@ impl Session {
             return self.unwelcome(reply.clone());
         }
         let offered = offered_by(reply);
+        if !secured {
+            self.starttls = Some(offered.starttls);
+        }
         self.hello = Some(reply.clone());
         match self.tls {
             Tls::Opportunistic | Tls::Require if !secured && offered.starttls => {
@@ -58,6 +67,9 @@ impl Session {
             return self.unwelcome(reply);
         }
         self.hello = Some(reply);
+        if !secured {
+            self.starttls = Some(false);
+        }
         match self.tls {
             Tls::Require if !secured => State::Closed(Some(Failure::TlsNotOffered)),
             _ => State::Ready,
