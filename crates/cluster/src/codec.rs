@@ -11,6 +11,7 @@ mod copy;
 mod dsn;
 mod history;
 mod message;
+mod notices;
 mod policy;
 mod recipients;
 mod recovery;

@@ -10,9 +10,11 @@ use bytes::Bytes;
 use openraft::Instant as _;
 use spool::{
     Accept, AddressBook, Claims, Command, Destination, Due, Fact, Intake, Learned, Lookout,
-    Message, MessageId, Offers, Outbox, Outcome, Patience, Place, Policy, Reachability, Recovery,
-    Refusal, Report, SeenStarttls, Stage, Standing, Status, Timestamp, Visitor,
+    Message, MessageId, Notify, Offers, Outbox, Outcome, Owed, Patience, Place, Policy,
+    Reachability, Recovery, Refusal, Report, SeenStarttls, Stage, Standing, Status, Timestamp,
+    Visitor,
     alarm::Notice,
+    notice,
     policy::{Domain, InForce},
     ports::{DeferredCursor, OutboxError},
     recipients::News,
@@ -291,6 +293,17 @@ impl Outbox for Cluster {
         self.record(Command::Report(report)).await
     }
 
+    async fn owed(&self, after: u64, limit: usize) -> Result<Vec<Owed>, OutboxError> {
+        let tables = Arc::clone(&self.0.tables);
+        let limit = limit.min(limits::READ_MESSAGES_MAX);
+        let messages = blocking(move || tables.owed(after, limit)).await?;
+        Ok(messages.into_iter().flat_map(owed).collect())
+    }
+
+    async fn notify(&self, notify: Notify) -> Result<(), OutboxError> {
+        self.record(Command::Notify(notify)).await
+    }
+
     async fn observe(
         &self,
         domain: &str,
@@ -403,7 +416,7 @@ fn due(message: Message, place: Place, domain: &str) -> Due {
         .filter(|(_, recipient)| match recipient.status {
             Status::Pending => true,
             Status::Deferred { .. } => !waits,
-            Status::Delivered { .. } | Status::Rejected { .. } => false,
+            Status::Delivered { .. } | Status::Rejected { .. } | Status::Returned { .. } => false,
         })
         .map(|(number, _)| number)
         .collect();
@@ -412,6 +425,17 @@ fn due(message: Message, place: Place, domain: &str) -> Due {
         recipients,
         claimed_by: place.claimed_by,
     }
+}
+
+/// What the sender of a message is to be told, each kind by itself.
+fn owed(message: Message) -> Vec<Owed> {
+    let message = Arc::new(message);
+    let kinds = notice::Kind::ALL.into_iter().map(|kind| Owed {
+        message: Arc::clone(&message),
+        kind,
+        recipients: message.owed(kind),
+    });
+    kinds.filter(|owed| !owed.recipients.is_empty()).collect()
 }
 
 async fn blocking<T: Send + 'static>(

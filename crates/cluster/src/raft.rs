@@ -69,6 +69,10 @@ impl fmt::Display for Proposal {
             Command::Resume { domain, .. } => write!(f, "resume {domain}"),
             Command::Note(action) => write!(f, "note {}", action.what),
             Command::Expire(expire) => write!(f, "expire {}", expire.sequences.len()),
+            Command::Delay(delay) => write!(f, "delay {}", delay.sequences.len()),
+            Command::Notify(notify) => {
+                write!(f, "notify of {} by {}", notify.id, notify.report.id)
+            }
             Command::Relinquish { until } => write!(f, "relinquish until {}", until.0),
             Command::Replay(replay) => write!(f, "replay {}", replay.ids.len()),
             Command::Sweep { .. } => f.write_str("sweep"),

@@ -3,7 +3,7 @@
 //! ```text
 //!   (none) ─Stage─▶ staged ─Accept─▶ waiting ─Report─┬─ all delivered ──▶ (none)
 //!              └─Discard, Sweep─▶ (none)      ▲      ├─ some deferred ──▶ deferred until ...
-//!                                             └──────┘       only refused left ─▶ rejected
+//!                                             └──────┘       only refused left ─▶ rejected ─Notify─▶ (none)
 //! ```
 //!
 //! An operator may hold a message in any state from waiting on, and release it, and delete it.
@@ -21,6 +21,7 @@ mod claims;
 mod departures;
 mod handling;
 mod ledger;
+mod notices;
 mod outages;
 mod pause;
 mod recipients;
@@ -107,6 +108,8 @@ pub fn apply<V: View>(
         Command::Resume { domain, action } => pause::resume(view, domain, action),
         Command::Note(action) => audit::note(view, action),
         Command::Expire(expire) => outages::expire(view, expire),
+        Command::Delay(delay) => notices::delay(view, delay),
+        Command::Notify(notify) => notices::notify(view, index, notify),
         Command::Relinquish { until } => departures::relinquish(view, until),
         Command::Replay(replay) => replay::replay(view, &replay),
         Command::Sweep { at } => sweep(view, at),
@@ -195,12 +198,13 @@ fn accept_message<V: View>(
     }
     repeats::remember(view, &accept, &mut changes);
     changes.extend(was_staged.then_some(Change::Staged { id, after: None }));
-    spool_message(view, queued(index, accept, pieces), &mut changes);
+    let mut ledger = Ledger::new(view);
+    spool_message(queued(index, accept, pieces), &mut ledger, &mut changes);
+    ledger.write_to(&mut changes);
     Ok((Outcome::Accepted, changes))
 }
 
-fn spool_message<V: View>(view: &V, message: Message, changes: &mut Vec<Change>) {
-    let mut ledger = Ledger::new(view);
+fn spool_message<V: View>(message: Message, ledger: &mut Ledger<'_, V>, changes: &mut Vec<Change>) {
     ledger.recount(None, Some(&message));
     changes.push(Change::Known {
         id: message.id,
@@ -211,7 +215,6 @@ fn spool_message<V: View>(view: &V, message: Message, changes: &mut Vec<Change>)
         before: None,
         after: Some(Box::new(message)),
     });
-    ledger.write_to(changes);
 }
 
 fn queued(index: u64, accept: Accept, pieces: Vec<u64>) -> Message {
@@ -222,6 +225,7 @@ fn queued(index: u64, accept: Accept, pieces: Vec<u64>) -> Message {
         status: Status::Pending,
         host: String::new(),
         replayed_at: None,
+        owed: None,
     };
     Message {
         id: accept.id,
@@ -245,6 +249,7 @@ fn queued(index: u64, accept: Accept, pieces: Vec<u64>) -> Message {
         hold: None,
         tries: Vec::new(),
         renewed_at: None,
+        delay_told_at: None,
     }
 }
 

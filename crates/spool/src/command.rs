@@ -6,8 +6,8 @@ use bytes::Bytes;
 use smtp::{BodyType, Recipient, ReversePath, dsn};
 
 use crate::{
-    Action, Authentication, Client, Digest, Fact, Fingerprint, Handling, MessageId, Offers,
-    Reachability, Recovery, Tally, Timestamp, Visitor, alarm::Notice, policy::Document,
+    Action, Authentication, Client, Delay, Digest, Fact, Fingerprint, Handling, MessageId, Notify,
+    Offers, Reachability, Recovery, Tally, Timestamp, Visitor, alarm::Notice, policy::Document,
 };
 
 /// Everything that can change the spool.
@@ -104,6 +104,10 @@ pub enum Command {
     Note(Action),
     /// Gives messages up that are too old.
     Expire(Expire),
+    /// Makes it owed to the senders of messages that they are told these are late.
+    Delay(Delay),
+    /// Tells a sender what he is owed.
+    Notify(Notify),
     /// Gives up the bodies of messages that were delivered before a moment, the earliest first.
     Relinquish {
         /// The moment.
@@ -124,7 +128,10 @@ impl Command {
     /// no batch holds many such.
     #[must_use]
     pub const fn changes_many(&self) -> bool {
-        matches!(self, Self::Handle(_) | Self::Replay(_) | Self::Expire(_))
+        matches!(
+            self,
+            Self::Handle(_) | Self::Replay(_) | Self::Expire(_) | Self::Delay(_)
+        )
     }
 
     /// Whether applying it looks through tables, instead of at what it names. Tables show what is written:
@@ -307,10 +314,31 @@ pub struct Attempt {
 pub enum Verdict {
     /// It has taken the message for him.
     Delivered(String),
+    /// The same, and it tells the sender nothing of what becomes of it: it knows no reports (RFC 3461).
+    Relayed(String),
     /// Not now; the words say why.
     Deferred(String),
     /// Never; the words say why.
     Rejected(String),
+}
+
+impl Verdict {
+    /// Whether the host has taken the message for him.
+    #[must_use]
+    pub const fn is_taken(&self) -> bool {
+        matches!(self, Self::Delivered(_) | Self::Relayed(_))
+    }
+
+    /// What the host said, or what went wrong before it could speak.
+    #[must_use]
+    pub fn words(&self) -> &str {
+        match self {
+            Self::Delivered(words)
+            | Self::Relayed(words)
+            | Self::Deferred(words)
+            | Self::Rejected(words) => words,
+        }
+    }
 }
 
 /// What a command came to.

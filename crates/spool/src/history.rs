@@ -46,7 +46,7 @@ impl Try {
         };
         for (_, verdict) in &attempt.verdicts {
             let (count, words) = match verdict {
-                Verdict::Delivered(_) => (&mut told.delivered, None),
+                Verdict::Delivered(_) | Verdict::Relayed(_) => (&mut told.delivered, None),
                 Verdict::Deferred(words) => (&mut told.deferred, Some(words)),
                 Verdict::Rejected(words) => (&mut told.rejected, Some(words)),
             };
@@ -96,11 +96,22 @@ impl HistoryTotals {
 }
 
 impl Message {
-    /// Whether all its recipients have got it. What has left and is not delivered was deleted.
+    /// Whether all its recipients have got it.
     #[must_use]
     pub fn is_delivered(&self) -> bool {
         let mut recipients = self.recipients.iter();
         recipients.all(|recipient| matches!(recipient.status, Status::Delivered { .. }))
+    }
+
+    /// Whether nothing is left to be done or shown: each recipient has got it, or was returned, and its sender
+    /// knows what he is to know. What has left and is not settled was deleted.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let mut recipients = self.recipients.iter();
+        recipients.all(|recipient| match recipient.status {
+            Status::Delivered { .. } | Status::Returned { .. } => recipient.owed.is_none(),
+            Status::Pending | Status::Deferred { .. } | Status::Rejected { .. } => false,
+        })
     }
 
     /// What is remembered of it once it has left: all but what only a delivery needs.
@@ -127,6 +138,7 @@ impl Message {
         for recipient in &mut self.recipients {
             if recipient.has_got_it(replay.since, domain) && !recipient.was_replayed(replay) {
                 recipient.status = Status::Pending;
+                recipient.owed = None;
                 recipient.replayed_at = Some(replay.at);
                 is_reopened = true;
             }

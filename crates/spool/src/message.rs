@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use smtp::{BodyType, ForwardPath, ReversePath, dsn};
 
-use crate::{Authentication, MessageId, Timestamp, Try};
+use crate::{Authentication, MessageId, Timestamp, Try, notice};
 
 /// The SHA-256 of a body, taken while it arrived and checked when it leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub struct Message {
     pub tries: Vec<Try>,
     /// When an operator last released it, or wanted it delivered: it has all its time again since then.
     pub renewed_at: Option<Timestamp>,
+    /// When its sender was to be told that it is late; `None` while that is not so.
+    pub delay_told_at: Option<Timestamp>,
 }
 
 /// An operator keeps a message from being delivered.
@@ -100,6 +102,8 @@ pub struct Recipient {
     pub host: String,
     /// When an operator wanted it to be delivered to him once more; `None` when none ever did.
     pub replayed_at: Option<Timestamp>,
+    /// What the sender is still to be told of him.
+    pub owed: Option<notice::Kind>,
 }
 
 /// What is known about one recipient's delivery.
@@ -121,12 +125,21 @@ pub enum Status {
         /// The primary's words.
         reply: String,
     },
-    /// The primary refused it for good. Kept for the postmaster to see.
+    /// The primary refused it for good. Kept until the sender is told, or else for the postmaster to see.
     Rejected {
         /// When.
         at: Timestamp,
         /// The primary's words.
         reply: String,
+    },
+    /// It was refused, and that has been told.
+    Returned {
+        /// When it was told.
+        at: Timestamp,
+        /// The primary's words.
+        reply: String,
+        /// The message that tells it; `None` when there is nobody to tell, as it is such a message itself.
+        report: Option<MessageId>,
     },
 }
 
@@ -134,7 +147,10 @@ impl Status {
     /// Whether nothing more will be tried for this recipient.
     #[must_use]
     pub const fn is_final(&self) -> bool {
-        matches!(self, Self::Delivered { .. } | Self::Rejected { .. })
+        match self {
+            Self::Pending | Self::Deferred { .. } => false,
+            Self::Delivered { .. } | Self::Rejected { .. } | Self::Returned { .. } => true,
+        }
     }
 }
 

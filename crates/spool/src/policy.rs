@@ -10,6 +10,7 @@ mod list;
 mod name;
 mod position;
 mod quota;
+mod reports;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ pub use list::{LISTED_MAX, List};
 pub use name::{DEFAULT_SMTP_PORT, HostPortError, host_port};
 pub use position::{line_and_column, one_line};
 pub use quota::Quota;
+pub use reports::{ReportTo, Reports};
 pub use values::size;
 pub use webhook::Webhook;
 
@@ -45,6 +47,8 @@ pub struct Policy {
     pub dnsbl: Vec<String>,
     /// Where alarms are told, if anywhere.
     pub webhook: Option<Webhook>,
+    /// Who is told of mail that fails, and how.
+    pub reports: Reports,
 }
 
 /// One domain whose mail is taken.
@@ -182,10 +186,16 @@ impl Policy {
             .collect()
     }
 
-    /// The domain of that name in the policy.
+    /// The domain of that name in the policy; the queue of reports is one where a smarthost takes them.
     #[must_use]
     pub fn domain(&self, name: &str) -> Option<&Domain> {
-        self.domains.iter().find(|domain| domain.name == name)
+        self.queues().find(|domain| domain.name == name)
+    }
+
+    /// Everything that mail is delivered for by the policy: its domains, and the queue of reports where a
+    /// smarthost takes them.
+    pub fn queues(&self) -> impl Iterator<Item = &Domain> {
+        self.domains.iter().chain(self.reports.queue())
     }
 }
 

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::{
-    Accept, Destination, Learned, Message, MessageId, Offers, Policy, Reachability, Recovery,
-    Refusal, Report, Stage, Timestamp, Visitor, alarm::Notice, policy::Domain, recipients::News,
+    Accept, Destination, Learned, Message, MessageId, Notify, Offers, Policy, Reachability,
+    Recovery, Refusal, Report, Stage, Timestamp, Visitor, alarm::Notice, notice, policy::Domain,
+    recipients::News,
 };
 
 /// What is known of the recipients of domains with `recipients = "verify"`. Both ends read or fill it:
@@ -126,6 +127,17 @@ pub struct Due {
     pub recipients: Vec<u32>,
     /// The term whose leader has claimed it for this domain and has not told what became of it.
     pub claimed_by: Option<u64>,
+}
+
+/// What the sender of one message is to be told.
+#[derive(Clone, Debug)]
+pub struct Owed {
+    /// The message.
+    pub message: Arc<Message>,
+    /// What he is to be told.
+    pub kind: notice::Kind,
+    /// Of which of its recipients: indices into `message.recipients`.
+    pub recipients: Vec<u32>,
 }
 
 /// Where a walk over a domain's deferred messages stands: moment and place of the last one seen.
@@ -265,6 +277,18 @@ pub trait Outbox: AddressBook + Lookout {
 
     /// Records what became of deliveries. Returns once a majority has fsync'd it.
     fn report(&self, report: Report) -> impl Future<Output = Result<(), OutboxError>> + Send;
+
+    /// What senders are to be told of messages that arrived after place `after`, in order of arrival: of at
+    /// most `limit` messages, one for each kind of notice. Start with 0.
+    fn owed(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Owed>, OutboxError>> + Send;
+
+    /// Spools a report and notes that what it tells is told, both or neither. Returns once a majority has
+    /// fsync'd it. Nothing is done where any of it was told already, or is not owed any more.
+    fn notify(&self, notify: Notify) -> impl Future<Output = Result<(), OutboxError>> + Send;
 
     /// Records that a primary went down or came back.
     fn observe(

@@ -25,6 +25,7 @@ use super::{
         body_type_from, client_from, client_to, digest_from, fingerprint_from, fingerprint_to,
         forward_from, forward_to, offers_from, offers_to, reverse_from, reverse_to,
     },
+    notices::{delay_from, delay_to, notify_from, notify_to},
     policy::{adopt_from, adopt_to, found_from, found_to},
     recipients::{lessons_from, lessons_to},
     recovery::{recovery_from, recovery_to},
@@ -93,6 +94,8 @@ pub(crate) fn command_to(command: Command) -> pb::Command {
         Command::Resume { domain, action } => Kind::Resume(resuming_to(domain, action)),
         Command::Note(action) => Kind::Note(action_to(action)),
         Command::Expire(expire) => Kind::Expire(expire_to(expire)),
+        Command::Delay(delay) => Kind::Delay(delay_to(delay)),
+        Command::Notify(notify) => Kind::Notify(notify_to(notify)),
         Command::Relinquish { until } => Kind::Relinquish(pb::Relinquish { until_ms: until.0 }),
         Command::Replay(replay) => Kind::Replay(replay_to(replay)),
         Command::Sweep { at } => Kind::Sweep(pb::Sweep { at_ms: at.0 }),
@@ -161,6 +164,8 @@ pub(crate) fn command_from(command: pb::Command) -> Result<Command, CodecError> 
         },
         Kind::Note(action) => Command::Note(action_from(Some(action))?),
         Kind::Expire(expire) => Command::Expire(expire_from(expire)),
+        Kind::Delay(delay) => Command::Delay(delay_from(delay)),
+        Kind::Notify(notify) => Command::Notify(notify_from(notify)?),
         Kind::Relinquish(relinquish) => Command::Relinquish {
             until: Timestamp(relinquish.until_ms),
         },
@@ -220,7 +225,7 @@ pub(super) fn ids_from(ids: Vec<pb::MessageId>) -> Result<Vec<MessageId>, CodecE
     ids.into_iter().map(|id| id_from(Some(id))).collect()
 }
 
-fn accept_to(accept: Accept) -> pb::Accept {
+pub(super) fn accept_to(accept: Accept) -> pb::Accept {
     let recipient = |(recipient, domain): (Recipient, String)| pb::AcceptedRecipient {
         path: forward_to(recipient.path),
         domain,
@@ -247,7 +252,7 @@ fn accept_to(accept: Accept) -> pb::Accept {
     }
 }
 
-fn accept_from(accept: pb::Accept) -> Result<Accept, CodecError> {
+pub(super) fn accept_from(accept: pb::Accept) -> Result<Accept, CodecError> {
     let recipient = |recipient: pb::AcceptedRecipient| {
         let path = forward_from(recipient.path);
         let dsn = per_recipient_from(recipient.dsn)?;
@@ -299,6 +304,7 @@ fn attempt_to(attempt: Attempt) -> pb::Attempt {
     let verdict = |(recipient, verdict)| {
         let kind = match verdict {
             Verdict::Delivered(reply) => Kind::Delivered(reply),
+            Verdict::Relayed(reply) => Kind::Relayed(reply),
             Verdict::Deferred(reason) => Kind::Deferred(reason),
             Verdict::Rejected(reply) => Kind::Rejected(reply),
         };
@@ -319,6 +325,7 @@ fn attempt_from(attempt: pb::Attempt) -> Result<Attempt, CodecError> {
     let verdict = |verdict: pb::Verdict| {
         let kind = match required(verdict.kind, "verdict")? {
             Kind::Delivered(reply) => Verdict::Delivered(reply),
+            Kind::Relayed(reply) => Verdict::Relayed(reply),
             Kind::Deferred(reason) => Verdict::Deferred(reason),
             Kind::Rejected(reply) => Verdict::Rejected(reply),
         };

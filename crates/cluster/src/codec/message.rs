@@ -15,6 +15,7 @@ use super::{
     dsn::{per_message_from, per_message_to, per_recipient_from, per_recipient_to},
     history::{try_from, try_to},
     learned_from, learned_to,
+    notices::{kind_from, kind_to},
     recovery::{guard_from, guard_to},
     required,
 };
@@ -133,6 +134,7 @@ pub(crate) fn message_to(message: Message) -> pb::Message {
         hold: message.hold.map(hold_to),
         tries: message.tries.into_iter().map(try_to).collect(),
         renewed_at_ms: message.renewed_at.map(|at| at.0),
+        delay_told_at_ms: message.delay_told_at.map(|at| at.0),
     }
 }
 
@@ -163,6 +165,7 @@ pub(crate) fn message_from(message: pb::Message) -> Result<Message, CodecError> 
         hold: message.hold.map(hold_from),
         tries: message.tries.into_iter().map(try_from).collect(),
         renewed_at: message.renewed_at_ms.map(Timestamp),
+        delay_told_at: message.delay_told_at_ms.map(Timestamp),
     })
 }
 
@@ -183,7 +186,7 @@ fn hold_from(stored: pb::message::Hold) -> Hold {
 }
 
 fn recipient_to(recipient: Recipient) -> pb::Recipient {
-    use pb::recipient::{Deferred, Final, Status as Kind};
+    use pb::recipient::{Deferred, Final, Returned, Status as Kind};
     let status = match recipient.status {
         Status::Pending => None,
         Status::Deferred { until, reason } => Some(Kind::Deferred(Deferred {
@@ -192,6 +195,11 @@ fn recipient_to(recipient: Recipient) -> pb::Recipient {
         })),
         Status::Delivered { at, reply } => Some(Kind::Delivered(Final { at_ms: at.0, reply })),
         Status::Rejected { at, reply } => Some(Kind::Rejected(Final { at_ms: at.0, reply })),
+        Status::Returned { at, reply, report } => Some(Kind::Returned(Returned {
+            at_ms: at.0,
+            reply,
+            report: report.map(id_to),
+        })),
     };
     pb::Recipient {
         path: forward_to(recipient.path),
@@ -200,11 +208,13 @@ fn recipient_to(recipient: Recipient) -> pb::Recipient {
         dsn: per_recipient_to(recipient.dsn),
         host: recipient.host,
         replayed_at_ms: recipient.replayed_at.map(|at| at.0),
+        owed: kind_to(recipient.owed).into(),
     }
 }
 
 fn recipient_from(recipient: pb::Recipient) -> Result<Recipient, CodecError> {
     use pb::recipient::Status as Kind;
+    let owed = kind_from(recipient.owed());
     let status = match recipient.status {
         None => Status::Pending,
         Some(Kind::Deferred(deferred)) => Status::Deferred {
@@ -219,6 +229,11 @@ fn recipient_from(recipient: pb::Recipient) -> Result<Recipient, CodecError> {
             at: Timestamp(last.at_ms),
             reply: last.reply,
         },
+        Some(Kind::Returned(last)) => Status::Returned {
+            at: Timestamp(last.at_ms),
+            reply: last.reply,
+            report: last.report.map(|id| id_from(Some(id))).transpose()?,
+        },
     };
     Ok(Recipient {
         path: forward_from(recipient.path),
@@ -227,6 +242,7 @@ fn recipient_from(recipient: pb::Recipient) -> Result<Recipient, CodecError> {
         status,
         host: recipient.host,
         replayed_at: recipient.replayed_at_ms.map(Timestamp),
+        owed,
     })
 }
 

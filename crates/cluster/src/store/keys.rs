@@ -50,6 +50,8 @@ pub(crate) enum Table {
     Outage = 25,
     /// Departure, id: what a message that has left is kept with, to be delivered again.
     Retained = 26,
+    /// Sequence: nothing. Only messages whose senders are owed a notice.
+    Owed = 31,
 }
 
 /// Key of a log entry, and of the piece it carried.
@@ -152,6 +154,12 @@ impl SpoolKeys {
         let mut key = self.table(Table::Retained);
         key.extend_from_slice(&at.0.to_be_bytes());
         key.extend_from_slice(&id.0.to_be_bytes());
+        key
+    }
+
+    pub(crate) fn owed(self, sequence: u64) -> Vec<u8> {
+        let mut key = self.table(Table::Owed);
+        key.extend_from_slice(&sequence.to_be_bytes());
         key
     }
 

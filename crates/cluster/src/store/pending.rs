@@ -44,6 +44,8 @@ pub(super) struct Pending<'t> {
     visitors: MutexGuard<'t, Visitors>,
     membership: Option<StoredMembership>,
     retired: Vec<u64>,
+    /// By how many more messages something is owed to the sender.
+    owed: i64,
 }
 
 impl<'t> Pending<'t> {
@@ -60,6 +62,7 @@ impl<'t> Pending<'t> {
             visitors: tables.visitors(),
             membership: None,
             retired: Vec::new(),
+            owed: 0,
         }
     }
 
@@ -207,6 +210,13 @@ impl<'t> Pending<'t> {
             });
             self.rows.insert(self.keys.queue(domain, sequence), place);
         }
+        let was_owed = before.is_some_and(|message| message.is_owed());
+        let is_owed = after.as_ref().is_some_and(|message| message.is_owed());
+        if was_owed != is_owed {
+            let row = is_owed.then(Vec::new);
+            self.rows.insert(self.keys.owed(sequence), row);
+            self.owed += i64::from(is_owed) - i64::from(was_owed);
+        }
         let octets = after.map(|message| codec::message_to(*message).encode_to_vec());
         self.rows.insert(self.keys.message(sequence), octets);
     }
@@ -269,6 +279,7 @@ impl<'t> Pending<'t> {
                 figures.destinations.extend(self.destinations);
                 figures.unconfirmed = self.unconfirmed.len();
                 figures.retired.extend(self.retired);
+                figures.owed = figures.owed.saturating_add_signed(self.owed);
                 figures.history = self.history.unwrap_or(figures.history);
                 if let Some((cluster, policy)) = self.founded {
                     let (version, by) = (policy.version, &policy.by);

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use super::{
     entries, history,
     keys::{self, Table},
+    notices,
     open::{Column, Database, Row},
     present::Store,
     visitors,
@@ -41,6 +42,8 @@ pub(crate) struct Figures {
     pub(crate) unconfirmed: usize,
     /// How much is remembered of what has left.
     pub(crate) history: HistoryTotals,
+    /// Messages whose senders are owed a notice.
+    pub(crate) owed: u64,
     /// Nodes that were members once and are not any more.
     pub(crate) retired: BTreeSet<u64>,
 }
@@ -426,6 +429,7 @@ fn read_figures(database: &Database) -> io::Result<Figures> {
             .insert(domain.into_owned(), codec::destination_from(destination)?);
     }
     figures.history = history::read_totals(database)?;
+    figures.owed = notices::count(database)?;
     let prefix = database.keys().table(Table::Retired);
     for row in scan(database, &prefix, &prefix) {
         figures.retired.extend(keys::last_u64(&row?.0));

@@ -308,6 +308,10 @@ pub(super) const fn piece_of(entry: &mut api::peer::v1::Entry) -> Option<&mut By
     match &mut command.kind {
         Some(Kind::Stage(stage)) => Some(&mut stage.piece),
         Some(Kind::Accept(accept)) => Some(&mut accept.tail),
+        Some(Kind::Notify(notify)) => match &mut notify.report {
+            Some(report) => Some(&mut report.tail),
+            None => None,
+        },
         _ => None,
     }
 }

@@ -246,6 +246,7 @@ pub(super) fn recipient(recipient: &spool::Recipient) -> Recipient {
         Status::Deferred { until, reason } => ("deferred", Some(until.0), Some(reason)),
         Status::Delivered { at, reply } => ("delivered", Some(at.0), Some(reply)),
         Status::Rejected { at, reply } => ("rejected", Some(at.0), Some(reply)),
+        Status::Returned { at, reply, .. } => ("returned", Some(at.0), Some(reply)),
     };
     Recipient {
         address: recipient.path.to_string(),

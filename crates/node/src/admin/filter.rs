@@ -88,7 +88,7 @@ impl Filter {
         let words = left(message).find_map(|recipient| match &recipient.status {
             Status::Deferred { reason, .. } => Some(reason.clone()),
             Status::Rejected { reply, .. } => Some(reply.clone()),
-            Status::Pending | Status::Delivered { .. } => None,
+            Status::Pending | Status::Delivered { .. } | Status::Returned { .. } => None,
         });
         let reason = match &message.hold {
             Some(hold) if !hold.reason.is_empty() => Some(hold.reason.clone()),
@@ -111,10 +111,13 @@ impl Filter {
     }
 }
 
-/// The recipients that a message has not been delivered to.
+/// The recipients that a message has not been delivered to, nor returned for.
 fn left(message: &Message) -> impl Iterator<Item = &Recipient> {
     let recipients = message.recipients.iter();
-    recipients.filter(|recipient| !matches!(recipient.status, Status::Delivered { .. }))
+    recipients.filter(|recipient| match recipient.status {
+        Status::Pending | Status::Deferred { .. } | Status::Rejected { .. } => true,
+        Status::Delivered { .. } | Status::Returned { .. } => false,
+    })
 }
 
 /// A whole address, `@example.com` for all of a domain, or `<>` for none.
@@ -171,6 +174,7 @@ mod tests {
                         status: status.clone(),
                         host: String::new(),
                         replayed_at: None,
+                        owed: None,
                     }
                 })
                 .collect(),
@@ -191,6 +195,7 @@ mod tests {
             hold: None,
             tries: Vec::new(),
             renewed_at: None,
+            delay_told_at: None,
         }
     }
 

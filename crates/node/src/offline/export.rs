@@ -162,6 +162,7 @@ fn envelope(message: &Message) -> Envelope {
             Status::Deferred { reason, .. } => ("deferred", Some(reason)),
             Status::Delivered { reply, .. } => ("delivered", Some(reply)),
             Status::Rejected { reply, .. } => ("rejected", Some(reply)),
+            Status::Returned { reply, .. } => ("returned", Some(reply)),
         };
         Recipient {
             address: recipient.path.to_string(),

@@ -256,10 +256,7 @@ impl Queue {
     pub(super) fn settle(&self, due: &Due, verdicts: &[(u32, Verdict)]) {
         let mut state = self.state();
         state.window.settle(due.message.sequence);
-        if verdicts
-            .iter()
-            .any(|(_, verdict)| matches!(verdict, Verdict::Delivered(_)))
-        {
+        if verdicts.iter().any(|(_, verdict)| verdict.is_taken()) {
             state.delivered += 1;
             state.round += 1;
             if state.round >= state.connections && state.connections < state.connections_max {

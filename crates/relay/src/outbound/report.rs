@@ -36,11 +36,7 @@ impl Settled {
     /// Says that the primary has the message and the spool does not know: the next leader, or the
     /// next attempt, delivers it again.
     pub(super) fn log_possible_repeat(&self) {
-        if self
-            .verdicts
-            .iter()
-            .any(|(_, verdict)| matches!(verdict, Verdict::Delivered(_)))
-        {
+        if self.verdicts.iter().any(|(_, verdict)| verdict.is_taken()) {
             tracing::warn!(
                 target: "mail",
                 message = %self.due.message.id,

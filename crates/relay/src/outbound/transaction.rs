@@ -136,7 +136,9 @@ impl<O: Outbox> Worker<O> {
             };
             let known = &self.shared.acquaintances;
             match verdict {
-                Verdict::Delivered(_) => known.note(&self.domain.name, &recipient.path),
+                Verdict::Delivered(_) | Verdict::Relayed(_) => {
+                    known.note(&self.domain.name, &recipient.path);
+                }
                 // It is believed: a trial lets no refusal be final.
                 Verdict::Rejected(_) => known.forget(&self.domain.name, &recipient.path),
                 Verdict::Deferred(_) => {}

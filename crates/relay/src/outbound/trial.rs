@@ -78,7 +78,7 @@ impl<O: Outbox> Worker<O> {
             };
             let verdict = words(verdict);
             let answer = match &verdict {
-                Verdict::Delivered(_) => Some(Answer::Taken),
+                Verdict::Delivered(_) | Verdict::Relayed(_) => Some(Answer::Taken),
                 Verdict::Deferred(_) => None,
                 Verdict::Rejected(words) => Some(Answer::Refused {
                     words,

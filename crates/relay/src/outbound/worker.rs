@@ -434,11 +434,7 @@ impl<O: Outbox> Worker<O> {
         type Kind = fn(&Verdict) -> Option<&str>;
         let kinds: [(DeliveryResult, Kind); 3] = [
             (DeliveryResult::delivered, |v| {
-                if let Verdict::Delivered(w) = v {
-                    Some(w)
-                } else {
-                    None
-                }
+                v.is_taken().then(|| v.words())
             }),
             (DeliveryResult::deferred, |v| {
                 if let Verdict::Deferred(w) = v {

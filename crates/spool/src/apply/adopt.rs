@@ -57,7 +57,7 @@ pub(super) fn adopt<V: View>(view: &V, adopt: Adopt) -> Result<(Outcome, Vec<Cha
 /// recover without a guard loses the one that it has.
 fn changed<V: View>(view: &V, before: &Policy, after: &InForce) -> Result<Vec<Change>, V::Error> {
     let mut changes = Vec::new();
-    for domain in &before.domains {
+    for domain in before.queues() {
         let known = view.destination(&domain.name);
         let now = after.policy.domain(&domain.name);
         if now.is_none() && known == Destination::default() {

@@ -18,6 +18,30 @@ pub const SWEEP_DEPARTED_MAX: usize = 100_000;
 /// How many bodies one command gives up at most, so that it is never a long entry to apply.
 pub const RELINQUISH_MAX: usize = 1000;
 
+/// Decides whether a message stays: as long as one recipient is to be tried, or to be told of, or to be shown to
+/// the postmaster because he was refused and nobody can be told.
+pub(super) fn settle<V: View>(
+    view: &V,
+    before: Message,
+    after: Message,
+    at: Timestamp,
+    ledger: &mut Ledger<'_, V>,
+    changes: &mut Vec<Change>,
+) {
+    let after = if after.is_settled() {
+        ledger.recount(Some(&before), None);
+        leave(view, after, at, ledger, changes);
+        None
+    } else {
+        ledger.recount(Some(&before), Some(&after));
+        Some(after)
+    };
+    changes.push(Change::Message {
+        before: Some(Box::new(before)),
+        after: after.map(Box::new),
+    });
+}
+
 /// Takes a message out of the spool and remembers it. Whoever calls this writes the change of the message
 /// itself.
 pub(super) fn leave<V: View>(
@@ -35,7 +59,9 @@ pub(super) fn leave<V: View>(
     ledger.history().rows += 1;
     let keeping = keeping(view);
     // What was deleted is gone for good, also for those who had got it.
-    let is_kept = !keeping.retain_delivered.is_zero() && message.is_delivered();
+    let has_somebody_got_it = message.was_delivered(Timestamp(0), None);
+    let is_kept =
+        !keeping.retain_delivered.is_zero() && message.is_settled() && has_somebody_got_it;
     if is_kept {
         let retained = Retained {
             pieces: message.body.pieces.clone(),

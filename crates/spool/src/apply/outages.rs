@@ -1,9 +1,13 @@
 //! When no mail could leave, and which of it is too old.
 
-use super::{Ledger, departures::keeping};
+use super::{
+    Ledger,
+    departures::{self, keeping},
+    notices,
+};
 use crate::{
-    Ageing, Change, Destination, Expire, Message, Outage, Outcome, Reachability, Status, Timestamp,
-    View,
+    Ageing, Change, Destination, Expire, Message, Outage, Outcome, Reachability, Timestamp, View,
+    notice::Word,
     outage::{OUTAGES_MAX, expired_words},
 };
 
@@ -88,6 +92,7 @@ pub(super) fn expire<V: View>(
     let outages = view.outages(&domain)?;
     let ageing = Ageing::new(keeping(view), &destination, outages, at);
     let (expired, is_at_rest) = (ageing.expired(), ageing.is_at_rest());
+    let to = notices::reports(view).to;
     let mut ledger = Ledger::new(view);
     let mut changes = Vec::new();
     for sequence in sequences.into_iter().take(EXPIRE_MAX) {
@@ -101,12 +106,9 @@ pub(super) fn expire<V: View>(
         let Some(before) = message.filter(|message| message.counts_from() <= expired) else {
             continue;
         };
-        let after = given_up(before.clone(), &domain, at);
-        ledger.recount(Some(&before), Some(&after));
-        changes.push(Change::Message {
-            before: Some(Box::new(before)),
-            after: Some(Box::new(after)),
-        });
+        let may_tell = before.may_tell(to, Word::Evidence);
+        let after = given_up(before.clone(), &domain, at, may_tell);
+        departures::settle(view, before, after, at, &mut ledger, &mut changes);
     }
     if !changes.is_empty() {
         ledger.destination(&domain).revision += 1;
@@ -115,12 +117,12 @@ pub(super) fn expire<V: View>(
     Ok((Outcome::Done, changes))
 }
 
-fn given_up(mut message: Message, domain: &str, at: Timestamp) -> Message {
+fn given_up(mut message: Message, domain: &str, at: Timestamp, may_tell: bool) -> Message {
     let recipients = message.recipients.iter_mut();
     let theirs = recipients.filter(|recipient| recipient.domain == domain);
     for recipient in theirs.filter(|recipient| !recipient.status.is_final()) {
         let reply = super::bounded(expired_words(&recipient.status));
-        recipient.status = Status::Rejected { at, reply };
+        recipient.refuse(at, reply, may_tell);
     }
     message
 }

@@ -1,15 +1,16 @@
 //! What became of deliveries.
 
-use super::{Ledger, bounded, departures};
+use super::{Ledger, bounded, departures, notices};
 use crate::{
     Attempt, Change, Message, Outcome, Place, Report, Standing, Status, Timestamp, Try, Verdict,
-    View, retry, view::Known,
+    View, notice::Word, policy::ReportTo, retry, view::Known,
 };
 
 pub(super) fn report<V: View>(
     view: &V,
     report: Report,
 ) -> Result<(Outcome, Vec<Change>), V::Error> {
+    let to = notices::reports(view).to;
     let mut changes = Vec::new();
     let mut ledger = Ledger::new(view);
     let mut touched: Vec<(Message, Message)> = Vec::with_capacity(report.attempts.len());
@@ -19,13 +20,13 @@ pub(super) fn report<V: View>(
             .rfind(|(_, after)| after.id == attempt.id)
         {
             let unclaimed = unclaimed(view, before)?;
-            record(before, after, attempt, report.at, &unclaimed);
+            record(before, after, attempt, report.at, &unclaimed, to);
         } else if let Some(Known::Queued(sequence)) = view.known(attempt.id)?
             && let Some(before) = view.message(sequence)?
         {
             let mut after = before.clone();
             let unclaimed = unclaimed(view, &before)?;
-            record(&before, &mut after, attempt, report.at, &unclaimed);
+            record(&before, &mut after, attempt, report.at, &unclaimed, to);
             touched.push((before, after));
         }
     }
@@ -34,7 +35,7 @@ pub(super) fn report<V: View>(
         .filter(|(before, after)| before != after)
     {
         let mut kept = kept_claims(view, &after, report.term)?;
-        settle(view, before, after, report.at, &mut ledger, &mut changes);
+        departures::settle(view, before, after, report.at, &mut ledger, &mut changes);
         changes.append(&mut kept);
     }
     ledger.write_to(&mut changes);
@@ -66,7 +67,9 @@ fn record(
     attempt: Attempt,
     at: Timestamp,
     unclaimed: &[String],
+    to: ReportTo,
 ) {
+    let may_tell = before.may_tell(to, Word::Evidence);
     let attempts = after.attempts.saturating_add(1);
     let until = retry::next_attempt(after.id, attempts, at);
     let tried = Try::of(&attempt, at);
@@ -84,20 +87,19 @@ fn record(
         }
         told_news = true;
         recipient.host.clone_from(&tried.host);
-        recipient.status = match verdict {
-            Verdict::Delivered(reply) => Status::Delivered {
-                at,
-                reply: bounded(reply),
-            },
-            Verdict::Deferred(reason) => Status::Deferred {
-                until,
-                reason: bounded(reason),
-            },
-            Verdict::Rejected(reply) => Status::Rejected {
-                at,
-                reply: bounded(reply),
-            },
-        };
+        let is_relayed = matches!(verdict, Verdict::Relayed(_));
+        match verdict {
+            Verdict::Delivered(reply) | Verdict::Relayed(reply) => {
+                let reply = bounded(reply);
+                recipient.status = Status::Delivered { at, reply };
+                recipient.note_taken(is_relayed, may_tell);
+            }
+            Verdict::Deferred(reason) => {
+                let reason = bounded(reason);
+                recipient.status = Status::Deferred { until, reason };
+            }
+            Verdict::Rejected(reply) => recipient.refuse(at, bounded(reply), may_tell),
+        }
     }
     if told_news {
         after.attempts = attempts;
@@ -147,28 +149,4 @@ pub(super) fn kept_claims<V: View>(
         }
     }
     Ok(kept)
-}
-
-/// Decides whether a message stays: as long as one recipient is to be tried, or to be shown to the
-/// postmaster because the primary refused him.
-fn settle<V: View>(
-    view: &V,
-    before: Message,
-    after: Message,
-    at: Timestamp,
-    ledger: &mut Ledger<'_, V>,
-    changes: &mut Vec<Change>,
-) {
-    let after = if after.is_delivered() {
-        ledger.recount(Some(&before), None);
-        departures::leave(view, after, at, ledger, changes);
-        None
-    } else {
-        ledger.recount(Some(&before), Some(&after));
-        Some(after)
-    };
-    changes.push(Change::Message {
-        before: Some(Box::new(before)),
-        after: after.map(Box::new),
-    });
 }

@@ -2,7 +2,7 @@
 
 use smtp::{ForwardPath, Mailbox, ReversePath};
 
-use super::{Accept, Attempt, Claims, Command, Lessons, Report, Stage, Verdict};
+use super::{Accept, Attempt, Claims, Command, Lessons, Report, Stage};
 use crate::{Action, Authentication, Fact, Handling, Reachability, Recovery, guard::Step};
 
 /// What anything costs besides its text: the structure in memory, tags and lengths on the wire.
@@ -47,6 +47,10 @@ impl Command {
             Self::Note(action) => action.octets(),
             Self::Expire(expire) => {
                 expire.domain.len() + expire.sequences.len() * size_of::<u64>() * 2
+            }
+            Self::Delay(delay) => delay.sequences.len() * size_of::<u64>() * 2,
+            Self::Notify(notify) => {
+                notify.recipients.len() * size_of::<u64>() + notify.report.octets()
             }
             Self::Replay(replay) => {
                 replay.domain.as_ref().map_or(0, String::len) + replay.ids.len() * EACH
@@ -98,11 +102,8 @@ impl Attempt {
     /// About how many octets it takes in a report.
     #[must_use]
     pub fn octets(&self) -> usize {
-        let verdicts = self.verdicts.iter().map(|(_, verdict)| {
-            let (Verdict::Delivered(words) | Verdict::Deferred(words) | Verdict::Rejected(words)) =
-                verdict;
-            EACH + words.len()
-        });
+        let verdicts = self.verdicts.iter();
+        let verdicts = verdicts.map(|(_, verdict)| EACH + verdict.words().len());
         EACH + self.host.len() + verdicts.sum::<usize>()
     }
 }

@@ -13,10 +13,12 @@ use super::{
     host_port, keeping, line_and_column,
     list::Lists,
     name,
+    reports::DsnTable,
     tables::{self, Read},
-    values::{choice, duration, number, octets, only, only_duration},
+    values::{choice, duration, number, octets},
     webhook,
 };
+use crate::notice;
 
 /// A primary that takes more than this many sessions from one host is not known; it is a slip.
 const CONNECTIONS_MAX: u32 = 1000;
@@ -27,7 +29,7 @@ const ZONES_MAX: usize = 8;
 /// Asking more often than this only makes noise on both sides.
 const PROBE_INTERVAL_MIN: Duration = Duration::from_millis(100);
 /// A primary that is back is found within this time.
-const PROBE_INTERVAL_DEFAULT: Duration = Duration::from_secs(15);
+pub(super) const PROBE_INTERVAL_DEFAULT: Duration = Duration::from_secs(15);
 
 type Text = Option<Spanned<String>>;
 
@@ -42,7 +44,7 @@ struct File {
     alarms: Option<AlarmsTable>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct QueueTable {
     max_age: Text,
@@ -71,13 +73,6 @@ struct DomainTable {
     xclient: Option<bool>,
     max_queued_messages: Option<Spanned<i64>>,
     max_queued_size: Text,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DsnTable {
-    smarthost: Text,
-    postmaster: Text,
 }
 
 #[derive(Default, Deserialize)]
@@ -137,19 +132,16 @@ impl File {
         document: &Document,
         faults: &mut Faults<'_>,
     ) -> Policy {
-        let mut keeping = Keeping::default();
-        if let Some(queue) = &self.queue {
-            queue.check(faults);
-            keeping = queue.keeping(faults);
-        }
+        let queue = self.queue.unwrap_or_default();
+        let keeping = queue.keeping(faults);
         let authentication = self
             .authentication
             .map_or_else(Authentication::default, |table| {
                 table.authentication(faults)
             });
-        if let Some(dsn) = &self.dsn {
-            dsn.check(faults);
-        }
+        let dsn = self.dsn.unwrap_or_default();
+        let delay_notice_after = queue.delay_notice_after.as_ref();
+        let reports = dsn.reports(queue.dsn.as_ref(), delay_notice_after, faults);
         let webhook = self.alarms.as_ref().and_then(|alarms| {
             let webhook = webhook::webhook(alarms.webhook.as_ref());
             faults.note(webhook).flatten()
@@ -180,21 +172,12 @@ impl File {
             authentication,
             dnsbl,
             webhook,
+            reports,
         }
     }
 }
 
 impl QueueTable {
-    fn check(&self, faults: &mut Faults<'_>) {
-        let delay_notice_after = self.delay_notice_after.as_ref();
-        faults.note(only_duration(
-            "delay_notice_after",
-            delay_notice_after,
-            "0s",
-        ));
-        faults.note(only("dsn", self.dsn.as_ref(), "authenticated"));
-    }
-
     fn keeping(&self, faults: &mut Faults<'_>) -> Keeping {
         let written = keeping::Written {
             max_age: self.max_age.as_ref(),
@@ -203,29 +186,6 @@ impl QueueTable {
             history: self.history.as_ref(),
         };
         written.keeping(faults)
-    }
-}
-
-impl DsnTable {
-    fn check(&self, faults: &mut Faults<'_>) {
-        faults.note(only("smarthost", self.smarthost.as_ref(), ""));
-        let Some(postmaster) = &self.postmaster else {
-            return;
-        };
-        let address = postmaster.get_ref();
-        let sound = address
-            .rsplit_once('@')
-            .is_some_and(|(local_part, domain)| {
-                !local_part.is_empty()
-                    && name::normal_domain(domain).is_ok_and(|d| !name::is_wildcard(&d))
-            });
-        if !sound {
-            let message = format!(
-                "postmaster = \"{}\" is not an address; write one such as \"postmaster@example.com\"",
-                address.escape_debug()
-            );
-            faults.add(&Fault::new(postmaster.span(), message));
-        }
     }
 }
 
@@ -275,7 +235,7 @@ impl DomainTable {
         faults: &mut Faults<'_>,
     ) -> Option<Domain> {
         let name = faults.note(
-            name::normal_domain(self.name.get_ref())
+            domain_name(self.name.get_ref())
                 .map_err(|message| Fault::new(self.name.span(), format!("name = {message}"))),
         );
         let primary = match &self.primary {
@@ -397,6 +357,16 @@ impl DomainTable {
             }
         }
     }
+}
+
+fn domain_name(text: &str) -> Result<String, String> {
+    let name = name::normal_domain(text)?;
+    if name == notice::QUEUE {
+        return Err(format!(
+            "\"{text}\" is what the queue of reports is called; a domain needs another name"
+        ));
+    }
+    Ok(name)
 }
 
 /// No hosts: the domain's MX records name them.

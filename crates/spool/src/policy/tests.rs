@@ -194,16 +194,8 @@ fn what_this_version_can_not_do_is_refused_with_what_it_can() {
             "4:19: max_queued_size = \"much\" is not a size; write for example \"50MiB\" or \"2GiB\"",
         ),
         (
-            "[queue]\ndelay_notice_after = \"4h\"",
-            "5:22: delay_notice_after = \"4h\" is not supported by this version; use \"0s\" or leave it out",
-        ),
-        (
-            "[queue]\ndsn = \"never\"",
-            "5:7: dsn = \"never\" is not supported by this version; use \"authenticated\" or leave it out",
-        ),
-        (
-            "[dsn]\nsmarthost = \"x:25\"",
-            "5:13: smarthost = \"x:25\" is not supported by this version; use \"\" or leave it out",
+            "[queue]\ndsn = \"everyone\"",
+            "5:7: dsn = \"everyone\" is unknown; use \"always\", \"authenticated\" or \"never\"",
         ),
     ] {
         assert_eq!(complaint(&with(line)), expected);

@@ -65,19 +65,6 @@ where
     Err(Fault::new(value.span(), message))
 }
 
-pub(super) fn only_duration(
-    key: &str,
-    value: Option<&Spanned<String>>,
-    supported: &str,
-) -> Result<(), Fault> {
-    let Some(value) = value else { return Ok(()) };
-    let given = duration(key, value)?;
-    if humantime::parse_duration(supported) == Ok(given) {
-        return Ok(());
-    }
-    only(key, Some(value), supported)
-}
-
 /// One of several words; those without a meaning are known but not supported by this version.
 pub(super) fn choice<T: Copy>(
     key: &str,

@@ -249,7 +249,7 @@ fn due_in(message: &Message, domain: &str) -> Option<Timestamp> {
     let dues = statuses(message, domain).filter_map(|status| match status {
         Status::Pending => Some(Timestamp(0)),
         Status::Deferred { until, .. } => Some(*until),
-        Status::Delivered { .. } | Status::Rejected { .. } => None,
+        Status::Delivered { .. } | Status::Rejected { .. } | Status::Returned { .. } => None,
     });
     dues.min()
 }

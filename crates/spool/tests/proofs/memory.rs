@@ -232,6 +232,7 @@ fn carried_octets(command: &Command) -> Option<&Bytes> {
     match command {
         Command::Stage(stage) => Some(&stage.piece),
         Command::Accept(accept) => Some(&accept.tail),
+        Command::Notify(notify) => Some(&notify.report.tail),
         _ => None,
     }
     .filter(|octets| !octets.is_empty())

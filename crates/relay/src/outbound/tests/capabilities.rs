@@ -238,7 +238,7 @@ fn fates(outbox: &MapOutbox, sequence: u64) -> String {
             assert!(reason.starts_with("5.6."), "{reason}");
             'l'
         }
-        Status::Rejected { reply, .. } => {
+        Status::Rejected { reply, .. } | Status::Returned { reply, .. } => {
             assert!(reply.starts_with("5.6."), "{reply}");
             'r'
         }

@@ -19,8 +19,8 @@ use spool::recipients::News;
 use spool::recipients::Source;
 use spool::{
     AddressBook, Attempt, Body, Client, Destination, Digest, Due, Fact, KnownOffers, Learned,
-    Lookout, Message, MessageId, Offers, Outbox, Pause, Policy, Reachability, Recipient, Recovery,
-    Refusal, Report, Standing, Starttls, Status, Timestamp, Totals, Verdict,
+    Lookout, Message, MessageId, Notify, Offers, Outbox, Owed, Pause, Policy, Reachability,
+    Recipient, Recovery, Refusal, Report, Standing, Starttls, Status, Timestamp, Totals, Verdict,
 };
 use tokio::sync::watch;
 
@@ -135,6 +135,7 @@ impl MapOutbox {
             status: Status::Pending,
             host: String::new(),
             replayed_at: None,
+            owed: None,
         });
         let (head, tail) = body.split_at(body.len() / 2);
         state.pieces.insert((id, 0), Bytes::copy_from_slice(head));
@@ -165,6 +166,7 @@ impl MapOutbox {
             hold: None,
             tries: Vec::new(),
             renewed_at: None,
+            delay_told_at: None,
         };
         change(&mut message);
         state.messages.insert(sequence, message);
@@ -409,7 +411,9 @@ impl State {
             for (index, verdict) in &attempt.verdicts {
                 let at = report.at;
                 message.recipients[*index as usize].status = match verdict.clone() {
-                    Verdict::Delivered(reply) => Status::Delivered { at, reply },
+                    Verdict::Delivered(reply) | Verdict::Relayed(reply) => {
+                        Status::Delivered { at, reply }
+                    }
                     Verdict::Rejected(reply) => Status::Rejected { at, reply },
                     Verdict::Deferred(reason) => Status::Deferred {
                         until: at.after(retry),
@@ -615,6 +619,14 @@ impl Outbox for MapOutbox {
         drop(state);
         self.changed();
         Ok(())
+    }
+
+    async fn owed(&self, _: u64, _: usize) -> Result<Vec<Owed>, OutboxError> {
+        Ok(Vec::new())
+    }
+
+    async fn notify(&self, _: Notify) -> Result<(), OutboxError> {
+        unreachable!("nothing is owed here")
     }
 
     async fn observe(

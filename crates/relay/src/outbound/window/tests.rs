@@ -24,6 +24,7 @@ fn due(sequence: u64, to: &[&str]) -> Due {
             status: Status::Pending,
             host: String::new(),
             replayed_at: None,
+            owed: None,
         })
         .collect();
     let message = Message {
@@ -52,6 +53,7 @@ fn due(sequence: u64, to: &[&str]) -> Due {
         hold: None,
         tries: Vec::new(),
         renewed_at: None,
+        delay_told_at: None,
     };
     Due {
         message: Arc::new(message),

@@ -225,7 +225,7 @@ fn due_in(message: &Message, domain: &str, now: Timestamp) -> Vec<u32> {
     let due = recipients.filter(|(_, recipient)| match recipient.status {
         Status::Pending => true,
         Status::Deferred { until, .. } => until <= now,
-        Status::Delivered { .. } | Status::Rejected { .. } => false,
+        Status::Delivered { .. } | Status::Rejected { .. } | Status::Returned { .. } => false,
     });
     due.map(|(number, _)| number).collect()
 }
