@@ -20,6 +20,7 @@ mod cluster;
 mod codec;
 mod config;
 mod confirmations;
+mod delays;
 mod disk;
 mod failure;
 mod founding;

@@ -156,6 +156,8 @@ pub(crate) const REPLAY_READ_MAX: usize = 1000;
 pub(crate) const REPLAY_PATIENCE: Duration = Duration::from_secs(120);
 /// How often it is looked for mail that is too old.
 pub(crate) const AGEING_INTERVAL: Duration = Duration::from_secs(5);
+/// How often it is looked for mail whose senders are to know that it waits.
+pub(crate) const DELAYS_INTERVAL: Duration = Duration::from_secs(2);
 /// How long a domain rests after a look for mail that is too old has found much that is spared.
 pub(crate) const SPARED_REST: Duration = Duration::from_secs(60);
 /// How often each node counts the messages that expire soon, for those who watch.

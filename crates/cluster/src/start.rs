@@ -11,6 +11,7 @@ use crate::{
     ageing::{Counted, Watcher},
     cluster::Running,
     confirmations::{self, Confirmations},
+    delays::Delays,
     failure::{Failure, StartError},
     founding,
     housekeeping::Housekeeper,
@@ -342,6 +343,13 @@ fn start_ageing(
         counted: Arc::clone(&counted),
     };
     tasks.spawn("watching mail grow old", watcher.run(stop.clone()));
+    let delays = Delays {
+        tables: Arc::clone(tables),
+        proposer: proposer.clone(),
+        leadership: signals.leadership.subscribe(),
+        clock,
+    };
+    tasks.spawn("looking for mail that is late", delays.run(stop.clone()));
     counted
 }
 
