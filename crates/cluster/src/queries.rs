@@ -282,6 +282,12 @@ impl Cluster {
         self.0.tables.figures().unconfirmed as u64
     }
 
+    /// Messages whose senders are still to be told what became of them.
+    #[must_use]
+    pub fn notices_owed(&self) -> u64 {
+        self.0.tables.figures().owed
+    }
+
     /// Octets on the disk, by what they are for.
     #[must_use]
     pub fn storage_bytes(&self) -> Vec<(&'static str, u64)> {

@@ -149,6 +149,14 @@ pub(crate) enum QueueCommand {
     },
     /// Try messages now, also for recipients whom the primary has refused.
     Retry(Selection),
+    /// Give messages up and tell their senders. Of more than one it is asked first.
+    Bounce {
+        #[command(flatten)]
+        selection: Selection,
+        /// Ask nothing.
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 /// What to list.
@@ -225,8 +233,8 @@ pub(crate) enum DomainCommand {
 /// Which messages are meant.
 #[derive(Debug, Default, PartialEq, Eq, Args)]
 pub(crate) struct Filter {
-    /// With recipients in this domain of the policy. The whole message is meant; `delete` leaves it alone
-    /// while it has other recipients.
+    /// With recipients in this domain of the policy. The whole message is meant; `delete` and `bounce`
+    /// leave it alone while it has other recipients.
     #[arg(long)]
     pub(crate) domain: Option<String>,
     /// From this sender; "@example.com" for a whole domain, "<>" for the null sender.

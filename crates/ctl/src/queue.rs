@@ -36,7 +36,10 @@ pub(crate) async fn run(
             change::change(servers, output, change::RELEASE, selection).await
         }
         QueueCommand::Delete { selection, yes } => {
-            change::delete(servers, output, selection, yes).await
+            change::give_up(servers, output, change::DELETE, selection, yes).await
+        }
+        QueueCommand::Bounce { selection, yes } => {
+            change::give_up(servers, output, change::BOUNCE, selection, yes).await
         }
         QueueCommand::Retry(selection) => {
             change::change(servers, output, change::RETRY, selection).await
@@ -93,8 +96,13 @@ fn row(entry: &QueueEntry) -> String {
     let reason = entry.reason.as_ref().map_or_else(String::new, |reason| {
         format!(" ({})", words::escaped(reason))
     });
+    let owed = if entry.owed {
+        ", its sender is to be told"
+    } else {
+        ""
+    };
     format!(
-        "{:<26}  {:<20}  {:<8}  {:>10}  {:>5}  {} -> {first}{more}{reason}\n",
+        "{:<26}  {:<20}  {:<8}  {:>10}  {:>5}  {} -> {first}{more}{reason}{owed}\n",
         entry.id,
         words::moment(entry.received_ms),
         entry.state,
@@ -226,13 +234,25 @@ pub(crate) fn client_words(client: &api::admin::v1::Client) -> String {
     words::escaped(&format!("{} (HELO {}, {tls})", client.address, client.helo))
 }
 
+/// `rejected, the sender is to be told`, `returned by ID`.
+pub(crate) fn status_words(recipient: &Recipient) -> String {
+    let status = &recipient.status;
+    match (&recipient.report, recipient.owed.as_deref()) {
+        (Some(report), _) => format!("{status} by {report}"),
+        (None, Some("failed")) => format!("{status}, the sender is to be told"),
+        (None, Some(kind)) => format!("{status}, the sender is to be told: {kind}"),
+        (None, None) if status == "returned" => "dropped, as it is a report itself".to_owned(),
+        (None, None) => status.clone(),
+    }
+}
+
 fn recipients(recipients: &[Recipient]) -> Table {
     let mut table = Table::new();
     table.set_header(["RECIPIENT", "STATUS", "AT", "REPLY"]);
     for recipient in recipients {
         table.add_row([
             words::escaped(&recipient.address),
-            recipient.status.clone(),
+            status_words(recipient),
             recipient
                 .at_ms
                 .map_or_else(|| "-".to_owned(), words::moment),
@@ -245,6 +265,29 @@ fn recipients(recipients: &[Recipient]) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_sender_knows_stands_with_each_recipient() {
+        let words = |status: &str, owed: Option<&str>, report: Option<&str>| {
+            status_words(&Recipient {
+                status: status.to_owned(),
+                owed: owed.map(str::to_owned),
+                report: report.map(str::to_owned),
+                ..Recipient::default()
+            })
+        };
+        assert_eq!(words("rejected", None, None), "rejected");
+        assert_eq!(
+            words("rejected", Some("failed"), None),
+            "rejected, the sender is to be told"
+        );
+        assert_eq!(
+            words("deferred", Some("delayed"), None),
+            "deferred, the sender is to be told: delayed"
+        );
+        assert_eq!(words("returned", None, Some("ID")), "returned by ID");
+        assert!(words("returned", None, None).starts_with("dropped"));
+    }
 
     #[test]
     fn it_is_told_when_a_message_expires() {

@@ -64,6 +64,8 @@ fn state(trace: &TraceResponse) -> String {
     match (&trace.repeat_of, trace.state.as_str()) {
         (Some(first), _) => format!("{first} again, at {at}: its sender had not read the reply"),
         (None, "delivered") => format!("delivered, the last time at {at}"),
+        (None, "returned") => format!("returned, the last time at {at}"),
+        (None, "reporting") => "in the spool until its sender is told".to_owned(),
         (None, "deleted") => format!("deleted at {at}: `layover audit` says by whom"),
         (None, "gone") => format!("has left at {at}; no history was kept then"),
         (None, state) => format!("in the spool, {state}"),
@@ -100,9 +102,10 @@ fn recipients(recipients: &[Recipient]) -> Table {
 }
 
 fn status(recipient: &Recipient) -> String {
+    let status = queue::status_words(recipient);
     match recipient.replayed_ms {
-        Some(at) => format!("{}, replayed {}", recipient.status, words::moment(at)),
-        None => recipient.status.clone(),
+        Some(at) => format!("{status}, replayed {}", words::moment(at)),
+        None => status,
     }
 }
 
@@ -175,6 +178,8 @@ mod tests {
             trace("delivered", Some(0), None, true),
             "delivered, the last time at 1970-01-01T00:00:00Z"
         );
+        assert!(trace("returned", Some(0), None, true).starts_with("returned, the last time"));
+        assert!(trace("reporting", None, None, true).starts_with("in the spool"));
         assert!(trace("deleted", Some(0), None, true).starts_with("deleted at 1970"));
         assert!(trace("gone", Some(0), None, false).ends_with("no history was kept then"));
         assert!(trace("repeat", Some(0), Some("ID"), false).starts_with("ID again, at 1970"));

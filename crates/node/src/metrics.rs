@@ -102,6 +102,12 @@ impl Metrics {
             "Messages that a sender may send again because it may not have read their 250",
             self.cluster.unconfirmed(),
         );
+        gauge(
+            &mut registry,
+            "notices_owed",
+            "Messages whose senders are still to be told that they failed, wait, or were relayed",
+            self.cluster.notices_owed(),
+        );
         register_expiries(&mut registry, &self.expiries.seconds_left(now));
         let mut page = String::new();
         text::encode_registry(&mut page, &self.counted)?;

@@ -120,7 +120,7 @@ pub fn apply<V: View>(
 /// octets.
 const WORDS_CHARS_MAX: usize = 512;
 
-fn bounded(words: String) -> String {
+pub(crate) fn bounded(words: String) -> String {
     match words.char_indices().nth(WORDS_CHARS_MAX) {
         Some((end, _)) => words[..end].to_owned(),
         None => words,

@@ -57,6 +57,8 @@ pub enum Verb {
     Delete,
     /// Makes them due now, also for recipients whom the primary has refused.
     Retry,
+    /// Gives them up, and tells their senders.
+    Bounce,
 }
 
 /// One command of an action on messages.

@@ -15,6 +15,7 @@ use smtp::{ReversePath, dsn};
 
 use crate::{
     Accept, Message, MessageId, Recipient, Status, Timestamp,
+    apply::bounded,
     policy::{ReportTo, Reports},
 };
 
@@ -152,6 +153,21 @@ impl Recipient {
         }
     }
 
+    /// Gives him up because an operator wants it. Who was refused before is known by the words of then.
+    pub(crate) fn bounce(&mut self, at: Timestamp, reason: &str, may_tell: bool) {
+        match &self.status {
+            Status::Pending | Status::Deferred { .. } => {
+                let reply = bounded(bounced_words(reason, &self.status));
+                self.refuse(at, reply, may_tell);
+            }
+            Status::Rejected { .. } => {
+                let is_owed = may_tell && Kind::Failed.is_wanted(self.dsn.notify);
+                self.owed = is_owed.then_some(Kind::Failed);
+            }
+            Status::Delivered { .. } | Status::Returned { .. } => {}
+        }
+    }
+
     /// Notes what the host that has taken it for him tells of it: nothing, when it knows no reports. What is
     /// delivered once more has been told of.
     pub(crate) fn note_taken(&mut self, is_relayed: bool, may_tell: bool) {
@@ -161,6 +177,20 @@ impl Recipient {
             && Kind::Relayed.is_wanted(self.dsn.notify);
         self.owed = is_owed.then_some(Kind::Relayed);
     }
+}
+
+/// What is said of a recipient for whom an operator has given a message up; `reason` is his, or empty.
+pub(crate) fn bounced_words(reason: &str, status: &Status) -> String {
+    let mut words = "5.0.0 returned by the operator".to_owned();
+    if !reason.is_empty() {
+        words.push_str(": ");
+        words.push_str(reason);
+    }
+    if let Status::Deferred { reason, .. } = status {
+        words.push_str("; the last words were: ");
+        words.push_str(reason);
+    }
+    words
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ pub(super) fn handling_to(handling: Handling) -> pb::Handling {
         Verb::Release => Kind::Release,
         Verb::Delete => Kind::Delete,
         Verb::Retry => Kind::Retry,
+        Verb::Bounce => Kind::Bounce,
     };
     pb::Handling {
         verb: verb.into(),
@@ -49,6 +50,7 @@ pub(super) fn handling_from(handling: pb::Handling) -> Result<Handling, CodecErr
         Kind::Release => Some(Verb::Release),
         Kind::Delete => Some(Verb::Delete),
         Kind::Retry => Some(Verb::Retry),
+        Kind::Bounce => Some(Verb::Bounce),
         Kind::Unspecified => None,
     };
     let ids = handling.ids.into_iter().map(|id| id_from(Some(id)));

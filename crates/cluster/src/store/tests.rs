@@ -4,6 +4,7 @@ mod damage;
 mod digests;
 mod history;
 mod mending;
+mod notices;
 mod policies;
 mod reading;
 mod recipients;

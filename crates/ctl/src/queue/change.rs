@@ -1,4 +1,4 @@
-//! `layover queue hold`, `release`, `delete` and `retry`.
+//! `layover queue hold`, `release`, `delete`, `retry` and `bounce`.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -46,8 +46,14 @@ pub(crate) const RETRY: Verb = Verb {
     unaffected: "due already",
 };
 
-/// Why a filter's domain or recipient does not suffice to delete a message.
-const ELSEWHERE: &str = "with recipients that the filter does not name; delete them by id, or without --domain and --recipient";
+pub(crate) const BOUNCE: Verb = Verb {
+    name: "bounce",
+    done: "bounced",
+    unaffected: "their senders are told already, or may not be told",
+};
+
+/// Why a filter's domain or recipient does not suffice to delete a message, or to give it up.
+const ELSEWHERE: &str = "with recipients that the filter does not name; name them by id, or without --domain and --recipient";
 
 /// Does something with messages, and tells with how many and why not with others.
 pub(crate) async fn change(
@@ -60,30 +66,31 @@ pub(crate) async fn change(
     carry_out(servers, output, verb, request).await
 }
 
-/// Drops messages, when somebody who was asked wants it.
-pub(crate) async fn delete(
+/// Drops messages, or gives them up, when somebody who was asked wants it.
+pub(crate) async fn give_up(
     servers: &Servers,
     output: &mut Output,
+    verb: Verb,
     selection: Selection,
     yes: bool,
 ) -> anyhow::Result<()> {
     let what = words_of(&selection);
-    let mut request = request_of(DELETE, selection)?;
+    let mut request = request_of(verb, selection)?;
     if !yes && request.ids.len() != 1 {
         let counting = QueueChangeRequest {
             count_only: true,
             ..request.clone()
         };
-        let counted = ask(servers, output, DELETE, &counting).await?;
+        let counted = ask(servers, output, verb, &counting).await?;
         if counted.selected > 1 {
-            confirm(&counted, &what)?;
+            confirm(verb, &counted, &what)?;
         }
         // What comes meanwhile, or grows old, or is refused, was not counted and is not meant.
         request.through = Some(counted.through);
         request.as_of_ms = (counted.as_of_ms > 0).then_some(counted.as_of_ms);
         request.at_most = Some(counted.selected);
     }
-    carry_out(servers, output, DELETE, request).await
+    carry_out(servers, output, verb, request).await
 }
 
 fn request_of(verb: Verb, selection: Selection) -> Result<QueueChangeRequest, Usage> {
@@ -126,9 +133,10 @@ fn words_of(selection: &Selection) -> String {
 }
 
 /// Asks the person at the terminal.
-fn confirm(counted: &QueueChangeResponse, what: &str) -> anyhow::Result<()> {
+fn confirm(verb: Verb, counted: &QueueChangeResponse, what: &str) -> anyhow::Result<()> {
     let question = format!(
-        "delete {} messages{what}?{}",
+        "{} {} messages{what}?{}",
+        verb.name,
         words::grouped(counted.selected),
         match counted.elsewhere {
             0 => String::new(),
@@ -145,7 +153,7 @@ fn confirm(counted: &QueueChangeResponse, what: &str) -> anyhow::Result<()> {
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
     let is_meant = matches!(answer.trim(), "y" | "Y" | "yes");
-    ensure!(is_meant, "nothing was deleted");
+    ensure!(is_meant, "nothing was {}", verb.done);
     Ok(())
 }
 

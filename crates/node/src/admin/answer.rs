@@ -8,7 +8,9 @@ use api::admin::v1::{
 };
 use cluster::{ClusterStatus, MemberStatus};
 use smtp::BodyType;
-use spool::{Destination, KnownOffers, Message, Reachability, Standing, Status, Timestamp};
+use spool::{
+    Destination, KnownOffers, Message, Reachability, Standing, Status, Timestamp, notice::Kind,
+};
 
 use super::delivery;
 
@@ -156,6 +158,12 @@ pub(super) const fn state(standing: Standing) -> &'static str {
     }
 }
 
+/// The service's word for how a message stands that is in the spool. One that is delivered, or returned, to all
+/// stays until its sender knows.
+pub(super) fn state_of(message: &Message) -> &'static str {
+    standing(message, None).map_or("reporting", state)
+}
+
 /// One message with the beginning of its body, of which `head_max` octets were asked for.
 pub(super) fn message(message: &Message, head: &[u8], head_max: usize) -> QueueShowResponse {
     let (header, header_cut) = header(head, head_max, message.body.size);
@@ -173,10 +181,7 @@ pub(super) fn message(message: &Message, head: &[u8], head_max: usize) -> QueueS
         .to_owned(),
         size: message.body.size,
         digest: hexadecimal(&message.body.digest.0),
-        state: standing(message, None)
-            .map(state)
-            .unwrap_or_default()
-            .to_owned(),
+        state: state_of(message).to_owned(),
         recipients: message.recipients.iter().map(recipient).collect(),
         attempts: message.attempts,
         attempted_ms: message.attempted_at.map(|at| at.0),
@@ -256,6 +261,20 @@ pub(super) fn recipient(recipient: &spool::Recipient) -> Recipient {
         reply: reply.cloned(),
         host: said(&recipient.host),
         replayed_ms: recipient.replayed_at.map(|at| at.0),
+        owed: recipient.owed.map(|kind| notice(kind).to_owned()),
+        report: match &recipient.status {
+            Status::Returned { report, .. } => report.map(|id| id.to_string()),
+            _ => None,
+        },
+    }
+}
+
+/// What a sender is to be told, in the words of RFC 3464 section 2.3.3.
+const fn notice(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Failed => "failed",
+        Kind::Delayed => "delayed",
+        Kind::Relayed => "relayed",
     }
 }
 

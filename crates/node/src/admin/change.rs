@@ -82,8 +82,9 @@ fn verb(word: &str) -> Result<Verb, String> {
         "release" => Ok(Verb::Release),
         "delete" => Ok(Verb::Delete),
         "retry" => Ok(Verb::Retry),
+        "bounce" => Ok(Verb::Bounce),
         _ => Err(format!(
-            "verb {word:?} is unknown; use hold, release, delete or retry"
+            "verb {word:?} is unknown; use hold, release, delete, retry or bounce"
         )),
     }
 }
@@ -221,7 +222,8 @@ impl Walk {
                 let mut ids = Vec::new();
                 for message in page.iter().filter(is_meant) {
                     // It would be gone for those, too, whom nobody has named.
-                    if self.verb == Verb::Delete && !filter.names_all_left(message) {
+                    let gives_up = matches!(self.verb, Verb::Delete | Verb::Bounce);
+                    if gives_up && !filter.names_all_left(message) {
                         self.told.elsewhere += 1;
                     } else {
                         ids.push(message.id);
@@ -281,7 +283,7 @@ mod tests {
         assert!(!is_taken(request(&[ID], of_domain(), false)));
         assert!(!is_taken(request(&[ID], None, true)));
         assert!(!is_taken(request(&["no id"], None, false)));
-        assert!(verb("bounce").is_err());
+        assert!(verb("burn").is_err());
     }
 
     #[test]

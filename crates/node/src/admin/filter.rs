@@ -107,6 +107,7 @@ impl Filter {
             size: message.body.size,
             attempts: message.attempts,
             reason,
+            owed: message.is_owed(),
         })
     }
 }

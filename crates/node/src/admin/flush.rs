@@ -2,6 +2,7 @@
 
 use api::admin::v1::{FlushRequest, FlushResponse};
 use cluster::Cluster;
+use spool::notice;
 use tonic::Status;
 
 use super::{audit, refused};
@@ -18,7 +19,7 @@ pub(super) async fn flush(
     let mut domains: Vec<String> = policy.domains.iter().map(|d| d.name.clone()).collect();
     let domain = request.domain.map(|name| name.to_ascii_lowercase());
     if let Some(name) = &domain {
-        if !domains.contains(name) {
+        if !domains.contains(name) && name != notice::QUEUE {
             let known = domains.join(", ");
             let message = format!("no domain {name:?} is in the policy; its domains are {known}");
             return Err(Status::not_found(message));

@@ -7,7 +7,7 @@ use api::admin::v1::{
 };
 use cluster::{AdoptError, Adopted, Cluster};
 use spool::{
-    Destination, Policy, Timestamp,
+    Destination, Policy, Timestamp, notice,
     policy::{Document, Domain, InForce, PolicyErrors},
 };
 use tonic::Status;
@@ -134,7 +134,8 @@ fn warnings(
         .collect();
     for (name, destination) in destinations {
         let undelivered = destination.totals.undelivered();
-        if undelivered > 0 && policy.domain(name).is_none() {
+        let has_left = policy.domain(name).is_none() && name != notice::QUEUE;
+        if undelivered > 0 && has_left {
             warnings.push(trouble::left_policy(name, undelivered));
         }
     }

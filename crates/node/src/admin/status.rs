@@ -1,7 +1,7 @@
 //! How each domain stands, and what does not go on by itself.
 
 use api::admin::v1::DomainStatus;
-use spool::alarm;
+use spool::{alarm, notice};
 use tonic::Status;
 
 use super::{AdminService, answer, delivery, recipients, refused};
@@ -28,7 +28,7 @@ impl AdminService {
         let policy = self.cluster.policy();
         let mut destinations = self.cluster.destinations();
         let mut domains = Vec::with_capacity(destinations.len());
-        for domain in policy.iter().flat_map(|policy| &policy.domains) {
+        for domain in policy.iter().flat_map(|policy| policy.queues()) {
             let course = self.progress.of(&domain.name);
             let now = self.clock.now();
             let place = destinations
@@ -50,11 +50,12 @@ impl AdminService {
                 )
             });
         }
-        // What left the policy may still have messages.
+        // What left the policy may still have messages. Reports wait without a smarthost, too.
         let left = destinations.into_iter();
         let left = left.filter(|(_, destination)| !destination.totals.is_empty());
-        domains.extend(left.map(|(name, destination)| {
-            answer::domain(name, Vec::new(), &destination, self.clock.now())
+        domains.extend(left.map(|(name, destination)| DomainStatus {
+            in_policy: name == notice::QUEUE,
+            ..answer::domain(name, Vec::new(), &destination, self.clock.now())
         }));
         for domain in &mut domains {
             let oldest = self.cluster.oldest(&domain.name).await.map_err(refused)?;

@@ -36,10 +36,7 @@ fn response(id: MessageId, trace: &Trace) -> TraceResponse {
     };
     match trace {
         Trace::Queued(message) => TraceResponse {
-            state: answer::standing(message, None)
-                .map(answer::state)
-                .unwrap_or_default()
-                .to_owned(),
+            state: answer::state_of(message).to_owned(),
             message: Some(traced(message)),
             ..response
         },
@@ -61,6 +58,7 @@ fn response(id: MessageId, trace: &Trace) -> TraceResponse {
 fn how_it_left(message: Option<&Message>) -> &'static str {
     match message {
         Some(message) if message.is_delivered() => "delivered",
+        Some(message) if message.is_settled() => "returned",
         Some(_) => "deleted",
         None => "gone",
     }

@@ -5,11 +5,15 @@
 //! by then does not: its place in the queue is gone, or claimed by nobody, and the domain's revision tells
 //! whoever has read ahead to look again.
 
-use super::{Change, Outcome, View, audit, departures, ledger::Ledger, report::kept_claims};
+use super::{
+    Change, Outcome, View, audit, departures, ledger::Ledger, notices, report::kept_claims,
+};
 use crate::{
     Message, Status,
     audit::{Action, Handling, Tally, Verb},
     message::Hold,
+    notice::Word,
+    policy::ReportTo,
     view::Known,
 };
 
@@ -25,6 +29,7 @@ pub(super) fn handle<V: View>(
     } = handling;
     ids.sort_unstable();
     ids.dedup();
+    let to = notices::reports(view).to;
     audit::once(view, action, batch, |action| {
         let mut tally = Tally::default();
         let mut ledger = Ledger::new(view);
@@ -38,9 +43,12 @@ pub(super) fn handle<V: View>(
                 tally.absent += 1;
                 continue;
             };
-            let after = match verb.applied(&before, action) {
+            let after = match verb.applied(&before, action, to) {
                 Next::Becomes(after) => Some(after),
-                Next::Leaves => None,
+                Next::Leaves(last) => {
+                    departures::leave(view, *last, action.at, &mut ledger, &mut changes);
+                    None
+                }
                 Next::Stays => {
                     tally.unaffected += 1;
                     continue;
@@ -51,9 +59,6 @@ pub(super) fn handle<V: View>(
                 }
             };
             tally.changed += 1;
-            if after.is_none() {
-                departures::leave(view, before.clone(), action.at, &mut ledger, &mut changes);
-            }
             // What is on its way and is to be tried at once is on its way all the same.
             let mut kept = match &after {
                 Some(after) => kept_claims(view, after, 0)?,
@@ -75,16 +80,17 @@ pub(super) fn handle<V: View>(
 /// What a verb makes of a message.
 enum Next {
     Becomes(Box<Message>),
-    Leaves,
+    /// It was like this in the end.
+    Leaves(Box<Message>),
     Stays,
     IsHeld,
 }
 
 impl Verb {
-    fn applied(self, before: &Message, action: &Action) -> Next {
+    fn applied(self, before: &Message, action: &Action, to: ReportTo) -> Next {
         let mut after = before.clone();
         match self {
-            Self::Delete => return Next::Leaves,
+            Self::Delete => return Next::Leaves(Box::new(after)),
             Self::Retry if before.hold.is_some() => return Next::IsHeld,
             Self::Hold => {
                 let is_to_be_delivered = before.recipients.iter().any(|r| !r.status.is_final());
@@ -101,12 +107,22 @@ impl Verb {
                 for recipient in &mut after.recipients {
                     if let Status::Deferred { .. } | Status::Rejected { .. } = recipient.status {
                         recipient.status = Status::Pending;
+                        recipient.owed = None;
                     }
                 }
+            }
+            Self::Bounce => {
+                let may_tell = before.may_tell(to, Word::Operator);
+                for recipient in &mut after.recipients {
+                    recipient.bounce(action.at, &action.reason, may_tell);
+                }
+                after.hold = None;
             }
         }
         if after == *before {
             Next::Stays
+        } else if after.is_settled() {
+            Next::Leaves(Box::new(after))
         } else {
             if let Self::Release | Self::Retry = self {
                 after.renewed_at = Some(action.at);

@@ -55,7 +55,8 @@ pub(super) fn notify<V: View>(
     };
     let is_whole =
         notify.report.staged == 0 && notify.report.tail.len() as u64 == notify.report.size;
-    let is_new = view.known(notify.report.id)?.is_none();
+    let is_new =
+        view.known(notify.report.id)?.is_none() && view.staged(notify.report.id)?.is_none();
     let before = before.filter(|_| is_whole && is_new);
     let Some((before, after)) = before.and_then(|before| told(before, &notify)) else {
         let dropped = carried.then_some(Change::DropPiece(index));

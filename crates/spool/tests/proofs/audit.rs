@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use smtp::ReversePath;
 use spool::{
     Message, Roster, Status, Timestamp, Totals, Unconfirmed, Visitors, history::TRIES_MAX,
-    recipients::Source, sentry::VISITORS_MAX, unconfirmed::UNCONFIRMED_MAX, view::Known,
+    notice::Kind, recipients::Source, sentry::VISITORS_MAX, unconfirmed::UNCONFIRMED_MAX,
+    view::Known,
 };
 
 use crate::{
@@ -23,6 +25,7 @@ impl Memory {
         self.assert_what_is_unconfirmed_is_stored();
         self.assert_visitors_are_stored();
         self.assert_recipients_are_counted_and_found_by_age();
+        self.assert_notices_fit_what_became_of_recipients();
         for message in self.messages() {
             assert_eq!(self.body_of(message), Letter::of(message.id).body());
             assert_eq!(message.body.size, self.body_of(message).len() as u64);
@@ -92,8 +95,7 @@ impl Memory {
                         panic!("{id} is known at {sequence}, where nothing is");
                     };
                     assert_eq!((message.id, message.sequence), (*id, *sequence));
-                    let delivered = |s: &Status| matches!(s, Status::Delivered { .. });
-                    assert!(!message.recipients.iter().all(|r| delivered(&r.status)));
+                    assert!(!message.is_settled(), "{id} has nothing left to do");
                 }
                 (Key::Known(id), Row::Known(Known::Departed(at) | Known::Repeat { at, .. })) => {
                     expected.insert((*at, *id));
@@ -215,6 +217,23 @@ impl Memory {
             }
         }
         assert_eq!(expected, BTreeMap::new(), "a domain without figures");
+    }
+
+    fn assert_notices_fit_what_became_of_recipients(&self) {
+        for message in self.messages() {
+            assert!(!message.is_owed() || message.reverse_path != ReversePath::Null);
+            for recipient in &message.recipients {
+                let fits = match recipient.owed {
+                    None => true,
+                    Some(Kind::Failed) => matches!(recipient.status, Status::Rejected { .. }),
+                    Some(Kind::Relayed) => matches!(recipient.status, Status::Delivered { .. }),
+                    Some(Kind::Delayed) => !recipient.status.is_final(),
+                };
+                assert!(fits, "{recipient:?}");
+                let is_wanted = |kind: Kind| kind.is_wanted(recipient.dsn.notify);
+                assert!(recipient.owed.is_none_or(is_wanted), "{recipient:?}");
+            }
+        }
     }
 
     fn assert_pieces_are_kept_or_dropped_once(&self) {

@@ -256,7 +256,7 @@ fn what_can_not_be_done_is_counted_by_its_reason() {
         let letters = match verb {
             Verb::Hold => vec![SMALL, LARGE],
             Verb::Release => vec![WIDE, LARGE],
-            Verb::Retry | Verb::Delete => vec![SMALL, WIDE, LARGE],
+            Verb::Retry | Verb::Delete | Verb::Bounce => vec![SMALL, WIDE, LARGE],
         };
         let expected = Tally {
             changed: 0,

@@ -5,10 +5,15 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use smtp::{BodyType, ForwardPath, Mailbox, ReversePath, dsn::PerMessage};
+use smtp::{
+    BodyType, ForwardPath, Mailbox, Recipient, ReversePath,
+    dsn::{Notify as Wanted, PerMessage, PerRecipient},
+};
 use spool::{
-    Accept, Attempt, Client, Command, Digest, Fingerprint, MessageId, Report, Stage, Timestamp,
-    Verdict, policy::Document,
+    Accept, Attempt, Client, Command, Digest, Fingerprint, MessageId, Notify, Report, Stage,
+    Timestamp, Verdict,
+    notice::{Kind, QUEUE},
+    policy::Document,
 };
 
 /// The domains that letters go to.
@@ -18,11 +23,17 @@ pub(crate) const DOMAINS: [&str; 3] = ["a.example", "b.example", "*.c.example"];
 pub(crate) const POLICY: &str =
     "[[domain]]\nname = \"a.example\"\nprimary = [\"mail.a.example\"]\nrecipients = \"verify\"\n";
 
+/// What makes a policy tell every sender, also that his mail waits.
+pub(crate) const TALKATIVE: &str = "[queue]\ndsn = \"always\"\ndelay_notice_after = \"30m\"\n";
+
 /// Who is asked to take them.
 pub(crate) const HOST: &str = "mail.a.example:25";
 
 /// What the ids of a letter and of the same one sent again differ by.
 const AGAIN: u32 = 1 << 16;
+
+/// Letters from this number on are reports on others.
+const REPORTS: u32 = 1 << 15;
 
 /// One message before it is in the spool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +67,16 @@ impl Letter {
         Self(u32::try_from(id.0).expect("a letter made the id"))
     }
 
+    /// The report that tells a notice of it. It comes in one piece, or in none.
+    pub(crate) const fn told_by(self, kind: Kind) -> Self {
+        let number = 3 * self.content() + kind as u32;
+        Self(self.sendings() * AGAIN + REPORTS + 4 * number)
+    }
+
+    pub(crate) const fn is_report(self) -> bool {
+        self.content() >= REPORTS
+    }
+
     /// How many pieces are staged before the tail: 0, 1, 2 or 3.
     pub(crate) const fn pieces(self) -> u32 {
         self.content() % 4
@@ -65,6 +86,9 @@ impl Letter {
     /// two domains.
     pub(crate) fn domains(self) -> Vec<&'static str> {
         let first = DOMAINS[self.content() as usize % DOMAINS.len()];
+        if self.is_report() {
+            return vec![QUEUE];
+        }
         let second = DOMAINS[(self.content() as usize + 1) % DOMAINS.len()];
         match self.content() % 3 {
             0 => vec![first],
@@ -105,17 +129,53 @@ impl Letter {
 
     /// An acceptance that tells of others whose 250 was read.
     pub(crate) fn accept_after(self, received_at: Timestamp, confirmed: Vec<MessageId>) -> Command {
+        Command::Accept(Box::new(self.acceptance(received_at, confirmed)))
+    }
+
+    /// Tells its sender of these recipients.
+    pub(crate) fn notify(self, kind: Kind, recipients: &[u32], at: Timestamp) -> Command {
+        Command::Notify(Notify {
+            id: self.id(),
+            kind,
+            recipients: recipients.to_vec(),
+            at,
+            report: Box::new(Accept {
+                fingerprint: None,
+                ..self.told_by(kind).acceptance(at, Vec::new())
+            }),
+        })
+    }
+
+    /// Every fourth letter has nobody to tell, and so have reports.
+    fn reverse_path(self) -> ReversePath {
+        if self.is_report() || self.content() % 4 == 3 {
+            return ReversePath::Null;
+        }
+        ReversePath::Mailbox(Mailbox {
+            local_part: "sender".to_owned(),
+            domain: "there.example".to_owned(),
+        })
+    }
+
+    fn acceptance(self, received_at: Timestamp, confirmed: Vec<MessageId>) -> Accept {
         let recipient = |(number, domain): (usize, &str)| {
             let path = ForwardPath::Mailbox(Mailbox {
                 local_part: format!("user{number}"),
                 domain: domain.trim_start_matches("*.").to_owned(),
             });
-            (path.into(), domain.to_owned())
+            let recipient = Recipient {
+                path,
+                dsn: PerRecipient {
+                    notify: wanted(number),
+                    orcpt: None,
+                },
+            };
+            (recipient, domain.to_owned())
         };
-        Command::Accept(Box::new(Accept {
+        Accept {
             id: self.id(),
             received_at,
-            reverse_path: ReversePath::Null,
+            reverse_path: self.reverse_path(),
             body_type: BodyType::SevenBit,
             smtputf8: false,
             dsn: PerMessage::default(),
@@ -138,7 +198,7 @@ impl Letter {
             },
             fingerprint: Some(self.fingerprint()),
             confirmed,
-        }))
+        }
     }
 
     pub(crate) fn confirm(self) -> Command {
@@ -176,8 +236,26 @@ impl Letter {
     }
 }
 
+/// What a sender wants to know of each recipient: of the first nothing is said, of the second all, of the third
+/// nothing.
+const fn wanted(number: usize) -> Option<Wanted> {
+    match number {
+        0 => None,
+        1 => Some(Wanted {
+            success: true,
+            failure: true,
+            delay: true,
+        }),
+        _ => Some(Wanted::NEVER),
+    }
+}
+
 pub(crate) fn delivered() -> Verdict {
     Verdict::Delivered("250 2.0.0 taken".to_owned())
+}
+
+pub(crate) fn relayed() -> Verdict {
+    Verdict::Relayed("250 2.0.0 taken, and I tell nothing".to_owned())
 }
 
 pub(crate) fn deferred() -> Verdict {
@@ -189,9 +267,14 @@ pub(crate) fn rejected() -> Verdict {
 }
 
 pub(crate) fn found() -> Command {
+    found_with("")
+}
+
+/// Founds a spool with more in its policy, in front of the rest.
+pub(crate) fn found_with(text: &str) -> Command {
     Command::Found {
         cluster: 7,
-        policy: Document::of_text(POLICY),
+        policy: Document::of_text(format!("{text}{POLICY}")),
         at: Timestamp(1),
     }
 }

@@ -12,6 +12,7 @@ mod handling;
 mod history;
 mod letters;
 mod memory;
+mod notices;
 mod pauses;
 mod policies;
 mod properties;

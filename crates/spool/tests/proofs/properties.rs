@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::{collection::vec, prelude::*};
 use spool::{
-    Claims, Command, Expire, MessageId, Outcome, Recipient, Status, Verb, Verdict,
-    apply::DEPARTED_AGE_MAX, view::Known,
+    Claims, Command, Delay, Expire, Message, MessageId, Outcome, Recipient, Status, Timestamp,
+    Verb, Verdict, apply::DEPARTED_AGE_MAX, notice::QUEUE, view::Known,
 };
 
 use crate::{
@@ -49,7 +49,7 @@ impl Said {
     fn is_delivered(&self, id: MessageId, number: u32) -> bool {
         let said = self.0.get(&(id, number)).into_iter().flatten();
         let mut said = said.filter(|verdict| !matches!(verdict, Verdict::Deferred(_)));
-        matches!(said.next(), Some(Verdict::Delivered(_)))
+        said.next().is_some_and(Verdict::is_taken)
     }
 }
 
@@ -61,6 +61,40 @@ fn known_ids(memory: &Memory) -> BTreeMap<MessageId, Known> {
     known.collect()
 }
 
+/// Whether a message that was like this may have left by this command.
+fn may_leave(message: &Message, at: Timestamp, command: &Command, said: &Said) -> bool {
+    let id = message.id;
+    let mut recipients = (0_u32..).zip(&message.recipients);
+    recipients.all(|(number, recipient)| {
+        let is_reports = recipient.domain == QUEUE;
+        let ends = match command {
+            Command::Report(report) => {
+                report.at == at && (is_reports || said.is_delivered(id, number))
+            }
+            Command::Notify(notify) => {
+                let is_told =
+                    notify.recipients.contains(&number) && recipient.owed == Some(notify.kind);
+                notify.at == at && notify.id == id && is_told
+            }
+            Command::Expire(expire) => expire.at == at && is_reports,
+            Command::Handle(handling) => {
+                let gives_up = match handling.verb {
+                    Verb::Delete => true,
+                    Verb::Bounce => is_reports,
+                    Verb::Hold | Verb::Release | Verb::Retry => false,
+                };
+                gives_up && handling.ids.contains(&id) && handling.action.at == at
+            }
+            _ => false,
+        };
+        let is_done = match recipient.status {
+            Status::Delivered { .. } | Status::Returned { .. } => recipient.owed.is_none(),
+            _ => false,
+        };
+        ends || is_done
+    })
+}
+
 /// Panics unless an id may go from one to the other by this command.
 fn check_life(
     id: MessageId,
@@ -68,25 +102,25 @@ fn check_life(
     after: Option<Known>,
     command: &Command,
     said: &BTreeMap<MessageId, Said>,
-    recipients: u32,
+    earlier: &Memory,
 ) {
     match (before, after) {
         (before, after) if before == after => {}
         (None, Some(Known::Queued(_) | Known::Repeat { .. })) => {
-            assert!(matches!(command, Command::Accept(accept) if accept.id == id));
+            let brings_it = match command {
+                Command::Accept(accept) => accept.id == id,
+                Command::Notify(notify) => notify.report.id == id,
+                _ => false,
+            };
+            assert!(brings_it, "{id} came by {command:?}");
         }
-        (Some(Known::Queued(_)), Some(Known::Departed(at))) => match command {
-            Command::Handle(handling) => {
-                assert_eq!(handling.verb, Verb::Delete, "{id}");
-                assert!(handling.ids.contains(&id), "{id} was not to be deleted");
-                assert_eq!(at, handling.action.at);
-            }
-            command => {
-                assert!(matches!(command, Command::Report(report) if report.at == at));
-                let said = &said[&id];
-                assert!((0..recipients).all(|number| said.is_delivered(id, number)));
-            }
-        },
+        (Some(Known::Queued(_)), Some(Known::Departed(at))) => {
+            let message = earlier.message_of(id).expect("it was in the spool");
+            assert!(
+                may_leave(message, at, command, &said[&id]),
+                "{message:?} left by {command:?}"
+            );
+        }
         (Some(Known::Departed(_)), Some(Known::Queued(_))) => {
             assert!(matches!(command, Command::Replay(replay) if replay.ids.contains(&id)));
         }
@@ -108,7 +142,7 @@ struct Content {
 }
 
 fn content(memory: &Memory) -> Content {
-    let of = |message: &spool::Message| {
+    let of = |message: &Message| {
         let body = memory.body_of(message);
         (message.recipients.clone(), body, message.attempts)
     };
@@ -143,7 +177,8 @@ fn belongs(command: &Command) -> bool {
 fn in_new_places(mut command: Command, places: &[u64]) -> Command {
     if let Command::Claim(Claims { sequences, .. })
     | Command::Release(Claims { sequences, .. })
-    | Command::Expire(Expire { sequences, .. }) = &mut command
+    | Command::Expire(Expire { sequences, .. })
+    | Command::Delay(Delay { sequences, .. }) = &mut command
     {
         for sequence in sequences {
             let nth = usize::try_from(*sequence).ok();
@@ -152,6 +187,33 @@ fn in_new_places(mut command: Command, places: &[u64]) -> Command {
         }
     }
     command
+}
+
+/// Panics unless a sender was told by this command just what he was owed, by a report that is spooled.
+fn check_notice(earlier: &Memory, later: &Memory, command: &Command) {
+    let Command::Notify(notify) = command else {
+        return;
+    };
+    let is_spooled = |memory: &Memory| memory.known_of(notify.report.id).is_some();
+    let owed_before = earlier
+        .message_of(notify.id)
+        .map(|message| message.owed(notify.kind));
+    let owed_after = later
+        .message_of(notify.id)
+        .map(|message| message.owed(notify.kind));
+    let owed_before = owed_before.unwrap_or_default();
+    let told = |number: &u32| notify.recipients.contains(number);
+    if is_spooled(later) && !is_spooled(earlier) {
+        assert!(
+            notify
+                .recipients
+                .iter()
+                .all(|number| owed_before.contains(number))
+        );
+        assert!(!owed_after.unwrap_or_default().iter().any(told));
+    } else {
+        assert_eq!(owed_after.unwrap_or_default(), owed_before);
+    }
 }
 
 /// Who has claimed what.
@@ -184,20 +246,24 @@ proptest! {
 
     /// Every entry is audited on the way: indices, totals, pieces (`audit`).
     #[test]
-    fn a_message_leaves_only_when_delivered_or_deleted_and_never_comes_back(commands in any_commands()) {
+    fn a_message_leaves_only_when_delivered_returned_or_deleted_and_never_comes_back(commands in any_commands()) {
         let mut replica = Replica::default();
         // What was said since a letter was last accepted: what came before was about nothing.
         let mut said: BTreeMap<MessageId, Said> = BTreeMap::new();
         for command in commands {
             let before = known_ids(&replica.memory);
+            let earlier = replica.memory.clone();
             let outcome = replica.apply(command.clone());
             let after = known_ids(&replica.memory);
             said.values_mut().for_each(|said| said.hear(&command));
             for id in before.keys().chain(after.keys()) {
-                let recipients = Letter::of(*id).domains().len() as u32;
                 let (before, after) = (before.get(id).copied(), after.get(id).copied());
-                check_life(*id, before, after, &command, &said, recipients);
+                check_life(*id, before, after, &command, &said, &earlier);
+                if before.is_none() {
+                    said.entry(*id).or_default();
+                }
             }
+            check_notice(&earlier, &replica.memory, &command);
             if let Command::Accept(accept) = &command {
                 let expected = match after.get(&accept.id) {
                     Some(Known::Repeat { first, .. }) => Outcome::Repeated(*first),
@@ -244,8 +310,11 @@ proptest! {
                 let words = said.0.get(&(message.id, number)).into_iter().flatten();
                 let mut finals = words.clone().filter(|v| !matches!(v, Verdict::Deferred(_)));
                 match (finals.next(), &recipient.status) {
-                    (Some(Verdict::Delivered(_)), Status::Delivered { .. })
-                    | (Some(Verdict::Rejected(_)), Status::Rejected { .. }) => {}
+                    (Some(Verdict::Delivered(_) | Verdict::Relayed(_)), Status::Delivered { .. })
+                    | (
+                        Some(Verdict::Rejected(_)),
+                        Status::Rejected { .. } | Status::Returned { .. },
+                    ) => {}
                     (None, Status::Deferred { .. }) => prop_assert!(words.count() > 0),
                     (None, Status::Pending) => prop_assert_eq!(words.count(), 0),
                     (word, status) => prop_assert!(false, "{:?} became {:?}", word, status),

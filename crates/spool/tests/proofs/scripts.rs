@@ -2,16 +2,19 @@
 
 use proptest::{collection::vec, prelude::*, sample::select};
 use spool::{
-    Action, Adopt, Claims, Command, Expire, Fact, Handling, Lessons, MessageId, Offers,
+    Action, Adopt, Claims, Command, Delay, Expire, Fact, Handling, Lessons, MessageId, Offers,
     Reachability, Recovery, Replay, Report, SeenStarttls, Timestamp, Verb, Verdict, Visitor,
     Visits,
     alarm::{Notice, Turn},
     guard::Step,
+    notice::Kind,
     policy::Document,
     recipients::{News, Source},
 };
 
-use crate::letters::{DOMAINS, Letter, POLICY, deferred, delivered, found, rejected};
+use crate::letters::{
+    DOMAINS, Letter, POLICY, TALKATIVE, deferred, delivered, found, found_with, rejected, relayed,
+};
 
 /// So few letters that commands meet often; among them are bodies of no octets, of a tail alone,
 /// of pieces alone, and of both.
@@ -31,6 +34,30 @@ fn letter() -> impl Strategy<Value = Letter> {
     })
 }
 
+fn kind() -> impl Strategy<Value = Kind> {
+    select(Kind::ALL.as_slice())
+}
+
+/// Any letter, or a report on it.
+fn letter_or_report() -> impl Strategy<Value = Letter> {
+    (letter(), proptest::option::of(kind())).prop_map(|(letter, kind)| match kind {
+        Some(kind) => letter.told_by(kind),
+        None => letter,
+    })
+}
+
+fn notification() -> impl Strategy<Value = Command> {
+    let recipients = vec(0..4_u32, 0..3);
+    (letter(), kind(), recipients, moment())
+        .prop_map(|(letter, kind, recipients, at)| letter.notify(kind, &recipients, at))
+}
+
+/// Some places in the order of arrival that someone takes for late.
+fn delay() -> impl Strategy<Value = Command> {
+    (moment(), vec(1..60_u64, 1..20))
+        .prop_map(|(at, sequences)| Command::Delay(Delay { at, sequences }))
+}
+
 /// Whose 250 some node says was read, rightly or not.
 fn confirmed() -> impl Strategy<Value = Vec<MessageId>> {
     vec(letter().prop_map(Letter::id), 0..3)
@@ -47,6 +74,7 @@ fn domain() -> impl Strategy<Value = String> {
 fn verdict() -> impl Strategy<Value = Verdict> {
     prop_oneof![
         4 => Just(delivered()),
+        2 => Just(relayed()),
         3 => Just(deferred()),
         1 => Just(rejected()),
     ]
@@ -57,7 +85,7 @@ fn verdicts() -> impl Strategy<Value = Vec<(u32, Verdict)>> {
 }
 
 fn report() -> impl Strategy<Value = Command> {
-    let attempts = vec((letter(), verdicts()), 1..4);
+    let attempts = vec((letter_or_report(), verdicts()), 1..4);
     (term(), moment(), attempts).prop_map(|(term, at, attempts)| {
         let attempts = attempts.into_iter();
         let attempts = attempts.map(|(letter, verdicts)| letter.attempt(verdicts));
@@ -163,6 +191,8 @@ fn policy() -> impl Strategy<Value = Document> {
         Document::of_text(format!("# another\n{POLICY}")),
         Document::of_text(format!("{POLICY}recovery_guard = false\n")),
         Document::of_text(format!("{HASTY}{POLICY}")),
+        Document::of_text(format!("{TALKATIVE}{POLICY}")),
+        Document::of_text(format!("{HASTY}dsn = \"always\"\n{POLICY}")),
         with_list("anna@a.example\n"),
         with_list("anna@a.example\nbert@a.example\n"),
         with_list("anna\n"),
@@ -268,8 +298,14 @@ fn action() -> impl Strategy<Value = Action> {
 }
 
 fn handling() -> impl Strategy<Value = Handling> {
-    let verbs = vec![Verb::Hold, Verb::Release, Verb::Delete, Verb::Retry];
-    let ids = vec(letter().prop_map(Letter::id), 0..4);
+    let verbs = vec![
+        Verb::Hold,
+        Verb::Release,
+        Verb::Delete,
+        Verb::Retry,
+        Verb::Bounce,
+    ];
+    let ids = vec(letter_or_report().prop_map(Letter::id), 0..4);
     (select(verbs), action(), 1..4_u32, ids).prop_map(|(verb, action, batch, ids)| Handling {
         verb,
         action,
@@ -309,6 +345,8 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
         2 => letter().prop_map(Letter::discard),
         8 => report(),
         2 => (letter(), moment()).prop_map(|(letter, at)| letter.delivered(at)),
+        8 => notification(),
+        2 => delay(),
         4 => claims().prop_map(Command::Claim),
         1 => claims().prop_map(Command::Release),
         2 => observation(),
@@ -330,8 +368,12 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
     ]
 }
 
+/// In half of all cases every sender is told, from the beginning.
 pub(crate) fn any_commands() -> impl Strategy<Value = Vec<Command>> {
-    vec(any_command(), 1..80)
+    (any::<bool>(), vec(any_command(), 1..80)).prop_map(|(is_talkative, commands)| {
+        let founding = is_talkative.then(|| found_with(TALKATIVE));
+        founding.into_iter().chain(commands).collect()
+    })
 }
 
 /// What those who follow the rules propose: each letter is staged in order and then accepted or
@@ -341,12 +383,12 @@ pub(crate) fn orderly_commands() -> impl Strategy<Value = Vec<Command>> {
     let letters = (0..LETTERS).map(Letter);
     let lives = letters.flat_map(|letter| [life(letter), life(letter.again())]);
     let turns = vec(0..2 * LETTERS as usize, 0..100);
-    (lives.collect::<Vec<_>>(), turns).prop_map(|(lives, turns)| {
+    let lives = lives.collect::<Vec<_>>();
+    (any::<bool>(), lives, turns).prop_map(|(is_talkative, lives, turns)| {
         let mut lives: Vec<_> = lives.into_iter().map(Vec::into_iter).collect();
-        let mut commands: Vec<Command> = turns
-            .into_iter()
-            .filter_map(|turn| lives[turn].next())
-            .collect();
+        let founding = is_talkative.then(|| found_with(TALKATIVE));
+        let mut commands: Vec<Command> = founding.into_iter().collect();
+        commands.extend(turns.into_iter().filter_map(|turn| lives[turn].next()));
         commands.extend(lives.into_iter().flatten());
         commands
     })
@@ -354,7 +396,10 @@ pub(crate) fn orderly_commands() -> impl Strategy<Value = Vec<Command>> {
 
 fn life(letter: Letter) -> impl Strategy<Value = Vec<Command>> {
     let reports = vec((moment(), verdicts()), 0..6);
-    (any::<[bool; 2]>(), moment(), reports).prop_map(move |([gives_up, reads], at, reports)| {
+    let notices = vec((kind(), 0..3_u32), 0..4);
+    let ends = (reports, notices);
+    (any::<[bool; 2]>(), moment(), ends).prop_map(move |([gives_up, reads], at, ends)| {
+        let (reports, notices) = ends;
         let pieces = (0..letter.pieces()).map(|number| letter.stage(number, at));
         let mut commands: Vec<Command> = pieces.collect();
         if gives_up {
@@ -364,6 +409,8 @@ fn life(letter: Letter) -> impl Strategy<Value = Vec<Command>> {
             commands.extend(reads.then(|| letter.confirm()));
             let reports = reports.into_iter();
             commands.extend(reports.map(|(at, verdicts)| letter.report(at, verdicts)));
+            let notices = notices.into_iter();
+            commands.extend(notices.map(|(kind, number)| letter.notify(kind, &[number], at)));
         }
         commands
     })

@@ -4,10 +4,12 @@ use smtp::{
     dsn::{Notify, PerMessage, PerRecipient, Ret},
 };
 use spool::{
-    Action, Adopt, Authentication, Client, Digest, Expire, Fact, Finding, Fingerprint, Handling,
-    Lessons, Offers, Recovery, Replay, SeenStarttls, Tally, Verb, Visitor, Visits,
+    Action, Adopt, Authentication, Client, Delay, Digest, Expire, Fact, Finding, Fingerprint,
+    Handling, Lessons, Notify as Telling, Offers, Recovery, Replay, SeenStarttls, Tally, Verb,
+    Visitor, Visits,
     authentication::{SIGNATURES_MAX, Signature},
     guard::Step,
+    notice::Kind,
     policy::Document,
     recipients::{News, Source},
 };
@@ -17,6 +19,10 @@ use super::*;
 const MANY: usize = 1000;
 
 fn accept() -> Command {
+    Command::Accept(Box::new(large()))
+}
+
+fn large() -> Accept {
     let mailbox = |number: usize| Mailbox {
         local_part: format!("{number:064}"),
         domain: "d".repeat(180),
@@ -37,7 +43,7 @@ fn accept() -> Command {
         domain: "d".repeat(253),
         finding: Finding::PermError,
     };
-    Command::Accept(Box::new(Accept {
+    Accept {
         id: MessageId(u128::MAX),
         received_at: Timestamp(u64::MAX),
         reverse_path: ReversePath::Mailbox(mailbox(0)),
@@ -69,7 +75,7 @@ fn accept() -> Command {
         }),
         fingerprint: Some(Fingerprint(u128::MAX)),
         confirmed: vec![MessageId(u128::MAX); MANY],
-    }))
+    }
 }
 
 fn report() -> Command {
@@ -146,6 +152,7 @@ fn what_operators_want_is_read_as_it_was_written() {
         handling(Verb::Release),
         handling(Verb::Delete),
         handling(Verb::Retry),
+        handling(Verb::Bounce),
         pause(None),
         pause(Some(Timestamp(5))),
         Command::Resume {
@@ -255,6 +262,38 @@ fn commands_about_time_come_through_and_are_counted() {
     }
     let outcome = Outcome::Replayed(3);
     assert_eq!(outcome_from(outcome_to(&outcome)).unwrap(), outcome);
+}
+
+#[test]
+fn commands_about_notices_come_through_and_are_counted() {
+    let telling = |kind| {
+        Command::Notify(Telling {
+            id: MessageId(u128::MAX),
+            kind,
+            recipients: vec![u32::MAX; MANY],
+            at: Timestamp(u64::MAX),
+            report: Box::new(large()),
+        })
+    };
+    let relayed = Attempt {
+        id: MessageId(1),
+        host: String::new(),
+        verdicts: vec![(7, Verdict::Relayed("250 ok".to_owned()))],
+    };
+    let mut commands: Vec<Command> = Kind::ALL.into_iter().map(telling).collect();
+    commands.push(Command::Delay(Delay {
+        at: Timestamp(u64::MAX),
+        sequences: vec![u64::MAX; MANY],
+    }));
+    commands.push(Command::Report(Report {
+        term: 1,
+        at: Timestamp(2),
+        attempts: vec![relayed],
+    }));
+    for command in commands {
+        assert_eq!(command_from(command_to(command.clone())).unwrap(), command);
+        assert_counted(command);
+    }
 }
 
 #[test]
