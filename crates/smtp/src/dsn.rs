@@ -140,6 +140,12 @@ impl EnvelopeId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What the xtext stands for, as a report tells it (RFC 3464 section 2.2.1): printable ASCII.
+    #[must_use]
+    pub fn decoded(&self) -> String {
+        xtext::decoded(&self.0)
+    }
 }
 
 impl fmt::Display for EnvelopeId {
@@ -168,6 +174,13 @@ impl OriginalRecipient {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The type, and the address that its xtext stands for, as a report tells them (RFC 3464 section 2.3.1).
+    #[must_use]
+    pub fn decoded(&self) -> (&str, String) {
+        let (kind, address) = self.0.split_once(';').unwrap_or(("unknown", &self.0));
+        (kind, xtext::decoded(address))
     }
 
     /// Whether it goes without SMTPUTF8 (RFC 6533 section 3).
@@ -233,6 +246,25 @@ mod tests {
         let any_case: Notify = "delay,Success".parse().unwrap();
         assert_eq!(any_case.to_string(), "SUCCESS,DELAY");
         assert_eq!("hdrs".parse(), Ok(Ret::Headers));
+    }
+
+    #[test]
+    fn xtext_is_told_as_what_it_stands_for() {
+        let id: EnvelopeId = "a+2Bb+3Dc+20d".parse().unwrap();
+        assert_eq!(id.decoded(), "a+b=c d");
+        for (value, kind, address) in [
+            ("rfc822;bob+2Bx@example.com", "rfc822", "bob+x@example.com"),
+            (
+                "utf-8;\u{e4}+2B@example.com",
+                "utf-8",
+                "\u{e4}+@example.com",
+            ),
+        ] {
+            let original: OriginalRecipient = value.parse().unwrap();
+            assert_eq!(original.decoded(), (kind, address.to_owned()));
+        }
+        assert_eq!(xtext::decoded("+"), "+");
+        assert_eq!(xtext::decoded("+\u{e4}+4"), "+\u{e4}+4");
     }
 
     #[test]

@@ -36,6 +36,24 @@ pub(super) fn is_printable_beyond_ascii(text: &str) -> bool {
     true
 }
 
+/// What xtext stands for. Where it is not sound, it is left as it is.
+pub(super) fn decoded(text: &str) -> String {
+    let mut decoded = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('+') {
+        let octet = after
+            .get(..2)
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        decoded.push_str(before);
+        decoded.push(octet.map_or('+', char::from));
+        rest = match octet {
+            Some(_) => after.get(2..).unwrap_or_default(),
+            None => after,
+        };
+    }
+    decoded + rest
+}
+
 /// Two digits in upper case, which stand for an octet of printable ASCII.
 fn stands_for_printable(high: Option<char>, low: Option<char>) -> bool {
     let digit = |character: Option<char>| {
