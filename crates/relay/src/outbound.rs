@@ -10,6 +10,7 @@
 //!
 //! Only the outbox knows what is queued; all that is here is forgotten when leadership goes.
 
+mod account;
 mod acquaintances;
 mod claims;
 pub(crate) mod connection;

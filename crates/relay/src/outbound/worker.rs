@@ -16,7 +16,6 @@ use crate::outbound::delivery::Aborted;
 use crate::outbound::limits::{
     BREAKS_MAX, CLOSINGS_MAX, IDLE_MAX, LEASE_MARGIN, LEASE_RETRY, WORDS_MAX,
 };
-use crate::outbound::metrics::DeliveryResult;
 use crate::outbound::open::Open;
 use crate::outbound::queue::Queue;
 use crate::outbound::readiness::said;
@@ -412,7 +411,9 @@ impl<O: Outbox> Worker<O> {
 
     /// Frees what waits behind a message, and has its result recorded.
     async fn settle(&self, due: &Due, host: &str, verdicts: Vec<Verdict>) -> Result<(), Parting> {
-        self.account(due, host, &verdicts);
+        let message = due.message.id;
+        self.shared
+            .account(message, &self.domain.name, host, &verdicts);
         let verdicts: Vec<(u32, Verdict)> = due.recipients.iter().copied().zip(verdicts).collect();
         self.queue.settle(due, &verdicts);
         let at = self.shared.clock.now();
@@ -427,54 +428,6 @@ impl<O: Outbox> Worker<O> {
             unsent.0.log_possible_repeat();
             Parting::Spool(OutboxError::NotLeading)
         })
-    }
-
-    /// One line in the mail log for each kind of verdict, and the metrics.
-    fn account(&self, due: &Due, host: &str, verdicts: &[Verdict]) {
-        type Kind = fn(&Verdict) -> Option<&str>;
-        let kinds: [(DeliveryResult, Kind); 3] = [
-            (DeliveryResult::delivered, |v| {
-                v.is_taken().then(|| v.words())
-            }),
-            (DeliveryResult::deferred, |v| {
-                if let Verdict::Deferred(w) = v {
-                    Some(w)
-                } else {
-                    None
-                }
-            }),
-            (DeliveryResult::rejected, |v| {
-                if let Verdict::Rejected(w) = v {
-                    Some(w)
-                } else {
-                    None
-                }
-            }),
-        ];
-        let message = due.message.id;
-        let domain = &self.domain.name;
-        for (result, kind) in kinds {
-            let mut replies = verdicts.iter().filter_map(kind);
-            let Some(reply) = replies.next() else {
-                continue;
-            };
-            let recipients = 1 + replies.count();
-            self.shared.metrics.count(domain, result);
-            if result == DeliveryResult::delivered {
-                self.shared.config.progress.delivered(domain);
-            }
-            match result {
-                DeliveryResult::delivered => {
-                    tracing::info!(target: "mail", %message, domain, host, recipients, reply, "delivered");
-                }
-                DeliveryResult::deferred => {
-                    tracing::info!(target: "mail", %message, domain, host, recipients, reply, "deferred");
-                }
-                DeliveryResult::rejected => {
-                    tracing::info!(target: "mail", %message, domain, host, recipients, reply, "rejected");
-                }
-            }
-        }
     }
 }
 
