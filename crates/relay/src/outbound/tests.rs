@@ -19,6 +19,7 @@ pub(crate) mod primary;
 mod probe;
 mod probes;
 mod recovery;
+mod reports;
 mod scouts;
 mod sentry;
 pub(crate) mod tls;

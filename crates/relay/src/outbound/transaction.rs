@@ -87,6 +87,9 @@ impl<O: Outbox> Worker<O> {
                 let outbox = &*self.shared.outbox;
                 teach(outbox, &self.domain, &due.message, recipients, &verdicts);
                 let verdicts = self.believed(due, recipients, verdicts).await;
+                let offered = open.connection.session.offered();
+                let reports = offered.is_some_and(|offered| offered.dsn);
+                let verdicts = relayed(&due.message, recipients, verdicts, reports);
                 self.note_acquaintances(&due.message, recipients, &verdicts);
                 self.shared
                     .metrics
@@ -170,6 +173,29 @@ impl<O: Outbox> Worker<O> {
         });
         Ok((verdict, alike))
     }
+}
+
+/// Marks what was taken by a host that reports nothing, where the sender wants to hear of the delivery: it is for us
+/// to tell him that he will not (RFC 3461 section 5.2.2).
+fn relayed(
+    message: &Message,
+    recipients: &[u32],
+    mut verdicts: Vec<Verdict>,
+    host_reports: bool,
+) -> Vec<Verdict> {
+    if host_reports {
+        return verdicts;
+    }
+    for (index, verdict) in recipients.iter().zip(&mut verdicts) {
+        let recipient = message.recipients.get(*index as usize);
+        let notify = recipient.and_then(|recipient| recipient.dsn.notify);
+        if let Verdict::Delivered(reply) = verdict
+            && notify.is_some_and(|notify| notify.success)
+        {
+            *verdict = Verdict::Relayed(std::mem::take(reply));
+        }
+    }
+    verdicts
 }
 
 /// A verdict in the spool's terms.
