@@ -4,5 +4,6 @@
 pub mod dns;
 pub mod inbound;
 pub mod outbound;
+mod report;
 pub mod route;
 pub mod webhook;

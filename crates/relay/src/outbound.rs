@@ -8,6 +8,8 @@
 //!                                  └──────────────────  report ──▶ Outbox::report
 //! ```
 //!
+//! Beside them one task writes the reports that senders are owed (`notices`).
+//!
 //! Only the outbox knows what is queued; all that is here is forgotten when leadership goes.
 
 mod account;
@@ -22,6 +24,7 @@ mod fitness;
 mod lessons;
 pub mod limits;
 mod metrics;
+mod notices;
 mod open;
 mod origin;
 mod probe;
@@ -102,7 +105,7 @@ struct Shared<O> {
 pub struct Forwarder<O> {
     shared: Arc<Shared<O>>,
     /// One task for each domain that has something to deliver, whose primary is down or on trial, or
-    /// which has a sentry.
+    /// which has a sentry; and the one that writes reports, by the name of no domain.
     domains: JoinSet<(String, Result<(), OutboxError>)>,
     active: HashSet<String>,
     changes: watch::Sender<u64>,
@@ -173,6 +176,9 @@ impl<O: Outbox> Forwarder<O> {
         mut self,
         mut reporter: JoinSet<Result<(), OutboxError>>,
     ) -> Result<(), OutboxError> {
+        let shared = Arc::clone(&self.shared);
+        self.domains
+            .spawn(async move { (String::new(), notices::write(&shared).await) });
         let mut seen = 0;
         let ended = loop {
             self.start_domains();

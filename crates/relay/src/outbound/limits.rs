@@ -133,6 +133,17 @@ pub const RELEASE_PATIENCE: Duration = IN_DOUBT_WAIT;
 /// one is a matter of a millisecond.
 pub const CLAIMS_MAX: usize = 256;
 
+/// How soon after a change it is looked whether a sender is owed a report, or one is to be sent. Nobody waits for it,
+/// and a refusal is often followed by others of the same message.
+pub const REPORTS_LOOK: Duration = Duration::from_millis(250);
+
+/// Messages whose senders are read at once of those that are owed reports.
+pub const OWED_READ_MAX: usize = 20;
+
+/// Reports follow each other no faster than this: twenty a second. A primary that refuses its whole queue must not
+/// make the cluster busy with telling of it.
+pub const REPORT_PACE: Duration = Duration::from_millis(50);
+
 /// How long a domain waits after the outbox could not be read.
 pub const STORAGE_RETRY: Duration = Duration::from_secs(1);
 

@@ -5,6 +5,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+use spool::notice;
 
 /// Which deliveries are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -22,20 +23,37 @@ pub(super) enum DeliveryResult {
     rejected,
 }
 
+/// Which reports are counted together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReportLabels {
+    kind: ReportKind,
+}
+
+/// What a report told its reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the label's values")]
+enum ReportKind {
+    failed,
+    delayed,
+    relayed,
+}
+
 /// The outbound side's metrics. Clones count into the same place.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     deliveries: Family<DeliveryLabels, Counter>,
     delivery_seconds: Histogram,
+    reports: Family<ReportLabels, Counter>,
 }
 
 impl Metrics {
-    /// Registers `deliveries` and `delivery_seconds`.
+    /// Registers `deliveries`, `delivery_seconds` and `reports`.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             deliveries: Family::default(),
             // 1 ms to 65 s, doubling: a primary nearby to one that scans a large message.
             delivery_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 17)),
+            reports: Family::default(),
         };
         registry.register(
             "deliveries",
@@ -48,7 +66,21 @@ impl Metrics {
             Unit::Seconds,
             metrics.delivery_seconds.clone(),
         );
+        registry.register(
+            "reports",
+            "Reports written to senders, by what they tell",
+            metrics.reports.clone(),
+        );
         metrics
+    }
+
+    pub(super) fn count_report(&self, kind: notice::Kind) {
+        let kind = match kind {
+            notice::Kind::Failed => ReportKind::failed,
+            notice::Kind::Delayed => ReportKind::delayed,
+            notice::Kind::Relayed => ReportKind::relayed,
+        };
+        self.reports.get_or_create(&ReportLabels { kind }).inc();
     }
 
     pub(super) fn count(&self, domain: &str, result: DeliveryResult) {
@@ -74,10 +106,13 @@ mod tests {
         let metrics = Metrics::register(&mut registry);
         metrics.count("example.com", DeliveryResult::delivered);
         metrics.observe_seconds(0.01);
+        metrics.count_report(notice::Kind::Failed);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         let line = "layover_deliveries_total{domain=\"example.com\",result=\"delivered\"} 1";
         assert!(text.contains(line), "{text}");
         assert!(text.contains("layover_delivery_seconds_count 1"), "{text}");
+        let line = "layover_reports_total{kind=\"failed\"} 1";
+        assert!(text.contains(line), "{text}");
     }
 }

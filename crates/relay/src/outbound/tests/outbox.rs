@@ -21,6 +21,7 @@ use spool::{
     AddressBook, Attempt, Body, Client, Destination, Digest, Due, Fact, KnownOffers, Learned,
     Lookout, Message, MessageId, Notify, Offers, Outbox, Owed, Pause, Policy, Reachability,
     Recipient, Recovery, Refusal, Report, Standing, Starttls, Status, Timestamp, Totals, Verdict,
+    notice,
 };
 use tokio::sync::watch;
 
@@ -61,6 +62,8 @@ pub(super) struct State {
     unreadable: HashSet<(MessageId, u64)>,
     /// What others have in the place of what is damaged here.
     elsewhere: HashMap<(MessageId, u64), Bytes>,
+    /// What senders were told.
+    pub(super) told: Vec<Notify>,
 }
 
 /// What is wrong with a piece of a body.
@@ -621,12 +624,35 @@ impl Outbox for MapOutbox {
         Ok(())
     }
 
-    async fn owed(&self, _: u64, _: usize) -> Result<Vec<Owed>, OutboxError> {
-        Ok(Vec::new())
+    async fn owed(&self, after: u64, limit: usize) -> Result<Vec<Owed>, OutboxError> {
+        let state = self.state.lock().unwrap();
+        let messages = state.messages.range(after + 1..).map(|(_, it)| it);
+        let owed = messages.filter(|message| message.is_owed()).take(limit);
+        let each = owed.flat_map(|message| {
+            notice::Kind::ALL.map(|kind| Owed {
+                message: Arc::new(message.clone()),
+                kind,
+                recipients: message.owed(kind),
+            })
+        });
+        Ok(each.filter(|owed| !owed.recipients.is_empty()).collect())
     }
 
-    async fn notify(&self, _: Notify) -> Result<(), OutboxError> {
-        unreachable!("nothing is owed here")
+    async fn notify(&self, notify: Notify) -> Result<(), OutboxError> {
+        if !self.leads.load(Ordering::Relaxed) {
+            return Err(OutboxError::NotLeading);
+        }
+        let mut state = self.state.lock().unwrap();
+        let messages = &mut state.messages;
+        let message = messages.values_mut().find(|it| it.id == notify.id).unwrap();
+        for index in &notify.recipients {
+            let owed = message.recipients[*index as usize].owed.take();
+            assert_eq!(owed, Some(notify.kind), "told twice");
+        }
+        state.told.push(notify);
+        drop(state);
+        self.changed();
+        Ok(())
     }
 
     async fn observe(
