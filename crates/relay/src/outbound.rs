@@ -8,7 +8,8 @@
 //!                                  └──────────────────  report ──▶ Outbox::report
 //! ```
 //!
-//! Beside them one task writes the reports that senders are owed (`notices`).
+//! Beside them one task writes the reports that senders are owed (`notices`), and one takes them to the senders' own
+//! hosts while there is no smarthost (`courier`).
 //!
 //! Only the outbox knows what is queued; all that is here is forgotten when leadership goes.
 
@@ -17,6 +18,7 @@ mod acquaintances;
 mod claims;
 pub(crate) mod connection;
 mod contact;
+mod courier;
 mod delivery;
 mod destination;
 mod distrust;
@@ -49,13 +51,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use spool::ports::OutboxError;
-use spool::{Clock, Outbox};
+use spool::{Clock, Outbox, notice};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::outbound::acquaintances::Acquaintances;
+use crate::outbound::courier::Courier;
 use crate::outbound::destination::DestinationTask;
 use crate::outbound::distrust::Distrust;
 use crate::outbound::limits::{CHANGES_MIN, STOP_GRACE, Timeouts, UNREPORTED_MAX};
@@ -220,19 +223,34 @@ impl<O: Outbox> Forwarder<O> {
     /// Starts a task for each domain that needs one and has none.
     fn start_domains(&mut self) {
         for domain in self.wanted() {
-            if self.active.contains(&domain) || !self.is_routed(&domain) {
+            if self.active.contains(&domain) {
                 continue;
             }
-            self.active.insert(domain.clone());
-            let task = DestinationTask::new(
-                self.shared.clone(),
-                domain.clone(),
-                self.changes.subscribe(),
-                self.results.clone(),
-            );
-            self.domains
-                .spawn(async move { (domain, task.run().await) });
+            if self.is_routed(&domain) {
+                self.start_domain(domain);
+            } else if domain == notice::QUEUE && courier::is_wanted(&self.shared) {
+                self.start_courier(domain);
+            }
         }
+    }
+
+    fn start_domain(&mut self, domain: String) {
+        self.active.insert(domain.clone());
+        let task = DestinationTask::new(
+            self.shared.clone(),
+            domain.clone(),
+            self.changes.subscribe(),
+            self.results.clone(),
+        );
+        self.domains
+            .spawn(async move { (domain, task.run().await) });
+    }
+
+    fn start_courier(&mut self, domain: String) {
+        self.active.insert(domain.clone());
+        let courier = Courier::new(self.shared.clone(), self.changes.subscribe());
+        self.domains
+            .spawn(async move { (domain, courier.run().await) });
     }
 
     fn wanted(&self) -> Vec<String> {

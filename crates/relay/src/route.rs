@@ -16,6 +16,7 @@ mod exchanges;
 pub mod limits;
 mod lookups;
 mod ourselves;
+mod senders;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -38,6 +39,7 @@ use crate::route::exchanges::{Records, in_turn, weigh};
 use crate::route::limits::{DOUBT_REFRESH, REFRESH, RETRY};
 use crate::route::lookups::Untold;
 use crate::route::ourselves::Ourselves;
+pub(crate) use crate::route::senders::Unreached;
 
 /// Why there is no host that a domain's mail may go to. The words begin with [`NO_ROUTE`], also where they are
 /// the reason why a primary is down.
@@ -85,6 +87,17 @@ pub struct Route {
     /// Whom the hosts must not turn out to be, where MX records led to them.
     ourselves: Option<Ourselves>,
     words: String,
+}
+
+/// None of a route's hosts was of use.
+#[derive(Debug, Default)]
+struct Unopened {
+    /// Why, of each that was tried.
+    reasons: Vec<String>,
+    /// The last one, if it is this cluster itself, or may be.
+    ours: Option<String>,
+    /// The last of those that are not talked to because they do not offer STARTTLS.
+    without_starttls: Option<String>,
 }
 
 /// A host that mail may go to.
@@ -139,6 +152,33 @@ impl Route {
 
     pub(crate) fn hosts(&self) -> &[Host] {
         &self.hosts
+    }
+
+    /// Opens a connection to the first of the hosts that talks to us. Returns it with the host's name.
+    async fn open_first(&self, terms: Terms<'_>) -> Result<(Connection, &str), Unopened> {
+        let mut unopened = Unopened::default();
+        for host in self.hosts() {
+            match Connection::open(host, terms).await {
+                Ok(connection) => {
+                    let Some(objection) = self.objection(&connection) else {
+                        return Ok((connection, &host.name));
+                    };
+                    connection.quit().await;
+                    let reason = format!("{}: {objection}", host.name);
+                    unopened.reasons.push(reason);
+                    // The others are not more preferred than this one: mail that they take comes back.
+                    unopened.ours = Some(host.name.clone());
+                    break;
+                }
+                Err(broken) => {
+                    unopened.reasons.push(format!("{}: {broken}", host.name));
+                    if matches!(broken, Broken::Session(Failure::TlsNotOffered)) {
+                        unopened.without_starttls = Some(host.name.clone());
+                    }
+                }
+            }
+        }
+        Err(unopened)
     }
 
     /// Why a host that was connected to must not get mail: it is this cluster, or may be.
@@ -314,47 +354,32 @@ impl Routes {
             words: none.to_string(),
             without_starttls: None,
         })?;
-        let mut reasons = Vec::new();
-        let mut without_starttls = None;
-        let mut is_ours = false;
-        for host in route.hosts() {
-            match Connection::open(host, terms).await {
-                Ok(connection) => {
-                    let objection = route.objection(&connection);
-                    if domain.primary.is_empty() {
-                        self.note_introduced(&domain.name, &host.name, objection.is_some())
-                            .await;
-                    }
-                    let Some(objection) = objection else {
-                        return Ok(connection);
-                    };
-                    connection.quit().await;
-                    reasons.push(format!("{}: {objection}", host.name));
-                    is_ours = true;
-                    // The others are not more preferred than this one: mail that they take comes back.
-                    break;
+        let by_mx = domain.primary.is_empty();
+        let unopened = match route.open_first(terms).await {
+            Ok((connection, host)) => {
+                if by_mx {
+                    self.note_introduced(&domain.name, host, false).await;
                 }
-                Err(broken) => {
-                    reasons.push(format!("{}: {broken}", host.name));
-                    if matches!(broken, Broken::Session(Failure::TlsNotOffered)) {
-                        without_starttls = Some(host.name.clone());
-                    }
-                }
+                return Ok(connection);
             }
+            Err(unopened) => unopened,
+        };
+        if let Some(host) = unopened.ours.as_ref().filter(|_| by_mx) {
+            self.note_introduced(&domain.name, host, true).await;
         }
-        if domain.primary.is_empty() {
+        if by_mx {
             self.known(&domain.name).lock().await.is_doubted = true;
         }
         // Of a more preferred one that can not be reached there is hope.
-        let is_routeless = is_ours && reasons.len() == 1;
-        let reasons = reasons.join("; ");
+        let is_routeless = unopened.ours.is_some() && unopened.reasons.len() == 1;
+        let reasons = unopened.reasons.join("; ");
         Err(Unreached {
             words: if is_routeless {
                 format!("{NO_ROUTE}{reasons}")
             } else {
                 reasons
             },
-            without_starttls,
+            without_starttls: unopened.without_starttls,
         })
     }
 

@@ -137,12 +137,18 @@ pub const CLAIMS_MAX: usize = 256;
 /// and a refusal is often followed by others of the same message.
 pub const REPORTS_LOOK: Duration = Duration::from_millis(250);
 
+/// How often it is looked whether a report that was put off is due.
+pub const REPORTS_DUE_LOOK: Duration = Duration::from_secs(5);
+
 /// Messages whose senders are read at once of those that are owed reports.
 pub const OWED_READ_MAX: usize = 20;
 
 /// Reports follow each other no faster than this: twenty a second. A primary that refuses its whole queue must not
 /// make the cluster busy with telling of it.
 pub const REPORT_PACE: Duration = Duration::from_millis(50);
+
+/// Reports under way to the senders' own hosts at once. A host that says nothing keeps one busy for minutes.
+pub const COURIERS_MAX: usize = 10;
 
 /// How long a domain waits after the outbox could not be read.
 pub const STORAGE_RETRY: Duration = Duration::from_secs(1);

@@ -247,6 +247,36 @@ async fn an_answer_is_gone_by_for_a_while() {
     assert_eq!(server.asked().len(), asked);
 }
 
+#[tokio::test]
+async fn senders_who_can_never_be_reached_are_told_from_those_who_may_be_later() {
+    let server = name_server();
+    server.tell("null.example", &[Data::Mx(0, ".")]);
+    server.fail("broken.example");
+    server.tell("ours.example", &[Data::Mx(10, "mx1.example.net")]);
+    let routes = routes(&server).await;
+    let connectors = Connectors::new();
+    let terms = Terms {
+        hostname: "mx1.example.net",
+        tls: spool::policy::Tls::Opportunistic,
+        connectors: &connectors,
+        timeouts: Timeouts::STANDARD,
+    };
+    for (domain, expected) in [
+        ("null.example", Some("5.1.10 ")),
+        ("nowhere.example", Some("5.1.2 ")),
+        ("[192.0.2.1]", Some("5.1.8 ")),
+        ("broken.example", None),
+        ("ours.example", None),
+    ] {
+        let unreached = routes.connect_to_sender(domain, terms).await.unwrap_err();
+        match (expected, unreached) {
+            (Some(code), Unreached::Never(why)) => assert!(why.starts_with(code), "{why}"),
+            (None, Unreached::NotNow(_)) => {}
+            (_, other) => panic!("{domain}: {other:?}"),
+        }
+    }
+}
+
 /// MX records name no port, so this needs port 25 of a loopback address, which only root may listen on.
 #[tokio::test]
 async fn a_host_that_introduces_itself_by_our_name_gets_no_connection() {
