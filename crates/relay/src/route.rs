@@ -72,7 +72,7 @@ pub enum NoRoute {
 
 /// None of a domain's hosts can be talked to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Unreached {
+pub(crate) struct NotConnected {
     /// Why.
     pub(crate) words: String,
     /// The last of those that are not talked to because they do not offer STARTTLS.
@@ -349,8 +349,8 @@ impl Routes {
         &self,
         domain: &Domain,
         terms: Terms<'_>,
-    ) -> Result<Connection, Unreached> {
-        let route = self.find(domain).await.map_err(|none| Unreached {
+    ) -> Result<Connection, NotConnected> {
+        let route = self.find(domain).await.map_err(|none| NotConnected {
             words: none.to_string(),
             without_starttls: None,
         })?;
@@ -373,7 +373,7 @@ impl Routes {
         // Of a more preferred one that can not be reached there is hope.
         let is_routeless = unopened.ours.is_some() && unopened.reasons.len() == 1;
         let reasons = unopened.reasons.join("; ");
-        Err(Unreached {
+        Err(NotConnected {
             words: if is_routeless {
                 format!("{NO_ROUTE}{reasons}")
             } else {

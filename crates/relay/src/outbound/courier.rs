@@ -279,7 +279,7 @@ async fn hand_over<O: Outbox>(
         connection.quit().await;
         return Some((host, verdict));
     }
-    let verdict = match connection.deliver(outbox, message, &due.recipients).await {
+    let verdict = match connection.deliver(outbox, None, due, &due.recipients).await {
         Ok(verdicts) => {
             connection.quit().await;
             verdicts.into_iter().next().map(words)

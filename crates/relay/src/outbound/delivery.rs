@@ -43,15 +43,16 @@ pub(super) enum Aborted {
 }
 
 impl Connection {
-    /// Offers a message of a queue for some of its recipients and carries it over. The verdicts are in
-    /// the order of `recipients`.
+    /// Offers a message for some of its recipients and carries it over. The verdicts are in the order of
+    /// `recipients`. In front of the final dot it waits for a place in the queue; for none where whoever calls
+    /// this goes on only when the result is recorded.
     ///
     /// # Errors
     /// Why there are no verdicts.
     pub(super) async fn deliver(
         &mut self,
         outbox: &impl Outbox,
-        queue: &Queue,
+        queue: Option<&Queue>,
         due: &Due,
         recipients: &[u32],
     ) -> Result<Vec<Verdict>, Aborted> {
@@ -71,7 +72,9 @@ impl Connection {
             {
                 Output::SendBody => self.send_body(outbox, message).await?,
                 Output::ConfirmFinalDot => {
-                    queue.take_place(due).await;
+                    if let Some(queue) = queue {
+                        queue.take_place(due).await;
+                    }
                     self.confirm(outbox)?;
                 }
                 Output::Completed(verdicts) => {

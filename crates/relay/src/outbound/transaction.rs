@@ -127,7 +127,7 @@ impl<O: Outbox> Worker<O> {
         let outbox = &*self.shared.outbox;
         let connection = &mut open.connection;
         connection
-            .deliver(outbox, &self.queue, due, recipients)
+            .deliver(outbox, Some(&self.queue), due, recipients)
             .await
     }
 

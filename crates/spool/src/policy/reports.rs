@@ -140,6 +140,7 @@ fn queue_by(smarthost: String) -> Domain {
         probe_interval: PROBE_INTERVAL_DEFAULT,
         quota: Quota::default(),
         recovery_guard: false,
+        xclient: false,
     }
 }
 

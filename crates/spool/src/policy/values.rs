@@ -48,23 +48,6 @@ pub(super) fn octets(key: &str, text: Option<&Spanned<String>>) -> Result<u64, F
     })
 }
 
-/// Refuses any value but the one that stands for what this version does.
-pub(super) fn only<T, D>(key: &str, value: Option<&Spanned<T>>, supported: D) -> Result<(), Fault>
-where
-    T: PartialEq<D> + core::fmt::Debug,
-    D: core::fmt::Debug,
-{
-    let Some(value) = value else { return Ok(()) };
-    if *value.get_ref() == supported {
-        return Ok(());
-    }
-    let message = format!(
-        "{key} = {:?} is not supported by this version; use {supported:?} or leave it out",
-        value.get_ref()
-    );
-    Err(Fault::new(value.span(), message))
-}
-
 /// One of several words; those without a meaning are known but not supported by this version.
 pub(super) fn choice<T: Copy>(
     key: &str,
