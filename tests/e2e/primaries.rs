@@ -174,6 +174,40 @@ fn a_primary_that_offers_starttls_gets_its_mail_encrypted() {
 }
 
 #[test]
+fn tls_that_a_primary_offers_no_more_is_an_alarm_on_every_node_until_it_is_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = Authority::new(directory.path());
+    let mut primary = Primary::with_tls(authority.server("primary.test"));
+    let cluster = Cluster::start(3, &Settings::for_primary(primary.address()));
+    let letters = scene::letters(0..15);
+    let raised = |expected: f64| {
+        let alarm = ["name=\"tls-gone\"", "domain=\"example.com\""];
+        wait_until(scene::DRAIN, "every node knows", || {
+            let mut nodes = cluster.nodes.iter();
+            nodes.all(|node| node.metric("layover_alarms", &alarm) == Some(expected))
+        });
+    };
+    scene::send_all(&cluster, &letters[..5]);
+    scene::drain(&cluster, &mut primary, &letters[..5]);
+    raised(0.0);
+    primary.down();
+    let mut stripped = Primary::at(primary.address());
+    scene::send_all(&cluster, &letters[5..10]);
+    scene::drain(&cluster, &mut stripped, &letters[5..10]);
+    raised(1.0);
+    let status = cluster.ctl().run(&["status"]).out;
+    assert!(
+        status.contains("offered TLS and does not any more"),
+        "{status}"
+    );
+    stripped.down();
+    scene::send_all(&cluster, &letters[10..]);
+    primary.up();
+    scene::wait_received(&primary, 10);
+    raised(0.0);
+}
+
+#[test]
 fn two_domains_do_not_wait_for_each_other() {
     let mut first = Primary::down_at_first();
     let second = Primary::started();
