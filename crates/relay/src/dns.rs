@@ -19,6 +19,7 @@ mod names;
 mod servers;
 #[cfg(test)]
 pub(crate) mod tests;
+mod validated;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -26,12 +27,17 @@ use std::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use hickory_resolver::{
     TokioResolver,
+    lookup::Lookup,
     net::NetError,
-    proto::rr::{Name, RData, RecordType},
+    proto::{
+        dnssec::TrustAnchors,
+        rr::{Name, RData, RecordType},
+    },
 };
 use tokio::{
     sync::{Notify, Semaphore},
@@ -45,6 +51,7 @@ use limits::{ASK_AGAIN, DOUBT_AFTER, LOOKUP_TIMEOUT, PROBE_TIMEOUT, QUERIES_MAX}
 pub use metrics::Metrics;
 use servers::Resolvers;
 pub use servers::{RESOLV_CONF, Servers};
+pub(crate) use validated::Tlsa;
 
 /// The resolver of this node, and whether its name servers answer.
 ///
@@ -60,13 +67,29 @@ pub struct Dns {
     to_read_again: Notify,
     queries: Semaphore,
     metrics: Metrics,
+    anchors: Anchors,
+}
+
+/// The keys that chains of signatures begin with.
+struct Anchors(Arc<TrustAnchors>);
+
+impl core::fmt::Debug for Anchors {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_tuple("Anchors").field(&self.0.len()).finish()
+    }
 }
 
 impl Dns {
     /// Reads whom to ask. A machine that does not say gets a line in the log, and no DNS.
     #[must_use]
     pub fn new(servers: Servers, metrics: Metrics) -> Self {
-        let resolvers = match servers.resolvers() {
+        // The root's keys, which hickory brings.
+        Self::trusting(servers, Arc::default(), metrics)
+    }
+
+    /// One that believes other keys.
+    fn trusting(servers: Servers, anchors: Arc<TrustAnchors>, metrics: Metrics) -> Self {
+        let resolvers = match servers.resolvers(&anchors) {
             Ok(resolvers) => Some(resolvers),
             Err(error) => {
                 warn!(%error, "no dns: it is not known which name servers to ask");
@@ -82,6 +105,7 @@ impl Dns {
             to_read_again: Notify::new(),
             queries: Semaphore::new(QUERIES_MAX),
             metrics,
+            anchors: Anchors(anchors),
         }
     }
 
@@ -116,12 +140,26 @@ impl Dns {
     /// # Errors
     /// [`LookupError::NotAnswering`].
     pub fn resolver(&self) -> Result<TokioResolver, LookupError> {
+        self.resolver_of(|resolvers| &resolvers.caching)
+    }
+
+    fn resolver_of(
+        &self,
+        pick: impl FnOnce(&Resolvers) -> &TokioResolver,
+    ) -> Result<TokioResolver, LookupError> {
         self.wanted();
         if !self.is_answering() {
             return Err(LookupError::NotAnswering);
         }
-        self.with_resolvers(|resolvers| resolvers.caching.clone())
+        self.with_resolvers(|resolvers| pick(resolvers).clone())
             .ok_or(LookupError::NotAnswering)
+    }
+
+    /// All that remember answers.
+    pub(crate) fn caches(&self) -> Vec<TokioResolver> {
+        let all =
+            |resolvers: &Resolvers| vec![resolvers.caching.clone(), resolvers.validating.clone()];
+        self.with_resolvers(all).unwrap_or_default()
     }
 
     /// The IPv4 addresses of a host.
@@ -194,26 +232,38 @@ impl Dns {
         kind: RecordType,
         take: impl Fn(&RData) -> Option<T>,
     ) -> Result<Answer<T>, LookupError> {
-        let resolver = match self.resolver() {
-            Ok(resolver) => resolver,
-            Err(error) => {
-                self.metrics.count(error.result());
-                return Err(error);
+        let answer = match self.resolver() {
+            Ok(resolver) => {
+                let asked = resolver.lookup(name, kind);
+                answer::read(self.awaited(LOOKUP_TIMEOUT, asked).await, take)
             }
+            Err(error) => Err(error),
         };
+        self.account(answer.as_ref().map(Answer::result));
+        answer
+    }
+
+    /// Waits for a lookup's turn and for what it finds.
+    async fn awaited(
+        &self,
+        patience: Duration,
+        lookup: impl Future<Output = Result<Lookup, NetError>>,
+    ) -> Result<Lookup, NetError> {
         let mut pending = Pending::new(self);
         let asked = async {
             // It is never closed, so this only waits.
             let _turn = self.queries.acquire().await;
-            resolver.lookup(name, kind).await
+            lookup.await
         };
-        let found = timeout(LOOKUP_TIMEOUT, asked)
-            .await
-            .unwrap_or(Err(NetError::Timeout));
-        let answer = answer::read(found, take);
+        let found = timeout(patience, asked).await;
         pending.is_over = true;
-        match &answer {
-            Ok(answer) => self.metrics.count(answer.result()),
+        found.unwrap_or(Err(NetError::Timeout))
+    }
+
+    /// Counts what a lookup has come to.
+    fn account(&self, came_to: Result<&'static str, &LookupError>) {
+        match came_to {
+            Ok(result) => self.metrics.count(result),
             Err(error) => {
                 self.metrics.count(error.result());
                 if matches!(error, LookupError::Unanswered(_)) {
@@ -221,7 +271,6 @@ impl Dns {
                 }
             }
         }
-        answer
     }
 
     /// Finds out whether the name servers answer, whenever there is doubt, until the token is
@@ -288,7 +337,7 @@ impl Dns {
             return;
         }
         // A small file of the system's, and no client waits for this task.
-        match self.servers.resolvers() {
+        match self.servers.resolvers(&self.anchors.0) {
             Ok(resolvers) => {
                 info!(servers = ?resolvers.addresses, "name servers read again");
                 *self

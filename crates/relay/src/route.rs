@@ -14,7 +14,7 @@
 
 mod exchanges;
 pub mod limits;
-mod lookups;
+pub(crate) mod lookups;
 mod ourselves;
 mod senders;
 #[cfg(test)]
@@ -106,7 +106,9 @@ pub(crate) struct Host {
     /// `mail.example.com:25`.
     pub(crate) name: String,
     /// Empty: the system knows where the name leads.
-    addresses: Vec<SocketAddr>,
+    pub(crate) addresses: Vec<SocketAddr>,
+    /// The domain whose MX records name it; `None` where the policy does, or it is the domain itself.
+    pub(crate) exchange_of: Option<String>,
 }
 
 impl Host {
@@ -142,6 +144,7 @@ impl Route {
         let host = |name: &String| Host {
             name: name.clone(),
             addresses: Vec::new(),
+            exchange_of: None,
         };
         Self {
             hosts: primary.iter().map(host).collect(),
@@ -268,10 +271,13 @@ impl Known {
         if hosts.is_empty() {
             return Err(NoRoute::NoneLeft(words));
         }
+        let is_named = matches!(found.records, Records::Exchanges(_));
+        let exchange_of = is_named.then_some(domain);
         let at_port = |address| SocketAddr::new(address, DEFAULT_SMTP_PORT);
         let host = |(name, addresses): (String, Vec<IpAddr>)| Host {
             name: at_smtp(&name),
             addresses: addresses.into_iter().map(at_port).collect(),
+            exchange_of: exchange_of.clone(),
         };
         Ok(Route {
             hosts: hosts.into_iter().map(host).collect(),

@@ -114,6 +114,9 @@ pub enum Tls {
     Require,
     /// Always, with a certificate that a public authority issued for the host's name.
     Verify,
+    /// With a certificate that signed records in the DNS name, always; where there are none, as
+    /// `Opportunistic` (RFC 7672).
+    Dane,
 }
 
 /// What order deliveries keep.

@@ -12,6 +12,9 @@ pub const QUERY_RETRIES: usize = 1;
 /// How long a lookup may take in all, with its tries, its aliases, and its wait for others to end.
 pub const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The same of a lookup whose signatures are checked: each zone on the way is another question or two.
+pub const VALIDATION_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// How long it may take to hear that the name servers answer. Any of them knows the root's by heart.
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 

@@ -4,12 +4,14 @@ use std::{
     fs, io,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use hickory_resolver::{
     TokioResolver,
     config::{NameServerConfig, ResolveHosts, ResolverConfig},
     net::{NetError, runtime::TokioRuntimeProvider},
+    proto::dnssec::TrustAnchors,
     system_conf::parse_resolv_conf,
 };
 
@@ -50,11 +52,13 @@ pub(super) enum ServersError {
     Resolver(#[from] NetError),
 }
 
-/// The two ways to ask them.
+/// The ways to ask them.
 #[derive(Debug)]
 pub(super) struct Resolvers {
     /// For all questions but one.
     pub(super) caching: TokioResolver,
+    /// For what must be signed.
+    pub(super) validating: TokioResolver,
     /// For the question whether they answer: what was kept of earlier answers says nothing of that.
     pub(super) probing: TokioResolver,
     /// Whom they ask.
@@ -62,14 +66,15 @@ pub(super) struct Resolvers {
 }
 
 impl Servers {
-    pub(super) fn resolvers(&self) -> Result<Resolvers, ServersError> {
+    pub(super) fn resolvers(&self, anchors: &Arc<TrustAnchors>) -> Result<Resolvers, ServersError> {
         let addresses = match self {
             Self::Listed(addresses) => addresses.clone(),
             Self::System(file) => read(file)?,
         };
         Ok(Resolvers {
-            caching: resolver(&addresses, ANSWERS_KEPT_MAX)?,
-            probing: resolver(&addresses, 0)?,
+            caching: resolver(&addresses, ANSWERS_KEPT_MAX, None)?,
+            validating: resolver(&addresses, ANSWERS_KEPT_MAX, Some(anchors))?,
+            probing: resolver(&addresses, 0, None)?,
             addresses,
         })
     }
@@ -89,7 +94,11 @@ fn read(file: &Path) -> Result<Vec<SocketAddr>, ServersError> {
     Ok(config.name_servers().iter().map(address).collect())
 }
 
-fn resolver(addresses: &[SocketAddr], kept: u64) -> Result<TokioResolver, NetError> {
+fn resolver(
+    addresses: &[SocketAddr],
+    kept: u64,
+    anchors: Option<&Arc<TrustAnchors>>,
+) -> Result<TokioResolver, NetError> {
     let servers = addresses
         .iter()
         .map(|address| server(address.ip(), address.port()))
@@ -105,6 +114,10 @@ fn resolver(addresses: &[SocketAddr], kept: u64) -> Result<TokioResolver, NetErr
     options.max_active_requests = QUERIES_MAX;
     // What one machine calls another is no proof of anything, and not the same on all nodes.
     options.use_hosts_file = ResolveHosts::Never;
+    if let Some(anchors) = anchors {
+        // Which has it check signatures.
+        builder = builder.with_trust_anchor(Arc::clone(anchors));
+    }
     builder.build()
 }
 

@@ -4,6 +4,7 @@
     reason = "shared with the harness, where they are public"
 )]
 pub(crate) mod name_server;
+pub(crate) mod signed;
 
 use core::time::Duration;
 use std::{fs, path::Path, sync::Arc};
@@ -11,6 +12,7 @@ use std::{fs, path::Path, sync::Arc};
 use prometheus_client::registry::Registry;
 use tokio::time::{self, Instant};
 
+use super::validated::Validated;
 use super::*;
 use name_server::{Data, NameServer};
 
@@ -226,7 +228,7 @@ fn why_it_is_not_known_whom_to_ask_is_told_with_the_file() {
     let file = folder.path().join("resolv.conf");
     let told = |file: &Path| {
         let servers = Servers::System(file.to_owned());
-        let error = servers.resolvers().unwrap_err().to_string();
+        let error = servers.resolvers(&Arc::default()).unwrap_err().to_string();
         error.replace(&format!("{}", folder.path().display()), "")
     };
     let said = told(&file);
@@ -243,7 +245,7 @@ fn why_it_is_not_known_whom_to_ask_is_told_with_the_file() {
          nameserver 192.0.2.53\nnameserver 2001:db8::53\n",
     )
     .unwrap();
-    let resolvers = Servers::System(file).resolvers().unwrap();
+    let resolvers = Servers::System(file).resolvers(&Arc::default()).unwrap();
     let expected = ["192.0.2.53:53", "[2001:db8::53]:53"];
     assert_eq!(resolvers.addresses, expected.map(|a| a.parse().unwrap()));
     assert_eq!(resolvers.caching.options().timeout, limits::QUERY_TIMEOUT);

@@ -15,7 +15,10 @@ use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::dns::Dns;
+use crate::outbound::dane::DaneError;
 use crate::outbound::limits::{READ_MAX, Timeouts};
+use crate::outbound::protection::Protection;
 use crate::outbound::stream::Stream;
 use crate::outbound::tls::Connectors;
 use crate::route::Host;
@@ -36,6 +39,8 @@ pub(crate) enum Broken {
     #[error("{0:?} is no host name that a certificate could be verified for")]
     HostName(String),
     #[error(transparent)]
+    Dane(#[from] DaneError),
+    #[error(transparent)]
     Session(#[from] Failure),
     #[error("the session ended early")]
     Ended,
@@ -47,6 +52,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) hostname: &'a str,
     pub(crate) tls: Tls,
     pub(crate) connectors: &'a Connectors,
+    /// Who is asked about certificates.
+    pub(crate) dns: &'a Dns,
     pub(crate) timeouts: Timeouts,
 }
 
@@ -82,45 +89,43 @@ impl Connection {
     /// # Errors
     /// Why the host is of no use now.
     pub(crate) async fn open(host: &Host, terms: Terms<'_>) -> Result<Self, Broken> {
-        match Self::open_with(host, terms).await {
+        let protection = Protection::of(host, terms).await?;
+        match Self::open_with(host, terms, &protection).await {
             // Better in clear than not at all: so the policy says.
-            Err(Broken::Handshake(error)) if terms.tls == Tls::Opportunistic => {
+            Err(Broken::Handshake(error)) if matches!(protection, Protection::Opportunistic) => {
                 tracing::warn!(host = host.name, %error, "tls handshake failed, going on in clear");
-                Self::open_with(
-                    host,
-                    Terms {
-                        tls: Tls::Off,
-                        ..terms
-                    },
-                )
-                .await
+                Self::open_with(host, terms, &Protection::Off).await
             }
             other => other,
         }
     }
 
-    async fn open_with(host: &Host, terms: Terms<'_>) -> Result<Self, Broken> {
+    async fn open_with(
+        host: &Host,
+        terms: Terms<'_>,
+        protection: &Protection,
+    ) -> Result<Self, Broken> {
         let stream = dial(host, terms.timeouts.connect).await?;
-        let mut connection = Self::begin(&host.name, stream, terms)?;
+        let mut connection = Self::begin(&host.name, stream, terms, protection)?;
         loop {
             match connection.advance().await? {
                 Output::Ready => return Ok(connection),
-                Output::StartTls => connection = connection.secure(terms).await?,
+                Output::StartTls => connection = connection.secure(terms, protection).await?,
                 _ => return Err(Broken::Ended),
             }
         }
     }
 
     /// A connection on which nothing has been said.
-    pub(super) fn begin(host: &str, stream: TcpStream, terms: Terms<'_>) -> Result<Self, Broken> {
+    pub(super) fn begin(
+        host: &str,
+        stream: TcpStream,
+        terms: Terms<'_>,
+        protection: &Protection,
+    ) -> Result<Self, Broken> {
         stream.set_nodelay(true)?;
-        let tls = match terms.tls {
-            Tls::Off => smtp::client::Tls::Off,
-            Tls::Opportunistic => smtp::client::Tls::Opportunistic,
-            Tls::Require | Tls::Verify => smtp::client::Tls::Require,
-        };
         Ok(Self {
-            session: Session::new(terms.hostname, tls),
+            session: Session::new(terms.hostname, protection.in_session()),
             awaiting: None,
             host: host.to_owned(),
             stream: Stream::Clear(stream),
@@ -136,12 +141,19 @@ impl Connection {
     }
 
     /// Runs the handshake that the session has asked for.
-    pub(super) async fn secure(mut self, terms: Terms<'_>) -> Result<Self, Broken> {
+    pub(super) async fn secure(
+        mut self,
+        terms: Terms<'_>,
+        protection: &Protection,
+    ) -> Result<Self, Broken> {
         let connector = terms
             .connectors
-            .connector(terms.tls)
+            .connector(protection)
             .map_err(Broken::Unverifiable)?;
-        let name = server_name(&self.host)?;
+        let name = match protection {
+            Protection::Dane(associations) => associations.base(),
+            _ => server_name(&self.host)?,
+        };
         let Stream::Clear(stream) = self.stream else {
             return Err(Broken::Ended);
         };

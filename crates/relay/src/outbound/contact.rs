@@ -18,6 +18,7 @@ impl<O: Outbox> Shared<O> {
             hostname: &self.config.hostname,
             tls: domain.tls,
             connectors: &self.connectors,
+            dns: self.config.routes.dns(),
             timeouts: self.config.timeouts,
         };
         let unreached = match self.config.routes.connect(domain, terms).await {

@@ -236,6 +236,7 @@ async fn connect<O: Outbox>(shared: &Shared<O>, due: &Due) -> Result<Connection,
         hostname: &shared.config.hostname,
         tls: Tls::Opportunistic,
         connectors: &shared.connectors,
+        dns: shared.config.routes.dns(),
         timeouts: shared.config.timeouts,
     };
     let connecting = shared.config.routes.connect_to_sender(&to.domain, terms);

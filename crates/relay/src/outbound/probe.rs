@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use smtp::Reply;
 use smtp::client::{Awaiting, Output};
-use spool::policy::Domain;
+use spool::policy::{Domain, Tls};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use crate::outbound::connection::{Broken, Connection, Terms};
 use crate::outbound::limits::{PROBE_ADDRESS_TIMEOUT, PROBE_TIMEOUTS};
+use crate::outbound::protection::Protection;
 use crate::outbound::tls::Connectors;
 use crate::route::{Host, Route, Routes};
 
@@ -40,6 +41,7 @@ pub async fn probe(
         hostname,
         tls: domain.tls,
         connectors: &connectors,
+        dns: routes.dns(),
         timeouts: PROBE_TIMEOUTS,
     };
     let mut account = Account {
@@ -107,11 +109,21 @@ async fn probe_host<F: FnMut(Step)>(
 ) -> Found {
     let name = &host.name;
     account.began = Instant::now();
+    let protection = match Protection::of(host, terms).await {
+        Ok(protection) => protection,
+        Err(broken) => {
+            account.unsound(format!("{name}: not used: {broken}"));
+            return Found::Unready;
+        }
+    };
+    if terms.tls == Tls::Dane {
+        account.sound(format!("{name}: asked the dns: {protection}"));
+    }
     let Some(stream) = connected(host, account).await else {
         return Found::Unready;
     };
-    let opened = match Connection::begin(name, stream, terms) {
-        Ok(connection) => greeted(connection, terms, account).await,
+    let opened = match Connection::begin(name, stream, terms, &protection) {
+        Ok(connection) => greeted(connection, terms, &protection, account).await,
         Err(broken) => Err(broken),
     };
     let connection = match opened {
@@ -173,6 +185,7 @@ async fn dialled(address: SocketAddr) -> Result<TcpStream, String> {
 async fn greeted<F: FnMut(Step)>(
     mut connection: Connection,
     terms: Terms<'_>,
+    protection: &Protection,
     account: &mut Account<F>,
 ) -> Result<Connection, Broken> {
     let name = connection.host.clone();
@@ -191,7 +204,7 @@ async fn greeted<F: FnMut(Step)>(
             }
             Output::StartTls => {
                 account.sound(format!("{name}: is ready for TLS"));
-                connection = connection.secure(terms).await?;
+                connection = connection.secure(terms, protection).await?;
                 account.sound(format!("{name}: TLS runs"));
                 has_told_hello = false;
             }

@@ -85,6 +85,7 @@ impl Scout {
             hostname: &self.hostname,
             tls: domain.tls,
             connectors: &self.connectors,
+            dns: self.routes.dns(),
             timeouts: PROBE_TIMEOUTS,
         };
         let probed = timeout(SCOUT_PATIENCE, self.routes.connect(&domain, terms)).await;

@@ -8,8 +8,10 @@ use rustls::crypto::{
 };
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use spool::policy::Tls;
 use tokio_rustls::TlsConnector;
+
+use crate::outbound::dane;
+use crate::outbound::protection::Protection;
 
 /// The configurations that connections choose from, built once.
 #[derive(Debug)]
@@ -37,17 +39,24 @@ impl Connectors {
         }
     }
 
-    /// The connector for a policy.
+    /// The connector for what is to be done.
     ///
     /// # Errors
     /// This machine has no root certificates to verify with.
-    pub(crate) fn connector(&self, tls: Tls) -> Result<TlsConnector, rustls::Error> {
-        let config = match tls {
-            Tls::Off | Tls::Opportunistic | Tls::Require => self.any.clone(),
-            Tls::Verify => self
+    pub(crate) fn connector(&self, protection: &Protection) -> Result<TlsConnector, rustls::Error> {
+        let config = match protection {
+            Protection::Off | Protection::Opportunistic | Protection::Require => self.any.clone(),
+            Protection::Verify => self
                 .verified
                 .get_or_init(|| verified(&self.provider))
                 .clone()?,
+            Protection::Dane(associations) => {
+                let verifier = dane::Verifier {
+                    associations: Arc::clone(associations),
+                    algorithms: self.provider.signature_verification_algorithms,
+                };
+                verifying(&self.provider, Arc::new(verifier))?
+            }
         };
         Ok(TlsConnector::from(config))
     }
@@ -55,10 +64,17 @@ impl Connectors {
 
 fn verified(provider: &Arc<CryptoProvider>) -> Result<Arc<ClientConfig>, rustls::Error> {
     let verifier = rustls_platform_verifier::Verifier::new(provider.clone())?;
+    verifying(provider, Arc::new(verifier))
+}
+
+fn verifying(
+    provider: &Arc<CryptoProvider>,
+    verifier: Arc<dyn ServerCertVerifier>,
+) -> Result<Arc<ClientConfig>, rustls::Error> {
     let config = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     Ok(Arc::new(config))
 }

@@ -15,7 +15,7 @@ use crate::route::limits::{
 };
 
 /// Waits a moment for the name servers' first sign of life, where there was none yet.
-pub(super) async fn first_answer(dns: &Dns) {
+pub(crate) async fn first_answer(dns: &Dns) {
     dns.wanted();
     let answering = async {
         while !dns.is_answering() {
@@ -28,16 +28,16 @@ pub(super) async fn first_answer(dns: &Dns) {
 
 /// Has the next lookups of these names ask the name servers, whatever the resolver remembers.
 pub(super) fn forget<'n>(dns: &Dns, names: impl IntoIterator<Item = &'n str>) {
-    let Ok(resolver) = dns.resolver() else {
-        return;
-    };
+    let resolvers = dns.caches();
     for name in names {
         let Ok(mut name) = Name::from_str_relaxed(name) else {
             continue;
         };
         name.set_fqdn(true);
         for kind in [RecordType::MX, RecordType::A, RecordType::AAAA] {
-            resolver.clear_lookup_cache(name.clone(), kind);
+            for resolver in &resolvers {
+                resolver.clear_lookup_cache(name.clone(), kind);
+            }
         }
     }
 }

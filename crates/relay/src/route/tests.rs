@@ -259,6 +259,7 @@ async fn senders_who_can_never_be_reached_are_told_from_those_who_may_be_later()
         hostname: "mx1.example.net",
         tls: spool::policy::Tls::Opportunistic,
         connectors: &connectors,
+        dns: routes.dns(),
         timeouts: Timeouts::STANDARD,
     };
     for (domain, expected) in [
@@ -307,6 +308,7 @@ async fn a_host_that_introduces_itself_by_our_name_gets_no_connection() {
         hostname: "mx1.example.net",
         tls: spool::policy::Tls::Opportunistic,
         connectors: &connectors,
+        dns: routes.dns(),
         timeouts: Timeouts::STANDARD,
     };
     let why = routes.connect(&domain(), terms).await.unwrap_err().words;

@@ -7,12 +7,13 @@ use hyper::client::conn::http1::handshake;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, USER_AGENT};
 use hyper::{Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
-use spool::policy::{Tls, Webhook};
+use spool::policy::Webhook;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::outbound::connection::{Broken, server_name};
+use crate::outbound::protection::Protection;
 use crate::outbound::tls::Connectors;
 
 const AGENT: &str = concat!("layover/", env!("CARGO_PKG_VERSION"));
@@ -71,7 +72,7 @@ async fn connect_and_ask(
         return ask(stream, webhook, body).await;
     }
     let connector = connectors
-        .connector(Tls::Verify)
+        .connector(&Protection::Verify)
         .map_err(Broken::Unverifiable)?;
     let name = server_name(&webhook.host)?;
     let stream = connector.connect(name, stream).await;

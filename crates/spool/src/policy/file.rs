@@ -1,6 +1,6 @@
 //! The policy file as it is written: every key, its default, and what this version can do of it.
 
-use core::{ops::Range, time::Duration};
+use core::{net::SocketAddr, ops::Range, time::Duration};
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -243,18 +243,7 @@ impl DomainTable {
             hosts => faults.note(primary(hosts.as_ref(), &self.name)),
         };
         let recipients = self.recipients(name.as_deref(), lists, faults);
-        let tls = faults.note(choice(
-            "tls",
-            self.tls.as_ref(),
-            Tls::Opportunistic,
-            &[
-                ("off", Some(Tls::Off)),
-                ("opportunistic", Some(Tls::Opportunistic)),
-                ("require", Some(Tls::Require)),
-                ("verify", Some(Tls::Verify)),
-                ("dane", None),
-            ],
-        ));
+        let tls = self.tls(primary.as_deref().unwrap_or_default(), faults);
         let order = faults.note(choice(
             "order",
             self.order.as_ref(),
@@ -302,6 +291,27 @@ impl DomainTable {
             recovery_guard: self.recovery_guard.unwrap_or(true),
             xclient: self.xclient.unwrap_or(false),
         })
+    }
+
+    fn tls(&self, primary: &[String], faults: &mut Faults<'_>) -> Option<Tls> {
+        let tls = faults.note(choice(
+            "tls",
+            self.tls.as_ref(),
+            Tls::Opportunistic,
+            &[
+                ("off", Some(Tls::Off)),
+                ("opportunistic", Some(Tls::Opportunistic)),
+                ("require", Some(Tls::Require)),
+                ("verify", Some(Tls::Verify)),
+                ("dane", Some(Tls::Dane)),
+            ],
+        ))?;
+        match &self.tls {
+            Some(text) if tls == Tls::Dane => {
+                faults.note(no_addresses(primary, text)).map(|()| tls)
+            }
+            _ => Some(tls),
+        }
     }
 
     /// The file that it names, if it names one.
@@ -401,6 +411,19 @@ fn primary(
         primary.push(normal);
     }
     Ok(primary)
+}
+
+/// TLSA records stand at names.
+fn no_addresses(primary: &[String], tls: &Spanned<String>) -> Result<(), Fault> {
+    let is_address = |host: &&String| host.parse::<SocketAddr>().is_ok();
+    let Some(address) = primary.iter().find(is_address) else {
+        return Ok(());
+    };
+    let message = format!(
+        "tls = \"dane\" needs primaries with names, as records in the DNS say which certificate a name has; \
+         name the host of \"{address}\", or use \"require\""
+    );
+    Err(Fault::new(tls.span(), message))
 }
 
 fn probe_interval(text: Option<&Spanned<String>>) -> Result<Duration, Fault> {

@@ -171,6 +171,34 @@ fn a_recovery_is_guarded_unless_that_is_not_wanted() {
 }
 
 #[test]
+fn the_primary_is_told_of_clients_where_that_is_wanted() {
+    for (line, expected) in [("xclient = true", true), ("xclient = false", false)] {
+        let policy = Policy::parse(&with(line)).unwrap();
+        assert_eq!(policy.domains[0].xclient, expected, "{line}");
+    }
+}
+
+#[test]
+fn dane_needs_names() {
+    let policy = Policy::parse(&with("tls = \"dane\"")).unwrap();
+    assert_eq!(policy.domains[0].tls, Tls::Dane);
+    let by_mx = "[[domain]]\nname = \"example.com\"\ntls = \"dane\"\n";
+    assert_eq!(Policy::parse(by_mx).unwrap().domains[0].tls, Tls::Dane);
+    for address in ["192.0.2.1", "[2001:db8::1]:26"] {
+        let text = format!(
+            "[[domain]]\nname = \"example.com\"\nprimary = [\"mail.example.com\", \"{address}\"]\ntls = \"dane\"\n"
+        );
+        let errors = Policy::parse(&text).unwrap_err();
+        let said = errors.iter().next().unwrap().to_string();
+        assert!(
+            said.starts_with("4:7: tls = \"dane\" needs primaries with names"),
+            "{said}"
+        );
+        assert!(said.contains(address), "{said}");
+    }
+}
+
+#[test]
 fn what_this_version_can_not_do_is_refused_with_what_it_can() {
     for (line, expected) in [
         (
@@ -180,10 +208,6 @@ fn what_this_version_can_not_do_is_refused_with_what_it_can() {
         (
             "unknown_while_down = \"refuse\"",
             "4:22: unknown_while_down = \"refuse\" is unknown; use \"accept\" or \"defer\"",
-        ),
-        (
-            "tls = \"dane\"",
-            "4:7: tls = \"dane\" is not supported by this version; use \"off\", \"opportunistic\", \"require\" or \"verify\"",
         ),
         (
             "max_queued_messages = -1",

@@ -282,6 +282,7 @@ impl<B: AddressBook> Asker<B> {
             hostname: &self.hostname,
             tls: domain.tls,
             connectors: &self.connectors,
+            dns: self.routes.dns(),
             timeouts: TIMEOUTS,
         };
         let connected = self.routes.connect(domain, terms).await;

@@ -163,10 +163,12 @@ async fn a_greeting_that_comes_octet_by_octet_has_its_time_as_a_whole() {
         }
     });
     let connectors = Connectors::new();
+    let routes = routes_without_dns();
     let terms = Terms {
         hostname: "node.test",
         tls: Tls::Off,
         connectors: &connectors,
+        dns: routes.dns(),
         timeouts: HASTY,
     };
     let opening = Connection::open(&route.hosts()[0], terms);

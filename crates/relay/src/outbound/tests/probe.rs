@@ -63,13 +63,14 @@ async fn the_next_host_is_tried_when_one_can_not_be_reached() {
     domain.primary.push(primary.address.to_string());
     gone.stop().await;
     let connectors = Connectors::new();
+    let routes = routes_without_dns();
     let terms = Terms {
         hostname: "node.test",
         tls: Tls::Opportunistic,
         connectors: &connectors,
+        dns: routes.dns(),
         timeouts: PATIENT,
     };
-    let routes = routes_without_dns();
     let connection = routes.connect(&domain, terms).await.unwrap();
     assert_eq!(connection.host, primary.address.to_string());
     primary.stop().await;
