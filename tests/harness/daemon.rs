@@ -182,8 +182,11 @@ impl Daemon {
         }
     }
 
-    /// Asks it to end, and waits for that; returns its exit status.
+    /// Asks it to end, and waits for that; returns its exit status. One that was just started is asked as
+    /// soon as it can be.
     pub fn terminate(&mut self) -> ExitStatus {
+        let pid = self.pid();
+        let _listens = wait::within(STOP, || process::catches(pid, Signal::TERM).then_some(()));
         self.signal(Signal::TERM);
         self.wait_exit().0
     }

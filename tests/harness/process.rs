@@ -25,6 +25,15 @@ pub fn signal(pid: u32, signal: Signal) {
     }
 }
 
+/// Whether a process has said what it does at a signal: until then the signal just ends it.
+#[must_use]
+pub fn catches(pid: u32, signal: Signal) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    caught.is_some_and(|mask| mask & (1 << (signal.as_raw() - 1)) != 0)
+}
+
 /// Resident memory, in bytes.
 #[must_use]
 pub fn resident_bytes(pid: u32) -> Option<u64> {

@@ -26,6 +26,12 @@ pub enum Failure {
          start the node again, and report the lines above"
     )]
     Panicked(&'static str),
+    /// The disk does not take what must survive, for another reason than that it is full.
+    #[error(
+        "storage or consensus failed: a file of the data directory can not be written: {0}; \
+         look after the disk, then start the node again"
+    )]
+    Disk(String),
     /// The port that peers connect to is gone.
     #[error("the port for peers has failed: {0}; start the node again")]
     PeersPort(String),

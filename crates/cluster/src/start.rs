@@ -273,6 +273,7 @@ fn assemble(
         checkpoints: opened.checkpoints,
         space: Arc::clone(&space),
         witness: opened.witness,
+        signals: Arc::clone(&signals),
         log_bytes_max: config.log_keep_bytes,
     };
     start_upkeep(&mut tasks, upkeep, &stop);

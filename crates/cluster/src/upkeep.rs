@@ -1,13 +1,14 @@
 //! What every node does for its own disk: the log is cut when it gets too large or the disk too full,
 //! old copies of the database go, and what others have acknowledged is written down.
 
-use std::{sync::Arc, time::Instant};
+use std::{io, sync::Arc, time::Instant};
 
 use openraft::Instant as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    leadership,
+    failure::Failure,
+    leadership::{self, Signals},
     limits::{
         GIVE_BACK_INTERVAL, INCOMING_KEEP, LOG_BYTES_WHEN_FULL, MEMBER_SILENCE_MAX, SNAPSHOT_KEEP,
         UPKEEP_INTERVAL,
@@ -26,6 +27,7 @@ pub(crate) struct Upkeep {
     pub(crate) checkpoints: Arc<Checkpoints>,
     pub(crate) space: Arc<Space>,
     pub(crate) witness: Arc<Witness>,
+    pub(crate) signals: Arc<Signals>,
     /// Octets that the log may hold at most.
     pub(crate) log_bytes_max: u64,
 }
@@ -52,8 +54,17 @@ impl Upkeep {
         let membership = Arc::clone(&metrics.membership_config);
         let save = move || witness.save(|id| membership.get_node(&id).is_some());
         let saved = tokio::task::spawn_blocking(save).await;
-        if let Err(error) = saved.map_err(std::io::Error::other).flatten() {
-            tracing::warn!(%error, "what other members have acknowledged was not written down");
+        let Err(error) = saved.map_err(io::Error::other).flatten() else {
+            return;
+        };
+        tracing::warn!(%error, "what other members have acknowledged was not written down");
+        // A node that gets all it lacks as a snapshot writes no log, and would find out by nothing else.
+        let is_full = matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        );
+        if !is_full {
+            self.signals.fail(Failure::Disk(error.to_string()));
         }
     }
 
@@ -64,7 +75,7 @@ impl Upkeep {
             store.forget_incoming(INCOMING_KEEP)
         };
         let removed = tokio::task::spawn_blocking(remove).await;
-        if let Err(error) = removed.map_err(std::io::Error::other).flatten() {
+        if let Err(error) = removed.map_err(io::Error::other).flatten() {
             tracing::warn!(%error, "an old part of a snapshot was not removed");
         }
     }
@@ -117,7 +128,7 @@ impl Upkeep {
         let before = last.as_ref().map(|last| last.upto);
         let give = move || store.give_room_back(before);
         let given = tokio::task::spawn_blocking(give).await;
-        match given.map_err(std::io::Error::other).flatten() {
+        match given.map_err(io::Error::other).flatten() {
             Ok(None) => {}
             Ok(Some(upto)) => {
                 tracing::info!(upto, "the room of what has left the log is given back");
