@@ -12,7 +12,7 @@ use harness::{
 use crate::scene;
 
 /// A node hears of its name server within this time.
-const HEARD_OF: Duration = Duration::from_secs(20);
+pub(crate) const HEARD_OF: Duration = Duration::from_secs(20);
 
 /// A primary that is down, and a node behind a proxy that asks this name server.
 fn asking(server: &NameServer) -> (Primary, Cluster) {
@@ -29,7 +29,7 @@ fn asking(server: &NameServer) -> (Primary, Cluster) {
 }
 
 /// A session of a client with that address.
-fn client(cluster: &Cluster, address: &str) -> Sender {
+pub(crate) fn client(cluster: &Cluster, address: &str) -> Sender {
     let mut sender = Sender::dial(cluster.nodes[0].smtp()).unwrap();
     let header = format!("PROXY TCP4 {address} 198.51.100.1 4711 25\r\n");
     sender.write(header.as_bytes()).unwrap();
@@ -46,7 +46,7 @@ fn letter(serial: usize) -> Letter {
     letter
 }
 
-fn text(server: &NameServer, name: &str, text: &str) {
+pub(crate) fn text(server: &NameServer, name: &str, text: &str) {
     server.tell(name, &[Data::Txt(text.to_owned())]);
 }
 

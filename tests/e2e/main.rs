@@ -45,6 +45,7 @@ mod recovery;
 mod repeats;
 mod replay;
 mod replication;
+mod reports;
 mod rescue;
 mod routes;
 mod scene;
