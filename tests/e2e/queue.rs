@@ -149,6 +149,46 @@ fn what_is_deleted_never_arrives_and_more_than_one_is_asked_about() {
 }
 
 #[test]
+fn what_an_operator_gives_up_never_arrives_and_stays_where_nobody_may_be_told() {
+    let mut primary = Primary::down_at_first();
+    let mut settings = Settings::for_primary(primary.address());
+    settings.policy = format!("[queue]\ndsn = \"never\"\n\n{}", settings.policy);
+    let cluster = Cluster::start(1, &settings);
+    scene::send_all(&cluster, &scene::letters(0..10));
+    cluster.wait_queued(10, scene::CATCH_UP);
+    let ctl = cluster.ctl();
+    let asked = ctl.run(&["queue", "bounce", "--all"]);
+    assert_eq!(asked.code, 2, "{}", asked.err);
+    assert!(asked.err.contains("bounce 10 messages?"), "{}", asked.err);
+
+    let one = ids(&ctl, &["--limit", "1"]);
+    let told = change(&ctl, &["bounce", &one[0], "--reason", "moved away"]);
+    assert_eq!(told["changed"], 1, "{told}");
+    let told = change(&ctl, &["bounce", &one[0]]);
+    assert_eq!(
+        (&told["changed"], &told["unaffected"]),
+        (&0.into(), &1.into())
+    );
+    let shown = ctl.json(&["queue", "show", &one[0]]);
+    assert_eq!(shown["state"], "rejected", "{shown}");
+    let recipient = &shown["recipients"][0];
+    assert_eq!(
+        recipient["reply"],
+        "5.0.0 returned by the operator: moved away"
+    );
+    assert_eq!(recipient["owed"], Value::Null, "{shown}");
+    let row = &rows(&ctl)[0];
+    assert_eq!(row["what"], format!("bounce {}", one[0]), "{row}");
+    assert_eq!(row["reason"], "moved away", "{row}");
+
+    primary.up();
+    wait_until(scene::DRAIN, "the others have left", || {
+        primary.count() == 9
+    });
+    assert_eq!(ids(&ctl, &["--state", "rejected"]), one);
+}
+
+#[test]
 fn what_the_primary_refused_is_tried_again_when_an_operator_wants_it() {
     let primary = Primary::started();
     primary.on_cue(|cue| cue.have(&["user1@example.com"]));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::recovery::drop_guard;
 use crate::{
-    Adopt, Change, Destination, Outcome, Timestamp, View,
+    Adopt, Change, Destination, Outcome, Reachability, Timestamp, View, notice,
     policy::{Document, InForce, Policy, PolicyErrors},
 };
 
@@ -54,7 +54,8 @@ pub(super) fn adopt<V: View>(view: &V, adopt: Adopt) -> Result<(Outcome, Vec<Cha
 /// What was learned of a primary is not known of another one: of each domain that has other hosts now, or
 /// none, it is forgotten what they offer, and noted by which policy, so that nothing counts that they refused
 /// under an earlier one. Also of a domain of which nothing is known: it may be on its way. A domain that is to
-/// recover without a guard loses the one that it has.
+/// recover without a guard loses the one that it has. Reports that no smarthost takes any more have no primary that
+/// could be down.
 fn changed<V: View>(view: &V, before: &Policy, after: &InForce) -> Result<Vec<Change>, V::Error> {
     let mut changes = Vec::new();
     for domain in before.queues() {
@@ -73,6 +74,9 @@ fn changed<V: View>(view: &V, before: &Policy, after: &InForce) -> Result<Vec<Ch
         // Whoever says another thing about TLS has looked at it.
         if now.is_some_and(|now| now.tls != domain.tls) {
             next.starttls = None;
+        }
+        if now.is_none() && domain.name == notice::QUEUE {
+            next.reachability = Reachability::Up;
         }
         if now.is_some_and(|now| !now.recovery_guard) {
             drop_guard(view, &domain.name, &mut next, after.since, &mut changes)?;

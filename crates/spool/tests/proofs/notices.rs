@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use spool::{
     Accept, Action, Adopt, Authentication, Claims, Command, Delay, Expire, Finding, Handling,
-    Message, MessageId, Outcome, Replay, Status, Timestamp, Verb,
+    Message, MessageId, Outcome, Reachability, Replay, Status, Timestamp, Verb,
     notice::{Kind, QUEUE},
     policy::Document,
     view::Known,
@@ -333,6 +333,31 @@ fn what_some_have_got_and_others_have_not_can_be_replayed_to_the_first() {
     let recipients = &replica.letter(WIDE).recipients;
     assert_eq!(recipients[0].status, Status::Pending);
     assert!(matches!(recipients[1].status, Status::Returned { .. }));
+}
+
+#[test]
+fn reports_without_a_smarthost_have_no_primary_that_could_be_down() {
+    let smarthost = "[dsn]\nsmarthost = \"relay.example\"\n";
+    let mut replica = accepted(smarthost, &[]);
+    let down = Reachability::Down("connection refused".to_owned());
+    replica.apply(Command::Observe {
+        domain: QUEUE.to_owned(),
+        reachability: down.clone(),
+        at: later(1),
+    });
+    let adopt = |text: String, replaces| {
+        Command::Adopt(Adopt {
+            policy: Document::of_text(text),
+            replaces,
+            at: later(2),
+            by: "postmaster".to_owned(),
+        })
+    };
+    replica.apply(adopt(format!("{TALKATIVE}{smarthost}{POLICY}"), 1));
+    assert_eq!(replica.memory.destination_of(QUEUE).reachability, down);
+    replica.apply(adopt(POLICY.to_owned(), 2));
+    let destination = replica.memory.destination_of(QUEUE);
+    assert_eq!(destination.reachability, Reachability::Up);
 }
 
 #[test]
