@@ -114,6 +114,7 @@ fn question(form: &Form, verb: &str, counted: &QueueChangeResponse, secret: &str
         h1 { "Are you sure?" }
         p { (messages(counted.selected)) " would be changed: " strong { (verb) } "."
             @if verb == "delete" { " What is deleted is gone, and nobody is told." }
+            @if verb == "bounce" { " They are given up, and their senders are told." }
         }
         form method="post" action="/queue" {
             (token(secret))

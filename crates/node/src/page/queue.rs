@@ -175,6 +175,7 @@ pub(super) fn buttons() -> Markup {
         button name="verb" value="hold" { "Hold" }
         " " button name="verb" value="release" { "Release" }
         " " button name="verb" value="retry" { "Try now" }
+        " " button name="verb" value="bounce" .destroys { "Bounce" }
         " " button name="verb" value="delete" .destroys { "Delete" }
     }
 }
