@@ -86,7 +86,7 @@ pub(super) fn expire<V: View>(
     let Expire {
         domain,
         at,
-        sequences,
+        mut sequences,
     } = expire;
     let destination = view.destination(&domain);
     let outages = view.outages(&domain)?;
@@ -95,6 +95,8 @@ pub(super) fn expire<V: View>(
     let to = notices::reports(view).to;
     let mut ledger = Ledger::new(view);
     let mut changes = Vec::new();
+    sequences.sort_unstable();
+    sequences.dedup();
     for sequence in sequences.into_iter().take(EXPIRE_MAX) {
         let place = view.place(&domain, sequence)?;
         let may_expire = place.is_some_and(|place| is_at_rest || place.claimed_by.is_none());
