@@ -414,7 +414,7 @@ mod tests {
                 "layover",
                 ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
             ),
-            ("layover queue bounce x", ErrorKind::InvalidSubcommand),
+            ("layover queue lose x", ErrorKind::InvalidSubcommand),
             ("layover queue hold --limit 5", ErrorKind::UnknownArgument),
             ("layover queue export", ErrorKind::MissingRequiredArgument),
             ("layover domain pause", ErrorKind::MissingRequiredArgument),
