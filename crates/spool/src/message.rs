@@ -1,6 +1,6 @@
 //! A message in the spool.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
 use smtp::{BodyType, ForwardPath, ReversePath, dsn};
@@ -84,6 +84,24 @@ pub struct Client {
     pub helo: String,
     /// TLS version and cipher suite, when TLS ran: `TLSv1.3 TLS13_AES_256_GCM_SHA384`.
     pub tls: Option<String>,
+}
+
+impl Client {
+    /// Nobody: a node has written the message itself. `hostname` is the node's.
+    #[must_use]
+    pub fn nobody(hostname: &str) -> Self {
+        Self {
+            address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            helo: hostname.to_owned(),
+            tls: None,
+        }
+    }
+
+    /// Whether a node has written the message itself, so that there is no client to tell of.
+    #[must_use]
+    pub fn is_nobody(&self) -> bool {
+        self.address.ip().is_unspecified()
+    }
 }
 
 /// One forward-path and how far it has come.

@@ -3,8 +3,6 @@
 //! What is owed stands in the spool, and that it was told goes into the spool in one entry with the report. So a
 //! leader that ends in between has told nothing, and the next one writes another report.
 
-use std::net::{Ipv4Addr, SocketAddr};
-
 use bytes::Bytes;
 use rand::random;
 use sha2::{Digest as _, Sha256};
@@ -146,11 +144,7 @@ fn spooled(
         digest: Digest(Sha256::digest(&tail).into()),
         tail,
         trace: Bytes::new(),
-        client: Client {
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            helo: hostname.to_owned(),
-            tls: None,
-        },
+        client: Client::nobody(hostname),
         authentication: None,
         fingerprint: None,
         confirmed: Vec::new(),

@@ -37,7 +37,7 @@ impl<O: Outbox> Worker<O> {
     async fn origin(&self, message: &Message, connection: &Connection) -> Option<Origin> {
         let address = message.client.address;
         // One that we have written ourselves was brought by nobody.
-        let is_ours = address.ip().is_unspecified();
+        let is_ours = message.client.is_nobody();
         if !self.domain.xclient || is_ours || !connection.session.wants_origin() {
             return None;
         }

@@ -102,7 +102,12 @@ async fn a_sender_in_one_of_our_domains_is_told_by_that_domains_queue() {
     until("told", || !outbox.state.lock().unwrap().told.is_empty()).await;
     running.stop().await.unwrap();
     let state = outbox.state.lock().unwrap();
-    assert_eq!(state.told[0].report.recipients[0].1, DOMAIN);
+    let report = &state.told[0].report;
+    assert_eq!(report.recipients[0].1, DOMAIN);
+    assert!(
+        report.client.is_nobody(),
+        "no client to tell that primary of"
+    );
 }
 
 #[tokio::test]
