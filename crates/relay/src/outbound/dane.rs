@@ -16,7 +16,6 @@
 mod associations;
 #[cfg(test)]
 mod tests;
-mod verifier;
 
 use std::net::IpAddr;
 
@@ -24,7 +23,6 @@ use crate::dns::{Dns, LookupError};
 use crate::route::{Host, lookups};
 
 pub(crate) use associations::Associations;
-pub(super) use verifier::Verifier;
 
 /// Aliases that are followed, one to the next.
 const ALIASES_MAX: usize = 8;

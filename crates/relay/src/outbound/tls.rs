@@ -10,7 +10,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::TlsConnector;
 
-use crate::outbound::dane;
+use crate::outbound::dane::Associations;
 use crate::outbound::protection::Protection;
 
 /// The configurations that connections choose from, built once.
@@ -25,7 +25,7 @@ pub(crate) struct Connectors {
 impl Connectors {
     pub(crate) fn new() -> Self {
         let provider = Arc::new(ring::default_provider());
-        let verifier = AnyCertificate(provider.signature_verification_algorithms);
+        let verifier = OwnJudgement::of(&provider, Judge::Anything);
         let any = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .expect("ring offers cipher suites for both versions")
@@ -51,10 +51,8 @@ impl Connectors {
                 .get_or_init(|| verified(&self.provider))
                 .clone()?,
             Protection::Dane(associations) => {
-                let verifier = dane::Verifier {
-                    associations: Arc::clone(associations),
-                    algorithms: self.provider.signature_verification_algorithms,
-                };
+                let judge = Judge::Named(Arc::clone(associations));
+                let verifier = OwnJudgement::of(&self.provider, judge);
                 verifying(&self.provider, Arc::new(verifier))?
             }
         };
@@ -79,20 +77,44 @@ fn verifying(
     Ok(Arc::new(config))
 }
 
-/// Takes every certificate, for policies that want privacy from onlookers and trust the route:
-/// anything is better than clear text, which is what such a policy would otherwise fall back to.
+/// Which certificates are taken where no public authority is asked.
 #[derive(Debug)]
-struct AnyCertificate(WebPkiSupportedAlgorithms);
+enum Judge {
+    /// Every one, for policies that want privacy from onlookers and trust the route: anything is better than
+    /// clear text, which is what such a policy would otherwise fall back to.
+    Anything,
+    /// Those that the DNS names (RFC 7672).
+    Named(Arc<Associations>),
+}
 
-impl ServerCertVerifier for AnyCertificate {
+/// Judges certificates by itself. That the host has the key of its certificate is checked in any case.
+#[derive(Debug)]
+struct OwnJudgement {
+    judge: Judge,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl OwnJudgement {
+    fn of(provider: &CryptoProvider, judge: Judge) -> Self {
+        Self {
+            judge,
+            algorithms: provider.signature_verification_algorithms,
+        }
+    }
+}
+
+impl ServerCertVerifier for OwnJudgement {
     fn verify_server_cert(
         &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
         _server_name: &ServerName<'_>,
         _ocsp_response: &[u8],
-        _now: UnixTime,
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        if let Judge::Named(associations) = &self.judge {
+            associations.check(end_entity, intermediates, now, &self.algorithms)?;
+        }
         Ok(ServerCertVerified::assertion())
     }
 
@@ -102,7 +124,7 @@ impl ServerCertVerifier for AnyCertificate {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.0)
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -111,10 +133,10 @@ impl ServerCertVerifier for AnyCertificate {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.0)
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }

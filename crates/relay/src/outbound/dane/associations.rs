@@ -99,7 +99,7 @@ impl Associations {
     ///
     /// # Errors
     /// Why they are not those that the records name.
-    pub(super) fn check(
+    pub(in crate::outbound) fn check(
         &self,
         own: &CertificateDer<'_>,
         others: &[CertificateDer<'_>],
