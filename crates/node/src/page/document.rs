@@ -7,7 +7,7 @@ pub(super) fn document(title: &str, content: &Markup) -> Markup {
     page(title, None, content)
 }
 
-/// A whole page that the browser asks for again after so many seconds.
+/// The front page, which the browser asks for again after so many seconds, without what it was last told there.
 pub(super) fn live(title: &str, seconds: u32, content: &Markup) -> Markup {
     page(title, Some(seconds), content)
 }
@@ -20,7 +20,7 @@ fn page(title: &str, again: Option<u32>, content: &Markup) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 @if let Some(seconds) = again {
-                    meta http-equiv="refresh" content=(seconds);
+                    meta http-equiv="refresh" content={ (seconds) ";url=/" };
                 }
                 title { (title) " - Layover" }
                 link rel="stylesheet" href="/style.css";

@@ -67,7 +67,9 @@ fn headline(status: &StatusResponse) -> String {
         .iter()
         .filter(|domain| domain.primary_state == "down");
     let down: Vec<&str> = down.map(|domain| domain.name.as_str()).collect();
+    let kept = sum(|domain| domain.held + domain.rejected);
     match (waiting, down.as_slice()) {
+        (0, []) if kept > 0 => format!("No mail waits but {} held, or refused.", messages(kept)),
         (0, []) => "All mail is delivered.".to_owned(),
         (0, down) => format!("No mail waits. The primary of {} is down.", down.join(", ")),
         (waiting, []) => format!("{} on the way to the primary.", messages(waiting)),
@@ -254,6 +256,14 @@ mod tests {
         ] {
             assert_eq!(headline(&status(domains)), words);
         }
+    }
+
+    #[test]
+    fn what_a_person_has_to_decide_is_not_delivered() {
+        let mut status = status(&[("a.example", 0, "up")]);
+        status.domains[0].rejected = 2;
+        let words = "No mail waits but 2 messages held, or refused.";
+        assert_eq!(headline(&status), words);
     }
 
     #[test]
