@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::{collection::vec, prelude::*};
 use spool::{
-    Claims, Command, Delay, Expire, Message, MessageId, Outcome, Recipient, Status, Timestamp,
-    Verb, Verdict, apply::DEPARTED_AGE_MAX, notice::QUEUE, view::Known,
+    Ageing, Claims, Command, Delay, Expire, Message, MessageId, Outcome, Recipient, Status,
+    Timestamp, Verb, Verdict, apply::DEPARTED_AGE_MAX, notice::QUEUE, policy::Keeping, view::Known,
 };
 
 use crate::{
@@ -226,13 +226,24 @@ fn claimants(memory: &Memory) -> BTreeMap<&Key, u64> {
 }
 
 /// Whether a command may change who has claimed a place.
-fn may_change_claim(command: &Command, before: Option<u64>, after: Option<u64>) -> bool {
+fn may_change_claim(
+    command: &Command,
+    before: Option<u64>,
+    after: Option<u64>,
+    earlier: &Memory,
+) -> bool {
     match (command, before, after) {
         (Command::Claim(claims), before, Some(after)) => {
             after == claims.term && before.is_none_or(|before| before < after)
         }
         (Command::Release(claims), Some(before), None) => before == claims.term,
         (Command::Report(_) | Command::Handle(_), Some(_), None) => true,
+        // Of a primary that has long been down nothing is on its way, whoever has claimed it.
+        (Command::Expire(expire), Some(_), None) => {
+            let destination = earlier.destination_of(&expire.domain);
+            let keeping = Keeping::default();
+            Ageing::new(keeping, &destination, Vec::new(), expire.at).is_at_rest()
+        }
         _ => false,
     }
 }
@@ -290,7 +301,7 @@ proptest! {
             for key in before.keys().chain(after.keys()) {
                 let (was, is) = (before.get(key).copied(), after.get(key).copied());
                 prop_assert!(
-                    was == is || may_change_claim(&command, was, is),
+                    was == is || may_change_claim(&command, was, is, &earlier),
                     "{:?} went from {:?} to {:?} by {:?}", key, was, is, command
                 );
                 if let (Command::Report(report), Some(was), None) = (&command, was, is) {

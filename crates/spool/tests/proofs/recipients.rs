@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use proptest::{collection::vec, prelude::*};
 use spool::{
     Command, Fact, Learned, Lessons, Outcome, Reachability, Timestamp,
-    policy::Document,
+    policy::{Document, Recipients},
     recipients::{NONSENSE_FRESH, News, Source, UNKNOWN_AGE_MAX, VALID_AGE_MAX, VALID_FRESH},
     time::LATE_MAX,
 };
@@ -266,8 +266,12 @@ fn may_change(
             news && after.is_none_or(|learned| learned.at == lessons.at) && !(is_down && is_unknown)
         }
         Command::Sweep { at } => {
-            let policy = earlier.rows.contains_key(&Key::Founded) && domain == DOMAIN;
-            let destination = if policy {
+            let policy = earlier
+                .policy()
+                .and_then(|policy| policy.policy.domain(domain));
+            let is_verified =
+                policy.is_some_and(|policy| matches!(policy.recipients, Recipients::Verify { .. }));
+            let destination = if is_verified {
                 destination
             } else {
                 Default::default()
