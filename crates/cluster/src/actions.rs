@@ -3,7 +3,7 @@
 use spool::{Action, Audited, Command, Handling, MessageId, Outcome, Tally, Timestamp, Verb};
 use tokio::time::timeout;
 
-use crate::{Cluster, RequestError, limits, raft};
+use crate::{Cluster, RequestError, limits, store::Tables};
 
 impl Cluster {
     /// An action that begins now.
@@ -92,11 +92,14 @@ impl Cluster {
         self.read(move |tables| tables.actions(from, limit)).await
     }
 
-    /// The last place in the order of arrival that a message of this node's spool can have.
-    #[must_use]
-    pub fn last_sequence(&self) -> u64 {
-        let applied = raft::metrics(&self.0.raft).last_applied;
-        applied.map_or(0, |applied| applied.index)
+    /// The last place in the order of arrival that a message of this node's spool can have. It is read with the
+    /// messages, as consensus tells only a moment later how far they are applied.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn last_sequence(&self) -> Result<u64, RequestError> {
+        let applied = self.read(Tables::applied).await?;
+        Ok(applied.map_or(0, |applied| applied.index))
     }
 
     async fn ask_tally(&self, command: Command) -> Result<Tally, RequestError> {

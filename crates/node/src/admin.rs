@@ -217,7 +217,7 @@ impl Admin for AdminService {
     ) -> Result<Response<Changed>, Status> {
         let by = audit::asker(&request);
         let now = self.clock.now();
-        let changed = change::change(&self.cluster, request.into_inner(), by, now)?;
+        let changed = change::change(&self.cluster, request.into_inner(), by, now).await?;
         Ok(Response::new(Box::pin(changed)))
     }
 

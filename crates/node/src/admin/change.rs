@@ -48,7 +48,7 @@ struct Walk {
 }
 
 /// Does what is asked for, and tells after each batch how far it is.
-pub(super) fn change(
+pub(super) async fn change(
     cluster: &Cluster,
     request: QueueChangeRequest,
     by: String,
@@ -57,7 +57,10 @@ pub(super) fn change(
     let verb = verb(&request.verb).map_err(Status::invalid_argument)?;
     let what = words(&request);
     let reason = audit::reason(&request.reason);
-    let through = request.through.unwrap_or_else(|| cluster.last_sequence());
+    let through = match request.through {
+        Some(through) => through,
+        None => cluster.last_sequence().await.map_err(refused)?,
+    };
     let as_of = request.as_of_ms.map_or(now, Timestamp);
     let walk = Walk {
         verb,
