@@ -20,9 +20,13 @@ pub(crate) fn free(disk: &Path) -> u64 {
     figures.f_bavail * figures.f_frsize
 }
 
-/// Writes the file until only `left` octets are free, or as few as there are.
+/// Writes the file, or more of it, until only `left` octets are free, or as few as there are.
 pub(crate) fn fill(disk: &Path, left: u64) {
-    let mut filler = File::create(disk.join(FILLER)).expect("the disk takes a file");
+    let filler = File::options()
+        .create(true)
+        .append(true)
+        .open(disk.join(FILLER));
+    let mut filler = filler.expect("the disk takes a file");
     while free(disk) > left {
         match filler.write_all(&BLOCK) {
             Ok(()) => {}
