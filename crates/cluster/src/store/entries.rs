@@ -19,15 +19,30 @@ use crate::{
 /// An entry as it is stored, apart from the piece it carried.
 type Stored = api::peer::v1::Entry;
 
-/// Index of the first entry in the log, and how much room all of them take.
-pub(super) fn measure(database: &Database) -> io::Result<(Option<u64>, Extent)> {
+/// Index of the first entry in the log, which goes on behind `purged`, and how much room all of them take.
+///
+/// # Errors
+/// Entries are missing that nothing has removed. With them, what `apply` made of them may be missing.
+pub(super) fn measure(
+    database: &Database,
+    purged: Option<LogId>,
+) -> io::Result<(Option<u64>, Extent)> {
     let mut first = None;
+    let mut due = purged.map_or(1, |purged| purged.index + 1);
     let mut extent = Extent::default();
     for row in database.range(Column::Log, &keys::entry(0), keys::entry(u64::MAX).to_vec()) {
         let (key, octets) = row?;
         let Some(index) = keys::entry_index(&key) else {
             continue;
         };
+        if index > due {
+            let text = format!(
+                "the log goes on at entry {index}, and entry {due} is missing, as after damage to the disk: replace \
+                 this node (docs/operations.md)"
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        due = index + 1;
         first = first.or(Some(index));
         let stored: Stored = codec::decode(&*octets, "log entry")?;
         let row = cache::ENTRY_OVERHEAD + octets.len();

@@ -93,7 +93,7 @@ impl LogStore {
         let database = store.now();
         let vote = vote(&database)?;
         let purged = purged(&database)?;
-        let (first, extent) = entries::measure(&database)?;
+        let (first, extent) = entries::measure(&database, purged)?;
         let last = entries::last(&database)?.or(purged);
         let ends = Arc::new(Mutex::new(Ends {
             vote,

@@ -10,6 +10,7 @@ mod reading;
 mod recipients;
 mod room;
 mod snapshots;
+mod torn;
 mod visitors;
 
 use std::{

@@ -1,0 +1,161 @@
+//! Files of the database whose last writes were torn, or look as if they had been.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use super::*;
+use crate::store::open::Row;
+
+/// RocksDB's logs, of which MANIFEST is one, consist of blocks of so many octets.
+const BLOCK: usize = 32 << 10;
+/// A record's header: checksum, length, type.
+const HEADER: usize = 4 + 2 + 1;
+/// Messages in front of the copy that ends a write-ahead log, and as many behind it.
+const MESSAGES: u64 = 20;
+
+fn files(dir: &Path, is_one: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+    let files = fs::read_dir(dir.join("db")).unwrap().flatten();
+    let named = files.filter(|file| is_one(&file.file_name().to_string_lossy()));
+    named.map(|file| file.path()).collect()
+}
+
+fn write_ahead_logs(dir: &Path) -> Vec<PathBuf> {
+    files(dir, |name| name.ends_with(".log"))
+}
+
+fn manifest(dir: &Path) -> PathBuf {
+    let current = fs::read_to_string(dir.join("db/CURRENT")).unwrap();
+    dir.join("db").join(current.trim_end())
+}
+
+/// Where records begin.
+fn records(octets: &[u8]) -> Vec<usize> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at + HEADER <= octets.len() {
+        let length = usize::from(u16::from_le_bytes([octets[at + 4], octets[at + 5]]));
+        found.push(at);
+        at += HEADER + length;
+        let left = BLOCK - at % BLOCK;
+        if left < HEADER {
+            at += left;
+        }
+    }
+    found
+}
+
+fn messages(range: std::ops::Range<u64>) -> Vec<Entry> {
+    let entry = |index| entry(index, accept(u128::from(index), 0, 4, b"body"));
+    range.map(entry).collect()
+}
+
+/// A store that was closed, with messages on both sides of a write-ahead log's end.
+struct Closed {
+    dir: TempDir,
+    tables: Vec<Row>,
+}
+
+async fn closed() -> Closed {
+    let mut opened = Opened::new();
+    opened.rebuilding.end().unwrap();
+    opened.commit(messages(1..MESSAGES)).await;
+    let before = write_ahead_logs(opened.dir.path());
+    // Empties the memory into files, so that what the write-ahead log has is not needed any more.
+    drop(snapshots::snapshot_of(&opened).await);
+    let copy = opened.dir.path().join("copy");
+    opened.tables.store().now().checkpoint(&copy).unwrap();
+    fs::remove_dir_all(copy).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while before.iter().any(|log| log.exists()) {
+        assert!(Instant::now() < deadline, "{before:?} are kept");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    opened.commit(messages(MESSAGES..2 * MESSAGES)).await;
+    let tables = opened.tables.dump();
+    let dir = opened.closed();
+    Closed { dir, tables }
+}
+
+/// Starts on a directory that was changed. An error, or a note of what is missing, is all right; to go on with
+/// less than all is not.
+async fn start(closed: &Closed, dir: &Path) -> io::Result<()> {
+    let metrics = Arc::new(Metrics::register(&mut Registry::default()));
+    let store = Arc::new(Store::open(dir, metrics)?);
+    let tables = Tables::open(Arc::clone(&store))?;
+    let mut opened = LogStore::open(store)?;
+    if let Some(reason) = opened.rebuilding.reason() {
+        return Err(io::Error::other(reason));
+    }
+    let expected = messages(1..2 * MESSAGES);
+    let entries = opened.log.try_get_log_entries(1..2 * MESSAGES).await?;
+    assert_eq!(entries, expected, "not noticed");
+    assert_eq!(tables.dump(), closed.tables, "not noticed");
+    Ok(())
+}
+
+fn copy_of(closed: &Closed) -> TempDir {
+    let dir = closed.dir.path();
+    let copy = tempfile::tempdir().unwrap();
+    fs::create_dir(copy.path().join("db")).unwrap();
+    for folder in ["", "db"] {
+        for file in fs::read_dir(dir.join(folder)).unwrap().flatten() {
+            if file.file_type().unwrap().is_file() {
+                let to = copy.path().join(folder).join(file.file_name());
+                fs::copy(file.path(), to).unwrap();
+            }
+        }
+    }
+    copy
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_was_torn_does_not_hinder_a_start() {
+    let closed = closed().await;
+    let log = write_ahead_logs(closed.dir.path());
+    let [log] = log.as_slice() else {
+        panic!("{log:?}")
+    };
+    let octets = fs::read(log).unwrap();
+    let begun = *records(&octets).last().unwrap();
+    let again = &octets[begun..];
+    let torn = [
+        &again[..3],
+        &again[..HEADER],
+        &again[..again.len() / 2],
+        // The length has arrived, and the sectors behind it have not.
+        &[&again[..HEADER], &[0; 4096][..]].concat(),
+    ];
+    for torn in torn {
+        let copy = copy_of(&closed);
+        let name = log.file_name().unwrap();
+        let file = copy.path().join("db").join(name);
+        let mut file = OpenOptions::new().append(true).open(file).unwrap();
+        file.write_all(torn).unwrap();
+        for _ in 0..2 {
+            start(&closed, copy.path()).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_of_the_manifest_that_looks_torn_is_noticed_or_costs_nothing() {
+    let closed = closed().await;
+    let octets = fs::read(manifest(closed.dir.path())).unwrap();
+    let records = records(&octets);
+    assert!(records.len() > 5, "{records:?}");
+    for at in records {
+        let copy = copy_of(&closed);
+        let file = manifest(copy.path());
+        let file = OpenOptions::new().write(true).open(file).unwrap();
+        // Longer than the file: RocksDB takes it for a write that was never finished.
+        file.write_all_at(&[0xff, 0x7f], at as u64 + 4).unwrap();
+        if let Err(noticed) = start(&closed, copy.path()).await {
+            println!("record at {at}: {noticed}");
+        }
+    }
+}
