@@ -120,13 +120,14 @@ impl Forged {
         }
     }
 
-    /// So many octets at the front are held no longer.
+    /// So many octets in front of where it is are held no longer.
     pub(in crate::inbound) const fn let_go(&mut self, octets: usize) {
         self.at = self.at.saturating_sub(octets);
         self.start = self.start.saturating_sub(octets);
     }
 
-    /// Goes on through what is held. Stops at octets that must be taken out of it before the next call.
+    /// Goes on through what is held. Stops behind octets that are to be taken out of it; until they are,
+    /// places are counted with them.
     pub(in crate::inbound) fn next(&mut self, held: &[u8]) -> Option<Range<usize>> {
         while !self.over {
             if matches!(self.field, Field::Kept) && self.line_end == LineEnd::None {
@@ -137,7 +138,7 @@ impl Forged {
                 break;
             };
             if self.line_end.is_before(octet) && !matches!(octet, b' ' | b'\t') {
-                if let Some(forged) = self.end_field(self.at) {
+                if let Some(forged) = self.end_field() {
                     return Some(forged);
                 }
                 self.start = self.at;
@@ -149,18 +150,14 @@ impl Forged {
             self.at += 1;
         }
         match self.field {
-            Field::Forged if self.start < self.at && !self.over => Some(self.take_out(self.at)),
+            Field::Forged => self.take_out(),
             _ => None,
         }
     }
 
     /// What is held is all there is. What must be taken out of it now.
     pub(in crate::inbound) fn end(&mut self) -> Option<Range<usize>> {
-        let forged = if self.over {
-            None
-        } else {
-            self.end_field(self.at)
-        };
+        let forged = if self.over { None } else { self.end_field() };
         self.over = true;
         forged
     }
@@ -172,22 +169,25 @@ impl Forged {
         )
     }
 
-    /// The field ends in front of an octet.
-    fn end_field(&mut self, end: usize) -> Option<Range<usize>> {
+    /// The field ends here.
+    fn end_field(&mut self) -> Option<Range<usize>> {
         if let Field::Undecided(id) = &mut self.field {
             let found = id.end();
             self.decide(found);
         }
-        let was_forged = matches!(self.field, Field::Forged);
-        let forged = was_forged.then(|| self.take_out(end));
+        let forged = match self.field {
+            Field::Forged => self.take_out(),
+            _ => None,
+        };
         self.field = Field::Kept;
-        forged.filter(|forged| !forged.is_empty())
+        forged
     }
 
-    /// What has come of a forged field, up to an octet.
-    const fn take_out(&mut self, end: usize) -> Range<usize> {
-        self.at = self.start;
-        self.start..end
+    /// What has come of a forged field since the last time.
+    fn take_out(&mut self) -> Option<Range<usize>> {
+        let forged = self.start..self.at;
+        self.start = self.at;
+        (!forged.is_empty()).then_some(forged)
     }
 
     fn take(&mut self, octet: u8) {

@@ -41,6 +41,11 @@ pub(in crate::inbound) struct Seen {
     pub(in crate::inbound) sent: Option<(u64, Digest)>,
 }
 
+/// What was taken out of what is held. The octets behind it are moved when it is closed, or when the next
+/// joins it: each of them once, however much is taken out.
+#[derive(Debug, Default)]
+struct Gap(Range<usize>);
+
 /// What has been spooled of a message in front of what is held.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::inbound) struct Before<'a> {
@@ -67,23 +72,24 @@ impl Screen {
     /// Looks at what has arrived since the last time. What is held begins behind what was spooled
     /// before.
     pub(in crate::inbound) fn look(&mut self, held: &mut BytesMut, before: Before<'_>) {
-        while self.body_at.is_none() {
+        if self.body_at.is_some() {
+            return;
+        }
+        let mut gap = Gap::default();
+        loop {
             let from = self.forged.at();
             let forged = self.forged.next(held);
-            let to = match &forged {
-                Some(forged) => forged.end,
-                None => self.forged.at(),
-            };
             if let Some(evidence) = &mut self.evidence {
-                evidence.header(held.get(from..to).unwrap_or_default());
+                evidence.header(held.get(from..self.forged.at()).unwrap_or_default());
             }
-            if let Some(forged) = forged {
-                self.take_out(held, forged, before);
-            } else if self.forged.is_over() {
-                self.end_header();
-            } else {
-                return;
+            match forged {
+                Some(forged) => self.take_out(held, forged, &mut gap, before),
+                None => break,
             }
+        }
+        self.close(held, gap);
+        if self.forged.is_over() {
+            self.end_header();
         }
     }
 
@@ -91,9 +97,11 @@ impl Screen {
     pub(in crate::inbound) fn look_at_last(&mut self, held: &mut BytesMut, before: Before<'_>) {
         self.look(held, before);
         if self.body_at.is_none() {
+            let mut gap = Gap::default();
             if let Some(forged) = self.forged.end() {
-                self.take_out(held, forged, before);
+                self.take_out(held, forged, &mut gap, before);
             }
+            self.close(held, gap);
             self.end_header();
         }
     }
@@ -142,7 +150,13 @@ impl Screen {
         }
     }
 
-    fn take_out(&mut self, held: &mut BytesMut, forged: Range<usize>, before: Before<'_>) {
+    fn take_out(
+        &mut self,
+        held: &mut BytesMut,
+        forged: Range<usize>,
+        gap: &mut Gap,
+        before: Before<'_>,
+    ) {
         let sent = self.sent.get_or_insert_with(|| {
             Box::new(Sent {
                 hasher: before.hasher.clone(),
@@ -151,10 +165,40 @@ impl Screen {
             })
         });
         sent.count(held.get(sent.at..forged.end).unwrap_or_default());
-        sent.at = forged.start;
-        let rest = held.len() - forged.len();
-        held.copy_within(forged.end.., forged.start);
-        held.truncate(rest);
+        sent.at = forged.end;
+        gap.join(held, forged);
+    }
+
+    fn close(&mut self, held: &mut BytesMut, gap: Gap) {
+        self.forged.let_go(gap.0.len());
+        if let Some(sent) = &mut self.sent {
+            sent.at = sent.at.saturating_sub(gap.0.len());
+        }
+        gap.close(held);
+    }
+}
+
+impl Gap {
+    /// Takes out more, somewhere behind.
+    fn join(&mut self, held: &mut BytesMut, more: Range<usize>) {
+        if self.0.is_empty() {
+            self.0 = more;
+            return;
+        }
+        let between = self.0.end..more.start;
+        let start = self.0.start + between.len();
+        held.copy_within(between, self.0.start);
+        self.0 = start..more.end;
+    }
+
+    /// Moves the rest.
+    fn close(self, held: &mut BytesMut) {
+        if self.0.is_empty() {
+            return;
+        }
+        let left = held.len() - self.0.len();
+        held.copy_within(self.0.end.., self.0.start);
+        held.truncate(left);
     }
 }
 
