@@ -39,7 +39,8 @@ impl OwnIds {
 /// out. It ends at the first empty line; what follows is left alone.
 ///
 /// A line ends at CRLF. A lone CR or LF is taken for a line end, too, when it is about where a field may
-/// begin: some servers see one there. It is not, when it is about where the header ends.
+/// begin: some servers see one there. It is not, when it is about where the header ends, or where a field
+/// does that is taken out.
 #[derive(Debug)]
 pub(in crate::inbound) struct Forged {
     ids: Option<OwnIds>,
@@ -47,6 +48,8 @@ pub(in crate::inbound) struct Forged {
     at: usize,
     /// Where in it the field begins that is undecided yet.
     start: usize,
+    /// What stands in front of that field.
+    front: LineEnd,
     line_end: LineEnd,
     field: Field,
     /// The header is over.
@@ -87,6 +90,7 @@ impl Forged {
             start: 0,
             // A message may begin with the empty line.
             line_end: LineEnd::CrLf,
+            front: LineEnd::CrLf,
             field: Field::Kept,
             over: false,
         }
@@ -138,11 +142,20 @@ impl Forged {
                 break;
             };
             if self.line_end.is_before(octet) && !matches!(octet, b' ' | b'\t') {
-                if let Some(forged) = self.end_field() {
-                    return Some(forged);
+                self.end_line();
+                if !matches!(self.field, Field::Forged) {
+                    self.start = self.at;
+                    self.front = self.line_end;
+                    self.field = Field::Name(0);
+                } else if self.line_end == LineEnd::CrLf {
+                    // What follows will stand behind what stands in front of it.
+                    self.line_end = self.front;
+                    self.field = Field::Kept;
+                    match self.take_out() {
+                        None => continue,
+                        forged => return forged,
+                    }
                 }
-                self.start = self.at;
-                self.field = Field::Name(0);
             }
             self.over = self.line_end == LineEnd::CrLfCr && octet == b'\n';
             self.line_end = self.line_end.followed_by(octet);
@@ -157,9 +170,15 @@ impl Forged {
 
     /// What is held is all there is. What must be taken out of it now.
     pub(in crate::inbound) fn end(&mut self) -> Option<Range<usize>> {
-        let forged = if self.over { None } else { self.end_field() };
+        if self.over {
+            return None;
+        }
         self.over = true;
-        forged
+        self.end_id();
+        match self.field {
+            Field::Forged => self.take_out(),
+            _ => None,
+        }
     }
 
     const fn is_undecided(&self) -> bool {
@@ -169,18 +188,22 @@ impl Forged {
         )
     }
 
-    /// The field ends here.
-    fn end_field(&mut self) -> Option<Range<usize>> {
+    /// A line ends, and the next one does not go on with its field.
+    fn end_line(&mut self) {
+        match self.field {
+            // Some servers go on with it nevertheless.
+            Field::Named | Field::Undecided(_) if self.line_end != LineEnd::CrLf => {
+                self.decide(Found::Hidden);
+            }
+            _ => self.end_id(),
+        }
+    }
+
+    fn end_id(&mut self) {
         if let Field::Undecided(id) = &mut self.field {
             let found = id.end();
             self.decide(found);
         }
-        let forged = match self.field {
-            Field::Forged => self.take_out(),
-            _ => None,
-        };
-        self.field = Field::Kept;
-        forged
     }
 
     /// What has come of a forged field since the last time.

@@ -138,6 +138,28 @@ fn a_lone_line_end_hides_no_field_and_ends_no_header() {
     }
 }
 
+/// Whether a lone line end ends a field or not, none is left that claims to be ours.
+#[test]
+fn no_field_comes_together_at_a_lone_line_end() {
+    let forged = "Authentication-Results: mx.example.com; none";
+    for end in ["\r", "\n"] {
+        for field in [
+            format!("Authentication-Results:{end}mx.example.com; none"),
+            format!("Authentication-Results{end}: mx.example.com; none"),
+            format!("Authentication-Results: mx2{end}X: y"),
+            format!("{forged}{end}Subject: x"),
+            format!("Authentication-Results: {end}{forged}"),
+        ] {
+            assert!(is_taken_out(&field), "{}", field.escape_debug());
+        }
+    }
+    // What stood behind the empty line stands in the header, for who sees one line end here.
+    let with = format!("From: a\r{forged}\r\n\r\n{forged}\r\n\r\nbody\r\n");
+    assert_eq!(spooled(&with), "From: a\r\r\n\r\nbody\r\n");
+    let with = format!("From: a\r{forged}\r\n\n{forged}\r\n\r\nbody\r\n");
+    assert_eq!(spooled(&with), "From: a\r\n\r\nbody\r\n");
+}
+
 #[test]
 fn an_id_that_is_hidden_behind_much_else_is_taken_for_ours() {
     let hidden = |octets| {
