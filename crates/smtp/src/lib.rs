@@ -15,6 +15,7 @@ pub mod data;
 pub mod dsn;
 pub mod envelope;
 pub mod extensions;
+pub mod forged;
 pub mod limits;
 pub mod reply;
 pub mod server;

@@ -72,3 +72,10 @@ pub const PRESSED_JUNK_MAX: u32 = 20;
 /// Octets of replies that gather before they are to be written, so that a client which sends
 /// commands and reads nothing costs no memory.
 pub const REPLIES_MAX: usize = 16 * 1024;
+
+/// Octets in front of an authserv-id that a field `Authentication-Results` may hold, comments and
+/// line breaks mostly. So much of a body may be kept back until it is known whose the field is.
+pub const AUTHSERV_ID_WITHIN: usize = 2048;
+
+/// Octets of an authserv-id that could be ours: a domain name has no more (RFC 1035 section 2.3.4).
+pub const AUTHSERV_ID_MAX: usize = 255;

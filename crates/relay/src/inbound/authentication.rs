@@ -2,20 +2,19 @@
 //!
 //! ```text
 //!   first recipient ──▶ Evaluation: SPF is asked for at once
-//!   octets ──▶ Screen ─┬─ Forged ── fields that claim to be ours are taken out
+//!   octets ──▶ Screen ─┬─ smtp::forged ── fields that claim to be ours are taken out
 //!                      └─ Evidence ── header, hashes of the body ─▶ Gathered
 //!   end of data ──▶ Evaluation::finish ─▶ Told: results for the spool, a field for the primary
 //! ```
 //!
 //! Nothing is refused by it, and nothing is waited for while the DNS does not answer.
 
-mod authserv_id;
 mod dkim;
 mod dmarc;
 mod evidence;
 mod field;
 mod findings;
-mod forged;
+mod own_ids;
 mod screen;
 mod spf;
 #[cfg(test)]
@@ -42,7 +41,7 @@ use crate::{dns::Dns, route::Routes};
 use dkim::Header;
 pub(super) use evidence::{Evidence, Gathered};
 use findings::Findings;
-pub(super) use forged::OwnIds;
+pub(super) use own_ids::OwnIds;
 pub(super) use screen::{Before, Screen};
 use spf::{Claim, Spf};
 

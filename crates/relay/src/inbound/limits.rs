@@ -191,13 +191,6 @@ pub const REFUSALS_PER_CONNECTION_MAX: u32 = 8;
 /// book tells.
 pub const NONSENSE_KEEP: Duration = Duration::from_secs(10);
 
-/// Octets in front of an authserv-id that a field `Authentication-Results` may hold, comments and
-/// line breaks mostly. So much of a body may be kept back until it is known whose the field is.
-pub const AUTHSERV_ID_WITHIN: usize = 2048;
-
-/// Octets of an authserv-id that could be ours: a domain name has no more (RFC 1035 section 2.3.4).
-pub const AUTHSERV_ID_MAX: usize = 255;
-
 /// Octets of a header that every session may keep to find out who sent the message: most have a
 /// quarter of that.
 pub const SHORT_HEADER_MAX: usize = 16 * 1024;

@@ -4,18 +4,19 @@ use core::ops::Range;
 
 use bytes::BytesMut;
 use sha2::{Digest as _, Sha256};
+use smtp::forged::Forged;
 use spool::Digest;
 
 use super::{
     evidence::{Evidence, Gathered},
-    forged::{Forged, OwnIds},
+    own_ids::OwnIds,
 };
 
 /// Takes forged fields out of a message while it arrives, gathers evidence from it as it was sent, and
 /// knows what was sent when that is no longer what is held.
 #[derive(Debug)]
 pub(in crate::inbound) struct Screen {
-    forged: Forged,
+    forged: Forged<OwnIds>,
     evidence: Option<Box<Evidence>>,
     /// Where in what is held the octets of the body begin that are no evidence yet; `None` while the
     /// header arrives.

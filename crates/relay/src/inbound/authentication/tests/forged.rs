@@ -2,8 +2,9 @@
 
 use proptest::{collection::vec, prelude::*, sample::select};
 
+use smtp::limits::AUTHSERV_ID_WITHIN;
+
 use super::*;
-use crate::inbound::limits::AUTHSERV_ID_WITHIN;
 
 fn spooled(message: &str) -> String {
     let passed = pass(Screen::new(Some(own_ids())), [message.as_bytes()]);

@@ -2,7 +2,7 @@
 
 use core::mem;
 
-use crate::inbound::limits::AUTHSERV_ID_MAX;
+use crate::limits::AUTHSERV_ID_MAX;
 
 /// Reads what stands in front of the first semicolon of a field's body, octet by octet, as leniently as
 /// the most lenient reader might: some join what white space, comments, quotes or backslashes part.
@@ -25,7 +25,7 @@ pub(super) enum Found {
 
 /// An authserv-id, and what follows it.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Claim {
+pub struct Claim {
     /// With one space for all that parts the others.
     octets: Vec<u8>,
     /// How many there are without those.
@@ -93,7 +93,8 @@ impl Claim {
 
     /// Whether it begins with an id, or may be read so. `mx.example.com.evil.example` and
     /// `mx.example.community` do not begin with `mx.example.com`; whatever else follows does not count.
-    pub(super) fn is_of(&self, id: &str) -> bool {
+    #[must_use]
+    pub fn is_of(&self, id: &str) -> bool {
         let id = id.strip_suffix('.').unwrap_or(id);
         let mut rest = self.octets.as_slice();
         for wanted in id.bytes() {

@@ -1,38 +1,24 @@
 //! Finds the fields `Authentication-Results` of a header that claim to be ours (RFC 8601 section 5):
 //! whoever believes what this host found out must not be told by a stranger what that is.
 
+mod authserv_id;
+
 use core::ops::Range;
-use std::sync::Arc;
 
 use memchr::memchr2;
 
-use super::authserv_id::{AuthservId, Claim, Found};
-use crate::{inbound::limits::AUTHSERV_ID_WITHIN, route::Routes};
+use authserv_id::{AuthservId, Found};
+
+pub use authserv_id::Claim;
+
+use crate::limits::AUTHSERV_ID_WITHIN;
 
 const NAME: &[u8] = b"authentication-results";
 
-/// The names under which this node, or all nodes, tell what they found out.
-#[derive(Clone, Debug)]
-pub(in crate::inbound) struct OwnIds {
-    /// This node's name.
-    pub(in crate::inbound) hostname: Arc<str>,
-    /// The policy's, when it has one.
-    pub(in crate::inbound) shared: Option<Arc<str>>,
-    /// Who knows the names of the others.
-    pub(in crate::inbound) routes: Arc<Routes>,
-}
-
-impl OwnIds {
-    fn include(&self, claim: &Claim) -> bool {
-        let is_of = |id: &str| claim.is_of(id);
-        is_of(&self.hostname)
-            || self.shared.as_deref().is_some_and(is_of)
-            || self
-                .routes
-                .names_of_members()
-                .iter()
-                .any(|name| is_of(name))
-    }
+/// Knows the names under which a host, or those that it belongs to, tell what they found out.
+pub trait OwnIds {
+    /// Whether somebody claims to be one of them.
+    fn include(&self, claim: &Claim) -> bool;
 }
 
 /// Looks through the header of a message as it arrives, in pieces of any length, and tells what to take
@@ -42,8 +28,8 @@ impl OwnIds {
 /// begin: some servers see one there. It is not, when it is about where the header ends, or where a field
 /// does that is taken out.
 #[derive(Debug)]
-pub(in crate::inbound) struct Forged {
-    ids: Option<OwnIds>,
+pub struct Forged<I> {
+    ids: Option<I>,
     /// How much of what is held has been looked at.
     at: usize,
     /// Where in it the field begins that is undecided yet.
@@ -81,9 +67,10 @@ enum Field {
     Forged,
 }
 
-impl Forged {
+impl<I: OwnIds> Forged<I> {
     /// Looks for fields with one of these ids; with none of them for the end of the header only.
-    pub(in crate::inbound) const fn new(ids: Option<OwnIds>) -> Self {
+    #[must_use]
+    pub const fn new(ids: Option<I>) -> Self {
         Self {
             ids,
             at: 0,
@@ -97,24 +84,28 @@ impl Forged {
     }
 
     /// Looks for nothing.
-    pub(in crate::inbound) const fn over() -> Self {
+    #[must_use]
+    pub const fn over() -> Self {
         let mut forged = Self::new(None);
         forged.over = true;
         forged
     }
 
     /// How much of what is held has been looked at.
-    pub(in crate::inbound) const fn at(&self) -> usize {
+    #[must_use]
+    pub const fn at(&self) -> usize {
         self.at
     }
 
     /// Whether the header has ended; then nothing more is found.
-    pub(in crate::inbound) const fn is_over(&self) -> bool {
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
         self.over
     }
 
     /// How much of what is held will not be taken out any more.
-    pub(in crate::inbound) const fn settled(&self, held: usize) -> usize {
+    #[must_use]
+    pub const fn settled(&self, held: usize) -> usize {
         if self.over {
             held
         } else if self.is_undecided() || matches!(self.field, Field::Forged) {
@@ -125,14 +116,14 @@ impl Forged {
     }
 
     /// So many octets in front of where it is are held no longer.
-    pub(in crate::inbound) const fn let_go(&mut self, octets: usize) {
+    pub const fn let_go(&mut self, octets: usize) {
         self.at = self.at.saturating_sub(octets);
         self.start = self.start.saturating_sub(octets);
     }
 
     /// Goes on through what is held. Stops behind octets that are to be taken out of it; until they are,
     /// places are counted with them.
-    pub(in crate::inbound) fn next(&mut self, held: &[u8]) -> Option<Range<usize>> {
+    pub fn next(&mut self, held: &[u8]) -> Option<Range<usize>> {
         while !self.over {
             if matches!(self.field, Field::Kept) && self.line_end == LineEnd::None {
                 let rest = held.get(self.at..).unwrap_or_default();
@@ -169,7 +160,7 @@ impl Forged {
     }
 
     /// What is held is all there is. What must be taken out of it now.
-    pub(in crate::inbound) fn end(&mut self) -> Option<Range<usize>> {
+    pub fn end(&mut self) -> Option<Range<usize>> {
         if self.over {
             return None;
         }
