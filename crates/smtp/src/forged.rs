@@ -229,8 +229,8 @@ impl<I: OwnIds> Forged<I> {
         }
         // Nobody writes so much in front of an id but to hide it.
         let is_far = self.at.saturating_sub(self.start) >= AUTHSERV_ID_WITHIN;
-        if is_far && self.ids.is_some() && self.is_undecided() {
-            self.field = Field::Forged;
+        if is_far && self.is_undecided() {
+            self.decide(Found::Hidden);
         }
     }
 
