@@ -7,6 +7,7 @@
 mod address;
 mod client_session;
 mod command_line;
+mod forged;
 mod messages;
 mod policy_file;
 mod proxy_header;
@@ -17,6 +18,7 @@ mod server_session;
 pub use address::address;
 pub use client_session::client_session;
 pub use command_line::command_line;
+pub use forged::forged;
 pub use messages::{admin_message, peer_message};
 pub use policy_file::policy_file;
 pub use proxy_header::proxy_header;
@@ -27,11 +29,12 @@ pub use server_session::server_session;
 pub type Property = (&'static str, fn(&[u8]));
 
 /// Every one.
-pub const ALL: [Property; 9] = [
+pub const ALL: [Property; 10] = [
     ("address", address),
     ("admin_message", admin_message),
     ("client_session", client_session),
     ("command_line", command_line),
+    ("forged", forged),
     ("peer_message", peer_message),
     ("policy_file", policy_file),
     ("proxy_header", proxy_header),
