@@ -169,3 +169,27 @@ fn what_a_sender_says_reaches_a_primary_that_takes_it() {
         [["NOTIFY=NEVER", "ORCPT=rfc822;c@example.com"]]
     );
 }
+
+#[test]
+fn a_domain_in_its_own_script_is_the_policys_and_arrives_as_it_was_written() {
+    let primary = Primary::started();
+    primary.on_cue(|cue| cue.offer(&[Offer::SmtpUtf8]));
+    let settings = Settings::for_domains(&[("b\u{fc}cher.example", primary.address())]);
+    let cluster = Cluster::start(1, &settings);
+    let mut sender = sender(&cluster.nodes[0]);
+    for (command, code) in [
+        ("MAIL FROM:<a@sender.test> SMTPUTF8", 250),
+        ("RCPT TO:<a@buecher.example>", 550),
+        ("RCPT TO:<a@b\u{fc}cher.test>", 550),
+        ("RCPT TO:<a@B\u{dc}CHER.example>", 250),
+    ] {
+        let reply = sender.command(command).unwrap();
+        assert_eq!(reply.code, code, "{command}: {reply}");
+    }
+    let body = "Subject: x\r\n\r\ntext\r\n";
+    let chunk = format!("BDAT {} LAST\r\n{body}", body.len());
+    sender.write(chunk.as_bytes()).unwrap();
+    assert_eq!(sender.read_reply().unwrap().code, 250);
+    scene::wait_received(&primary, 1);
+    assert_eq!(primary.received()[0].to, ["a@B\u{dc}CHER.example"]);
+}

@@ -27,7 +27,7 @@ pub use errors::{PolicyError, PolicyErrors};
 pub use in_force::InForce;
 pub use keeping::Keeping;
 pub use list::{LISTED_MAX, List};
-pub use name::{DEFAULT_SMTP_PORT, HostPortError, host_port};
+pub use name::{DEFAULT_SMTP_PORT, HostPortError, host_port, in_ascii};
 pub use position::{line_and_column, one_line};
 pub use quota::Quota;
 pub use reports::{ReportTo, Reports};
@@ -54,7 +54,7 @@ pub struct Policy {
 /// One domain whose mail is taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Domain {
-    /// `example.com`, or `*.example.com` for every subdomain; lower case.
+    /// `example.com`, or `*.example.com` for every subdomain; ASCII, lower case.
     pub name: String,
     /// Hosts to deliver to, `host:port`, tried in order. Empty: those that the domain's MX records name.
     pub primary: Vec<String>,
@@ -153,8 +153,8 @@ impl Policy {
     /// The policy's domain that a recipient falls under. An exact name wins over a wildcard, a
     /// longer wildcard over a shorter one. `<Postmaster>` without a domain falls under the first.
     ///
-    /// The policy's names are ASCII. A domain in the characters of its own script (a U-label) is not
-    /// converted to the form `xn--...`, so it is ours only below a wildcard.
+    /// The policy's names are ASCII. A domain in the characters of its own script is compared in the form
+    /// that the DNS has of it ([`in_ascii`]).
     ///
     /// # Errors
     /// [`NotOurs`] when taking it would make this an open relay.
@@ -172,9 +172,10 @@ impl Policy {
     /// The policy's domain that mail for a domain, in any case, falls under.
     #[must_use]
     pub fn domain_covering(&self, domain: &str) -> Option<&Domain> {
+        let domain = in_ascii(domain)?;
         self.domains
             .iter()
-            .filter(|own| name::covers(&own.name, domain))
+            .filter(|own| name::covers(&own.name, &domain))
             .max_by_key(|own| (!name::is_wildcard(&own.name), own.name.len()))
     }
 
@@ -182,10 +183,13 @@ impl Policy {
     /// in the order of the file.
     #[must_use]
     pub fn domains_below(&self, domain: &str) -> Vec<&Domain> {
-        let covering = self.domain_covering(domain).map(|own| own.name.as_str());
+        let Some(domain) = in_ascii(domain) else {
+            return Vec::new();
+        };
+        let covering = self.domain_covering(&domain).map(|own| own.name.as_str());
         self.domains
             .iter()
-            .filter(|own| name::is_below(&own.name, domain) || Some(own.name.as_str()) == covering)
+            .filter(|own| name::is_below(&own.name, &domain) || Some(own.name.as_str()) == covering)
             .collect()
     }
 

@@ -3,6 +3,8 @@
 //! It may be any domain that anybody has named, so nothing is kept of it here; the node's resolver remembers what
 //! it was told.
 
+use spool::policy::in_ascii;
+
 use crate::dns::LookupError;
 use crate::outbound::connection::{Connection, Terms};
 use crate::route::lookups::{self, Untold};
@@ -40,6 +42,12 @@ impl Routes {
                 "5.1.8 {domain} is an address and no domain: nothing tells that it takes mail"
             )));
         }
+        let Some(domain) = in_ascii(domain) else {
+            return Err(Unreached::Never(format!(
+                "5.1.2 there can be no domain {domain}"
+            )));
+        };
+        let domain = &*domain;
         lookups::first_answer(&self.dns).await;
         let members = self.members.members();
         let (records, of_members) = tokio::join!(

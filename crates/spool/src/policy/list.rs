@@ -1,6 +1,7 @@
 //! The addresses of `recipients = "list"`.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
@@ -23,7 +24,7 @@ pub struct List(Arc<BTreeSet<String>>);
 
 impl List {
     /// Whether an address is in it: case does not count, nor whether the local part is quoted
-    /// (RFC 5321 section 4.1.2).
+    /// (RFC 5321 section 4.1.2), nor in which script the domain is written.
     #[must_use]
     pub fn has(&self, mailbox: &Mailbox) -> bool {
         self.0.contains(&normal(mailbox))
@@ -59,8 +60,13 @@ fn normal(mailbox: &Mailbox) -> String {
         }
     }
     plain.push('@');
-    plain.push_str(&mailbox.domain);
+    plain.push_str(&domain_of(mailbox));
     plain.to_lowercase()
+}
+
+/// Its domain in ASCII, if there can be such a domain.
+fn domain_of(mailbox: &Mailbox) -> Cow<'_, str> {
+    name::in_ascii(&mailbox.domain).unwrap_or(Cow::Borrowed(&mailbox.domain))
 }
 
 /// One line of a list.
@@ -145,7 +151,9 @@ impl<'d> Lists<'d> {
             match address.parse::<Mailbox>() {
                 Ok(mailbox) => {
                     let normal = normal(&mailbox);
-                    let group = groups.entry(mailbox.domain.to_lowercase()).or_default();
+                    let group = groups
+                        .entry(domain_of(&mailbox).to_lowercase())
+                        .or_default();
                     group.lines.push(Line {
                         line,
                         column,

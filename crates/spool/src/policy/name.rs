@@ -1,6 +1,7 @@
 //! The names a policy may use: domains with or without wildcard, hosts with or without port.
 
 use core::net::{IpAddr, Ipv6Addr};
+use std::borrow::Cow;
 
 /// The port of SMTP between servers (RFC 5321 section 4.5.4.2).
 pub const DEFAULT_SMTP_PORT: u16 = 25;
@@ -14,12 +15,30 @@ const LABEL_CHARS_MAX: usize = 63;
 /// An IPv6 address in front of a zone: 32 digits, each with a dot (RFC 5782 section 2.4).
 const REVERSED_CHARS_MAX: usize = 64;
 
+/// A domain as the DNS has it: with the labels that are in characters of their own script (U-labels) in the form
+/// `xn--...` (A-labels, RFC 5890 section 2.3.2.1). What is ASCII already stays as it is. `None` when there can be
+/// no such domain, and when a label is no U-label but for its case: what would first have to be mapped to other
+/// characters, as a wide `e` or a dot of another script, is nobody's name in mail (RFC 6531 section 3.2).
+#[must_use]
+pub fn in_ascii(domain: &str) -> Option<Cow<'_, str>> {
+    if domain.is_ascii() {
+        return Some(Cow::Borrowed(domain));
+    }
+    let ascii = idna::domain_to_ascii_strict(domain).ok()?;
+    let is_one = |(written, label): (&str, &str)| {
+        written.is_ascii() || idna::domain_to_unicode(label).0 == written.to_lowercase()
+    };
+    let is_sound = domain.split('.').count() == ascii.split('.').count()
+        && domain.split('.').zip(ascii.split('.')).all(is_one);
+    is_sound.then_some(Cow::Owned(ascii))
+}
+
 /// Whether a policy's name stands for subdomains.
 pub(super) fn is_wildcard(name: &str) -> bool {
     name.starts_with("*.")
 }
 
-/// Whether a policy's name, in lower case, covers the domain of an address, in any case.
+/// Whether a policy's name, in lower case, covers the domain of an address, in ASCII and any case.
 pub(super) fn covers(name: &str, domain: &str) -> bool {
     // `*.example.com` covers what ends in `.example.com` and has something before it.
     let Some(suffix) = name.strip_prefix('*') else {
@@ -35,7 +54,7 @@ pub(super) fn covers(name: &str, domain: &str) -> bool {
             .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
 }
 
-/// Whether a policy's name, in lower case, is that of a domain, in any case, or of one below it.
+/// Whether a policy's name, in lower case, is that of a domain, in ASCII and any case, or of one below it.
 pub(super) fn is_below(name: &str, domain: &str) -> bool {
     let Some(front) = name.len().checked_sub(domain.len()) else {
         return false;
@@ -44,24 +63,33 @@ pub(super) fn is_below(name: &str, domain: &str) -> bool {
     end.eq_ignore_ascii_case(domain) && (front.is_empty() || front.ends_with('.'))
 }
 
-/// A policy's domain in its normal form: lower case, no trailing dot. Says what is wrong with it
+/// A policy's domain in its normal form: ASCII, lower case, no trailing dot. Says what is wrong with it
 /// and what would be right.
 pub(super) fn normal_domain(text: &str) -> Result<String, String> {
     let lower = text.to_ascii_lowercase();
     let name = lower.strip_suffix('.').unwrap_or(&lower);
-    let domain = name.strip_prefix("*.").unwrap_or(name);
+    let (wildcard, domain) = match name.strip_prefix("*.") {
+        Some(domain) => ("*.", domain),
+        None => ("", name),
+    };
     if domain.contains('*') {
         return Err(format!(
             "\"{text}\" has a wildcard in the wrong place; only a leading \"*.\" is possible, as in \"*.example.com\""
         ));
     }
+    let Some(domain) = in_ascii(domain) else {
+        return Err(format!(
+            "\"{}\" has characters beyond ASCII that are no domain's; write it in its ASCII form, \"xn--...\"",
+            text.escape_debug()
+        ));
+    };
     if domain.starts_with('[') || domain.parse::<IpAddr>().is_ok() {
         return Err(format!(
             "\"{text}\" is an address; write a domain such as \"example.com\""
         ));
     }
-    check_labels(domain, text, "example.com", false)?;
-    Ok(name.to_owned())
+    check_labels(&domain, text, "example.com", false)?;
+    Ok(format!("{wildcard}{domain}"))
 }
 
 /// The zone of a block list in its normal form. Says what is wrong with it and what would be right.
@@ -79,7 +107,7 @@ pub(super) fn normal_zone(text: &str) -> Result<String, String> {
 }
 
 fn check_labels(name: &str, text: &str, example: &str, underscores: bool) -> Result<(), String> {
-    if !text.is_ascii() {
+    if !name.is_ascii() {
         return Err(format!(
             "\"{text}\" has characters beyond ASCII; write it in its ASCII form, \"xn--...\""
         ));

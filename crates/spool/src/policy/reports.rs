@@ -113,6 +113,7 @@ fn address(text: Spanned<String>) -> Result<String, Fault> {
         .is_some_and(|(local_part, domain)| {
             !local_part.is_empty()
                 && !local_part.contains(breaks_a_field)
+                && domain.is_ascii()
                 && name::normal_domain(domain).is_ok_and(|d| !name::is_wildcard(&d))
         });
     if is_sound {

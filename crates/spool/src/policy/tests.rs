@@ -344,7 +344,12 @@ fn a_name_that_is_no_domain_is_refused() {
         "192.0.2.1",
         "a..b",
         "a b",
-        "b\u{fc}ro.example",
+        "b\u{fc}_ro.example",
+        "*.b\u{fc}\u{ff20}ro.example",
+        "b\u{fc}*.example",
+        "b\u{fc}\u{2028}.example",
+        "\u{ff11}92.0.2.1",
+        "xn--b\u{fc}cher.example",
     ] {
         let text = format!("[[domain]]\nname = \"{name}\"\nprimary = [\"x\"]\n");
         let said = complaint(&text);
@@ -422,13 +427,63 @@ fn an_address_that_asks_for_relaying_is_not_ours() {
 }
 
 #[test]
-fn a_domain_beyond_ascii_is_ours_only_below_a_wildcard() {
-    let policy = policy_of(&["xn--bcher-kva.example", "*.example.com"]);
-    assert_eq!(found(&policy, "u", "b\u{fc}cher.example"), None);
-    assert_eq!(
-        found(&policy, "u", "b\u{fc}cher.example.com"),
-        Some("*.example.com")
-    );
+fn a_domain_in_its_own_script_is_the_one_that_the_dns_has() {
+    let policy = policy_of(&[
+        "B\u{dc}cher.example.",
+        "*.xn--bcher-kva.example.com",
+        "*.example.net",
+    ]);
+    let names: Vec<&str> = policy.domains.iter().map(|own| &*own.name).collect();
+    let own = "xn--bcher-kva.example";
+    let (below_own, below) = ("*.xn--bcher-kva.example.com", "*.example.net");
+    assert_eq!(names, [own, below_own, below]);
+    for (domain, expected) in [
+        ("b\u{fc}cher.example", Some(own)),
+        ("B\u{dc}CHER.Example", Some(own)),
+        ("bu\u{308}cher.example", None),
+        ("XN--BCHER-KVA.example", Some(own)),
+        ("\u{ff42}\u{fc}cher.example", None),
+        ("b\u{fc}c\u{ad}her.example", None),
+        ("bucher.example", None),
+        ("a.b\u{fc}cher.example", None),
+        ("a.b\u{fc}cher.example.com", Some(below_own)),
+        ("\u{e4}.xn--bcher-kva.example.com", Some(below_own)),
+        ("b\u{fc}cher.example.com", None),
+        ("b\u{fc}cher.example.net", Some(below)),
+        ("stra\u{df}e.example.net", Some(below)),
+    ] {
+        assert_eq!(found(&policy, "u", domain), expected, "{domain}");
+    }
+}
+
+/// What would have to be mapped to a character of ASCII is no domain at all.
+#[test]
+fn no_character_beyond_ascii_opens_a_relay() {
+    let policy = policy_of(&["example.com", "*.example.net"]);
+    for characters in [
+        // Dots.
+        "\u{3002}\u{ff0e}\u{ff61}\u{2024}",
+        // Wide and small `@`, wide `%`, `!`, `/`, `[`, `:`, `_`, `e`.
+        "\u{ff20}\u{fe6b}\u{ff05}\u{ff01}\u{ff0f}\u{ff3b}\u{ff1a}\u{ff3f}\u{ff45}",
+        // What is mapped to several, to a space or to nothing, or stands in no name.
+        "\u{2100}\u{2488}\u{a0}\u{ad}\u{200b}\u{2028}\u{fffd}",
+    ] {
+        for it in characters.chars() {
+            for domain in [
+                format!("example{it}com"),
+                format!("example.com{it}"),
+                format!("{it}xample.com"),
+                format!("elsewhere{it}example.net"),
+                format!("elsewhere.{it}example.net"),
+                format!("{it}.example.net"),
+            ] {
+                let found = found(&policy, "u", &domain);
+                assert_eq!(found, None, "{}", domain.escape_unicode());
+            }
+        }
+    }
+    let long = format!("{}.example.net", "\u{fc}".repeat(63));
+    assert_eq!(found(&policy, "u", &long), None);
 }
 
 #[test]
@@ -598,6 +653,25 @@ fn only_listed_recipients_and_postmaster_are_known() {
 }
 
 #[test]
+fn a_list_knows_its_recipients_in_whichever_script_their_domain_is() {
+    let text = with_list(LIST, "").text;
+    let text = text.replace("example.com", "xn--bcher-kva.example");
+    let list = "\u{e4}@b\u{fc}cher.example\nb@xn--bcher-kva.example\n".to_owned();
+    let lists = [("users.txt".to_owned(), list)].into();
+    let policy = Document { text, lists }.policy().unwrap();
+    for domain in ["B\u{fc}cher.example", "XN--bcher-kva.example"] {
+        for (local_part, is_known) in [("\u{e4}", true), ("B", true), ("c", false)] {
+            let path = recipient(local_part, domain);
+            assert_eq!(
+                policy.domain_of(&path).unwrap().has(&path),
+                is_known,
+                "{path}"
+            );
+        }
+    }
+}
+
+#[test]
 fn domains_may_share_a_file_and_each_has_its_own_of_it() {
     let text = "[[domain]]\nname = \"example.com\"\nprimary = [\"x\"]\n\
         recipients = \"list\"\nrecipients_file = \"all\"\n\
@@ -705,10 +779,18 @@ proptest! {
     }
 
     #[test]
-    fn what_is_ours_ends_in_a_domain_of_the_policy(domain in "[a-zA-Z.\\[\\]*-]{0,40}") {
+    fn what_is_ours_ends_in_a_domain_of_the_policy(
+        front in "[a-zA-Z.\\[\\]*-]{0,40}|\\PC{0,10}",
+        end in "(\\.?example.com|\\PC{0,10})",
+    ) {
         let policy = policy_of(&["example.com", "*.example.com"]);
+        let domain = format!("{front}{end}");
         if policy.domain_of(&recipient("u", &domain)).is_ok() {
-            prop_assert!(domain.to_ascii_lowercase().ends_with("example.com"));
+            let ascii = in_ascii(&domain).unwrap().to_ascii_lowercase();
+            prop_assert!(ascii == "example.com" || ascii.ends_with(".example.com"));
+            // Of ASCII the address's reader lets no other character pass.
+            let is_sound = |c: char| c.is_ascii_alphanumeric() || ".-".contains(c);
+            prop_assert!(domain.is_ascii() || ascii.chars().all(is_sound));
         }
     }
 }
