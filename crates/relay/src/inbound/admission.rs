@@ -20,9 +20,11 @@ use tracing::{info, warn};
 
 use super::{
     Config, Metrics,
+    authentication::Places,
     crowd::Crowd,
     limits::{
-        CALM_PERCENT, CROWDED_PERCENT, TELL_EVERY, UNFINISHED_MAX, UNFINISHED_PER_CLIENT_MAX,
+        CALM_PERCENT, CROWDED_PERCENT, EVALUATIONS_PER_CLIENT_MAX, TELL_EVERY, UNFINISHED_MAX,
+        UNFINISHED_PER_CLIENT_MAX,
     },
     origin::{Origin, is_in},
     rates::{Deed, Rates},
@@ -58,10 +60,12 @@ struct Books {
     told_crowded: Option<Instant>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Client {
     sessions: usize,
     unfinished: u64,
+    /// For the evaluations of its messages.
+    evaluations: Arc<Places>,
 }
 
 /// A connection's place. It is free again when this is dropped.
@@ -174,6 +178,16 @@ impl Admission {
     }
 }
 
+impl Default for Client {
+    fn default() -> Self {
+        Self {
+            sessions: 0,
+            unfinished: 0,
+            evaluations: Arc::new(Places::new(EVALUATIONS_PER_CLIENT_MAX)),
+        }
+    }
+}
+
 impl Place {
     /// Gives the place to the client at `address`.
     ///
@@ -255,6 +269,13 @@ impl Guest {
         let admission = self.admission();
         admission.metrics.refused(reason).inc();
         admission.books().refused.note(self.origin, reason);
+    }
+
+    /// Its places for evaluations, which all its sessions share.
+    pub(super) fn evaluations(&self) -> Arc<Places> {
+        let mut books = self.admission().books();
+        let client = books.clients.entry(self.origin).or_default();
+        Arc::clone(&client.evaluations)
     }
 
     /// Sets aside so many octets of what may be staged; says whether there was as much.

@@ -19,6 +19,7 @@ mod screen;
 mod spf;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -44,6 +45,8 @@ use findings::Findings;
 pub(super) use own_ids::OwnIds;
 pub(super) use screen::{Before, Screen};
 use spf::{Claim, Spf};
+pub(super) use turns::Places;
+use turns::Turns;
 
 /// What all sessions have in common for it.
 #[derive(Debug)]
@@ -51,11 +54,8 @@ pub(super) struct Authenticator {
     dns: Arc<Dns>,
     hostname: Arc<str>,
     metrics: Metrics,
-    /// Evaluations that may ask for SPF now.
-    spf_turns: Arc<Semaphore>,
-    /// Evaluations that may ask for the rest now. They take a short while only, and do not wait for those
-    /// that a slow name server of a stranger keeps.
-    turns: Arc<Semaphore>,
+    /// Places for all evaluations that ask the DNS.
+    places: Arc<Places>,
     /// Places for long headers.
     long_headers: Arc<Semaphore>,
 }
@@ -65,7 +65,7 @@ pub(super) struct Evaluation {
     authenticator: MessageAuthenticator,
     claim: Claim,
     spf: AbortOnDropHandle<Option<Spf>>,
-    turns: Arc<Semaphore>,
+    turns: Turns,
 }
 
 /// What is told of it.
@@ -82,8 +82,7 @@ impl Authenticator {
             dns,
             hostname: hostname.into(),
             metrics,
-            spf_turns: Arc::new(Semaphore::new(EVALUATIONS_MAX)),
-            turns: Arc::new(Semaphore::new(EVALUATIONS_MAX)),
+            places: Arc::new(Places::new(EVALUATIONS_MAX)),
             long_headers: Arc::new(Semaphore::new(LONG_HEADERS_MAX)),
         }
     }
@@ -104,12 +103,12 @@ impl Authenticator {
         }
     }
 
-    /// Begins to find out who sends a message that a client is about to send, and asks for SPF meanwhile.
-    /// `None` while the policy does not want it, or the DNS does not answer.
+    /// Begins to find out who sends a message that a client is about to send, and asks for SPF meanwhile,
+    /// at one of the client's places. `None` while the policy does not want it, or the DNS does not answer.
     pub(super) fn begin(
         &self,
         policy: &Policy,
-        client: IpAddr,
+        (client, places): (IpAddr, Arc<Places>),
         helo: &str,
         sender: &ReversePath,
     ) -> Option<(Evaluation, Evidence)> {
@@ -122,12 +121,16 @@ impl Authenticator {
             .ok()?;
         let authenticator = MessageAuthenticator(resolver);
         let claim = Claim::new(client, helo, sender, &self.hostname);
+        let turns = Turns {
+            of_client: places,
+            of_all: Arc::clone(&self.places),
+        };
         let spf = {
             let (authenticator, claim) = (authenticator.clone(), claim.clone());
-            let turns = Arc::clone(&self.spf_turns);
+            let turns = turns.clone();
             tokio::spawn(async move {
                 let asking = async {
-                    let _turn = turns.acquire().await;
+                    let _turn = turns.spf().await;
                     claim.check(&authenticator).await
                 };
                 timeout(SPF_TIMEOUT, asking).await.ok()
@@ -137,7 +140,7 @@ impl Authenticator {
             authenticator,
             claim,
             spf: AbortOnDropHandle::new(spf),
-            turns: Arc::clone(&self.turns),
+            turns,
         };
         Some((evaluation, Evidence::new(Arc::clone(&self.long_headers))))
     }
@@ -198,7 +201,7 @@ impl Evaluation {
         } = self;
         let header = Header::read(&gathered);
         // Without a turn the time is over, and whatever is asked for now comes too late.
-        let _turn = timeout_at(deadline, turns.acquire()).await;
+        let _turn = timeout_at(deadline, turns.rest()).await;
         let spf = timeout_at(deadline, spf);
         let (spf, outputs) = match &header {
             Ok(header) => join!(spf, header.verify(&authenticator, deadline)),

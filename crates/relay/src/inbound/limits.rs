@@ -218,3 +218,7 @@ pub const SPF_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Evaluations that ask the DNS for SPF at a time, and as many for the rest. Each has a question or two under way.
 pub const EVALUATIONS_MAX: usize = 256;
+
+/// The same of one client: more than its sessions need while name servers answer, so that it waits only for its
+/// own when they do not.
+pub const EVALUATIONS_PER_CLIENT_MAX: usize = 16;

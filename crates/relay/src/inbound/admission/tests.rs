@@ -59,6 +59,15 @@ fn a_64_is_one_client() {
 }
 
 #[test]
+fn all_sessions_of_a_client_share_its_places_for_evaluations() {
+    let admission = of(10, 10);
+    let [first, second, other] =
+        ["2001:db8::1", "2001:db8::2", "192.0.2.1"].map(|from| admission.admit(from).unwrap());
+    assert!(Arc::ptr_eq(&first.evaluations(), &second.evaluations()));
+    assert!(!Arc::ptr_eq(&first.evaluations(), &other.evaluations()));
+}
+
+#[test]
 fn who_is_trusted_is_limited_only_with_all_others() {
     let admission = admission(&Config {
         max_connections: 3,

@@ -173,7 +173,8 @@ impl<I: Intake> Connection<I> {
             return;
         };
         let helo = self.session.helo().map_or("", |helo| &helo.name);
-        let (client, sender) = (self.peer.ip(), &self.reverse_path);
+        let client = (self.peer.ip(), self.guest.evaluations());
+        let sender = &self.reverse_path;
         let begun = self
             .shared
             .authenticator

@@ -42,8 +42,13 @@ impl Scene {
     }
 
     async fn judge_from(&self, sender: &ReversePath, message: &[u8]) -> Told {
+        self.judge_at(&places(1), sender, message).await
+    }
+
+    /// With so many places of the client.
+    async fn judge_at(&self, places: &Arc<Places>, sender: &ReversePath, message: &[u8]) -> Told {
         let policy = policy("");
-        let client = [192, 0, 2, 1].into();
+        let client = ([192, 0, 2, 1].into(), Arc::clone(places));
         let begun = self
             .authenticator
             .begin(&policy, client, "client.example", sender);
@@ -60,6 +65,10 @@ impl Scene {
     async fn judge(&self, message: &[u8]) -> Authentication {
         self.judge_from(&sender(), message).await.authentication
     }
+}
+
+fn places(number: usize) -> Arc<Places> {
+    Arc::new(Places::new(number))
 }
 
 fn sender() -> ReversePath {
@@ -305,10 +314,32 @@ async fn answers_that_do_not_come_cost_three_seconds_and_are_said_to_be_missing(
 }
 
 #[tokio::test]
+async fn who_has_no_place_waits_for_his_own_and_takes_none_from_others() {
+    let scene = Scene::new().await;
+    scene.text("sender.example", "v=spf1 ip4:192.0.2.1 -all");
+    let (busy, free) = (places(0), places(1));
+    let (from, began) = (sender(), Instant::now());
+    let waiting = scene.judge_at(&busy, &from, MESSAGE);
+    let other = async {
+        let told = scene.judge_at(&free, &from, MESSAGE).await;
+        assert!(began.elapsed() < EVALUATION_PATIENCE);
+        let places = &scene.authenticator.places;
+        for left in [&places.spf, &places.rest] {
+            assert_eq!(left.available_permits(), EVALUATIONS_MAX);
+        }
+        told
+    };
+    let (waiting, other) = join!(waiting, other);
+    assert_eq!(waiting.authentication.spf, Finding::TempError);
+    assert_eq!(other.authentication.spf, Finding::Pass);
+    assert_eq!(free.spf.available_permits(), 1);
+}
+
+#[tokio::test]
 async fn nothing_is_begun_while_the_dns_is_dead_or_the_policy_does_not_want_it() {
     let dead = Authenticator::new(asking_nobody(), "mx1.example.net", metrics());
     let begin = |authenticator: &Authenticator, policy: &Policy| {
-        let client = [192, 0, 2, 1].into();
+        let client = ([192, 0, 2, 1].into(), places(1));
         authenticator
             .begin(policy, client, "x", &sender())
             .is_some()
