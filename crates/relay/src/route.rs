@@ -35,7 +35,7 @@ use tokio::time::Instant;
 
 use crate::dns::Dns;
 use crate::outbound::connection::{Broken, Connection, Terms};
-use crate::route::exchanges::{Records, in_turn, weigh};
+use crate::route::exchanges::{Records, in_turn, is_nowhere, weigh};
 use crate::route::limits::{DOUBT_REFRESH, REFRESH, RETRY};
 use crate::route::lookups::Untold;
 use crate::route::ourselves::Ourselves;
@@ -62,12 +62,15 @@ pub enum NoRoute {
          policy"
     )]
     Null(String),
-    /// All of them are ourselves, or not more preferred, or nowhere; the words say which.
+    /// Each is ourselves, or not more preferred, or nowhere, or not known; the words say which.
     #[error(
         "{NO_ROUTE}{0}; a primary needs an MX record with a lower number than those of this cluster's \
          nodes, and an address, or is named in the policy"
     )]
     NoneLeft(String),
+    /// The DNS says that not one of them has an address.
+    #[error("{NO_ROUTE}{0}; mend the zone, or name the domain's primary in the policy")]
+    Nowhere(String),
 }
 
 /// None of a domain's hosts can be talked to.
@@ -268,6 +271,9 @@ impl Known {
         let words = words.join("; ");
         let is_doubted = |name: &str| self.introduced.contains(&at_smtp(name));
         let hosts = in_turn(&weighed, is_doubted, |count| random_range(0..count));
+        if is_nowhere(&weighed) {
+            return Err(NoRoute::Nowhere(words));
+        }
         if hosts.is_empty() {
             return Err(NoRoute::NoneLeft(words));
         }

@@ -1,6 +1,6 @@
 //! What became of deliveries, for whoever reads the mail log and the metrics.
 
-use spool::{MessageId, Outbox, Verdict};
+use spool::{MessageId, Outbox, Verdict, notice};
 
 use crate::outbound::Shared;
 use crate::outbound::metrics::DeliveryResult;
@@ -36,6 +36,9 @@ impl<O: Outbox> Shared<O> {
                 }
                 DeliveryResult::rejected => {
                     tracing::info!(target: "mail", %message, domain, host, recipients, reply, "rejected");
+                    if domain == notice::QUEUE {
+                        tracing::info!(target: "mail", %message, "report is dropped, nobody is told");
+                    }
                 }
             }
         }

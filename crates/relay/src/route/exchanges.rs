@@ -139,6 +139,11 @@ fn fate_alone(exchange: &Exchange, ourselves: &Ourselves) -> Fate {
     }
 }
 
+/// Whether the DNS says that none of the hosts has an address, and none is ourselves.
+pub(crate) fn is_nowhere(weighed: &[Weighed]) -> bool {
+    !weighed.is_empty() && weighed.iter().all(|host| host.fate == Fate::Nowhere)
+}
+
 /// The hosts that mail may go to, in the order in which they are to be tried: those of one preference in
 /// any order, so that they share the load, but those first that `is_doubted` names: if one of them is ourselves, no
 /// equal one may be used. `draw` gives any number below the one that it is given.

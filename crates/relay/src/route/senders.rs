@@ -14,7 +14,8 @@ use crate::route::{Found, Known, NoRoute, Route, Routes};
 /// Why none of a sender's hosts is of use; the words begin with an enhanced code where it is for good.
 #[derive(Debug)]
 pub(crate) enum Unreached {
-    /// It will never be otherwise: there is no such domain, or it takes no mail.
+    /// The DNS says with authority that there is no such domain, that it takes no mail, or that its hosts are
+    /// nowhere. An address that can not be resolved is given up (RFC 5321 section 5.1).
     Never(String),
     /// It may be otherwise later.
     NotNow(String),
@@ -78,6 +79,10 @@ impl Routes {
                 NoRoute::Null(domain) => Unreached::Never(format!("5.1.10 {domain} takes no mail")),
                 NoRoute::Unanswered(domain) => Unreached::NotNow(format!(
                     "the DNS does not tell who takes the mail of {domain}"
+                )),
+                // RFC 3463 section 3.5: a lookup that finds no host for mail is what this code is for.
+                NoRoute::Nowhere(_) => Unreached::Never(format!(
+                    "5.4.4 no host that would take the mail of {domain} has an address"
                 )),
                 NoRoute::NoneLeft(why) => Unreached::NotNow(why),
             })

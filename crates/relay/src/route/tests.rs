@@ -252,6 +252,16 @@ async fn senders_who_can_never_be_reached_are_told_from_those_who_may_be_later()
     let server = name_server();
     server.tell("null.example", &[Data::Mx(0, ".")]);
     server.fail("broken.example");
+    server.ignore("silent.example");
+    server.tell("empty.example", &[]);
+    let lost = [
+        Data::Mx(10, "mail.lost.example"),
+        Data::Mx(20, "gone.example"),
+    ];
+    server.tell("lost.example", &lost);
+    server.tell("mail.lost.example", &[]);
+    let unknown = [Data::Mx(10, "gone.example"), Data::Mx(20, "broken.example")];
+    server.tell("unknown.example", &unknown);
     server.tell("ours.example", &[Data::Mx(10, "mx1.example.net")]);
     let routes = routes(&server).await;
     let connectors = Connectors::new();
@@ -266,7 +276,11 @@ async fn senders_who_can_never_be_reached_are_told_from_those_who_may_be_later()
         ("null.example", Some("5.1.10 ")),
         ("nowhere.example", Some("5.1.2 ")),
         ("[192.0.2.1]", Some("5.1.8 ")),
+        ("empty.example", Some("5.4.4 ")),
+        ("lost.example", Some("5.4.4 ")),
         ("broken.example", None),
+        ("silent.example", None),
+        ("unknown.example", None),
         ("ours.example", None),
     ] {
         let unreached = routes.connect_to_sender(domain, terms).await.unwrap_err();
