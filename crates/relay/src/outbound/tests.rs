@@ -4,6 +4,7 @@ mod breaks;
 mod capabilities;
 mod chunks;
 mod claims;
+mod couriers;
 mod damage;
 mod full;
 mod lease;
@@ -40,6 +41,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::limits::{BREAKS_MAX, STOP_GRACE, Timeouts};
 use super::{Config, Forwarder, Metrics, Progress};
+use crate::route::Routes;
 use crate::route::tests::routes_without_dns;
 use outbox::MapOutbox;
 use primary::{Act, Moment, Primary, Script};
@@ -115,12 +117,22 @@ impl Running {
 
     /// Starts a forwarder of a term, whether it leads or not.
     fn lead(outbox: &Arc<MapOutbox>, term: u64, timeouts: Timeouts) -> Self {
+        Self::by_routes(outbox, term, timeouts, routes_without_dns())
+    }
+
+    /// The same with ways that are not named by the policy.
+    fn by_routes(
+        outbox: &Arc<MapOutbox>,
+        term: u64,
+        timeouts: Timeouts,
+        routes: Arc<Routes>,
+    ) -> Self {
         let stop = CancellationToken::new();
         let progress = Progress::default();
         let config = Config {
             term,
             hostname: "node.test".into(),
-            routes: routes_without_dns(),
+            routes,
             timeouts,
             progress: progress.clone(),
         };

@@ -18,7 +18,13 @@ pub(crate) fn routes_without_dns() -> Arc<Routes> {
     Arc::new(Routes::new(asking_nobody(), Arc::new(Cluster(Vec::new()))))
 }
 
-/// The same in a cluster of nodes with these names.
+/// A cluster of nobody that asks this name server.
+pub(crate) async fn routes_by(server: &NameServer) -> Arc<Routes> {
+    let nobody = Arc::new(Cluster(Vec::new()));
+    Arc::new(Routes::new(asking_of(server).await, nobody))
+}
+
+/// Without a DNS, in a cluster of nodes with these names.
 pub(crate) fn routes_of_members(hostnames: &[&str]) -> Arc<Routes> {
     let members = hostnames.iter().zip(1..).map(|(hostname, id)| MemberHost {
         id,

@@ -77,6 +77,8 @@ pub(super) enum Damage {
 #[derive(Debug)]
 pub(crate) struct MapOutbox {
     pub(super) state: Mutex<State>,
+    /// The only one that it has.
+    queue: &'static str,
     policy: Mutex<Arc<Policy>>,
     version: watch::Sender<u64>,
     pub(super) retry: Duration,
@@ -96,12 +98,24 @@ pub(crate) struct MapOutbox {
 
 impl MapOutbox {
     pub(crate) fn new(domain: Domain, retry: Duration) -> Arc<Self> {
+        let domains = vec![domain];
+        let policy = Policy {
+            domains,
+            ..Policy::default()
+        };
+        Self::with(DOMAIN, policy, retry)
+    }
+
+    /// One that holds nothing but reports.
+    pub(super) fn of_reports(policy: Policy, retry: Duration) -> Arc<Self> {
+        Self::with(notice::QUEUE, policy, retry)
+    }
+
+    fn with(queue: &'static str, policy: Policy, retry: Duration) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::default(),
-            policy: Mutex::new(Arc::new(Policy {
-                domains: vec![domain],
-                ..Policy::default()
-            })),
+            queue,
+            policy: Mutex::new(Arc::new(policy)),
             version: watch::Sender::new(1),
             retry,
             lease_ms: AtomicU64::new(5000),
@@ -134,7 +148,7 @@ impl MapOutbox {
                 domain: DOMAIN.into(),
             }),
             dsn: PerRecipient::default(),
-            domain: DOMAIN.into(),
+            domain: self.queue.into(),
             status: Status::Pending,
             host: String::new(),
             replayed_at: None,
@@ -229,7 +243,7 @@ impl MapOutbox {
         let mut state = self.state.lock().unwrap();
         for message in messages {
             state.departed.retain(|left| *left != message.sequence);
-            state.count(message.standing(DOMAIN), 1);
+            state.count(standing(&message), 1);
             state.messages.insert(message.sequence, message);
         }
         state.destination.revision += 1;
@@ -261,9 +275,9 @@ impl MapOutbox {
     pub(super) fn handle(&self, sequence: u64, change: impl FnOnce(&mut Message) -> bool) {
         let mut state = self.state.lock().unwrap();
         let message = state.messages.get_mut(&sequence).expect("it is there");
-        let before = message.standing(DOMAIN);
+        let before = standing(message);
         let stays = change(message);
-        let after = message.standing(DOMAIN).filter(|_| stays);
+        let after = standing(message).filter(|_| stays);
         if before.map(Standing::due) != after.map(Standing::due) {
             state.claims.remove(&sequence);
         }
@@ -305,7 +319,7 @@ impl MapOutbox {
         let mut state = self.state.lock().unwrap();
         for sequence in sequences {
             let message = state.messages.get(sequence);
-            let queued = message.is_some_and(|message| message.standing(DOMAIN).is_some());
+            let queued = message.is_some_and(|message| standing(message).is_some());
             let claimed_by = state.claims.get(sequence);
             if queued && claimed_by.is_none_or(|by| *by < term) {
                 state.claims.insert(*sequence, term);
@@ -345,7 +359,7 @@ impl MapOutbox {
     }
 
     fn due(state: &State, message: &Message) -> Due {
-        let pending = message.standing(DOMAIN) == Some(Standing::Waiting);
+        let pending = standing(message) == Some(Standing::Waiting);
         let recipients = message
             .recipients
             .iter()
@@ -362,6 +376,11 @@ impl MapOutbox {
             claimed_by: state.claims.get(&message.sequence).copied(),
         }
     }
+}
+
+/// Its standing in its only queue.
+fn standing(message: &Message) -> Option<Standing> {
+    message.standing(&message.recipients[0].domain)
 }
 
 fn report_of(term: u64, sequence: u64, verdict: Verdict) -> Report {
@@ -408,7 +427,7 @@ impl State {
                 .messages
                 .get_mut(&sequence)
                 .expect("reported once only");
-            let before = message.standing(DOMAIN);
+            let before = standing(message);
             message.attempts += 1;
             message.attempted_at = Some(report.at);
             for (index, verdict) in &attempt.verdicts {
@@ -417,6 +436,11 @@ impl State {
                     Verdict::Delivered(reply) | Verdict::Relayed(reply) => {
                         Status::Delivered { at, reply }
                     }
+                    // Nobody is told of a report.
+                    Verdict::Rejected(reply) if message.recipients[0].domain == notice::QUEUE => {
+                        let report = None;
+                        Status::Returned { at, reply, report }
+                    }
                     Verdict::Rejected(reply) => Status::Rejected { at, reply },
                     Verdict::Deferred(reason) => Status::Deferred {
                         until: at.after(retry),
@@ -424,7 +448,7 @@ impl State {
                     },
                 };
             }
-            let after = message.standing(DOMAIN);
+            let after = standing(message);
             self.count(before, -1);
             self.count(after, 1);
             self.unclaimed_reports += usize::from(self.claims.remove(&sequence).is_none());
@@ -469,7 +493,7 @@ impl Lookout for MapOutbox {
     }
 
     fn note_reach(&self, domain: &str, is_reached: bool, _: Duration) {
-        assert_eq!(domain, DOMAIN);
+        assert_eq!(domain, self.queue);
         self.state.lock().unwrap().reached.push(is_reached);
     }
 }
@@ -480,11 +504,11 @@ impl Outbox for MapOutbox {
     }
 
     fn destinations(&self) -> Vec<(String, Destination)> {
-        vec![(DOMAIN.into(), self.destination(DOMAIN))]
+        vec![(self.queue.into(), self.destination(self.queue))]
     }
 
     fn destination(&self, domain: &str) -> Destination {
-        assert_eq!(domain, DOMAIN);
+        assert_eq!(domain, self.queue);
         self.state.lock().unwrap().destination.clone()
     }
 
@@ -499,7 +523,7 @@ impl Outbox for MapOutbox {
             .messages
             .range(after + 1..)
             .map(|(_, message)| message);
-        let waiting = behind.filter(|message| message.standing(DOMAIN) == Some(Standing::Waiting));
+        let waiting = behind.filter(|message| standing(message) == Some(Standing::Waiting));
         Ok(waiting
             .take(limit)
             .map(|message| Self::due(&state, message))
@@ -516,7 +540,7 @@ impl Outbox for MapOutbox {
         let state = self.state.lock().unwrap();
         let mut found = Vec::new();
         for message in state.messages.values() {
-            if let Some(Standing::Deferred(at)) = message.standing(DOMAIN) {
+            if let Some(Standing::Deferred(at)) = standing(message) {
                 let cursor = DeferredCursor(at, message.sequence);
                 if at <= until && after.is_none_or(|after| cursor > after) {
                     found.push((cursor, Self::due(&state, message)));
@@ -535,7 +559,7 @@ impl Outbox for MapOutbox {
             .filter_map(|sequence| state.messages.get(sequence));
         let queued = messages.filter(|message| {
             matches!(
-                message.standing(DOMAIN),
+                standing(message),
                 Some(Standing::Waiting | Standing::Deferred(_))
             )
         });

@@ -28,7 +28,7 @@ fn owe(message: &mut spool::Message) {
 }
 
 /// The verdicts of all reports of deliveries.
-fn verdicts(outbox: &MapOutbox) -> Vec<Verdict> {
+pub(super) fn verdicts(outbox: &MapOutbox) -> Vec<Verdict> {
     let state = outbox.state.lock().unwrap();
     let attempts = state.reports.iter().flat_map(|report| &report.attempts);
     let verdicts = attempts.flat_map(|attempt| &attempt.verdicts);
