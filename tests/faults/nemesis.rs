@@ -61,6 +61,21 @@ enum Undo {
     Transfer(Transfer),
 }
 
+/// Why a fault was not played.
+#[derive(Debug)]
+enum Unplayed {
+    /// The cluster's state has nothing just then that it could happen to: nobody's mistake.
+    LeftOut(String),
+    /// Something did not do what was asked of it.
+    Failed(String),
+}
+
+impl From<String> for Unplayed {
+    fn from(why: String) -> Self {
+        Self::Failed(why)
+    }
+}
+
 /// A fault under way.
 #[derive(Debug)]
 struct Open {
@@ -164,8 +179,8 @@ impl<'a> Nemesis<'a> {
         let event = self.world.ledger.begin(event, &words);
         let undo = match fault.kind.lane() {
             Lane::Nodes => self.harm_node(fault.kind, node),
-            Lane::Network => self.harm_network(fault.kind, node),
-            Lane::Primary => self.harm_primary(fault.kind),
+            Lane::Network => self.harm_network(fault.kind, node).map_err(Unplayed::from),
+            Lane::Primary => self.harm_primary(fault.kind).map_err(Unplayed::from),
             Lane::Operator => Ok(Undo::Await(self.ask(fault.kind, node))),
         };
         match undo {
@@ -175,9 +190,16 @@ impl<'a> Nemesis<'a> {
                 event,
                 undo,
             }),
-            Err(why) => {
-                self.problems
-                    .push(format!("{fault} could not be played: {why}"));
+            Err(unplayed) => {
+                match unplayed {
+                    Unplayed::LeftOut(why) => {
+                        self.world.ledger.remark(&format!("left out: {why}"));
+                        println!("skipped: {fault}: {why}");
+                    }
+                    Unplayed::Failed(why) => self
+                        .problems
+                        .push(format!("{fault} could not be played: {why}")),
+                }
                 self.world.ledger.end(event);
                 None
             }

@@ -10,7 +10,7 @@ use std::{
 
 use harness::{Daemon, FailingSyncs, LoopDisk, failing_syncs::Harm, wait};
 
-use super::{Nemesis, Undo};
+use super::{Nemesis, Undo, Unplayed};
 use crate::{fault::Kind, shim, world::World};
 
 /// A node whose disk fails ends within this time: its next write is due at once, or at the latest
@@ -50,13 +50,11 @@ const STORAGE_FAILED: [&str; 8] = [
 const LACKS: &str = "lacks entries that it had acknowledged";
 
 impl Nemesis<'_> {
-    pub(super) fn harm_node(&mut self, kind: Kind, place: usize) -> Result<Undo, String> {
+    pub(super) fn harm_node(&mut self, kind: Kind, place: usize) -> Result<Undo, Unplayed> {
         let everyone: Vec<usize> = (0..self.world.cluster.nodes.len()).collect();
         if kind.takes_acknowledged() && !self.all_have_everything() {
-            self.world
-                .ledger
-                .remark("left out: not every node has everything");
-            return Ok(Undo::Start(Vec::new()));
+            let why = "not every node has everything";
+            return Err(Unplayed::LeftOut(why.to_owned()));
         }
         if kind.takes_acknowledged() {
             // So that a node which finds its disk empty knows whom to ask.
@@ -106,10 +104,10 @@ impl Nemesis<'_> {
             Kind::DamagedLog => return self.damage(place, ".log", false),
             Kind::DamagedTable => return self.damage_table(place),
             Kind::OldDisk | Kind::WipedDisk => self.replace_disk(kind, place)?,
-            Kind::MemberReplaced => return self.lose_member(place),
+            Kind::MemberReplaced => return Ok(self.lose_member(place)?),
             Kind::MemberLeaves => return Ok(self.part_with_member(place)),
             Kind::PowerCutInTransfer => return Ok(self.leave_behind(place)),
-            other => return Err(format!("{} happens to no node", other.name())),
+            other => return Err(format!("{} happens to no node", other.name()).into()),
         }
         Ok(Undo::Start(vec![place]))
     }
@@ -180,12 +178,8 @@ impl Nemesis<'_> {
 
     /// Changes one octet of the largest table, if there is one yet, and starts the node on it. It is
     /// noticed when that place is read: at the start, or at any time later.
-    fn damage_table(&mut self, place: usize) -> Result<Undo, String> {
-        let database = self.database(place);
-        let Some(file) = largest(&database, ".sst") else {
-            self.world.ledger.remark("left out: there is no table yet");
-            return Ok(Undo::Start(Vec::new()));
-        };
+    fn damage_table(&mut self, place: usize) -> Result<Undo, Unplayed> {
+        let file = to_damage(&self.database(place), ".sst")?;
         self.expect_errors(place);
         self.kill(&[place]);
         let middle = fs::metadata(&file).map_or(0, |file| file.len()) / 2;
@@ -195,13 +189,15 @@ impl Nemesis<'_> {
     }
 
     /// Changes one octet of a file of a kind, the largest one, and starts the node on it.
-    fn damage(&mut self, place: usize, kind: &str, refuses: bool) -> Result<Undo, String> {
+    fn damage(&mut self, place: usize, kind: &str, refuses: bool) -> Result<Undo, Unplayed> {
         self.node_mut(place).allow_error(LACKS);
         self.kill(&[place]);
-        let database = self.database(place);
-        let Some(file) = largest(&database, kind) else {
-            self.start(place);
-            return Err(format!("no {kind} in {}", database.display()));
+        let file = match to_damage(&self.database(place), kind) {
+            Ok(file) => file,
+            Err(unplayed) => {
+                self.start(place);
+                return Err(unplayed);
+            }
         };
         let whole = fs::read(&file).map_err(|error| error.to_string())?;
         let mut harmed = whole.clone();
@@ -341,6 +337,13 @@ fn flip(file: &Path, at: u64) -> io::Result<()> {
     file.write_all_at(&[octet[0] ^ 0x40], at)
 }
 
+/// The file of a kind that is damaged. There is none while a node has no database of its own yet: it has just
+/// joined, or is being rebuilt.
+fn to_damage(database: &Path, kind: &str) -> Result<PathBuf, Unplayed> {
+    largest(database, kind)
+        .ok_or_else(|| Unplayed::LeftOut(format!("no {kind} in {}", database.display())))
+}
+
 /// The largest file whose name begins or ends with `kind`: a file that was just begun has nothing in
 /// it to be damaged.
 fn largest(directory: &Path, kind: &str) -> Option<PathBuf> {
@@ -352,4 +355,29 @@ fn largest(directory: &Path, kind: &str) -> Option<PathBuf> {
             name.starts_with(kind) || name.ends_with(kind)
         })
         .max_by_key(|path| fs::metadata(path).map_or(0, |file| file.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_database_does_not_have_is_left_out_and_not_a_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("db");
+        let left_out = |kind| match to_damage(&database, kind) {
+            Err(Unplayed::LeftOut(why)) => why,
+            other => panic!("{other:?}"),
+        };
+        for kind in ["MANIFEST-", ".log", ".sst"] {
+            // Neither where there is no directory yet, nor in an empty one.
+            assert!(left_out(kind).starts_with(&format!("no {kind} in ")));
+            fs::create_dir_all(&database).unwrap();
+            assert!(left_out(kind).starts_with(&format!("no {kind} in ")));
+        }
+        fs::write(database.join("MANIFEST-000005"), "octets").unwrap();
+        fs::write(database.join("MANIFEST-000009"), "").unwrap();
+        let file = to_damage(&database, "MANIFEST-").unwrap();
+        assert_eq!(file, database.join("MANIFEST-000005"));
+    }
 }
