@@ -20,6 +20,9 @@ const BYTES_MAX: f64 = 1_500_000_000.0;
 /// Messages sent to warm caches and processes up, and to guess how many the measurement needs.
 const PILOT: usize = 400;
 
+/// Who sends, mostly.
+pub(crate) const SENDER: &str = "sender@sender.test";
+
 /// One kind of load.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
@@ -29,6 +32,8 @@ pub(crate) struct Load {
     pub(crate) sessions: usize,
     /// Whether a session carries many messages.
     pub(crate) kept_open: bool,
+    /// The reverse-path of all of them.
+    pub(crate) sender: &'static str,
 }
 
 impl fmt::Display for Load {
@@ -53,6 +58,7 @@ pub(crate) fn loads(quick: bool) -> Vec<Load> {
         size: kib * 1024,
         sessions,
         kept_open: true,
+        sender: SENDER,
     };
     if quick {
         return vec![load(10, 50)];
@@ -116,7 +122,7 @@ fn source(host: SocketAddr, load: &Load, sessions: usize, count: usize) -> Resul
     }
     command
         .args(["-N", "-s", &sessions.to_string(), "-m", &count.to_string()])
-        .args(["-l", &load.size.to_string(), "-f", "sender@sender.test"])
+        .args(["-l", &load.size.to_string(), "-f", load.sender])
         .args(["-t", &format!("user@{DOMAIN}"), "-M", "sender.test"])
         .arg(format!("inet:{}:{}", host.ip(), host.port()))
         .stdout(Stdio::null())

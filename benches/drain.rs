@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use harness::{wait, wait_until};
 
 use crate::{
-    accept::{self, Load},
+    accept::{self, Load, SENDER},
     system::System,
     table::Figures,
 };
@@ -27,6 +27,7 @@ pub(crate) fn run(system: &mut dyn System, count: usize) -> Result<Figures> {
         size: 10 * 1024,
         sessions: 50,
         kept_open: true,
+        sender: SENDER,
     };
     accept::send(system, &load, count)?;
     let directory = tempfile::tempdir()?;
@@ -53,10 +54,11 @@ pub(crate) fn run(system: &mut dyn System, count: usize) -> Result<Figures> {
 }
 
 /// Postfix's own stand-in for a server.
-struct Sink(Child);
+pub(crate) struct Sink(Child);
 
 impl Sink {
-    fn start(system: &dyn System, counter: &Path) -> Result<Self> {
+    /// Opens the primary's port, and has it write what it has counted to a file.
+    pub(crate) fn start(system: &dyn System, counter: &Path) -> Result<Self> {
         let address = system.primary();
         let child = Command::new("/usr/sbin/smtp-sink")
             .args(["-c", "-u", "nobody"])
@@ -72,7 +74,8 @@ impl Sink {
         Ok(Self(child))
     }
 
-    fn stop(&mut self) {
+    /// Closes the port.
+    pub(crate) fn stop(&mut self) {
         drop(self.0.kill());
         drop(self.0.wait());
     }

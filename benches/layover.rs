@@ -28,6 +28,11 @@ impl Nodes {
             cluster,
         }
     }
+
+    /// Its nodes.
+    pub(crate) fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
 }
 
 fn found(size: u64, primary: &Port) -> Cluster {

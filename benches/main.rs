@@ -2,16 +2,20 @@
 //!
 //! ```text
 //!   bench [--quick] [--only postfix|one|three]…
+//!   bench [--quick] --operators
 //! ```
 //!
 //! Postfix's own smtp-source drives all of them and its smtp-sink takes what drains; every system
 //! syncs to disk before its 250. Figures are printed as they come and as one table at the end.
+//!
+//! With `--operators` nothing is compared: it is measured what operators do to a long queue of one node.
 
 mod accept;
 mod disk;
 mod drain;
 mod latency;
 mod layover;
+mod operators;
 mod postfix;
 mod system;
 mod table;
@@ -26,11 +30,15 @@ use table::Table;
 #[derive(Clone, Debug)]
 struct Plan {
     quick: bool,
+    operators: bool,
     only: Vec<String>,
 }
 
 fn main() -> Result<()> {
     let plan = Plan::from_arguments()?;
+    if plan.operators {
+        return operators::run(plan.quick);
+    }
     let mut table = Table::default();
     println!("disk: {}", disk::probe()?);
     if plan.includes("postfix") {
@@ -87,14 +95,16 @@ impl Plan {
     fn from_arguments() -> Result<Self> {
         let mut plan = Self {
             quick: false,
+            operators: false,
             only: Vec::new(),
         };
         let mut arguments = env::args().skip(1);
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--quick" => plan.quick = true,
+                "--operators" => plan.operators = true,
                 "--only" => plan.only.extend(arguments.next()),
-                _ => bail!("usage: bench [--quick] [--only postfix|one|three]..."),
+                _ => bail!("usage: bench [--quick] [--operators | --only postfix|one|three...]"),
             }
         }
         Ok(plan)
