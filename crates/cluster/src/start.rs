@@ -182,6 +182,7 @@ fn assemble(
         space: Arc::clone(&space),
         witness: Arc::clone(&opened.witness),
         findings: Arc::clone(&findings),
+        clock,
     };
     let served = Arc::new(Served::new(
         &config,

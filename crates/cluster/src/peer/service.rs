@@ -12,7 +12,7 @@ use openraft::{
     Instant as _,
     raft::{TransferLeaderRequest, VoteRequest},
 };
-use spool::ports::MailHost;
+use spool::{Clock, ports::MailHost};
 use tokio::{
     sync::{Semaphore, watch},
     time::timeout,
@@ -52,7 +52,7 @@ pub(crate) struct Served {
     stop: CancellationToken,
 }
 
-/// Where is noted what a leader's appends tell besides entries, and what it asks for.
+/// Where is noted what a leader's appends tell besides entries, and what callers ask for.
 #[derive(Clone)]
 pub(crate) struct Signs {
     /// When a leader was last heard from since the start.
@@ -65,6 +65,8 @@ pub(crate) struct Signs {
     pub(crate) witness: Arc<Witness>,
     /// Which primaries this node reaches, and when leadership was moved for it.
     pub(crate) findings: Arc<Findings>,
+    /// What time it is here.
+    pub(crate) clock: Clock,
 }
 
 impl Served {
@@ -372,6 +374,7 @@ impl Peer for Served {
             policy_version: self.identity.tables.figures().policy_version(),
             mail_hostname: self.mail_host.hostname.clone(),
             mail_addresses: addresses.map(ToString::to_string).collect(),
+            now_ms: Some(self.signs.clock.now().0),
         }))
     }
 
