@@ -213,6 +213,19 @@ impl Dns {
             .await
     }
 
+    /// The name that a name is an alias of.
+    ///
+    /// # Errors
+    /// Why it is not known.
+    pub(crate) async fn alias(&self, name: &str) -> Result<Answer<String>, LookupError> {
+        let target = |data: &RData| match data {
+            RData::CNAME(target) => Some(answer::text(&target.0)),
+            _ => None,
+        };
+        self.lookup(answer::name(name)?, RecordType::CNAME, target)
+            .await
+    }
+
     /// The names that an address says it has. Whether they have that address is another question.
     ///
     /// # Errors

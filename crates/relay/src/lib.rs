@@ -2,6 +2,7 @@
 //! alarms leave to a webhook.
 
 pub mod dns;
+pub mod doctor;
 pub mod inbound;
 pub mod outbound;
 mod report;

@@ -12,10 +12,10 @@
 //! the DNS does not answer, its last answer counts. That no host is left is never a reason to give mail
 //! back: it waits.
 
-mod exchanges;
+pub(crate) mod exchanges;
 pub mod limits;
 pub(crate) mod lookups;
-mod ourselves;
+pub(crate) mod ourselves;
 mod senders;
 #[cfg(test)]
 pub(crate) mod tests;

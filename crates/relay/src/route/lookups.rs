@@ -26,15 +26,26 @@ pub(crate) async fn first_answer(dns: &Dns) {
     timeout(FIRST_ANSWER_PATIENCE, answering).await.ok();
 }
 
+/// Whatever a name may be asked for.
+const FORGOTTEN: [RecordType; 7] = [
+    RecordType::MX,
+    RecordType::A,
+    RecordType::AAAA,
+    RecordType::CNAME,
+    RecordType::PTR,
+    RecordType::TXT,
+    RecordType::TLSA,
+];
+
 /// Has the next lookups of these names ask the name servers, whatever the resolver remembers.
-pub(super) fn forget<'n>(dns: &Dns, names: impl IntoIterator<Item = &'n str>) {
+pub(crate) fn forget<'n>(dns: &Dns, names: impl IntoIterator<Item = &'n str>) {
     let resolvers = dns.caches();
     for name in names {
         let Ok(mut name) = Name::from_str_relaxed(name) else {
             continue;
         };
         name.set_fqdn(true);
-        for kind in [RecordType::MX, RecordType::A, RecordType::AAAA] {
+        for kind in FORGOTTEN {
             for resolver in &resolvers {
                 resolver.clear_lookup_cache(name.clone(), kind);
             }
@@ -44,7 +55,7 @@ pub(super) fn forget<'n>(dns: &Dns, names: impl IntoIterator<Item = &'n str>) {
 
 /// Why it is not known who takes a domain's mail.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Untold {
+pub(crate) enum Untold {
     #[error(transparent)]
     Lookup(#[from] LookupError),
     /// Its zone is half loaded, or the name server is lame: what the domain's own address takes is not its mail.
@@ -58,7 +69,7 @@ pub(super) enum Untold {
 ///
 /// # Errors
 /// The DNS does not tell who does.
-pub(super) async fn records(
+pub(crate) async fn records(
     dns: &Arc<Dns>,
     domain: &str,
     had_exchanges: bool,
@@ -108,7 +119,7 @@ fn most_preferred(mut named: Vec<(u16, String)>) -> Vec<(u16, String)> {
 }
 
 /// The addresses of names, as far as the DNS tells them.
-pub(super) async fn addresses_of(
+pub(crate) async fn addresses_of(
     dns: &Arc<Dns>,
     names: Vec<String>,
 ) -> HashMap<String, Vec<IpAddr>> {
@@ -128,7 +139,8 @@ pub(super) async fn addresses_of(
     told.collect()
 }
 
-async fn addresses(dns: &Dns, name: &str) -> Addresses {
+/// Where a host is.
+pub(crate) async fn addresses(dns: &Dns, name: &str) -> Addresses {
     let (v4, v6) = tokio::join!(dns.ipv4(name), dns.ipv6(name));
     let (v4, v6) = match (v4, v6) {
         (Ok(v4), Ok(v6)) => (v4.into_records(), v6.into_records()),
