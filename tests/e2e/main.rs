@@ -16,6 +16,7 @@ mod dialogues;
 mod disk;
 mod disk_errors;
 mod dnsbl;
+mod doctor;
 mod etrn;
 mod expiry;
 mod failures;

@@ -55,9 +55,11 @@ impl Daemon {
         settings: &Settings,
     ) -> Self {
         fs::create_dir_all(directory).expect("the node's directory can be made");
-        for name in ["smtp", "peer"] {
-            let address = ports.cluster.address().ip();
-            let pair = authority.sign_at(&format!("mx{id}-{name}.example.net"), address);
+        for (name, host) in [
+            ("smtp", format!("mx{id}.example.net")),
+            ("peer", format!("mx{id}-peer.example.net")),
+        ] {
+            let pair = authority.sign_at(&host, ports.cluster.address().ip());
             for (from, extension) in [(&pair.cert, "pem"), (&pair.key, "key")] {
                 fs::copy(from, directory.join(name).with_extension(extension))
                     .expect("certificates can be copied");

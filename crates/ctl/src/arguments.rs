@@ -111,6 +111,14 @@ pub(crate) enum Command {
     /// The nodes and their Raft.
     #[command(subcommand)]
     Cluster(ClusterCommand),
+    /// Whether all is set up rightly: DNS, certificates, clocks, disks, nodes, primaries. Exit code 1: it is not.
+    Doctor {
+        /// Only this domain of the policy, and the nodes.
+        domain: Option<String>,
+        /// Show also what is as it should be.
+        #[arg(long)]
+        all: bool,
+    },
     /// A consistent copy of the spool, for `layoverd restore --from DIR`.
     Backup {
         /// A new or empty directory of this machine.

@@ -12,6 +12,7 @@ mod audit;
 mod backup;
 mod certs;
 mod cluster;
+mod doctor;
 mod domain;
 mod flush;
 mod listing;
@@ -85,6 +86,9 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             Command::Policy(command) => policy::run(&servers, &mut output, command).await,
             Command::Recipients(command) => recipients::run(&servers, &mut output, command).await,
             Command::Cluster(command) => cluster::run(&servers, &mut output, command).await,
+            Command::Doctor { domain, all } => {
+                doctor::examine(&servers, &mut output, domain, all).await
+            }
             Command::Backup { directory } => backup::backup(&servers, &mut output, directory).await,
         }
     })

@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 mod change;
 mod delivery;
+pub(crate) mod doctor;
 mod domain;
 mod export;
 mod filter;
@@ -22,18 +23,19 @@ mod trouble;
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
+use self::doctor::Doctor;
 use api::admin::v1::{
     AuditEntry, AuditListRequest, BackupRequest, ClusterAddRequest, ClusterChangeResponse,
     ClusterRemoveRequest, ClusterSnapshotRequest, ClusterSnapshotResponse, ClusterStatusRequest,
-    ClusterStatusResponse, ClusterVerifyRequest, DomainListRequest, DomainListResponse,
-    DomainPauseRequest, DomainPauseResponse, DomainProbeRequest, DomainProbeStep,
-    DomainResumeRequest, DomainResumeResponse, FlushRequest, FlushResponse, KnownRecipient,
-    PolicyApplyRequest, PolicyApplyResponse, PolicyShowRequest, PolicyShowResponse,
-    QueueChangeRequest, QueueChangeResponse, QueueEntry, QueueExportRequest, QueueListRequest,
-    QueueShowRequest, QueueShowResponse, QueueSummaryRequest, QueueSummaryResponse,
-    RecipientsAddRequest, RecipientsChangeResponse, RecipientsForgetRequest, RecipientsListRequest,
-    ReplayProgress, ReplayRequest, Replica, StatusRequest, StatusResponse, TraceRequest,
-    TraceResponse, TransferLeaderRequest,
+    ClusterStatusResponse, ClusterVerifyRequest, DoctorRequest, DomainListRequest,
+    DomainListResponse, DomainPauseRequest, DomainPauseResponse, DomainProbeRequest,
+    DomainProbeStep, DomainResumeRequest, DomainResumeResponse, Finding, FlushRequest,
+    FlushResponse, KnownRecipient, PolicyApplyRequest, PolicyApplyResponse, PolicyShowRequest,
+    PolicyShowResponse, QueueChangeRequest, QueueChangeResponse, QueueEntry, QueueExportRequest,
+    QueueListRequest, QueueShowRequest, QueueShowResponse, QueueSummaryRequest,
+    QueueSummaryResponse, RecipientsAddRequest, RecipientsChangeResponse, RecipientsForgetRequest,
+    RecipientsListRequest, ReplayProgress, ReplayRequest, Replica, StatusRequest, StatusResponse,
+    TraceRequest, TraceResponse, TransferLeaderRequest,
     admin_server::{Admin, AdminServer},
 };
 use api::copy::v1::{BackupChunk, ExportChunk};
@@ -70,6 +72,7 @@ pub(crate) struct AdminService {
     hostname: String,
     clock: Clock,
     progress: Progress,
+    doctor: Doctor,
 }
 
 impl AdminService {
@@ -79,6 +82,7 @@ impl AdminService {
         hostname: String,
         clock: Clock,
         progress: Progress,
+        doctor: Doctor,
     ) -> Self {
         Self {
             cluster,
@@ -86,6 +90,7 @@ impl AdminService {
             hostname,
             clock,
             progress,
+            doctor,
         }
     }
 
@@ -152,6 +157,8 @@ type AuditEntries = Pin<Box<dyn Stream<Item = Result<AuditEntry, Status>> + Send
 type KnownRecipients = Pin<Box<dyn Stream<Item = Result<KnownRecipient, Status>> + Send>>;
 
 type Replays = Pin<Box<dyn Stream<Item = Result<ReplayProgress, Status>> + Send>>;
+
+type Findings = Pin<Box<dyn Stream<Item = Result<Finding, Status>> + Send>>;
 
 type Replicas = Pin<Box<dyn Stream<Item = Result<Replica, Status>> + Send>>;
 
@@ -353,6 +360,15 @@ impl Admin for AdminService {
         self.note_recipients(by, "forget", &domain, &forgotten)
             .await;
         Ok(Response::new(forgotten))
+    }
+
+    type DoctorStream = Findings;
+
+    async fn doctor(&self, request: Request<DoctorRequest>) -> Result<Response<Findings>, Status> {
+        let domain = request.into_inner().domain;
+        let domain = domain.map(|name| name.to_ascii_lowercase());
+        let findings = self.examine(domain).await?;
+        Ok(Response::new(Box::pin(findings)))
     }
 
     async fn cluster_status(

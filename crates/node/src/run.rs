@@ -17,7 +17,7 @@ use tokio::{net::TcpListener, sync::Notify};
 use tracing::{error, info, warn};
 
 use crate::{
-    admin::{self, AdminService},
+    admin::{self, AdminService, doctor::Doctor},
     certificates::{Certificates, Expiries},
     clock,
     config::Config,
@@ -171,7 +171,8 @@ impl Node {
         });
 
         let (spool, hostname) = (cluster.clone(), config.hostname.clone());
-        let service = AdminService::new(spool, routes, hostname, clock, progress);
+        let doctor = Doctor::new(config, Arc::clone(&dns));
+        let service = AdminService::new(spool, routes, hostname, clock, progress, doctor);
         let service = Arc::new(service);
         let asked = Arc::clone(&service);
         let networks = config.http.clone();

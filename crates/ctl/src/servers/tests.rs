@@ -1,15 +1,15 @@
 use api::admin::v1::{
     AuditEntry, AuditListRequest, BackupRequest, ClusterAddRequest, ClusterChangeResponse,
     ClusterRemoveRequest, ClusterSnapshotRequest, ClusterSnapshotResponse, ClusterStatusRequest,
-    ClusterStatusResponse, ClusterVerifyRequest, DomainListRequest, DomainListResponse,
-    DomainPauseRequest, DomainPauseResponse, DomainProbeRequest, DomainProbeStep,
-    DomainResumeRequest, DomainResumeResponse, FlushRequest, FlushResponse, KnownRecipient,
-    PolicyApplyRequest, PolicyApplyResponse, PolicyShowRequest, PolicyShowResponse,
-    QueueChangeRequest, QueueChangeResponse, QueueEntry, QueueExportRequest, QueueListRequest,
-    QueueShowRequest, QueueShowResponse, QueueSummaryRequest, QueueSummaryResponse,
-    RecipientsAddRequest, RecipientsChangeResponse, RecipientsForgetRequest, RecipientsListRequest,
-    ReplayProgress, ReplayRequest, Replica, StatusRequest, StatusResponse, TraceRequest,
-    TraceResponse, TransferLeaderRequest,
+    ClusterStatusResponse, ClusterVerifyRequest, DoctorRequest, DomainListRequest,
+    DomainListResponse, DomainPauseRequest, DomainPauseResponse, DomainProbeRequest,
+    DomainProbeStep, DomainResumeRequest, DomainResumeResponse, Finding, FlushRequest,
+    FlushResponse, KnownRecipient, PolicyApplyRequest, PolicyApplyResponse, PolicyShowRequest,
+    PolicyShowResponse, QueueChangeRequest, QueueChangeResponse, QueueEntry, QueueExportRequest,
+    QueueListRequest, QueueShowRequest, QueueShowResponse, QueueSummaryRequest,
+    QueueSummaryResponse, RecipientsAddRequest, RecipientsChangeResponse, RecipientsForgetRequest,
+    RecipientsListRequest, ReplayProgress, ReplayRequest, Replica, StatusRequest, StatusResponse,
+    TraceRequest, TraceResponse, TransferLeaderRequest,
     admin_server::{Admin, AdminServer},
 };
 use api::copy::v1::{BackupChunk, ExportChunk};
@@ -165,6 +165,15 @@ impl Admin for Node {
         &self,
         _: Request<DomainProbeRequest>,
     ) -> Result<Response<Self::DomainProbeStream>, Status> {
+        Ok(Response::new(tokio_stream::iter(Vec::new())))
+    }
+
+    type DoctorStream = Iter<std::vec::IntoIter<Result<Finding, Status>>>;
+
+    async fn doctor(
+        &self,
+        _: Request<DoctorRequest>,
+    ) -> Result<Response<Self::DoctorStream>, Status> {
         Ok(Response::new(tokio_stream::iter(Vec::new())))
     }
 
