@@ -226,6 +226,15 @@ impl Dns {
             .await
     }
 
+    /// What is said of the certificate of a service, signed or not: to know whether anything is.
+    ///
+    /// # Errors
+    /// Why it is not known.
+    pub(crate) async fn tlsa(&self, name: &str) -> Result<Answer<Tlsa>, LookupError> {
+        self.lookup(answer::name(name)?, RecordType::TLSA, Tlsa::of)
+            .await
+    }
+
     /// The names that an address says it has. Whether they have that address is another question.
     ///
     /// # Errors

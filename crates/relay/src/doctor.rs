@@ -1,9 +1,9 @@
 //! Whether the DNS leads senders to this cluster, and receivers back to its nodes.
 //!
 //! ```text
-//!   Dns ─▶ what is said ─┬▶ exchanges: of a domain ─┬▶ Finding, with the lines that
-//!                        └▶ host: of a node        ─┤  are missing in a zone (zone)
-//!   Members ─▶ helo: what the nodes greet with ─────┘
+//!   Dns ─▶ what is said ─┬▶ exchanges, mta_sts: of a domain ─┬▶ Finding, with the lines that
+//!                        └▶ host, tlsa: of a node           ─┤  are missing in a zone (zone)
+//!   Members ─▶ helo: what the nodes greet with ──────────────┘
 //! ```
 //!
 //! Whoever asks wants to know how things are now, so what this node's resolver remembers is forgotten first.
@@ -13,6 +13,9 @@ mod exchanges;
 mod finding;
 mod helo;
 mod host;
+pub mod limits;
+mod mta_sts;
+mod tlsa;
 mod zone;
 
 use std::net::IpAddr;
@@ -24,6 +27,7 @@ use tokio::task::JoinSet;
 
 pub use finding::{Check, Finding, Verdict};
 pub use helo::names;
+pub use tlsa::tlsa;
 
 use crate::dns::Dns;
 use crate::doctor::host::{Place, Pointer, Said};
@@ -73,7 +77,8 @@ pub async fn servers(dns: &Dns, node: &str) -> Finding {
     }
 }
 
-/// Whether senders of mail for a domain come to every node, and to its primary before.
+/// Whether senders of mail for a domain come to every node, and to its primary before, and whether its MTA-STS policy
+/// lets them.
 pub async fn domain(dns: &Arc<Dns>, members: &[MemberHost], domain: &Domain) -> Vec<Finding> {
     let check = Check::of("mx", domain.name.as_str());
     if domain.name.starts_with("*.") {
@@ -83,17 +88,21 @@ pub async fn domain(dns: &Arc<Dns>, members: &[MemberHost], domain: &Domain) -> 
         ))];
     }
     lookups::forget(dns, [domain.name.as_str()]);
-    let (records, of_members) = tokio::join!(
+    let nodes = Node::all(members);
+    let (records, of_members, of_mta_sts) = tokio::join!(
         lookups::records(dns, &domain.name, false),
         lookups::addresses_of(dns, Ourselves::names_of(members)),
+        mta_sts::look(dns, &domain.name, &nodes),
     );
-    match records {
+    let mut findings = match records {
         Ok(records) => {
             let ourselves = Ourselves::new(members, &of_members);
-            exchanges::judge(&check, domain, &Node::all(members), &records, &ourselves)
+            exchanges::judge(&check, domain, &nodes, &records, &ourselves)
         }
         Err(error) => vec![check.skipped(format!("its MX records are not known: {error}"))],
-    }
+    };
+    findings.extend(of_mta_sts);
+    findings
 }
 
 /// Whether a node's name leads to it, and its addresses back to the name.

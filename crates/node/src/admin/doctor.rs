@@ -154,8 +154,16 @@ impl Doctor {
     }
 
     /// What the DNS says of the nodes and of domains.
-    fn of_dns(&self, cluster: &Cluster, domains: &[Domain]) -> Vec<Part> {
+    fn of_dns(&self, cluster: &Cluster, domains: &[Domain], now_ms: u64) -> Vec<Part> {
         let members = Arc::new(cluster.members());
+        let nodes = Node::all(&members).into_iter();
+        let own = nodes.filter(|node| node.id == cluster.node_id());
+        let tlsa = own.map(|node| {
+            let (dns, file) = (Arc::clone(&self.dns), self.smtp.clone());
+            let check = Check::of("tlsa", node.hostname.as_str());
+            let found = async move { certificates::tlsa(&dns, &node, file, now_ms).await };
+            Part::new(check, found)
+        });
         let hosts = Node::all(&members).into_iter().map(|node| {
             let dns = Arc::clone(&self.dns);
             let check = Check::of("address", node.hostname.as_str());
@@ -167,7 +175,7 @@ impl Doctor {
             let found = async move { doctor::domain(&dns, &members, &domain).await };
             Part::new(check, found)
         });
-        hosts.chain(domains).collect()
+        tlsa.chain(hosts).chain(domains).collect()
     }
 }
 
@@ -187,7 +195,8 @@ impl AdminService {
 
         let mut told = doctor::names(&self.cluster.members());
         told.extend(left_out);
-        let mut parts = self.doctor.of_nodes(&self.cluster, self.clock.now().0);
+        let now_ms = self.clock.now().0;
+        let mut parts = self.doctor.of_nodes(&self.cluster, now_ms);
         let servers = doctor::servers(&self.doctor.dns, &self.doctor.node).await;
         if servers.verdict == doctor::Verdict::Fine {
             let in_policy: Vec<Domain> = domains
@@ -195,7 +204,7 @@ impl AdminService {
                 .filter(|domain| domain.name != spool::notice::QUEUE)
                 .cloned()
                 .collect();
-            parts.extend(self.doctor.of_dns(&self.cluster, &in_policy));
+            parts.extend(self.doctor.of_dns(&self.cluster, &in_policy, now_ms));
         }
         told.push(servers);
         let statuses = self.domains().await?;

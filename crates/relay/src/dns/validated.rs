@@ -48,6 +48,20 @@ pub(crate) struct Tlsa {
     pub(crate) data: Vec<u8>,
 }
 
+impl Tlsa {
+    pub(super) fn of(data: &RData) -> Option<Self> {
+        match data {
+            RData::TLSA(tlsa) => Some(Self {
+                usage: tlsa.cert_usage.into(),
+                selector: tlsa.selector.into(),
+                matching: tlsa.matching.into(),
+                data: tlsa.cert_data.clone(),
+            }),
+            _ => None,
+        }
+    }
+}
+
 impl Dns {
     /// The hosts that take a domain's mail.
     ///
@@ -99,16 +113,7 @@ impl Dns {
 
     /// What is said of the certificate of a service, such as `_25._tcp.mail.example.com`; errors as above.
     pub(crate) async fn validated_tlsa(&self, name: &str) -> Result<Validated<Tlsa>, LookupError> {
-        let record = |data: &RData| match data {
-            RData::TLSA(tlsa) => Some(Tlsa {
-                usage: tlsa.cert_usage.into(),
-                selector: tlsa.selector.into(),
-                matching: tlsa.matching.into(),
-                data: tlsa.cert_data.clone(),
-            }),
-            _ => None,
-        };
-        self.validated(name, RecordType::TLSA, record).await
+        self.validated(name, RecordType::TLSA, Tlsa::of).await
     }
 
     async fn validated<T>(

@@ -20,6 +20,16 @@ pub(super) fn pointer(address: IpAddr, host: &str) -> String {
     format!("{}. IN PTR {host}.", reverse(address))
 }
 
+/// `_25._tcp.mx1.example.net. IN TLSA 3 1 1 DIGEST`, the digest of the certificate's public key in hexadecimal digits.
+pub(super) fn tlsa(host: &str, digest: &str) -> String {
+    format!("{}. IN TLSA 3 1 1 {digest}", tlsa_owner(host))
+}
+
+/// Where it stands what certificate a host for mail has.
+pub(super) fn tlsa_owner(host: &str) -> String {
+    format!("_25._tcp.{host}")
+}
+
 /// Where an address's names stand: `1.2.0.192.in-addr.arpa`.
 pub(super) fn reverse(address: IpAddr) -> String {
     let name = Name::from(address).to_ascii();

@@ -1,8 +1,12 @@
 //! This node's certificates: whether their files are sound, name this node, and are valid for a while.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use relay::doctor::{Check, Finding};
+use relay::{
+    dns::Dns,
+    doctor::{self, Check, Finding, Node},
+};
+use tls::UnixTime;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -32,6 +36,23 @@ pub(super) async fn look(uses: Vec<Use>, check: Check, now_ms: u64) -> Vec<Findi
     };
     let read = tokio::task::spawn_blocking(read).await;
     read.unwrap_or_else(|error| vec![check.skipped(format!("reading them failed: {error}"))])
+}
+
+/// Whether the certificate for senders of mail is the one that signed records in the DNS name.
+pub(super) async fn tlsa(
+    dns: &Arc<Dns>,
+    node: &Node,
+    file: Option<PathBuf>,
+    now_ms: u64,
+) -> Vec<Finding> {
+    let read = move || file.map_or(Ok(Vec::new()), |file| tls::certificates(&file));
+    let Ok(Ok(chain)) = tokio::task::spawn_blocking(read).await else {
+        // What is wrong with the file, its own check says.
+        return Vec::new();
+    };
+    let now = UnixTime::since_unix_epoch(Duration::from_millis(now_ms));
+    let finding = doctor::tlsa(dns, node, &chain, now).await;
+    finding.into_iter().collect()
 }
 
 fn judge(check: &Check, one: &Use, now: Duration) -> Option<Finding> {

@@ -57,7 +57,7 @@ enum Matching {
 
 impl Associations {
     /// Those of the records that are of use; `None` when none is. `names` are the names that led to `base`.
-    pub(super) fn new<'n>(
+    pub(crate) fn new<'n>(
         base: &str,
         names: impl Iterator<Item = &'n str>,
         records: &[Tlsa],
@@ -99,7 +99,7 @@ impl Associations {
     ///
     /// # Errors
     /// Why they are not those that the records name.
-    pub(in crate::outbound) fn check(
+    pub(crate) fn check(
         &self,
         own: &CertificateDer<'_>,
         others: &[CertificateDer<'_>],
