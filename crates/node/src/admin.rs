@@ -16,14 +16,14 @@ mod pause;
 mod policy;
 mod recipients;
 mod replay;
+mod serve;
 mod status;
 mod summary;
 mod trace;
 mod trouble;
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc};
 
-use self::doctor::Doctor;
 use api::admin::v1::{
     AuditEntry, AuditListRequest, BackupRequest, ClusterAddRequest, ClusterChangeResponse,
     ClusterRemoveRequest, ClusterSnapshotRequest, ClusterSnapshotResponse, ClusterStatusRequest,
@@ -35,34 +35,20 @@ use api::admin::v1::{
     QueueListRequest, QueueShowRequest, QueueShowResponse, QueueSummaryRequest,
     QueueSummaryResponse, RecipientsAddRequest, RecipientsChangeResponse, RecipientsForgetRequest,
     RecipientsListRequest, ReplayProgress, ReplayRequest, Replica, StatusRequest, StatusResponse,
-    TraceRequest, TraceResponse, TransferLeaderRequest,
-    admin_server::{Admin, AdminServer},
+    TraceRequest, TraceResponse, TransferLeaderRequest, admin_server::Admin,
 };
 use api::copy::v1::{BackupChunk, ExportChunk};
 use cluster::{Change, Cluster, RequestError};
 use futures::{Stream, StreamExt as _};
 use relay::{outbound::Progress, route::Routes};
-use spool::{Clock, Message, MessageId, policy::DOCUMENT_BYTES_MAX};
-use tls::MutualTls;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-use tonic::{
-    Request, Response, Status,
-    transport::{Server, server::TcpIncoming},
-};
-use tracing::error;
+use spool::{Clock, Message, MessageId};
+use tonic::{Request, Response, Status};
+
+use doctor::Doctor;
+pub(crate) use serve::serve;
 
 /// Longest header that is shown. Real ones are a tenth of it.
 const HEADER_BYTES_MAX: usize = 64 * 1024;
-
-/// Room for a policy with its lists; one that is a little too large is to be told by how much.
-const REQUEST_BYTES_MAX: usize = 2 * DOCUMENT_BYTES_MAX;
-
-/// Longer than the wait for a quorum behind any of the answers.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// A peer that is gone without a word is noticed within twice this.
-const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// Answers operators.
 #[derive(Debug)]
@@ -449,42 +435,5 @@ impl Admin for AdminService {
     async fn backup(&self, _request: Request<BackupRequest>) -> Result<Response<Chunks>, Status> {
         let backup = self.cluster.backup().await.map_err(refused)?;
         Ok(Response::new(Box::pin(backup::chunks(backup))))
-    }
-}
-
-/// Answers until the token is cancelled. Demands certificates where they are configured.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    tls: Option<Arc<MutualTls>>,
-    service: Arc<AdminService>,
-    stop: CancellationToken,
-) {
-    let (reporter, health) = tonic_health::server::health_reporter();
-    reporter.set_serving::<AdminServer<AdminService>>().await;
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(api::ADMIN_DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()
-        .expect("the descriptors were made by the build");
-    let router = Server::builder()
-        .timeout(ANSWER_TIMEOUT)
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE))
-        .add_service(AdminServer::from_arc(service).max_decoding_message_size(REQUEST_BYTES_MAX))
-        .add_service(health)
-        .add_service(reflection);
-    let stop = stop.cancelled_owned();
-    let served = match tls {
-        Some(tls) => {
-            let incoming = tls::incoming(listener, tls);
-            router.serve_with_incoming_shutdown(incoming, stop).await
-        }
-        None => {
-            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-            router.serve_with_incoming_shutdown(incoming, stop).await
-        }
-    };
-    if let Err(error) = served {
-        error!(%error, "the admin service stopped");
     }
 }
