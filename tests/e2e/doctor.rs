@@ -94,6 +94,13 @@ fn the_doctor_finds_what_is_wrong_and_writes_the_lines_that_are_missing() {
     assert!(told.out.starts_with("As node 1 sees it:\n"), "{}", told.out);
     assert!(told.out.contains("(--all shows them)"), "{}", told.out);
 
+    let listed = ctl.run(&["doctor", "--allow-list", "postfix"]);
+    assert_eq!(listed.code, 0, "{}{}", listed.out, listed.err);
+    for address in ADDRESSES {
+        let entry = format!("\n{address} permit\n");
+        assert!(listed.out.contains(&entry), "{}", listed.out);
+    }
+
     // Node 3 is not listed, node 2 is further away, and the addresses of both lead elsewhere.
     server.tell(
         "example.com",

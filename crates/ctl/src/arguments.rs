@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{certs::Name, since::Since};
+use crate::{certs::Name, doctor::Receiver, since::Since};
 
 /// Asks and steers a Layover cluster. Any node answers any command.
 #[derive(Debug, Parser)]
@@ -118,6 +118,9 @@ pub(crate) enum Command {
         /// Show also what is as it should be.
         #[arg(long)]
         all: bool,
+        /// Look at nothing: print what lets the nodes' addresses pass at a primary.
+        #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["domain", "all"])]
+        allow_list: Option<Receiver>,
     },
     /// A consistent copy of the spool, for `layoverd restore --from DIR`.
     Backup {

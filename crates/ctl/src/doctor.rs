@@ -1,11 +1,15 @@
 //! `layover doctor`.
 
+mod allow_list;
+
 use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
 use api::admin::v1::{DoctorRequest, Finding};
 use serde::Serialize;
 use tokio::time::Instant;
+
+pub(crate) use allow_list::{Receiver, show as allow_list};
 
 use crate::{
     output::Output,

@@ -86,9 +86,14 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             Command::Policy(command) => policy::run(&servers, &mut output, command).await,
             Command::Recipients(command) => recipients::run(&servers, &mut output, command).await,
             Command::Cluster(command) => cluster::run(&servers, &mut output, command).await,
-            Command::Doctor { domain, all } => {
-                doctor::examine(&servers, &mut output, domain, all).await
-            }
+            Command::Doctor {
+                domain,
+                all,
+                allow_list,
+            } => match allow_list {
+                Some(receiver) => doctor::allow_list(&servers, &mut output, receiver).await,
+                None => doctor::examine(&servers, &mut output, domain, all).await,
+            },
             Command::Backup { directory } => backup::backup(&servers, &mut output, directory).await,
         }
     })

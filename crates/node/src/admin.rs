@@ -30,12 +30,13 @@ use api::admin::v1::{
     ClusterStatusResponse, ClusterVerifyRequest, DoctorRequest, DomainListRequest,
     DomainListResponse, DomainPauseRequest, DomainPauseResponse, DomainProbeRequest,
     DomainProbeStep, DomainResumeRequest, DomainResumeResponse, Finding, FlushRequest,
-    FlushResponse, KnownRecipient, PolicyApplyRequest, PolicyApplyResponse, PolicyShowRequest,
-    PolicyShowResponse, QueueChangeRequest, QueueChangeResponse, QueueEntry, QueueExportRequest,
-    QueueListRequest, QueueShowRequest, QueueShowResponse, QueueSummaryRequest,
-    QueueSummaryResponse, RecipientsAddRequest, RecipientsChangeResponse, RecipientsForgetRequest,
-    RecipientsListRequest, ReplayProgress, ReplayRequest, Replica, StatusRequest, StatusResponse,
-    TraceRequest, TraceResponse, TransferLeaderRequest, admin_server::Admin,
+    FlushResponse, KnownRecipient, NodeAddressesRequest, NodeAddressesResponse, PolicyApplyRequest,
+    PolicyApplyResponse, PolicyShowRequest, PolicyShowResponse, QueueChangeRequest,
+    QueueChangeResponse, QueueEntry, QueueExportRequest, QueueListRequest, QueueShowRequest,
+    QueueShowResponse, QueueSummaryRequest, QueueSummaryResponse, RecipientsAddRequest,
+    RecipientsChangeResponse, RecipientsForgetRequest, RecipientsListRequest, ReplayProgress,
+    ReplayRequest, Replica, StatusRequest, StatusResponse, TraceRequest, TraceResponse,
+    TransferLeaderRequest, admin_server::Admin,
 };
 use api::copy::v1::{BackupChunk, ExportChunk};
 use cluster::{Change, Cluster, RequestError};
@@ -355,6 +356,13 @@ impl Admin for AdminService {
         let domain = domain.map(|name| name.to_ascii_lowercase());
         let findings = self.examine(domain).await?;
         Ok(Response::new(Box::pin(findings)))
+    }
+
+    async fn node_addresses(
+        &self,
+        _request: Request<NodeAddressesRequest>,
+    ) -> Result<Response<NodeAddressesResponse>, Status> {
+        Ok(Response::new(self.addresses_of_nodes().await))
     }
 
     async fn cluster_status(

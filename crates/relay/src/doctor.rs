@@ -18,6 +18,7 @@ mod mta_sts;
 mod tlsa;
 mod zone;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -124,6 +125,19 @@ pub async fn host(dns: &Arc<Dns>, node: &Node) -> Vec<Finding> {
         },
     };
     host::judge(node, &said)
+}
+
+/// The addresses that a node has, as far as its name and its configuration tell; those of its own machine are left out.
+pub async fn addresses(dns: &Dns, node: &Node) -> BTreeSet<IpAddr> {
+    lookups::forget(dns, [node.hostname.as_str()]);
+    let found = match lookups::addresses(dns, &node.hostname).await {
+        Addresses::Known(found) => found,
+        Addresses::Untold(_) => Vec::new(),
+    };
+    let all = node.addresses.iter().copied().chain(found);
+    all.map(|address| address.to_canonical())
+        .filter(|address| !address.is_loopback())
+        .collect()
 }
 
 /// Addresses, and what each says it is called.

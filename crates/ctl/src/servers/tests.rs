@@ -4,12 +4,13 @@ use api::admin::v1::{
     ClusterStatusResponse, ClusterVerifyRequest, DoctorRequest, DomainListRequest,
     DomainListResponse, DomainPauseRequest, DomainPauseResponse, DomainProbeRequest,
     DomainProbeStep, DomainResumeRequest, DomainResumeResponse, Finding, FlushRequest,
-    FlushResponse, KnownRecipient, PolicyApplyRequest, PolicyApplyResponse, PolicyShowRequest,
-    PolicyShowResponse, QueueChangeRequest, QueueChangeResponse, QueueEntry, QueueExportRequest,
-    QueueListRequest, QueueShowRequest, QueueShowResponse, QueueSummaryRequest,
-    QueueSummaryResponse, RecipientsAddRequest, RecipientsChangeResponse, RecipientsForgetRequest,
-    RecipientsListRequest, ReplayProgress, ReplayRequest, Replica, StatusRequest, StatusResponse,
-    TraceRequest, TraceResponse, TransferLeaderRequest,
+    FlushResponse, KnownRecipient, NodeAddressesRequest, NodeAddressesResponse, PolicyApplyRequest,
+    PolicyApplyResponse, PolicyShowRequest, PolicyShowResponse, QueueChangeRequest,
+    QueueChangeResponse, QueueEntry, QueueExportRequest, QueueListRequest, QueueShowRequest,
+    QueueShowResponse, QueueSummaryRequest, QueueSummaryResponse, RecipientsAddRequest,
+    RecipientsChangeResponse, RecipientsForgetRequest, RecipientsListRequest, ReplayProgress,
+    ReplayRequest, Replica, StatusRequest, StatusResponse, TraceRequest, TraceResponse,
+    TransferLeaderRequest,
     admin_server::{Admin, AdminServer},
 };
 use api::copy::v1::{BackupChunk, ExportChunk};
@@ -175,6 +176,13 @@ impl Admin for Node {
         _: Request<DoctorRequest>,
     ) -> Result<Response<Self::DoctorStream>, Status> {
         Ok(Response::new(tokio_stream::iter(Vec::new())))
+    }
+
+    async fn node_addresses(
+        &self,
+        _: Request<NodeAddressesRequest>,
+    ) -> Result<Response<NodeAddressesResponse>, Status> {
+        self.answer()
     }
 
     type RecipientsListStream = Iter<std::vec::IntoIter<Result<KnownRecipient, Status>>>;

@@ -16,7 +16,11 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use api::admin::v1;
 use cluster::Cluster;
-use futures::{Stream, StreamExt as _, future::BoxFuture, stream};
+use futures::{
+    Stream, StreamExt as _,
+    future::{BoxFuture, join_all},
+    stream,
+};
 use relay::{
     dns::Dns,
     doctor::{self, Check, Finding, Node},
@@ -35,8 +39,8 @@ use crate::config::Config;
 /// How long all of it may take. Whoever waits for it at a screen waits no longer.
 const PATIENCE: Duration = Duration::from_secs(25);
 
-/// Parts at a time: each asks a handful of questions, or talks to one primary.
-const PARTS_AT_ONCE: usize = 16;
+/// Parts at a time: each asks a dozen questions, so that there is room for those of mail, or talks to one primary.
+const PARTS_AT_ONCE: usize = 8;
 
 /// Domains that are looked at; further ones can be asked for one by one.
 const DOMAINS_MAX: usize = 200;
@@ -231,6 +235,33 @@ impl AdminService {
                 Ok(answer(finding, node_id))
             });
         Ok(findings)
+    }
+}
+
+impl AdminService {
+    /// The addresses of all members.
+    pub(super) async fn addresses_of_nodes(&self) -> v1::NodeAddressesResponse {
+        let dns = &self.doctor.dns;
+        // Whether it answers, each lookup finds out again; this one waits for a first sign.
+        doctor::servers(dns, &self.doctor.node).await;
+        let members = self.cluster.members();
+        let nodes = Node::all(&members);
+        let hosts = members.iter().map(|member| async {
+            let Some(node) = nodes.iter().find(|node| node.id == member.id) else {
+                return v1::NodeHost {
+                    id: member.id,
+                    ..v1::NodeHost::default()
+                };
+            };
+            let addresses = doctor::addresses(dns, node).await;
+            v1::NodeHost {
+                id: node.id,
+                hostname: node.hostname.clone(),
+                addresses: addresses.iter().map(ToString::to_string).collect(),
+            }
+        });
+        let nodes = join_all(hosts).await;
+        v1::NodeAddressesResponse { nodes }
     }
 }
 
