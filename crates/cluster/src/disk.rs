@@ -36,7 +36,8 @@ impl Disk {
         least.saturating_add(least / 2).saturating_sub(self.free)
     }
 
-    fn least(self, must_stay_free: FreeSpace) -> u64 {
+    /// How many octets must stay free.
+    pub(crate) fn least(self, must_stay_free: FreeSpace) -> u64 {
         match must_stay_free {
             FreeSpace::Percent(percent) => self.size / 100 * u64::from(percent),
             FreeSpace::Bytes(bytes) => bytes,

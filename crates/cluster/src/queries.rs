@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     io,
     sync::{Arc, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use api::peer::v1::{Follower, FollowersRequest, FollowersResponse};
@@ -185,6 +185,19 @@ impl Cluster {
             Ok(expiries.into_iter().min_by_key(|expiry| expiry.at))
         };
         self.read(expiry).await
+    }
+
+    /// The domains whose primaries this node probes because they are down, and whether it reached them the
+    /// last time.
+    #[must_use]
+    pub fn reached(&self) -> Vec<(String, bool)> {
+        self.0.findings.last(Instant::now())
+    }
+
+    /// How many octets must stay free on this node's disk so that mail is taken.
+    #[must_use]
+    pub fn least_free_bytes(&self) -> u64 {
+        self.0.space.least_free()
     }
 
     /// A domain's messages that expire soon, as they were counted some seconds ago; `None` when none do.

@@ -73,12 +73,21 @@ impl Space {
         self.size.store(disk.size, Ordering::Relaxed);
     }
 
-    /// How this node's own disk stands.
-    pub(crate) fn own(&self) -> Room {
-        let disk = Disk {
+    fn disk(&self) -> Disk {
+        Disk {
             free: self.free.load(Ordering::Relaxed),
             size: self.size.load(Ordering::Relaxed),
-        };
+        }
+    }
+
+    /// How many octets must stay free on this node's own disk.
+    pub(crate) fn least_free(&self) -> u64 {
+        self.disk().least(self.must_stay_free)
+    }
+
+    /// How this node's own disk stands.
+    pub(crate) fn own(&self) -> Room {
+        let disk = self.disk();
         Room {
             free_bytes: disk.free,
             is_short: disk.is_full(self.must_stay_free),

@@ -1,6 +1,11 @@
 //! The cluster as one node sees it.
 
+use std::time::Duration;
+
 use crate::space::Room;
+
+/// A member that has missed this many heartbeats is down or cut off.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// Who leads, as this node sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +34,15 @@ pub struct MemberStatus {
     pub silent_ms: Option<u64>,
     /// How its disk stands; known to the leader only.
     pub disk: Option<Room>,
+}
+
+impl MemberStatus {
+    /// Whether it has answered the leader lately; `None` where this node does not know.
+    #[must_use]
+    pub fn answers(&self) -> Option<bool> {
+        self.silent_ms
+            .map(|silent| Duration::from_millis(silent) <= SILENCE_MAX)
+    }
 }
 
 /// The cluster, as this node sees it.

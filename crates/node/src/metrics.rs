@@ -3,7 +3,7 @@
 
 use std::{fmt, sync::Arc};
 
-use cluster::{Cluster, ClusterStatus};
+use cluster::{Cluster, ClusterStatus, Expiring, MemberStatus};
 use prometheus_client::{
     encoding::text,
     metrics::{family::Family, gauge::Gauge, info::Info},
@@ -67,6 +67,12 @@ impl Metrics {
             "Octets of this node's log, with what its entries carried of bodies",
             self.cluster.log_bytes(),
         );
+        gauge(
+            &mut registry,
+            "storage_min_free_bytes",
+            "Octets that must stay free on that disk so that mail is taken",
+            self.cluster.least_free_bytes(),
+        );
         let destinations = self.cluster.destinations();
         let mut oldest = Vec::with_capacity(destinations.len());
         for (domain, _) in &destinations {
@@ -87,15 +93,12 @@ impl Metrics {
         };
         register_queue(&mut registry, &destinations, &oldest, is_known, now);
         register_conditions(&mut registry, &destinations, is_known, now);
+        register_reached(&mut registry, self.cluster.reached());
         register_history(&mut registry, self.cluster.history());
-        let expiring = destinations.iter().map(|(domain, _)| {
-            let expiring = self.cluster.expiring(domain);
-            (
-                domain.as_str(),
-                expiring.map_or(0, |expiring| expiring.messages),
-            )
-        });
-        register_expiring(&mut registry, expiring);
+        let expiring = destinations
+            .iter()
+            .map(|(domain, _)| (domain.as_str(), self.cluster.expiring(domain)));
+        register_expiring(&mut registry, expiring, now);
         gauge(
             &mut registry,
             "queue_unconfirmed",
@@ -141,6 +144,13 @@ fn register_raft(registry: &mut Registry, status: &ClusterStatus) {
     );
     gauge(
         registry,
+        "smtp_accepting",
+        "1 while this node can take mail: it sees a quorum, and a majority has room",
+        u64::from(status.accepting),
+    );
+    register_voters(registry, &status.members);
+    gauge(
+        registry,
         "raft_term",
         "The Raft term this node is in",
         status.leadership.term,
@@ -178,6 +188,26 @@ fn register_raft(registry: &mut Registry, status: &ClusterStatus) {
         "Log entries that a peer lacks",
         lags,
     );
+}
+
+fn register_voters(registry: &mut Registry, members: &[MemberStatus]) {
+    let voters = || members.iter().filter(|member| member.voter);
+    gauge(
+        registry,
+        "raft_voters",
+        "Members that vote",
+        voters().count() as u64,
+    );
+    // Who is silent is known as long as there is a leader that tells.
+    let answers: Option<Vec<bool>> = voters().map(MemberStatus::answers).collect();
+    if let Some(answers) = answers {
+        gauge(
+            registry,
+            "raft_voters_answering",
+            "Members that vote and have answered the leader in the last 5 seconds; absent without a leader",
+            answers.into_iter().filter(|answers| *answers).count() as u64,
+        );
+    }
 }
 
 fn register_storage(registry: &mut Registry, kinds: &[(&'static str, u64)]) {
@@ -283,6 +313,18 @@ fn register_conditions(
     );
 }
 
+fn register_reached(registry: &mut Registry, reached: Vec<(String, bool)>) {
+    let gauges = Gauges::default();
+    for (domain, is_reached) in reached {
+        set(&gauges, vec![("domain", domain)], i64::from(is_reached));
+    }
+    registry.register(
+        "primary_reached",
+        "1 where this node reaches the domain's primary; of domains with mail whose primary is down for the leader",
+        gauges,
+    );
+}
+
 fn register_history(registry: &mut Registry, history: HistoryTotals) {
     gauge(
         registry,
@@ -304,19 +346,30 @@ fn register_history(registry: &mut Registry, history: HistoryTotals) {
     );
 }
 
-fn register_expiring<'d>(registry: &mut Registry, domains: impl Iterator<Item = (&'d str, u64)>) {
-    let expiring = Gauges::default();
-    for (domain, messages) in domains {
-        set(
-            &expiring,
-            vec![("domain", domain.to_owned())],
-            signed(messages),
-        );
+fn register_expiring<'d>(
+    registry: &mut Registry,
+    domains: impl Iterator<Item = (&'d str, Option<Expiring>)>,
+    now: Timestamp,
+) {
+    let [messages, first] = core::array::from_fn(|_| Gauges::default());
+    for (domain, expiring) in domains {
+        let domain = || vec![("domain", domain.to_owned())];
+        let count = expiring.map_or(0, |expiring| expiring.messages);
+        set(&messages, domain(), signed(count));
+        if let Some(expiring) = expiring {
+            let left = expiring.first.since(now).as_secs();
+            set(&first, domain(), signed(left));
+        }
     }
     registry.register(
         "queue_expiring_messages",
         "Messages that are given up within 72 hours if the primary is up and does not take them, up to 10,000",
-        expiring,
+        messages,
+    );
+    registry.register(
+        "queue_first_expiry_seconds",
+        "Seconds until the first of them is given up; absent without one",
+        first,
     );
 }
 
@@ -408,6 +461,57 @@ mod tests {
         ] {
             assert!(page.lines().any(|l| l == line), "{line} is not in\n{page}");
         }
+    }
+
+    #[test]
+    fn voters_that_answer_are_counted_where_that_is_known() {
+        let member = |id, voter, silent_ms| MemberStatus {
+            id,
+            address: format!("mx{id}:7400"),
+            voter,
+            lag: None,
+            silent_ms,
+            disk: None,
+        };
+        let page = |members: &[MemberStatus]| {
+            let mut registry = Registry::with_prefix(PREFIX);
+            register_voters(&mut registry, members);
+            let mut page = String::new();
+            text::encode_registry(&mut page, &registry).unwrap();
+            page
+        };
+        let told = page(&[
+            member(1, true, Some(0)),
+            member(2, true, Some(900)),
+            member(3, true, Some(u64::MAX)),
+            member(4, false, Some(0)),
+        ]);
+        assert!(told.contains("layover_raft_voters 3"), "{told}");
+        assert!(told.contains("layover_raft_voters_answering 2"), "{told}");
+        let untold = page(&[member(1, true, None), member(2, true, None)]);
+        assert!(untold.contains("layover_raft_voters 2"), "{untold}");
+        assert!(!untold.contains("answering"), "{untold}");
+    }
+
+    #[test]
+    fn the_first_message_to_expire_says_when() {
+        let expiring = Expiring {
+            messages: 7,
+            first: Timestamp(61_000),
+        };
+        let domains = [("example.com", Some(expiring)), ("example.org", None)];
+        let mut registry = Registry::with_prefix(PREFIX);
+        register_expiring(&mut registry, domains.into_iter(), Timestamp(1_000));
+        let mut page = String::new();
+        text::encode_registry(&mut page, &registry).unwrap();
+        for line in [
+            "layover_queue_expiring_messages{domain=\"example.com\"} 7",
+            "layover_queue_expiring_messages{domain=\"example.org\"} 0",
+            "layover_queue_first_expiry_seconds{domain=\"example.com\"} 60",
+        ] {
+            assert!(page.lines().any(|l| l == line), "{line} is not in\n{page}");
+        }
+        assert!(!page.contains("first_expiry_seconds{domain=\"example.org\"}"));
     }
 
     #[test]

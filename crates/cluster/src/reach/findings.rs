@@ -58,6 +58,16 @@ impl Findings {
         steady.map(|(domain, _)| domain.clone()).collect()
     }
 
+    /// Each domain that is probed, and whether its primary was reached the last time.
+    pub(crate) fn last(&self, now: Instant) -> Vec<(String, bool)> {
+        let by_domain = self.by_domain();
+        let last = by_domain
+            .iter()
+            .filter(|(_, finding)| finding.until > now)
+            .map(|(domain, finding)| (domain.clone(), finding.is_reached));
+        last.collect()
+    }
+
     /// Lets no move be made for a time.
     pub(crate) fn rest(&self, now: Instant, lasts: Duration) {
         let mut until = self.rests_until();
@@ -128,8 +138,10 @@ mod tests {
         let still = began + Duration::from_secs(99);
         assert_eq!(findings.steady(true, still), ["a"]);
         assert!(findings.steady(false, still).is_empty());
+        assert_eq!(findings.last(still), [("a".to_owned(), true)]);
         let past = began + Duration::from_secs(101);
         assert!(findings.steady(true, past).is_empty());
+        assert!(findings.last(past).is_empty());
         findings.note("a", true, past, LASTS);
         assert!(findings.steady(true, past).is_empty(), "it begins anew");
     }

@@ -6,9 +6,6 @@ use api::admin::v1::{DomainStatus, ExpiringMessages, Pause};
 use cluster::ClusterStatus;
 use spool::{Alarm, destination::NO_ROUTE};
 
-/// A peer that has missed this many heartbeats is down or cut off.
-const SILENCE_MAX: Duration = Duration::from_secs(5);
-
 /// Entries that a busy peer may lack for a moment.
 const LAG_MAX: u64 = 10_000;
 
@@ -55,8 +52,8 @@ pub(super) fn troubles(
         .iter()
         .filter(|m| cluster.leadership.leader != Some(m.id))
     {
-        let silence = Duration::from_millis(member.silent_ms.unwrap_or(0));
-        if silence > SILENCE_MAX {
+        if member.answers() == Some(false) {
+            let silence = Duration::from_millis(member.silent_ms.unwrap_or(0));
             troubles.push(format!(
                 "Node {} ({}) has not answered for {}.",
                 member.id,
