@@ -55,6 +55,7 @@ mod single;
 mod smuggling;
 mod snapshots;
 mod startup;
+mod supervised;
 mod swaks;
 mod tls_scan;
 mod transfers;

@@ -27,6 +27,7 @@ mod renewal;
 mod run;
 mod signals;
 mod smtp;
+mod supervisor;
 
 use std::{
     path::{Path, PathBuf},

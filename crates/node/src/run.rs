@@ -11,6 +11,7 @@ use relay::{
     route::Routes,
     webhook,
 };
+use sd_notify::NotifyState;
 use spool::{policy::Document, ports::MailHost};
 use tls::MutualTls;
 use tokio::{net::TcpListener, sync::Notify};
@@ -29,6 +30,7 @@ use crate::{
     renewal::Renewal,
     signals::{Request, Signals},
     smtp::Smtp,
+    supervisor,
 };
 
 /// All in all, so that the service manager, which waits for 30 s, never has to kill.
@@ -74,14 +76,14 @@ async fn run(
         () = stop_requested(&mut signals) => return Ok(ExitCode::SUCCESS),
     };
     announce(&node.ports);
-    notify(sd_notify::NotifyState::Ready);
+    supervisor::notify(NotifyState::Ready);
     info!(
         version = env!("CARGO_PKG_VERSION"), node = config.node_id,
         smtp = ?node.ports.smtp, admin = %node.ports.admin, http = %node.ports.http,
         "started"
     );
     let failure = node.attend(&mut signals).await;
-    notify(sd_notify::NotifyState::Stopping);
+    supervisor::notify(NotifyState::Stopping);
     if tokio::time::timeout(SHUTDOWN_TIMEOUT, node.stop())
         .await
         .is_err()
@@ -102,13 +104,6 @@ async fn run(
 
 async fn stop_requested(signals: &mut Signals) {
     while signals.next().await != Request::Stop {}
-}
-
-/// Tells the service manager, if there is one.
-fn notify(state: sd_notify::NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
-        warn!(%error, "telling the service manager failed");
-    }
 }
 
 /// A running node.
@@ -174,11 +169,10 @@ impl Node {
         let doctor = Doctor::new(config, Arc::clone(&dns));
         let service = AdminService::new(spool, routes, hostname, clock, progress, doctor);
         let service = Arc::new(service);
-        let asked = Arc::clone(&service);
         let networks = config.http.clone();
         let mut answers = Part::default();
         answers.spawn("admin", |stop| {
-            admin::serve(admin_port, certificates.admin, asked, stop)
+            admin::serve(admin_port, certificates.admin, Arc::clone(&service), stop)
         });
         answers.spawn("http", |stop| {
             http::serve(http_port, networks, cluster.clone(), metrics, service, stop)
@@ -190,6 +184,7 @@ impl Node {
         }
         let reload = Arc::new(Notify::new());
         answers.spawn("renewal", |stop| renewal.run(Arc::clone(&reload), stop));
+        answers.spawn("watchdog", supervisor::feed_watchdog);
         Ok(Self {
             cluster,
             ports,
