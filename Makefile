@@ -12,7 +12,7 @@ TARGET_DIR = $$($(CARGO) metadata --format-version 1 --no-deps --offline \
 	| sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
 PROGRAMS = "$(TARGET_DIR)/release"
 
-.PHONY: all build demo test fixture faults fuzz bench lint deny docs setup help
+.PHONY: all build deb demo test fixture faults fuzz bench lint deny docs setup help
 
 all: build
 
@@ -27,6 +27,7 @@ help:
 	@echo "make bench        accept rate, latency, drain and CPU beside Postfix"
 	@echo "make lint         formatting, clippy, licences and sources of dependencies, documentation"
 	@echo "make build        the programs, in the release directory of cargo's target directory"
+	@echo "make deb          Debian packages of both programs, in the folder debian of cargo's target directory"
 	@echo "make setup        what the build needs (the commands above do it themselves)"
 
 setup:
@@ -34,6 +35,12 @@ setup:
 
 build: setup
 	$(BUILD)
+
+# Of what was built for everything else: the programs in the packages are those that were tested.
+deb: build
+	@$(SETUP) deb
+	$(CARGO) deb --no-build --locked --package node
+	$(CARGO) deb --no-build --locked --package ctl
 
 demo: build
 	@$(PROGRAMS)/demo $(if $(filter-out 0,$(KEEP)),--keep)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what is missing for: build (libclang), test (cargo-nextest, swaks, Python, strace, and foreign
-# mail servers), faults (nft, ip and tc, strace, mkfs.ext4), fuzz (cargo-fuzz), bench (Postfix), lint
-# (cargo-deny). Packages come by apt where this user may install them; otherwise one line says what to
+# mail servers), faults (nft, ip and tc, strace, mkfs.ext4), fuzz (cargo-fuzz),
+# bench (Postfix), lint (cargo-deny), deb (cargo-deb). Packages come by apt where this user may install them; otherwise one line says what to
 # install. What is there already is left alone, and then nothing is asked of the network.
 set -eu
 
@@ -84,6 +84,10 @@ for purpose in "$@"; do
     bench)
         [ -x /usr/sbin/smtp-source ] || wanted postfix
         ;;
+    deb)
+        # It finds out which libraries a program needs.
+        command -v dpkg-shlibdeps >/dev/null 2>&1 || wanted dpkg-dev
+        ;;
     esac
 done
 
@@ -130,12 +134,15 @@ elif [ -n "$packages$welcome" ]; then
     fi
 fi
 
+target_directory() {
+    cargo metadata --format-version 1 --no-deps --offline | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'
+}
+
 # Exim, for tests that root runs. Its package and that of Postfix exclude each other, so it is not
 # installed: its files go beside what cargo builds, and it gives nobody root's rights there.
 unpack_exim() {
     [ "$root" = "" ] && command -v dpkg >/dev/null 2>&1 || return 0
-    target=$(cargo metadata --format-version 1 --no-deps --offline |
-        sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
+    target=$(target_directory)
     has_file /usr/sbin/exim4 "$target/exim/usr/sbin/exim4" && return 0
     echo "setup: unpacking exim4-daemon-light"
     apt-cache show exim4-daemon-light >/dev/null 2>&1 || apt_get update || true
@@ -158,6 +165,7 @@ for purpose in "$@"; do
         cargo_tool cargo-nextest 0.9.143
         ;;
     lint) cargo_tool cargo-deny 0.20.2 --debug ;;
+    deb) cargo_tool cargo-deb 3.8.0 --debug ;;
     fuzz)
         cargo +nightly --version >/dev/null 2>&1 || {
             echo "setup: please install a nightly compiler: rustup toolchain install nightly --profile minimal" >&2
