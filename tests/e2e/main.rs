@@ -11,6 +11,7 @@ mod chunks;
 mod claims;
 mod crashes;
 mod damaged_bodies;
+mod dashboards;
 mod dev;
 mod dialogues;
 mod disk;

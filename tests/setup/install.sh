@@ -1,8 +1,8 @@
 #!/bin/sh
-# Installs what is missing for: build (libclang), test (cargo-nextest, swaks, Python, strace, and foreign
-# mail servers), faults (nft, ip and tc, strace, mkfs.ext4), fuzz (cargo-fuzz),
-# bench (Postfix), lint (cargo-deny), deb (cargo-deb). Packages come by apt where this user may install them; otherwise one line says what to
-# install. What is there already is left alone, and then nothing is asked of the network.
+# Installs what is missing for: build (libclang), test (cargo-nextest, swaks, Python, strace, foreign mail
+# servers, and Prometheus), faults (nft, ip and tc, strace, mkfs.ext4), fuzz (cargo-fuzz), bench (Postfix),
+# lint (cargo-deny), deb (cargo-deb). Packages come by apt where this user may install them; otherwise one
+# line says what to install. What is there already is left alone, and then nothing is asked of the network.
 set -eu
 
 packages=""
@@ -158,10 +158,29 @@ unpack_exim() {
     rm -rf "$scratch"
 }
 
+# Prometheus and promtool. Its package would start a service, so the two programs go beside what cargo
+# builds; they need no library but libc, and no rights.
+unpack_prometheus() {
+    command -v apt-get >/dev/null 2>&1 && command -v dpkg-deb >/dev/null 2>&1 || return 0
+    target=$(target_directory)
+    has_file /usr/bin/promtool "$target/prometheus/usr/bin/promtool" && return 0
+    echo "setup: unpacking prometheus"
+    apt-cache show prometheus >/dev/null 2>&1 || [ "$root" = none ] || apt_get update || true
+    scratch=$(mktemp -d)
+    if ! (cd "$scratch" && apt-get download prometheus && dpkg-deb --fsys-tarfile prometheus_*.deb |
+        tar -x ./usr/bin/prometheus ./usr/bin/promtool && mkdir -p "$target/prometheus" &&
+        mv usr "$target/prometheus/usr") >>"$log" 2>&1; then
+        tail -n 20 "$log" >&2
+        echo "setup: could not unpack Prometheus; tests with it are skipped" >&2
+    fi
+    rm -rf "$scratch"
+}
+
 for purpose in "$@"; do
     case $purpose in
     test)
         unpack_exim
+        unpack_prometheus
         cargo_tool cargo-nextest 0.9.143
         ;;
     lint) cargo_tool cargo-deny 0.20.2 --debug ;;
