@@ -98,8 +98,13 @@ pub(crate) enum Kind {
     PrimaryDropsAfterDot,
     /// One octet of the write-ahead log is changed while the node is down.
     DamagedLog,
-    /// One octet of a table file is changed while the node is down.
+    /// The write-ahead log loses its second half while the node is down.
+    CutLog,
+    /// One octet of a table file is changed while the node is down. It ends whenever it reads that
+    /// place, for nothing rebuilds a table.
     DamagedTable,
+    /// A table file loses its second half while the node is down. It must not serve with it.
+    CutTable,
     /// A disk is put back to what it was some seconds before.
     OldDisk,
     /// A disk is emptied.
@@ -115,11 +120,13 @@ pub(crate) enum Kind {
     Backup,
     /// A node lacks what has left the others' logs, and its power is cut while it is sent their spool.
     PowerCutInTransfer,
+    /// The same, and one octet of what it has got so far is changed while it is down.
+    DamagedSnapshot,
 }
 
 impl Kind {
-    /// What is played without being asked for.
-    pub(crate) const MIX: [Self; 29] = [
+    /// What is played unless only some of it is asked for.
+    pub(crate) const MIX: [Self; 33] = [
         Self::OldDisk,
         Self::Kill,
         Self::KillAll,
@@ -143,19 +150,17 @@ impl Kind {
         Self::PrimaryReboots,
         Self::PrimaryDropsAfterDot,
         Self::DamagedLog,
+        Self::CutLog,
+        Self::DamagedTable,
+        Self::CutTable,
         Self::WipedDisk,
         Self::MemberReplaced,
         Self::MemberLeaves,
         Self::LeaderMoved,
         Self::Backup,
         Self::PowerCutInTransfer,
+        Self::DamagedSnapshot,
     ];
-
-    /// What is played only with `--with NAME`, and what a node can not do about it yet.
-    pub(crate) const ON_REQUEST: [(Self, &'static str); 1] = [(
-        Self::DamagedTable,
-        "a damaged table ends the node whenever it is read, and nothing rebuilds it",
-    )];
 
     /// Its name, in schedules and on the command line.
     pub(crate) const fn name(self) -> &'static str {
@@ -182,7 +187,9 @@ impl Kind {
             Self::PrimaryReboots => "primary-reboots",
             Self::PrimaryDropsAfterDot => "primary-drops-after-dot",
             Self::DamagedLog => "damaged-log",
+            Self::CutLog => "cut-log",
             Self::DamagedTable => "damaged-table",
+            Self::CutTable => "cut-table",
             Self::OldDisk => "old-disk",
             Self::WipedDisk => "wiped-disk",
             Self::MemberReplaced => "member-replaced",
@@ -190,14 +197,13 @@ impl Kind {
             Self::LeaderMoved => "leader-moved",
             Self::Backup => "backup",
             Self::PowerCutInTransfer => "power-cut-in-transfer",
+            Self::DamagedSnapshot => "damaged-snapshot",
         }
     }
 
     /// The one of that name.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        let on_request = Self::ON_REQUEST.map(|(kind, _)| kind);
-        let mut all = Self::MIX.iter().chain(&on_request);
-        all.find(|kind| kind.name() == name).copied()
+        Self::MIX.into_iter().find(|kind| kind.name() == name)
     }
 
     /// What it happens to.
@@ -227,6 +233,8 @@ impl Kind {
             | Self::MemberReplaced
             | Self::MemberLeaves
             | Self::PowerCutInTransfer => Some(Need::Disks),
+            // Without a link that is slow, all of it has come before anybody looks.
+            Self::DamagedSnapshot => Some(Need::SlowLink),
             Self::FailingFsync | Self::SlowFsync => Some(Need::Tracing),
             Self::Clock => Some(Need::Shim),
             Self::Alone | Self::Deaf | Self::Mute | Self::Bridge | Self::Loss => {
@@ -250,7 +258,9 @@ impl Kind {
         matches!(
             self,
             Self::DamagedLog
+                | Self::CutLog
                 | Self::DamagedTable
+                | Self::CutTable
                 | Self::OldDisk
                 | Self::WipedDisk
                 | Self::MemberReplaced

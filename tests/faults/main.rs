@@ -2,7 +2,7 @@
 //! acknowledged message is lost.
 //!
 //! ```text
-//!   faults [--seed N] [--minutes M] [--nodes N] [--rounds N] [--only KIND]... [--with KIND]...
+//!   faults [--seed N] [--minutes M] [--nodes N] [--rounds N] [--only KIND]...
 //!
 //!   seed ─▶ Schedule ─▶ Nemesis ──────▶ World: nodes, network, disks, primary ─▶ Evidence
 //!                          │              ▲ clients                                 │

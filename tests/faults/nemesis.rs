@@ -1,8 +1,9 @@
 //! Plays a schedule: does harm, and undoes it.
 //!
-//! `nodes`, `members`, `transfer`, `network`, `primary` and `operator` say what each fault is; what it
+//! `nodes`, `damage`, `members`, `transfer`, `network`, `primary` and `operator` say what each fault is; what it
 //! takes to undo it is an [`Undo`].
 
+mod damage;
 mod errand;
 mod members;
 mod network;

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::fault::Kind;
 
 const USAGE: &str = "usage: faults [--seed N] [--minutes M] [--nodes N] [--rounds N] \
-                     [--round-seconds S] [--only KIND]... [--with KIND]...";
+                     [--round-seconds S] [--only KIND]...";
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +38,6 @@ impl Orders {
             kinds: Kind::MIX.to_vec(),
         };
         let mut only = Vec::new();
-        let mut further = Vec::new();
         let mut words = words.iter().peekable();
         while let Some(word) = words.next() {
             match word.as_str() {
@@ -48,7 +47,6 @@ impl Orders {
                 "--rounds" => orders.rounds = value(&mut words)?,
                 "--round-seconds" => orders.round_ms = 1000 * value::<u64>(&mut words)?,
                 "--only" => only.push(kind(&mut words)?),
-                "--with" => further.push(kind(&mut words)?),
                 _ => bail!("{word:?} is no option; {USAGE}"),
             }
         }
@@ -60,7 +58,6 @@ impl Orders {
         if !only.is_empty() {
             orders.kinds = only;
         }
-        orders.kinds.extend(further);
         Ok(orders)
     }
 }
@@ -75,9 +72,10 @@ fn value<T: FromStr>(words: &mut Peekable<Iter<'_, String>>) -> Result<T> {
 fn kind(words: &mut Peekable<Iter<'_, String>>) -> Result<Kind> {
     let word = words.next().context(USAGE)?;
     Kind::named(word).with_context(|| {
-        let on_request = Kind::ON_REQUEST.map(|(kind, why)| format!("{} ({why})", kind.name()));
-        let mix = Kind::MIX.map(Kind::name);
-        format!("{word:?} is no fault; there are {mix:?}, and on request {on_request:?}")
+        format!(
+            "{word:?} is no fault; there are {:?}",
+            Kind::MIX.map(Kind::name)
+        )
     })
 }
 
@@ -92,9 +90,9 @@ mod tests {
             let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
             Orders::parse(&words)
         };
-        let orders = parse("--seed 7 --nodes 5 --only kill --with damaged-table").unwrap();
+        let orders = parse("--seed 7 --nodes 5 --only kill --only cut-log").unwrap();
         assert_eq!((orders.seed, orders.nodes), (7, 5));
-        assert_eq!(orders.kinds, [Kind::Kill, Kind::DamagedTable]);
+        assert_eq!(orders.kinds, [Kind::Kill, Kind::CutLog]);
         for wrong in [
             "--seed",
             "--seed x",

@@ -87,7 +87,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Says what can not be done here, and what is left out on purpose.
+/// Says what can not be done here.
 pub(crate) fn skipped(world: &World, kinds: &[Kind]) {
     for kind in kinds.iter().filter(|&&kind| !world.can(kind)) {
         let lack = world
@@ -96,13 +96,5 @@ pub(crate) fn skipped(world: &World, kinds: &[Kind]) {
             .find(|(need, _)| kind.needs() == Some(*need));
         let why = lack.map_or("", |(_, why)| why);
         println!("skipped: {}: {why}", kind.name());
-    }
-    for (kind, why) in Kind::ON_REQUEST {
-        if !kinds.contains(&kind) {
-            println!(
-                "left out: {}, until the daemon can do better: {why}",
-                kind.name()
-            );
-        }
     }
 }

@@ -1,16 +1,10 @@
 //! What happens to processes and their disks.
 
-use std::{
-    fs::{self, File},
-    io,
-    os::unix::fs::FileExt as _,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, time::Duration};
 
-use harness::{Daemon, FailingSyncs, LoopDisk, failing_syncs::Harm, wait};
+use harness::{Daemon, FailingSyncs, LoopDisk, failing_syncs::Harm as Syncs, wait};
 
-use super::{Nemesis, Undo, Unplayed};
+use super::{Nemesis, Undo, Unplayed, damage, transfer::Harm};
 use crate::{fault::Kind, shim, world::World};
 
 /// A node whose disk fails ends within this time: its next write is due at once, or at the latest
@@ -22,10 +16,6 @@ const LEFT_FREE: u64 = 4 << 10;
 
 /// How much longer each fsync of a slow disk lasts; more than two heartbeats.
 const SLOW_MS: u64 = 350;
-
-/// An octet behind the header of a MANIFEST's first record. A record whose length is damaged is
-/// taken by RocksDB for one that was never finished, when it then ends behind the file.
-const IN_FIRST_RECORD: usize = 10;
 
 /// The file in a data directory that says that the node lacks something it had acknowledged.
 const REBUILDING: &str = "REBUILDING";
@@ -47,7 +37,7 @@ const STORAGE_FAILED: [&str; 8] = [
 ];
 
 /// What a node says whose disk has less than it had acknowledged, as it should.
-const LACKS: &str = "lacks entries that it had acknowledged";
+pub(super) const LACKS: &str = "lacks entries that it had acknowledged";
 
 impl Nemesis<'_> {
     pub(super) fn harm_node(&mut self, kind: Kind, place: usize) -> Result<Undo, Unplayed> {
@@ -84,11 +74,11 @@ impl Nemesis<'_> {
             }
             Kind::FailingFsync => {
                 self.expect_errors(place);
-                let syncs = FailingSyncs::harm(self.node(place).pid(), Harm::Fail)?;
+                let syncs = FailingSyncs::harm(self.node(place).pid(), Syncs::Fail)?;
                 return Ok(Undo::Detach(place, syncs, true));
             }
             Kind::SlowFsync => {
-                let syncs = FailingSyncs::harm(self.node(place).pid(), Harm::Delay(SLOW_MS))?;
+                let syncs = FailingSyncs::harm(self.node(place).pid(), Syncs::Delay(SLOW_MS))?;
                 return Ok(Undo::Detach(place, syncs, false));
             }
             Kind::Clock => {
@@ -100,13 +90,16 @@ impl Nemesis<'_> {
                 shim::set_clock(self.node(place), ahead);
                 return Ok(Undo::SetClock(place));
             }
-            Kind::DamagedManifest => return self.damage(place, "MANIFEST-", true),
-            Kind::DamagedLog => return self.damage(place, ".log", false),
-            Kind::DamagedTable => return self.damage_table(place),
+            Kind::DamagedManifest
+            | Kind::DamagedLog
+            | Kind::CutLog
+            | Kind::DamagedTable
+            | Kind::CutTable => return self.damage(kind, place),
             Kind::OldDisk | Kind::WipedDisk => self.replace_disk(kind, place)?,
             Kind::MemberReplaced => return Ok(self.lose_member(place)?),
             Kind::MemberLeaves => return Ok(self.part_with_member(place)),
-            Kind::PowerCutInTransfer => return Ok(self.leave_behind(place)),
+            Kind::PowerCutInTransfer => return Ok(self.leave_behind(place, Harm::PowerCut)),
+            Kind::DamagedSnapshot => return Ok(self.leave_behind(place, Harm::Damage)),
             other => return Err(format!("{} happens to no node", other.name()).into()),
         }
         Ok(Undo::Start(vec![place]))
@@ -176,44 +169,6 @@ impl Nemesis<'_> {
         Ok(())
     }
 
-    /// Changes one octet of the largest table, if there is one yet, and starts the node on it. It is
-    /// noticed when that place is read: at the start, or at any time later.
-    fn damage_table(&mut self, place: usize) -> Result<Undo, Unplayed> {
-        let file = to_damage(&self.database(place), ".sst")?;
-        self.expect_errors(place);
-        self.kill(&[place]);
-        let middle = fs::metadata(&file).map_or(0, |file| file.len()) / 2;
-        flip(&file, middle).map_err(|error| error.to_string())?;
-        self.start(place);
-        Ok(Undo::MendTable(place, file, middle))
-    }
-
-    /// Changes one octet of a file of a kind, the largest one, and starts the node on it.
-    fn damage(&mut self, place: usize, kind: &str, refuses: bool) -> Result<Undo, Unplayed> {
-        self.node_mut(place).allow_error(LACKS);
-        self.kill(&[place]);
-        let file = match to_damage(&self.database(place), kind) {
-            Ok(file) => file,
-            Err(unplayed) => {
-                self.start(place);
-                return Err(unplayed);
-            }
-        };
-        let whole = fs::read(&file).map_err(|error| error.to_string())?;
-        let mut harmed = whole.clone();
-        let at = if refuses {
-            IN_FIRST_RECORD
-        } else {
-            harmed.len() / 2
-        };
-        if let Some(octet) = harmed.get_mut(at) {
-            *octet ^= 0x40;
-        }
-        fs::write(&file, harmed).map_err(|error| error.to_string())?;
-        self.start(place);
-        Ok(Undo::Mend(place, file, whole, refuses))
-    }
-
     pub(super) fn mend_node(&mut self, undo: Undo) {
         match undo {
             Undo::Start(places) => places.into_iter().for_each(|place| self.start(place)),
@@ -242,7 +197,7 @@ impl Nemesis<'_> {
             Undo::MendTable(place, file, at) => {
                 // In place: the node may have it open. One that is not needed any more is gone.
                 if file.exists() {
-                    flip(&file, at).expect("the disk can be written");
+                    damage::flip(&file, at).expect("the disk can be written");
                 }
                 let _ended = self.node_mut(place).has_ended();
                 self.start_if_ended(place);
@@ -290,19 +245,11 @@ impl Nemesis<'_> {
         }
     }
 
-    fn expect_errors(&mut self, place: usize) {
+    pub(super) fn expect_errors(&mut self, place: usize) {
         let node = self.node_mut(place);
         STORAGE_FAILED
             .iter()
             .for_each(|phrase| node.allow_error(phrase));
-    }
-
-    /// Where a node's present database is: a snapshot puts another one in the place of the first.
-    fn database(&self, place: usize) -> PathBuf {
-        let data_dir = self.node(place).data_dir();
-        let named = fs::read_to_string(data_dir.join("DATABASE"));
-        let named = named.unwrap_or_else(|_| "db".to_owned());
-        data_dir.join(named.trim_end())
     }
 
     pub(super) fn node(&self, place: usize) -> &Daemon {
@@ -326,58 +273,5 @@ impl Nemesis<'_> {
             .disks
             .get(place)
             .ok_or_else(|| "no disk of its own".to_owned())
-    }
-}
-
-/// Changes an octet of a file, or changes it back.
-fn flip(file: &Path, at: u64) -> io::Result<()> {
-    let file = File::options().read(true).write(true).open(file)?;
-    let mut octet = [0];
-    file.read_exact_at(&mut octet, at)?;
-    file.write_all_at(&[octet[0] ^ 0x40], at)
-}
-
-/// The file of a kind that is damaged. There is none while a node has no database of its own yet: it has just
-/// joined, or is being rebuilt.
-fn to_damage(database: &Path, kind: &str) -> Result<PathBuf, Unplayed> {
-    largest(database, kind)
-        .ok_or_else(|| Unplayed::LeftOut(format!("no {kind} in {}", database.display())))
-}
-
-/// The largest file whose name begins or ends with `kind`: a file that was just begun has nothing in
-/// it to be damaged.
-fn largest(directory: &Path, kind: &str) -> Option<PathBuf> {
-    let entries = fs::read_dir(directory).ok()?;
-    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    paths
-        .filter(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            name.starts_with(kind) || name.ends_with(kind)
-        })
-        .max_by_key(|path| fs::metadata(path).map_or(0, |file| file.len()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_database_does_not_have_is_left_out_and_not_a_failure() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = folder.path().join("db");
-        let left_out = |kind| match to_damage(&database, kind) {
-            Err(Unplayed::LeftOut(why)) => why,
-            other => panic!("{other:?}"),
-        };
-        for kind in ["MANIFEST-", ".log", ".sst"] {
-            // Neither where there is no directory yet, nor in an empty one.
-            assert!(left_out(kind).starts_with(&format!("no {kind} in ")));
-            fs::create_dir_all(&database).unwrap();
-            assert!(left_out(kind).starts_with(&format!("no {kind} in ")));
-        }
-        fs::write(database.join("MANIFEST-000005"), "octets").unwrap();
-        fs::write(database.join("MANIFEST-000009"), "").unwrap();
-        let file = to_damage(&database, "MANIFEST-").unwrap();
-        assert_eq!(file, database.join("MANIFEST-000005"));
     }
 }

@@ -1,12 +1,16 @@
 //! A node is sent the others' spool, since their logs do not go back far enough for it, and loses its
-//! power meanwhile.
+//! power meanwhile, or an octet of what it has got.
 
-use std::{fs, path::Path};
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
 
 use harness::Ctl;
 use serde_json::Value;
 
-use super::{Errand, Nemesis, Undo, errand};
+use super::{Errand, Nemesis, Undo, damage, errand};
 
 /// The others' logs have been cut behind what a node has within this time: an operator's cut leaves a
 /// thousand entries, which are the mail of some seconds, and while one node is sent a spool, and half
@@ -26,10 +30,20 @@ const FIRST_OCTETS: u64 = 16 << 10;
 /// What a node has got so far lies there.
 const INCOMING: &str = "incoming";
 
+/// What happens to a node while a spool arrives.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Harm {
+    /// What was not fsynced is gone, as is the process.
+    PowerCut,
+    /// It is killed, and an octet of what had arrived is changed.
+    Damage,
+}
+
 /// A node on its way back.
 #[derive(Debug)]
 pub(super) struct Transfer {
     place: usize,
+    harm: Harm,
     /// Up to where its log may have gone.
     last: u64,
     until_ms: u64,
@@ -49,13 +63,14 @@ enum Stage {
 
 impl Nemesis<'_> {
     /// A node goes while mail flows.
-    pub(super) fn leave_behind(&mut self, place: usize) -> Undo {
+    pub(super) fn leave_behind(&mut self, place: usize, harm: Harm) -> Undo {
         let last = self.node(place).metric(LAST_INDEX, &[]).unwrap_or(0.0);
         // Indices are far below what a float can count.
         let last: u64 = format!("{last:.0}").parse().unwrap_or(0);
         self.kill(&[place]);
         Undo::Transfer(Transfer {
             place,
+            harm,
             last: last + ENTRIES_SINCE,
             until_ms: self.world.ledger.now_ms() + LEFT_BEHIND_MS,
             stage: Stage::Down,
@@ -66,6 +81,7 @@ impl Nemesis<'_> {
     pub(super) fn transfer(&mut self, transfer: Transfer) -> Option<Transfer> {
         let Transfer {
             place,
+            harm,
             last,
             mut until_ms,
             stage,
@@ -98,10 +114,10 @@ impl Nemesis<'_> {
                 }
             },
             Stage::Waiting(before) => {
-                let incoming = octets(&self.node(place).data_dir().join(INCOMING));
+                let incoming = octets(&self.incoming(place));
                 let grows = before.is_some() && incoming > before.max(Some(FIRST_OCTETS));
                 if grows || now_ms > until_ms {
-                    self.interrupt(place, incoming);
+                    self.interrupt(place, harm, incoming);
                     return None;
                 }
                 Stage::Waiting(incoming)
@@ -109,21 +125,57 @@ impl Nemesis<'_> {
         };
         Some(Transfer {
             place,
+            harm,
             last,
             until_ms,
             stage,
         })
     }
 
-    fn interrupt(&mut self, place: usize, received: Option<u64>) {
-        self.cut_power(&[place]);
+    fn interrupt(&mut self, place: usize, harm: Harm, received: Option<u64>) {
+        let done = match harm {
+            Harm::PowerCut => {
+                self.cut_power(&[place]);
+                "the power is cut".to_owned()
+            }
+            Harm::Damage => {
+                self.kill(&[place]);
+                match damage_one(&self.incoming(place)) {
+                    Ok(Some(name)) => format!("an octet of {name} is changed"),
+                    Ok(None) => "nothing is changed, for no file was begun".to_owned(),
+                    Err(error) => format!("nothing is changed: {error}"),
+                }
+            }
+        };
         self.world.ledger.remark(&match received {
-            Some(octets) => format!("the power is cut with {octets} octets in {INCOMING}"),
-            None => "no transfer was seen; the power is cut all the same".to_owned(),
+            Some(octets) => format!("{done}, with {octets} octets in {INCOMING}"),
+            None => format!("no transfer was seen; all the same {done}"),
         });
         let _none = self.quicken(place);
         self.start(place);
     }
+
+    fn incoming(&self, place: usize) -> PathBuf {
+        self.node(place).data_dir().join(INCOMING)
+    }
+}
+
+/// Changes one octet of the largest file that was sent; returns its name. What is a file of the present database, too, is
+/// left alone.
+fn damage_one(incoming: &Path) -> io::Result<Option<String>> {
+    let mut largest = None;
+    for entry in fs::read_dir(incoming)? {
+        let entry = entry?;
+        let file = entry.metadata()?;
+        if file.nlink() == 1 && file.len() > 0 {
+            largest = largest.max(Some((file.len(), entry.path())));
+        }
+    }
+    let Some((size, path)) = largest else {
+        return Ok(None);
+    };
+    damage::flip(&path, size / 2)?;
+    Ok(Some(path.display().to_string()))
 }
 
 /// How far a node's log goes.
