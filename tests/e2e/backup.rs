@@ -1,6 +1,6 @@
 //! A copy of the spool, and a new cluster from it.
 
-use std::{ffi::OsStr, fs, path::Path};
+use std::{ffi::OsStr, fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use harness::{Cluster, Primary, Settings, ctl, wait_until};
 
@@ -83,6 +83,10 @@ fn a_backup_can_be_made_while_mail_flows_and_without_a_quorum() {
         &cluster.directory().join("json").display().to_string(),
     ]);
     assert_eq!(json["messages"], 30);
+    for private in [to.clone(), cluster.nodes[0].data_dir()] {
+        let mode = fs::metadata(&private).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{} is for one user", private.display());
+    }
     assert_eq!(json["node_id"], 1);
     let restored = Cluster::prepare(1, &alone(&primary));
     assert_eq!(restore(&restored, &to).code, 0);

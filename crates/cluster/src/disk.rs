@@ -1,8 +1,9 @@
 //! How much of the disk is free, and files that survive a power failure.
 
 use std::{
-    fs::{self, File},
+    fs::{self, DirBuilder, File},
     io::{self, Write as _},
+    os::unix::fs::DirBuilderExt as _,
     path::Path,
 };
 
@@ -43,6 +44,18 @@ impl Disk {
             FreeSpace::Bytes(bytes) => bytes,
         }
     }
+}
+
+/// Makes a directory, and what is missing above it, that only this process's user may enter: it is
+/// to hold other people's mail. One that is there stays as it is.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn create_private(directory: &Path) -> io::Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
 }
 
 /// Makes a file with a text that is on the disk when this returns. Of several who make it at the same
@@ -86,6 +99,8 @@ pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
+
     use super::*;
 
     #[test]
@@ -150,6 +165,19 @@ mod tests {
         fs::create_dir(dir.path().join("NODE")).unwrap();
         create_synced(&dir.path().join("NODE"), "node 1\n").unwrap_err();
         assert_eq!(names(dir.path()), ["NODE"]);
+    }
+
+    #[test]
+    fn a_directory_for_mail_is_made_for_one_user_and_one_that_is_there_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let made = dir.path().join("var/spool");
+        create_private(&made).unwrap();
+        assert_eq!(mode(&made), 0o700);
+        let shared = Permissions::from_mode(0o750);
+        fs::set_permissions(&made, shared).unwrap();
+        create_private(&made).unwrap();
+        assert_eq!(mode(&made), 0o750);
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub(crate) fn claim(config: &Config) -> Result<Recorded, StartError> {
             dir.display()
         ))
     };
-    fs::create_dir_all(dir).map_err(failed)?;
+    disk::create_private(dir).map_err(failed)?;
     match fs::read_to_string(dir.join(REMOVED_FILE)) {
         Ok(why) => return Err(StartError(why.trim().to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

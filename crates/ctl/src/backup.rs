@@ -8,8 +8,9 @@
 
 use std::{
     fmt::Write as _,
-    fs::{self, File},
+    fs::{self, DirBuilder, File},
     io::{self, Write as _},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -110,7 +111,11 @@ fn tell(output: &mut Output, summary: &Summary<'_>) -> anyhow::Result<()> {
 
 /// Makes sure that nothing is there that the backup would be mixed with.
 fn make_empty(directory: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(directory)?;
+    // It is to hold other people's mail.
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)?;
     let is_empty = directory.read_dir()?.next().is_none();
     ensure!(is_empty, "it is not empty; name a new directory");
     Ok(())

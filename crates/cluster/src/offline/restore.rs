@@ -33,7 +33,7 @@ pub fn restore(
     node_id: u64,
     advertise: &str,
 ) -> io::Result<u128> {
-    fs::create_dir_all(data_dir)?;
+    disk::create_private(data_dir)?;
     let directory = DataDir::open_to_read(data_dir)?;
     let database = directory.present();
     if founding::is_claimed(data_dir) || database.exists() {

@@ -6,8 +6,9 @@
 //! ```
 
 use std::{
-    fs::{self, File},
+    fs::{self, DirBuilder, File},
     io::{self, BufWriter, Write as _},
+    os::unix::fs::DirBuilderExt as _,
     path::Path,
     process::ExitCode,
 };
@@ -67,7 +68,12 @@ struct Recipient {
 pub(crate) fn export(data_dir: &Path, to: &Path) -> anyhow::Result<ExitCode> {
     let offline = Offline::open_to_read(data_dir)
         .with_context(|| format!("data_dir {}", data_dir.display()))?;
-    fs::create_dir_all(to).with_context(|| to.display().to_string())?;
+    // It is to hold other people's mail.
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(to)
+        .with_context(|| to.display().to_string())?;
     let is_empty = to.read_dir()?.next().is_none();
     ensure!(
         is_empty,
