@@ -32,6 +32,12 @@ pub enum Failure {
          look after the disk, then start the node again"
     )]
     Disk(String),
+    /// A table can not be read.
+    #[error(
+        "storage or consensus failed: a file of the data directory is damaged, which was noticed before \
+         it was copied to another node: {0}; look after the disk, and replace this node"
+    )]
+    Damaged(String),
     /// The port that peers connect to is gone.
     #[error("the port for peers has failed: {0}; start the node again")]
     PeersPort(String),

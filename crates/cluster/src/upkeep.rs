@@ -39,6 +39,9 @@ impl Upkeep {
         let mut tick = tokio::time::interval(UPKEEP_INTERVAL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
+            if let Some(damage) = self.checkpoints.damage() {
+                self.signals.fail(Failure::Damaged(damage.to_owned()));
+            }
             self.remove_old_copies().await;
             self.shorten_log().await;
             self.give_room_back(&mut given_back).await;

@@ -3,7 +3,7 @@
 use std::{
     io,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     time::{Duration, Instant},
 };
 
@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::{
     directory,
     files::{self, HeldFiles, Listed, Part},
+    open,
     tables::Tables,
 };
 use crate::raft::{LogId, SnapshotMeta};
@@ -29,7 +30,11 @@ pub(crate) struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Copies what the tables hold now. Blocks while what is in memory is written to files.
+    /// Copies what the tables hold now. Blocks while what is in memory is written to files, and all but
+    /// the bodies is read: what this disk has damaged must not get to other disks.
+    ///
+    /// # Errors
+    /// The disk is full, or what was copied is damaged (`InvalidData`).
     pub(crate) fn make(tables: &Tables) -> io::Result<Self> {
         let store = tables.store();
         // The directory belongs to the value from here on, so that a failure leaves nothing.
@@ -40,6 +45,8 @@ impl Checkpoint {
         };
         store.now().checkpoint(&checkpoint.directory)?;
         checkpoint.files = files::list(&checkpoint.directory)?;
+        // A database of its own: nothing of it is remembered in memory yet.
+        open::open_to_read(&checkpoint.directory, Arc::clone(store.metrics()))?.check()?;
         Ok(checkpoint)
     }
 
@@ -92,6 +99,7 @@ pub(super) fn meta(tables: &Tables) -> io::Result<SnapshotMeta> {
 pub(crate) struct Checkpoints {
     tables: Arc<Tables>,
     kept: Mutex<Option<Kept>>,
+    damage: OnceLock<String>,
 }
 
 #[derive(Debug)]
@@ -111,7 +119,13 @@ impl Checkpoints {
         Self {
             tables,
             kept: Mutex::new(None),
+            damage: OnceLock::new(),
         }
+    }
+
+    /// What was damaged when a copy was made. This node is of no use then.
+    pub(crate) fn damage(&self) -> Option<&str> {
+        self.damage.get().map(String::as_str)
     }
 
     fn kept(&self) -> MutexGuard<'_, Option<Kept>> {
@@ -190,7 +204,12 @@ impl Outgoing {
             self.checkpoints.use_now();
             return Ok(kept);
         }
-        let checkpoint = Arc::new(Checkpoint::make(&self.checkpoints.tables)?);
+        let made = Checkpoint::make(&self.checkpoints.tables).inspect_err(|error| {
+            if error.kind() == io::ErrorKind::InvalidData {
+                self.checkpoints.damage.get_or_init(|| error.to_string());
+            }
+        });
+        let checkpoint = Arc::new(made?);
         let former = self.checkpoints.kept().replace(Kept {
             checkpoint: Arc::clone(&checkpoint),
             used: Instant::now(),

@@ -1,6 +1,6 @@
 //! Snapshots from one store to another.
 
-use std::{fs, io, path::Path};
+use std::{fs, io, path::Path, time::Duration};
 
 use openraft::storage::RaftStateMachine as _;
 use sha2::{Digest as _, Sha256};
@@ -445,7 +445,7 @@ async fn a_snapshot_that_was_not_installed_goes() {
         if databases(&to) == ["db"] {
             break;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(databases(&to), ["db"]);
     drop(checkpoint);
@@ -459,21 +459,52 @@ async fn one_copy_serves_every_try_until_the_log_has_left_it_behind() {
     let first = checkpoints.kept_or_new(None).unwrap().checkpoint().unwrap();
     let again = checkpoints.kept_or_new(Some(log_id(5))).unwrap();
     assert!(Arc::ptr_eq(&first, &again.checkpoint().unwrap()));
-    assert!(checkpoints.is_sending(std::time::Duration::ZERO));
+    assert!(checkpoints.is_sending(Duration::ZERO));
     from.commit(vec![entry(6, accept(4, 0, 3, b"new"))]).await;
     let next = checkpoints.kept_or_new(Some(log_id(6))).unwrap();
     assert_eq!(next.meta().last_log_id, Some(log_id(6)));
     let next = next.checkpoint().unwrap();
     assert!(!Arc::ptr_eq(&first, &next));
     drop((first, next));
-    assert!(!checkpoints.is_sending(std::time::Duration::ZERO));
-    checkpoints.forget(std::time::Duration::ZERO);
+    assert!(!checkpoints.is_sending(Duration::ZERO));
+    checkpoints.forget(Duration::ZERO);
     assert_eq!(databases(&from), ["db"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_disk_has_damaged_is_not_sent_to_another() {
+    let from = sender().await;
+    // What is in memory is written to files.
+    drop(checkpoint_of(&from));
+    let files = fs::read_dir(from.dir.path().join("db")).unwrap();
+    let tables = files.map(|file| file.unwrap().path());
+    let tables: Vec<_> = tables
+        .filter(|file| file.extension().is_some_and(|ending| ending == "sst"))
+        .collect();
+    let mut refused = 0;
+    for table in &tables {
+        let checkpoints = Arc::new(Checkpoints::of(Arc::clone(&from.tables)));
+        let copy = checkpoints.new_copy().unwrap();
+        let whole = fs::read(table).unwrap();
+        let mut damaged = whole.clone();
+        // In the first block of keys and values.
+        damaged[2] ^= 0x40;
+        fs::write(table, damaged).unwrap();
+        if let Err(error) = copy.checkpoint() {
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
+            assert_eq!(checkpoints.damage(), Some(error.to_string().as_str()));
+            refused += 1;
+        }
+        fs::write(table, whole).unwrap();
+    }
+    // All but that of the pieces: bodies have digests of their own.
+    assert!(refused >= 3 && refused == tables.len() - 1, "{refused}");
+    assert_eq!(databases(&from), ["db"], "nothing of it stays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_copy_that_is_only_offered_neither_stays_nor_holds_the_log() {
-    let now = std::time::Duration::ZERO;
+    let now = Duration::ZERO;
     let from = sender().await;
     let checkpoints = Arc::new(Checkpoints::of(Arc::clone(&from.tables)));
     drop(checkpoints.kept_or_new(None).unwrap().checkpoint().unwrap());
