@@ -18,6 +18,7 @@ mod disk;
 mod disk_errors;
 mod dnsbl;
 mod doctor;
+mod drill;
 mod etrn;
 mod expiry;
 mod failures;

@@ -122,6 +122,11 @@ pub(crate) enum Command {
         #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["domain", "all"])]
         allow_list: Option<Receiver>,
     },
+    /// Sends a message through each node to the canary mailbox, and follows it. Exit code 1: not all have arrived.
+    Drill {
+        /// Only this domain of the policy; otherwise all that have a canary.
+        domain: Option<String>,
+    },
     /// A consistent copy of the spool, for `layoverd restore --from DIR`.
     Backup {
         /// A new or empty directory of this machine.

@@ -14,6 +14,7 @@ mod certs;
 mod cluster;
 mod doctor;
 mod domain;
+mod drill;
 mod flush;
 mod listing;
 mod output;
@@ -94,6 +95,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
                 Some(receiver) => doctor::allow_list(&servers, &mut output, receiver).await,
                 None => doctor::examine(&servers, &mut output, domain, all).await,
             },
+            Command::Drill { domain } => drill::drill(&servers, &mut output, domain).await,
             Command::Backup { directory } => backup::backup(&servers, &mut output, directory).await,
         }
     })

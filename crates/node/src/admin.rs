@@ -7,6 +7,7 @@ mod change;
 mod delivery;
 pub(crate) mod doctor;
 mod domain;
+pub(crate) mod drill;
 mod export;
 mod filter;
 mod flush;
@@ -29,14 +30,14 @@ use api::admin::v1::{
     ClusterRemoveRequest, ClusterSnapshotRequest, ClusterSnapshotResponse, ClusterStatusRequest,
     ClusterStatusResponse, ClusterVerifyRequest, DoctorRequest, DomainListRequest,
     DomainListResponse, DomainPauseRequest, DomainPauseResponse, DomainProbeRequest,
-    DomainProbeStep, DomainResumeRequest, DomainResumeResponse, Finding, FlushRequest,
-    FlushResponse, KnownRecipient, NodeAddressesRequest, NodeAddressesResponse, PolicyApplyRequest,
-    PolicyApplyResponse, PolicyShowRequest, PolicyShowResponse, QueueChangeRequest,
-    QueueChangeResponse, QueueEntry, QueueExportRequest, QueueListRequest, QueueShowRequest,
-    QueueShowResponse, QueueSummaryRequest, QueueSummaryResponse, RecipientsAddRequest,
-    RecipientsChangeResponse, RecipientsForgetRequest, RecipientsListRequest, ReplayProgress,
-    ReplayRequest, Replica, StatusRequest, StatusResponse, TraceRequest, TraceResponse,
-    TransferLeaderRequest, admin_server::Admin,
+    DomainProbeStep, DomainResumeRequest, DomainResumeResponse, DrillRequest, DrillStep, Finding,
+    FlushRequest, FlushResponse, KnownRecipient, NodeAddressesRequest, NodeAddressesResponse,
+    PolicyApplyRequest, PolicyApplyResponse, PolicyShowRequest, PolicyShowResponse,
+    QueueChangeRequest, QueueChangeResponse, QueueEntry, QueueExportRequest, QueueListRequest,
+    QueueShowRequest, QueueShowResponse, QueueSummaryRequest, QueueSummaryResponse,
+    RecipientsAddRequest, RecipientsChangeResponse, RecipientsForgetRequest, RecipientsListRequest,
+    ReplayProgress, ReplayRequest, Replica, StatusRequest, StatusResponse, TraceRequest,
+    TraceResponse, TransferLeaderRequest, admin_server::Admin,
 };
 use api::copy::v1::{BackupChunk, ExportChunk};
 use cluster::{Change, Cluster, RequestError};
@@ -46,6 +47,7 @@ use spool::{Clock, Message, MessageId};
 use tonic::{Request, Response, Status};
 
 use doctor::Doctor;
+use drill::Drills;
 pub(crate) use serve::serve;
 
 /// Longest header that is shown. Real ones are a tenth of it.
@@ -60,10 +62,11 @@ pub(crate) struct AdminService {
     clock: Clock,
     progress: Progress,
     doctor: Doctor,
+    drills: Arc<Drills>,
 }
 
 impl AdminService {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         cluster: Cluster,
         routes: Arc<Routes>,
         hostname: String,
@@ -71,6 +74,7 @@ impl AdminService {
         progress: Progress,
         doctor: Doctor,
     ) -> Self {
+        let drills = Drills::new(cluster.clone(), doctor.dns(), hostname.clone(), clock);
         Self {
             cluster,
             routes,
@@ -78,7 +82,13 @@ impl AdminService {
             clock,
             progress,
             doctor,
+            drills: Arc::new(drills),
         }
+    }
+
+    /// Those who hold drills.
+    pub(crate) fn drills(&self) -> Arc<Drills> {
+        Arc::clone(&self.drills)
     }
 
     /// A part of the queue, behind a place in the order of arrival.
@@ -146,6 +156,8 @@ type KnownRecipients = Pin<Box<dyn Stream<Item = Result<KnownRecipient, Status>>
 type Replays = Pin<Box<dyn Stream<Item = Result<ReplayProgress, Status>> + Send>>;
 
 type Findings = Pin<Box<dyn Stream<Item = Result<Finding, Status>> + Send>>;
+
+type DrillSteps = Pin<Box<dyn Stream<Item = Result<DrillStep, Status>> + Send>>;
 
 type Replicas = Pin<Box<dyn Stream<Item = Result<Replica, Status>> + Send>>;
 
@@ -356,6 +368,13 @@ impl Admin for AdminService {
         let domain = domain.map(|name| name.to_ascii_lowercase());
         let findings = self.examine(domain).await?;
         Ok(Response::new(Box::pin(findings)))
+    }
+
+    type DrillStream = DrillSteps;
+
+    async fn drill(&self, request: Request<DrillRequest>) -> Result<Response<DrillSteps>, Status> {
+        let steps = self.hold_drill(request.into_inner())?;
+        Ok(Response::new(Box::pin(steps)))
     }
 
     async fn node_addresses(

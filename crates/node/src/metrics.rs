@@ -9,9 +9,12 @@ use prometheus_client::{
     metrics::{family::Family, gauge::Gauge, info::Info},
     registry::Registry,
 };
-use spool::{Clock, Condition, Destination, HistoryTotals, Reachability, Timestamp, alarm};
+use spool::{
+    Clock, Condition, Destination, HistoryTotals, Policy, Reachability, Timestamp, alarm,
+    policy::Domain,
+};
 
-use crate::certificates::Expiries;
+use crate::{admin::drill::Drills, certificates::Expiries};
 
 /// The prefix of every metric's name.
 const PREFIX: &str = "layover";
@@ -25,6 +28,7 @@ pub(crate) struct Metrics {
     counted: Registry,
     cluster: Cluster,
     expiries: Arc<Expiries>,
+    drills: Arc<Drills>,
     clock: Clock,
 }
 
@@ -44,12 +48,14 @@ impl Metrics {
         counted: Registry,
         cluster: Cluster,
         expiries: Arc<Expiries>,
+        drills: Arc<Drills>,
         clock: Clock,
     ) -> Self {
         Self {
             counted,
             cluster,
             expiries,
+            drills,
             clock,
         }
     }
@@ -112,6 +118,10 @@ impl Metrics {
             self.cluster.notices_owed(),
         );
         register_expiries(&mut registry, &self.expiries.seconds_left(now));
+        if let Some(policy) = &policy {
+            let last_success = |domain: &str| self.drills.last_success(domain);
+            register_drills(&mut registry, &policy.policy, last_success);
+        }
         let mut page = String::new();
         text::encode_registry(&mut page, &self.counted)?;
         text::encode_registry(&mut page, &registry)?;
@@ -373,6 +383,32 @@ fn register_expiring<'d>(
     );
 }
 
+fn register_drills(
+    registry: &mut Registry,
+    policy: &Policy,
+    last_success: impl Fn(&str) -> Option<Timestamp>,
+) {
+    let successes = Gauges::default();
+    // Of a sentry none is complete but in an outage.
+    let drilled = policy.domains.iter();
+    let drilled = drilled.filter(|domain| domain.canary.is_some() && !domain.sentry);
+    for Domain { name, .. } in drilled {
+        let at = last_success(name).map_or(0, |at| at.0 / 1000);
+        set(&successes, vec![("domain", name.clone())], signed(at));
+    }
+    registry.register(
+        "drill_last_success_timestamp_seconds",
+        "When the last drill of the domain was complete, since 1970; 0 when this node has held none since its start",
+        successes,
+    );
+    gauge(
+        registry,
+        "drill_interval_seconds",
+        "How often the policy wants drills; 0: never by themselves",
+        policy.drill.every.as_secs(),
+    );
+}
+
 fn register_expiries(registry: &mut Registry, seconds_left: &[(&'static str, i64)]) {
     let expiries = Gauges::default();
     for (usage, seconds) in seconds_left {
@@ -512,6 +548,27 @@ mod tests {
             assert!(page.lines().any(|l| l == line), "{line} is not in\n{page}");
         }
         assert!(!page.contains("first_expiry_seconds{domain=\"example.org\"}"));
+    }
+
+    #[test]
+    fn a_domain_with_a_canary_tells_when_its_last_drill_was_complete() {
+        let policy = "[drill]\nevery = \"24h\"\n[[domain]]\nname = \"example.com\"\ncanary = \"pm@example.com\"\n\
+                      [[domain]]\nname = \"example.org\"\ncanary = \"pm@example.org\"\n\
+                      [[domain]]\nname = \"example.net\"\n";
+        let policy = Policy::parse(policy).unwrap();
+        let success = |domain: &str| (domain == "example.com").then_some(Timestamp(61_999));
+        let mut registry = Registry::with_prefix(PREFIX);
+        register_drills(&mut registry, &policy, success);
+        let mut page = String::new();
+        text::encode_registry(&mut page, &registry).unwrap();
+        for line in [
+            "layover_drill_last_success_timestamp_seconds{domain=\"example.com\"} 61",
+            "layover_drill_last_success_timestamp_seconds{domain=\"example.org\"} 0",
+            "layover_drill_interval_seconds 86400",
+        ] {
+            assert!(page.lines().any(|l| l == line), "{line} is not in\n{page}");
+        }
+        assert!(!page.contains("example.net"), "{page}");
     }
 
     #[test]

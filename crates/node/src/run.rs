@@ -1,6 +1,6 @@
 //! A node from its start to its end.
 
-use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use cluster::Cluster;
@@ -45,6 +45,16 @@ pub(crate) struct Ports {
     pub(crate) smtp: Vec<SocketAddr>,
     pub(crate) admin: SocketAddr,
     pub(crate) http: SocketAddr,
+}
+
+impl Ports {
+    fn of(smtp: &Smtp, admin: &TcpListener, http: &TcpListener) -> io::Result<Self> {
+        Ok(Self {
+            smtp: smtp.addresses(),
+            admin: admin.local_addr()?,
+            http: http.local_addr()?,
+        })
+    }
 }
 
 /// Runs a node until it is told to stop, or can not go on and has said why in the log. An error is
@@ -130,11 +140,7 @@ impl Node {
         let dns_metrics = relay::dns::Metrics::register(&mut registry);
         let dns = Arc::new(Dns::new(config.dns.clone(), dns_metrics));
         let smtp = Smtp::bind(config, certificates.smtp.clone(), Arc::clone(&dns))?;
-        let ports = Ports {
-            smtp: smtp.addresses(),
-            admin: admin_port.local_addr()?,
-            http: http_port.local_addr()?,
-        };
+        let ports = Ports::of(&smtp, &admin_port, &http_port)?;
         let expiries = Arc::new(Expiries::default());
         let renewal = Renewal::new(&certificates, Arc::clone(&expiries), clock);
 
@@ -145,7 +151,6 @@ impl Node {
         let file = config.policy_file.clone().zip(policy.clone());
         let cluster = start_cluster(config, policy, peer_tls, &mut registry).await?;
         let progress = Progress::default();
-        let metrics = Metrics::new(registry, cluster.clone(), expiries, clock);
 
         let routes = Arc::new(Routes::new(Arc::clone(&dns), Arc::new(cluster.clone())));
         let forwarding = Forwarding::new(
@@ -169,6 +174,8 @@ impl Node {
         let doctor = Doctor::new(config, Arc::clone(&dns));
         let service = AdminService::new(spool, routes, hostname, clock, progress, doctor);
         let service = Arc::new(service);
+        mail.spawn("drills", |stop| service.drills().run(stop));
+        let metrics = Metrics::new(registry, cluster.clone(), expiries, service.drills(), clock);
         let networks = config.http.clone();
         let mut answers = Part::default();
         answers.spawn("admin", |stop| {

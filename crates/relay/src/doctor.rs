@@ -9,7 +9,7 @@
 //! Whoever asks wants to know how things are now, so what this node's resolver remembers is forgotten first.
 //! What the name servers themselves remember they go on saying for as long as the records let them.
 
-mod exchanges;
+pub(crate) mod exchanges;
 mod finding;
 mod helo;
 mod host;

@@ -2,6 +2,7 @@
 
 mod authentication;
 mod document;
+mod drill;
 mod errors;
 mod file;
 mod in_force;
@@ -19,10 +20,11 @@ mod webhook;
 
 use core::time::Duration;
 
-use smtp::ForwardPath;
+use smtp::{ForwardPath, Mailbox};
 
 pub use authentication::Authentication;
 pub use document::{DOCUMENT_BYTES_MAX, Document, NamedList, lists_named};
+pub use drill::Drill;
 pub use errors::{PolicyError, PolicyErrors};
 pub use in_force::InForce;
 pub use keeping::Keeping;
@@ -49,6 +51,8 @@ pub struct Policy {
     pub webhook: Option<Webhook>,
     /// Who is told of mail that fails, and how.
     pub reports: Reports,
+    /// When drills are held by themselves.
+    pub drill: Drill,
 }
 
 /// One domain whose mail is taken.
@@ -78,6 +82,8 @@ pub struct Domain {
     pub recovery_guard: bool,
     /// Whether the primary is told who brought a message, where it offers XCLIENT or XFORWARD.
     pub xclient: bool,
+    /// Whom drills go to; ASCII.
+    pub canary: Option<Mailbox>,
 }
 
 /// Whom a domain takes mail for.

@@ -3,14 +3,14 @@ use api::admin::v1::{
     ClusterRemoveRequest, ClusterSnapshotRequest, ClusterSnapshotResponse, ClusterStatusRequest,
     ClusterStatusResponse, ClusterVerifyRequest, DoctorRequest, DomainListRequest,
     DomainListResponse, DomainPauseRequest, DomainPauseResponse, DomainProbeRequest,
-    DomainProbeStep, DomainResumeRequest, DomainResumeResponse, Finding, FlushRequest,
-    FlushResponse, KnownRecipient, NodeAddressesRequest, NodeAddressesResponse, PolicyApplyRequest,
-    PolicyApplyResponse, PolicyShowRequest, PolicyShowResponse, QueueChangeRequest,
-    QueueChangeResponse, QueueEntry, QueueExportRequest, QueueListRequest, QueueShowRequest,
-    QueueShowResponse, QueueSummaryRequest, QueueSummaryResponse, RecipientsAddRequest,
-    RecipientsChangeResponse, RecipientsForgetRequest, RecipientsListRequest, ReplayProgress,
-    ReplayRequest, Replica, StatusRequest, StatusResponse, TraceRequest, TraceResponse,
-    TransferLeaderRequest,
+    DomainProbeStep, DomainResumeRequest, DomainResumeResponse, DrillRequest, DrillStep, Finding,
+    FlushRequest, FlushResponse, KnownRecipient, NodeAddressesRequest, NodeAddressesResponse,
+    PolicyApplyRequest, PolicyApplyResponse, PolicyShowRequest, PolicyShowResponse,
+    QueueChangeRequest, QueueChangeResponse, QueueEntry, QueueExportRequest, QueueListRequest,
+    QueueShowRequest, QueueShowResponse, QueueSummaryRequest, QueueSummaryResponse,
+    RecipientsAddRequest, RecipientsChangeResponse, RecipientsForgetRequest, RecipientsListRequest,
+    ReplayProgress, ReplayRequest, Replica, StatusRequest, StatusResponse, TraceRequest,
+    TraceResponse, TransferLeaderRequest,
     admin_server::{Admin, AdminServer},
 };
 use api::copy::v1::{BackupChunk, ExportChunk};
@@ -175,6 +175,12 @@ impl Admin for Node {
         &self,
         _: Request<DoctorRequest>,
     ) -> Result<Response<Self::DoctorStream>, Status> {
+        Ok(Response::new(tokio_stream::iter(Vec::new())))
+    }
+
+    type DrillStream = Iter<std::vec::IntoIter<Result<DrillStep, Status>>>;
+
+    async fn drill(&self, _: Request<DrillRequest>) -> Result<Response<Self::DrillStream>, Status> {
         Ok(Response::new(tokio_stream::iter(Vec::new())))
     }
 

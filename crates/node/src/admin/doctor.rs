@@ -101,6 +101,11 @@ impl Doctor {
         }
     }
 
+    /// What it asks.
+    pub(super) fn dns(&self) -> Arc<Dns> {
+        Arc::clone(&self.dns)
+    }
+
     fn turn(&self) -> Result<OwnedSemaphorePermit, Status> {
         let turn = Arc::clone(&self.turn).try_acquire_owned();
         turn.map_err(|_| {

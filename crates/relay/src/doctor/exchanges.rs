@@ -255,7 +255,11 @@ fn words_of(exchange: &Exchange) -> String {
 }
 
 /// The members that an MX host leads to: the one of that name, or those at its addresses.
-fn members_at(domain: &Domain, exchange: &Exchange, ourselves: &Ourselves) -> BTreeSet<u64> {
+pub(crate) fn members_at(
+    domain: &Domain,
+    exchange: &Exchange,
+    ourselves: &Ourselves,
+) -> BTreeSet<u64> {
     if let Some(id) = ourselves.member_at(&exchange.name, &[]) {
         return BTreeSet::from([id]);
     }

@@ -44,10 +44,7 @@ pub async fn probe(
         dns: routes.dns(),
         timeouts: PROBE_TIMEOUTS,
     };
-    let mut account = Account {
-        tell,
-        began: Instant::now(),
-    };
+    let mut account = Account::new(tell);
     let route = match routes.find(domain).await {
         Ok(route) => route,
         Err(none) => {
@@ -77,17 +74,25 @@ enum Found {
 }
 
 /// Tells of steps, and takes the time of each.
-struct Account<F> {
+pub(crate) struct Account<F> {
     tell: F,
     began: Instant,
 }
 
 impl<F: FnMut(Step)> Account<F> {
-    fn sound(&mut self, words: String) {
+    /// The first step begins now.
+    pub(crate) fn new(tell: F) -> Self {
+        Self {
+            tell,
+            began: Instant::now(),
+        }
+    }
+
+    pub(crate) fn sound(&mut self, words: String) {
         self.step(words, true);
     }
 
-    fn unsound(&mut self, words: String) {
+    pub(crate) fn unsound(&mut self, words: String) {
         self.step(words, false);
     }
 
@@ -108,30 +113,8 @@ async fn probe_host<F: FnMut(Step)>(
     account: &mut Account<F>,
 ) -> Found {
     let name = &host.name;
-    account.began = Instant::now();
-    let protection = match Protection::of(host, terms).await {
-        Ok(protection) => protection,
-        Err(broken) => {
-            account.unsound(format!("{name}: not used: {broken}"));
-            return Found::Unready;
-        }
-    };
-    if terms.tls == Tls::Dane {
-        account.sound(format!("{name}: asked the dns: {protection}"));
-    }
-    let Some(stream) = connected(host, account).await else {
+    let Some(connection) = opened(host, terms, account).await else {
         return Found::Unready;
-    };
-    let opened = match Connection::begin(name, stream, terms, &protection) {
-        Ok(connection) => greeted(connection, terms, &protection, account).await,
-        Err(broken) => Err(broken),
-    };
-    let connection = match opened {
-        Ok(connection) => connection,
-        Err(broken) => {
-            account.unsound(format!("{name}: not ready: {broken}"));
-            return Found::Unready;
-        }
     };
     let objection = route.objection(&connection);
     connection.quit().await;
@@ -143,6 +126,38 @@ async fn probe_host<F: FnMut(Step)>(
         None => {
             account.sound(format!("{name}: ready for mail"));
             Found::Ready
+        }
+    }
+}
+
+/// Goes as far as a session that is ready for a message. `None` when there is none; the last step says why.
+pub(crate) async fn opened<F: FnMut(Step)>(
+    host: &Host,
+    terms: Terms<'_>,
+    account: &mut Account<F>,
+) -> Option<Connection> {
+    let name = &host.name;
+    account.began = Instant::now();
+    let protection = match Protection::of(host, terms).await {
+        Ok(protection) => protection,
+        Err(broken) => {
+            account.unsound(format!("{name}: not used: {broken}"));
+            return None;
+        }
+    };
+    if terms.tls == Tls::Dane {
+        account.sound(format!("{name}: asked the dns: {protection}"));
+    }
+    let stream = connected(host, account).await?;
+    let opened = match Connection::begin(name, stream, terms, &protection) {
+        Ok(connection) => greeted(connection, terms, &protection, account).await,
+        Err(broken) => Err(broken),
+    };
+    match opened {
+        Ok(connection) => Some(connection),
+        Err(broken) => {
+            account.unsound(format!("{name}: not ready: {broken}"));
+            None
         }
     }
 }

@@ -89,6 +89,7 @@ pub(crate) fn domain(primary: SocketAddr) -> Domain {
         quota: Quota::default(),
         recovery_guard: true,
         xclient: false,
+        canary: None,
     }
 }
 

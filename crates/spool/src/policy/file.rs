@@ -9,6 +9,7 @@ use super::{
     Authentication, DEFAULT_SMTP_PORT, DOCUMENT_BYTES_MAX, Document, Domain, Keeping, NamedList,
     Order, Policy, PolicyErrors, Quota, Recipients, Tls, WhileDown,
     authentication::AuthenticationTable,
+    drill::{DrillTable, canary},
     errors::{Fault, Faults},
     host_port, keeping, line_and_column,
     list::Lists,
@@ -42,6 +43,7 @@ struct File {
     dsn: Option<DsnTable>,
     dnsbl: Option<DnsblTable>,
     alarms: Option<AlarmsTable>,
+    drill: Option<DrillTable>,
 }
 
 #[derive(Default, Deserialize)]
@@ -71,6 +73,7 @@ struct DomainTable {
     probe_interval: Text,
     recovery_guard: Option<bool>,
     xclient: Option<bool>,
+    canary: Text,
     max_queued_messages: Option<Spanned<i64>>,
     max_queued_size: Text,
 }
@@ -166,6 +169,7 @@ impl File {
         }
         lists.check_all_taken(faults);
         let dnsbl = self.dnsbl.unwrap_or_default().zones(faults);
+        let drill = self.drill.unwrap_or_default().drill(faults);
         Policy {
             keeping,
             domains,
@@ -173,6 +177,7 @@ impl File {
             dnsbl,
             webhook,
             reports,
+            drill,
         }
     }
 }
@@ -274,6 +279,10 @@ impl DomainTable {
             0..=u32::MAX,
         ));
         let max_size = faults.note(octets("max_queued_size", self.max_queued_size.as_ref()));
+        let canary = match &name {
+            Some(name) => faults.note(canary(self.canary.as_ref(), name)),
+            None => Some(None),
+        };
         Some(Domain {
             name: name?,
             primary: primary?,
@@ -290,6 +299,7 @@ impl DomainTable {
             },
             recovery_guard: self.recovery_guard.unwrap_or(true),
             xclient: self.xclient.unwrap_or(false),
+            canary: canary?,
         })
     }
 

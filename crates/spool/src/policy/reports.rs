@@ -142,6 +142,7 @@ fn queue_by(smarthost: String) -> Domain {
         quota: Quota::default(),
         recovery_guard: false,
         xclient: false,
+        canary: None,
     }
 }
 

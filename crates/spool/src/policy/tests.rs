@@ -53,6 +53,7 @@ fn what_is_left_out_gets_the_documented_defaults() {
             quota: Quota::default(),
             recovery_guard: true,
             xclient: false,
+            canary: None,
         }]
     );
 }
