@@ -31,7 +31,8 @@ fn read(name: &str) -> String {
 fn start() -> (Primary, Cluster) {
     let primary = Primary::down_at_first();
     let mut settings = Settings::for_primary(primary.address());
-    settings.policy.push_str("[queue]\nmax_age = \"2d\"\n");
+    let lines = "canary = \"drills@example.com\"\n[queue]\nmax_age = \"2d\"\n";
+    settings.policy.push_str(lines);
     let cluster = Cluster::start(3, &settings);
     (primary, cluster)
 }
