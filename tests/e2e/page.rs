@@ -160,6 +160,45 @@ fn nobody_else_presses_a_button_or_sees_the_page() {
 }
 
 #[test]
+fn a_foreign_site_whose_name_leads_here_sees_nothing() {
+    let settings = Settings::for_primary(SocketAddr::from(([127, 0, 0, 1], 9)))
+        .with("http", "names = [\"queue.example.org\"]");
+    let cluster = Cluster::start(1, &settings);
+    let node = &cluster.nodes[0];
+    let address = node.ports.http.address();
+    let good = format!("token={}&domain=example.com", token(&get(node, "/")));
+    let port = address.port();
+    for host in [
+        "rebound.example".to_owned(),
+        format!("rebound.example:{port}"),
+        "127.0.0.1.rebound.example".to_owned(),
+        String::new(),
+    ] {
+        let host = format!("Host: {host}");
+        for path in ["/", "/queue", "/audit", "/style.css"] {
+            let (status, told) = http::get_with(address, path, &[&host]).unwrap();
+            assert_eq!(status, 421, "{host}, {path}: {told}");
+            assert!(told.contains("add it to names in [http]"), "{told}");
+        }
+        let (status, _, told) = http::post(address, "/flush", &[&host], &good).unwrap();
+        assert_eq!(status, 421, "{host}: {told}");
+        for path in ["/metrics", "/healthz", "/readyz"] {
+            let (status, _) = http::get_with(address, path, &[&host]).unwrap();
+            assert_ne!(status, 421, "{host}, {path}");
+        }
+    }
+    for host in [
+        "localhost".to_owned(),
+        format!("MX1.example.net:{port}"),
+        "queue.example.org".to_owned(),
+        format!("[::1]:{port}"),
+    ] {
+        let (status, told) = http::get_with(address, "/", &[&format!("Host: {host}")]).unwrap();
+        assert_eq!(status, 200, "{host}: {told}");
+    }
+}
+
+#[test]
 fn what_came_with_the_mail_is_shown_and_never_run() {
     let (_primary, cluster) = scene::outage(1);
     let node = &cluster.nodes[0];

@@ -18,7 +18,17 @@ pub fn get(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
     Ok((status, body))
 }
 
-/// Sends a form; returns the status code, the head and the body of the answer. `headers` are whole lines.
+/// Asks for `path` with `headers`, whole lines; a `Host` among them takes the place of the address. Returns the status
+/// code and the body.
+///
+/// # Errors
+/// When nobody answers, or not in HTTP.
+pub fn get_with(address: SocketAddr, path: &str, headers: &[&str]) -> io::Result<(u16, String)> {
+    let (status, _, body) = exchange(address, "GET", path, headers, "")?;
+    Ok((status, body))
+}
+
+/// Sends a form; returns the status code, the head and the body of the answer. `headers` are as above.
 ///
 /// # Errors
 /// When nobody answers, or not in HTTP.
@@ -41,8 +51,10 @@ fn exchange(
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let mut request =
-        format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n");
+    let mut request = format!("{method} {path} HTTP/1.0\r\nConnection: close\r\n");
+    if !headers.iter().any(|header| header.starts_with("Host:")) {
+        request.push_str(&format!("Host: {address}\r\n"));
+    }
     for header in headers {
         request.push_str(&format!("{header}\r\n"));
     }

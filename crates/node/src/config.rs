@@ -110,6 +110,9 @@ pub(crate) struct Http {
     pub(crate) trusted: Vec<IpNet>,
     /// Who may read `/metrics`.
     pub(crate) metrics_trusted: Vec<IpNet>,
+    /// By which names the page may be asked for, in normal form: this node's, that by which other nodes reach it, and
+    /// what else it is called.
+    pub(crate) names: Vec<String>,
 }
 
 /// The first thing that is wrong with a file: one line, which an editor can jump to.

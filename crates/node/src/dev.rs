@@ -145,6 +145,7 @@ fn config(flags: &Flags, data_dir: PathBuf, certificates: &Path) -> anyhow::Resu
             listen: flags.http_listen,
             trusted: loopback.clone(),
             metrics_trusted: loopback,
+            names: vec![HOSTNAME.to_owned()],
         },
         dns: Servers::System(RESOLV_CONF.into()),
         policy_file: None,

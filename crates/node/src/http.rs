@@ -1,5 +1,7 @@
 //! The HTTP side: `/metrics`, `/healthz`, `/readyz`, and the web page.
 
+mod names;
+
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
@@ -19,6 +21,8 @@ use tracing::error;
 
 use crate::{admin::AdminService, config::Http, metrics::Metrics, page};
 
+pub(crate) use names::host_of;
+
 /// Prometheus' text format, as OpenMetrics has standardised it.
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -27,13 +31,13 @@ const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset
 struct Site {
     cluster: Cluster,
     metrics: Metrics,
-    networks: Http,
+    settings: Http,
 }
 
 /// Answers until the token is cancelled.
 pub(crate) async fn serve(
     listener: TcpListener,
-    networks: Http,
+    settings: Http,
     cluster: Cluster,
     metrics: Metrics,
     service: Arc<AdminService>,
@@ -42,7 +46,7 @@ pub(crate) async fn serve(
     let site = Arc::new(Site {
         cluster,
         metrics,
-        networks,
+        settings,
     });
     let router = Router::new()
         .route("/healthz", get(async || "ok\n"))
@@ -61,27 +65,33 @@ pub(crate) async fn serve(
 }
 
 /// Lets only those through who may see what they ask for. Whether the node lives and takes mail is
-/// no secret: whoever balances load asks it from anywhere.
+/// no secret: whoever balances load asks it from anywhere, by any name.
 async fn admit(
     State(site): State<Arc<Site>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
     next: Next,
 ) -> Response {
-    let admitted = match request.uri().path() {
-        "/healthz" | "/readyz" => true,
-        "/metrics" => is_in(&site.networks.metrics_trusted, peer),
-        _ => is_in(&site.networks.trusted, peer),
+    let Http {
+        trusted,
+        metrics_trusted,
+        names,
+        ..
+    } = &site.settings;
+    let refusal = match request.uri().path() {
+        "/healthz" | "/readyz" => None,
+        "/metrics" => refusal(metrics_trusted, peer),
+        _ => refusal(trusted, peer).or_else(|| names::refusal(names, &request)),
     };
-    if admitted {
-        next.run(request).await
-    } else {
-        (
-            StatusCode::FORBIDDEN,
-            "forbidden: this address is not among the trusted networks\n",
-        )
-            .into_response()
+    match refusal {
+        Some(refusal) => refusal,
+        None => next.run(request).await,
     }
+}
+
+fn refusal(networks: &[IpNet], peer: SocketAddr) -> Option<Response> {
+    let words = "forbidden: this address is not among the trusted networks\n";
+    (!is_in(networks, peer)).then(|| (StatusCode::FORBIDDEN, words).into_response())
 }
 
 fn is_in(networks: &[IpNet], peer: SocketAddr) -> bool {

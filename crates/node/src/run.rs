@@ -176,13 +176,13 @@ impl Node {
         let service = Arc::new(service);
         mail.spawn("drills", |stop| service.drills().run(stop));
         let metrics = Metrics::new(registry, cluster.clone(), expiries, service.drills(), clock);
-        let networks = config.http.clone();
+        let settings = config.http.clone();
         let mut answers = Part::default();
         answers.spawn("admin", |stop| {
             admin::serve(admin_port, certificates.admin, Arc::clone(&service), stop)
         });
         answers.spawn("http", |stop| {
-            http::serve(http_port, networks, cluster.clone(), metrics, service, stop)
+            http::serve(http_port, settings, cluster.clone(), metrics, service, stop)
         });
         if let Some((file, document)) = file {
             answers.spawn("comparing the policy file", |stop| {

@@ -18,8 +18,9 @@ use super::{
     file::{
         AdminTable, ClusterTable, DnsTable, Fault, File, MemberTable, NodeTable, PemFile, SmtpTable,
     },
-    values::{Network, Reach, Size, Span},
+    values::{HostName, Network, Reach, Size, Span},
 };
+use crate::http::host_of;
 
 /// The largest message that is still mail; more than this would not fit the memory budgets.
 const MESSAGE_SIZE_MAX: u64 = 1 << 30;
@@ -49,9 +50,11 @@ pub(super) fn build(file: File, now: Timestamp) -> Result<Config, Fault> {
     let node_id = *file.node.id.get_ref();
     let cluster = peers(&file.cluster, &file.node.id, now)?;
     let admin_tls = admin_tls(&file.admin, now)?;
+    let hostname = file.node.hostname.into_inner();
+    let names = page_names(&hostname, &cluster.advertise, file.http.names);
     Ok(Config {
         node_id,
-        hostname: file.node.hostname.into_inner(),
+        hostname,
         data_dir: file.node.data_dir.into_inner(),
         min_free_space: file.node.min_free_space.0,
         smtp,
@@ -62,6 +65,7 @@ pub(super) fn build(file: File, now: Timestamp) -> Result<Config, Fault> {
             listen: file.http.listen.0,
             trusted: networks(file.http.trusted),
             metrics_trusted: networks(file.http.metrics_trusted),
+            names,
         },
         dns: servers(file.dns),
         policy_file: file
@@ -76,6 +80,11 @@ fn servers(table: DnsTable) -> Servers {
         return Servers::System(RESOLV_CONF.into());
     }
     Servers::Listed(table.servers.into_iter().map(|server| server.0).collect())
+}
+
+fn page_names(hostname: &str, advertise: &str, further: Vec<HostName>) -> Vec<String> {
+    let own = [hostname, advertise].into_iter().filter_map(host_of);
+    own.chain(further.into_iter().map(|name| name.0)).collect()
 }
 
 fn networks(list: Vec<Network>) -> Vec<IpNet> {

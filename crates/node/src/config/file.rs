@@ -6,7 +6,9 @@ use cluster::FreeSpace;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::values::{Listen, NameServer, Network, PublicAddress, Reach, Share, Size, Span};
+use super::values::{
+    HostName, Listen, NameServer, Network, PublicAddress, Reach, Share, Size, Span,
+};
 
 /// What is wrong, and the octet of the file it begins at.
 #[derive(Debug)]
@@ -171,6 +173,7 @@ pub(super) struct HttpTable {
     pub(super) listen: Listen,
     pub(super) trusted: Vec<Network>,
     pub(super) metrics_trusted: Vec<Network>,
+    pub(super) names: Vec<HostName>,
 }
 
 impl Default for HttpTable {
@@ -184,6 +187,7 @@ impl Default for HttpTable {
             listen: Listen(([127, 0, 0, 1], 7402).into()),
             trusted: loopback(),
             metrics_trusted: loopback(),
+            names: Vec::new(),
         }
     }
 }

@@ -72,6 +72,7 @@ fn what_is_left_out_gets_the_documented_defaults() {
     assert_eq!(config.admin_listen, "127.0.0.1:7401".parse().unwrap());
     assert_eq!(config.http.listen, "127.0.0.1:7402".parse().unwrap());
     assert_eq!(config.http.trusted, config.http.metrics_trusted);
+    assert_eq!(config.http.names, ["mx1.example.net", "127.0.0.1"]);
     assert_eq!(config.dns, Servers::System("/etc/resolv.conf".into()));
     assert_eq!(config.policy_file, None);
 }
@@ -90,6 +91,14 @@ fn the_sample_file_differs_from_the_defaults_only_in_what_has_none() {
     );
     assert_eq!(config.cluster.founding, Founding::Bootstrap);
     assert_eq!(config.dns, read(ALONE).unwrap().dns);
+}
+
+#[test]
+fn the_page_goes_by_the_nodes_names_and_those_that_are_listed() {
+    let text = "[node]\nid = 1\nhostname = \"MX1.example.net\"\n[cluster]\nbootstrap = true\n\
+                advertise = \"mx1.internal:7400\"\n[http]\nnames = [\"Mail-Queue.example.net.\"]\n";
+    let names = ["mx1.example.net", "mx1.internal", "mail-queue.example.net"];
+    assert_eq!(read(text).unwrap().http.names, names);
 }
 
 #[test]
@@ -201,6 +210,10 @@ fn a_mistake_is_one_line_with_its_place_and_the_remedy() {
         (
             alone("[http]\ntrusted = [\"10.0.0.0/40\"]"),
             "7:11: \"10.0.0.0/40\" is not a network; write for example",
+        ),
+        (
+            alone("[http]\nnames = [\"queue.example.net:443\"]"),
+            "7:9: \"queue.example.net:443\" is not a host name; write one such as",
         ),
         (
             alone("[dns]\nservers = [\"10.0.0.53\", \"dns.example\"]"),

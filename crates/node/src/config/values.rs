@@ -11,6 +11,7 @@ use serde::Deserialize;
 use spool::policy::size;
 
 use super::PEER_PORT_DEFAULT;
+use crate::http::host_of;
 
 /// Where name servers listen (RFC 1035 section 4.2).
 const DNS_PORT: u16 = 53;
@@ -152,6 +153,24 @@ impl TryFrom<String> for Reach {
         spool::policy::host_port(&text, PEER_PORT_DEFAULT)
             .map(Self)
             .map_err(|error| error.0)
+    }
+}
+
+/// A name of a host, in normal form.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub(super) struct HostName(pub(super) String);
+
+impl TryFrom<String> for HostName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let name = (!text.contains(':')).then(|| host_of(&text)).flatten();
+        name.map(Self).ok_or_else(|| {
+            format!(
+                "{text:?} is not a host name; write one such as \"mail-queue.example.net\", without a port"
+            )
+        })
     }
 }
 
