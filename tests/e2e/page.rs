@@ -61,6 +61,39 @@ fn staff_see_what_waits_and_send_it_by_a_button() {
 }
 
 #[test]
+fn each_outage_is_remembered_with_what_waited_and_how_long_that_took() {
+    let (mut primary, cluster) = scene::outage(3);
+    let letters = scene::letters(0..12);
+    scene::send_all(&cluster, &letters);
+    cluster.wait_queued(12, scene::CATCH_UP);
+    let node = &cluster.nodes[cluster.follower()];
+    let listed = || node.ctl().json(&["domain", "outages", "example.com"]);
+    let lasts = || listed()["outages"][0]["messages"] == 12;
+    wait_until(scene::CATCH_UP, "it lasts", lasts);
+    let before = listed();
+    assert!(before["outages"][0]["until_ms"].is_null(), "{before}");
+    // A node looks at its queues once a second.
+    let begun = before["now_ms"].as_u64().unwrap();
+    let looked = || listed()["now_ms"].as_u64().unwrap() > begun + 3_000;
+    wait_until(scene::CATCH_UP, "every node has seen what waits", looked);
+    scene::drain(&cluster, &mut primary, &letters);
+    for node in &cluster.nodes {
+        let listed = || node.ctl().json(&["domain", "outages"]);
+        let done = || listed()["outages"][0]["drain_ms"].is_u64();
+        wait_until(scene::CATCH_UP, "the node has seen the end", done);
+        let told = listed();
+        let outage = &told["outages"][0];
+        assert_eq!(outage["domain"], "example.com", "{told}");
+        assert_eq!(outage["messages"], 12, "{told}");
+        assert!(outage["until_ms"].is_u64(), "{told}");
+        let page = get(node, "/outages?domain=example.com");
+        assert!(page.contains("12 messages<"), "{page}");
+    }
+    let (status, told) = http::get(node.ports.http.address(), "/outages?domain=a.test").unwrap();
+    assert!(status == 404 && told.contains("a.test"), "{told}");
+}
+
+#[test]
 fn messages_are_held_and_deleted_by_those_who_say_that_they_are_sure() {
     let (_primary, cluster) = scene::outage(1);
     let letters = scene::letters(0..60);

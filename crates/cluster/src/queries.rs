@@ -9,7 +9,7 @@ use std::{
 
 use api::peer::v1::{Follower, FollowersRequest, FollowersResponse};
 use spool::{
-    Command, Expiry, Fact, HistoryTotals, Learned, Lessons, Message, MessageId, Timestamp,
+    Command, Expiry, Fact, HistoryTotals, Learned, Lessons, Message, MessageId, Outage, Timestamp,
     view::Known,
 };
 use tokio::time::timeout;
@@ -126,6 +126,15 @@ impl Cluster {
         let domain = domain.to_owned();
         let oldest = self.read(move |tables| tables.oldest(&domain)).await?;
         Ok(oldest.map(|message| message.received_at))
+    }
+
+    /// The outages of a domain that have ended, in order of their beginnings; they may overlap.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn outages(&self, domain: &str) -> Result<Vec<Outage>, RequestError> {
+        let domain = domain.to_owned();
+        self.read(move |tables| tables.outages(&domain)).await
     }
 
     /// Messages of all domains in order of arrival, those behind place `after`, at most `limit`.

@@ -215,6 +215,11 @@ pub(crate) enum DomainCommand {
         /// The domain, as the policy names it.
         domain: String,
     },
+    /// The last times in which no mail could leave, what waited at their ends, and how fast that was delivered.
+    Outages {
+        /// The domain, as the policy names it; all of them when left out.
+        domain: Option<String>,
+    },
     /// Take mail for a domain, and send none.
     Pause {
         /// The domain, as the policy names it.

@@ -1,11 +1,12 @@
 //! `layover domain list` and `probe`.
 
+mod outages;
 mod pausing;
 
 use anyhow::bail;
 use api::admin::v1::{
     DomainEntry, DomainListRequest, DomainPauseRequest, DomainProbeRequest, DomainProbeStep,
-    DomainResumeRequest,
+    DomainResumeRequest, OutageListRequest,
 };
 use comfy_table::Table;
 use tonic::Status;
@@ -26,6 +27,10 @@ pub(crate) async fn run(
     match command {
         DomainCommand::List => list(servers, output).await,
         DomainCommand::Probe { domain } => probe(servers, output, domain).await,
+        DomainCommand::Outages { domain } => {
+            let request = OutageListRequest { domain, limit: 0 };
+            outages::list(servers, output, request).await
+        }
         DomainCommand::Pause {
             domain,
             span,

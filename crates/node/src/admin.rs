@@ -13,6 +13,7 @@ mod filter;
 mod flush;
 mod list;
 mod membership;
+mod outages;
 mod pause;
 mod policy;
 mod recipients;
@@ -32,20 +33,22 @@ use api::admin::v1::{
     DomainListResponse, DomainPauseRequest, DomainPauseResponse, DomainProbeRequest,
     DomainProbeStep, DomainResumeRequest, DomainResumeResponse, DrillRequest, DrillStep, Finding,
     FlushRequest, FlushResponse, KnownRecipient, NodeAddressesRequest, NodeAddressesResponse,
-    PolicyApplyRequest, PolicyApplyResponse, PolicyShowRequest, PolicyShowResponse,
-    QueueChangeRequest, QueueChangeResponse, QueueEntry, QueueExportRequest, QueueListRequest,
-    QueueShowRequest, QueueShowResponse, QueueSummaryRequest, QueueSummaryResponse,
-    RecipientsAddRequest, RecipientsChangeResponse, RecipientsForgetRequest, RecipientsListRequest,
-    ReplayProgress, ReplayRequest, Replica, StatusRequest, StatusResponse, TraceRequest,
-    TraceResponse, TransferLeaderRequest, admin_server::Admin,
+    OutageListRequest, OutageListResponse, PolicyApplyRequest, PolicyApplyResponse,
+    PolicyShowRequest, PolicyShowResponse, QueueChangeRequest, QueueChangeResponse, QueueEntry,
+    QueueExportRequest, QueueListRequest, QueueShowRequest, QueueShowResponse, QueueSummaryRequest,
+    QueueSummaryResponse, RecipientsAddRequest, RecipientsChangeResponse, RecipientsForgetRequest,
+    RecipientsListRequest, ReplayProgress, ReplayRequest, Replica, StatusRequest, StatusResponse,
+    TraceRequest, TraceResponse, TransferLeaderRequest, admin_server::Admin,
 };
 use api::copy::v1::{BackupChunk, ExportChunk};
 use cluster::{Change, Cluster, RequestError};
 use futures::{Stream, StreamExt as _};
 use relay::{outbound::Progress, route::Routes};
 use spool::{Clock, Message, MessageId};
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
+use crate::lookback::Lookback;
 use doctor::Doctor;
 use drill::Drills;
 pub(crate) use serve::serve;
@@ -63,6 +66,7 @@ pub(crate) struct AdminService {
     progress: Progress,
     doctor: Doctor,
     drills: Arc<Drills>,
+    lookback: Lookback,
 }
 
 impl AdminService {
@@ -83,12 +87,18 @@ impl AdminService {
             progress,
             doctor,
             drills: Arc::new(drills),
+            lookback: Lookback::new(clock.now()),
         }
     }
 
     /// Those who hold drills.
     pub(crate) fn drills(&self) -> Arc<Drills> {
         Arc::clone(&self.drills)
+    }
+
+    /// Looks at how outages end, until the token is cancelled.
+    pub(crate) async fn look_back(self: Arc<Self>, stop: CancellationToken) {
+        self.lookback.run(&self.cluster, self.clock, stop).await;
     }
 
     /// A part of the queue, behind a place in the order of arrival.
@@ -265,6 +275,14 @@ impl Admin for AdminService {
         let by = audit::asker(&request);
         let resumed = pause::resume(&self.cluster, request.into_inner(), by).await?;
         Ok(Response::new(resumed))
+    }
+
+    async fn outage_list(
+        &self,
+        request: Request<OutageListRequest>,
+    ) -> Result<Response<OutageListResponse>, Status> {
+        let listed = self.outages(request.into_inner()).await?;
+        Ok(Response::new(listed))
     }
 
     type AuditListStream = AuditEntries;

@@ -19,6 +19,7 @@ mod differing;
 mod forwarding;
 mod http;
 mod logging;
+mod lookback;
 mod metrics;
 mod offline;
 mod page;

@@ -3,7 +3,7 @@
 //! ```text
 //!   browser ──▶ http: trusted networks only ──▶ page ──▶ AdminService ──▶ cluster
 //!                                                 │
-//!                        front, queue, message, audit: html
+//!                        front, queue, message, outages, audit: html
 //! ```
 //!
 //! It asks the admin service as the command line does, in the same process, and knows nothing of the
@@ -16,6 +16,7 @@ mod document;
 mod form;
 mod front;
 mod message;
+mod outages;
 mod problem;
 mod queue;
 mod words;
@@ -66,6 +67,7 @@ pub(crate) fn router<S: Clone + Send + Sync + 'static>(service: Arc<AdminService
         .route("/", get(front::show))
         .route("/queue", get(queue::show).post(change::change))
         .route("/message/{id}", get(message::show))
+        .route("/outages", get(outages::show))
         .route("/audit", get(audit::show))
         .route("/flush", post(flush))
         .route("/pause", post(change::pause))

@@ -1,6 +1,6 @@
 //! A node from its start to its end.
 
-use std::{io, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use cluster::Cluster;
@@ -178,19 +178,15 @@ impl Node {
         let metrics = Metrics::new(registry, cluster.clone(), expiries, service.drills(), clock);
         let settings = config.http.clone();
         let mut answers = Part::default();
+        let looking = Arc::clone(&service);
+        answers.spawn("looking back", |stop| looking.look_back(stop));
         answers.spawn("admin", |stop| {
             admin::serve(admin_port, certificates.admin, Arc::clone(&service), stop)
         });
         answers.spawn("http", |stop| {
             http::serve(http_port, settings, cluster.clone(), metrics, service, stop)
         });
-        if let Some((file, document)) = file {
-            answers.spawn("comparing the policy file", |stop| {
-                differing::tell(cluster.clone(), file, document, stop)
-            });
-        }
-        let reload = Arc::new(Notify::new());
-        answers.spawn("renewal", |stop| renewal.run(Arc::clone(&reload), stop));
+        let reload = watch_files(&mut answers, &cluster, file, renewal);
         answers.spawn("watchdog", supervisor::feed_watchdog);
         Ok(Self {
             cluster,
@@ -233,6 +229,24 @@ impl Node {
             self.answers.abort().await;
         }
     }
+}
+
+/// Has the files watched that may change while the node runs. Who tells what is returned has the certificates read
+/// again at once.
+fn watch_files(
+    answers: &mut Part,
+    cluster: &Cluster,
+    policy: Option<(PathBuf, Document)>,
+    renewal: Renewal,
+) -> Arc<Notify> {
+    if let Some((file, document)) = policy {
+        answers.spawn("comparing the policy file", |stop| {
+            differing::tell(cluster.clone(), file, document, stop)
+        });
+    }
+    let reload = Arc::new(Notify::new());
+    answers.spawn("renewal", |stop| renewal.run(Arc::clone(&reload), stop));
+    reload
 }
 
 async fn bind(address: SocketAddr, table: &str) -> anyhow::Result<TcpListener> {

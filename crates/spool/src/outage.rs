@@ -24,19 +24,21 @@ pub struct Outage {
     pub until: Timestamp,
 }
 
-/// The outages of a domain that last until now: each reason why none of its mail can leave.
-fn present_outages(destination: &Destination, now: Timestamp) -> impl Iterator<Item = Outage> {
-    let down = match destination.reachability {
-        Reachability::Up => None,
-        Reachability::Down(_) => Some(destination.since),
-    };
-    let paused = destination.pause_at(now).map(|pause| pause.since);
-    let held_back = destination.held_back().map(|tripped| tripped.at);
-    let outage = move |since: Timestamp| Outage {
-        since,
-        until: now.max(since),
-    };
-    down.into_iter().chain(paused).chain(held_back).map(outage)
+impl Destination {
+    /// The outages that last until now: each reason why none of the domain's mail can leave.
+    pub fn outages_at(&self, now: Timestamp) -> impl Iterator<Item = Outage> + use<> {
+        let down = match self.reachability {
+            Reachability::Up => None,
+            Reachability::Down(_) => Some(self.since),
+        };
+        let paused = self.pause_at(now).map(|pause| pause.since);
+        let held_back = self.held_back().map(|tripped| tripped.at);
+        let outage = move |since: Timestamp| Outage {
+            since,
+            until: now.max(since),
+        };
+        down.into_iter().chain(paused).chain(held_back).map(outage)
+    }
 }
 
 /// The outage that a domain's pause was which has ended by itself.
@@ -82,7 +84,7 @@ impl Ageing {
     ) -> Self {
         outages.extend(ended_pause(destination, now));
         let ended = outages.len();
-        outages.extend(present_outages(destination, now));
+        outages.extend(destination.outages_at(now));
         let present = outages.get(ended..).unwrap_or_default().iter();
         let suspended_since = present.map(|outage| outage.since).min();
         outages.sort_unstable();

@@ -5,12 +5,12 @@ use api::admin::v1::{
     DomainListResponse, DomainPauseRequest, DomainPauseResponse, DomainProbeRequest,
     DomainProbeStep, DomainResumeRequest, DomainResumeResponse, DrillRequest, DrillStep, Finding,
     FlushRequest, FlushResponse, KnownRecipient, NodeAddressesRequest, NodeAddressesResponse,
-    PolicyApplyRequest, PolicyApplyResponse, PolicyShowRequest, PolicyShowResponse,
-    QueueChangeRequest, QueueChangeResponse, QueueEntry, QueueExportRequest, QueueListRequest,
-    QueueShowRequest, QueueShowResponse, QueueSummaryRequest, QueueSummaryResponse,
-    RecipientsAddRequest, RecipientsChangeResponse, RecipientsForgetRequest, RecipientsListRequest,
-    ReplayProgress, ReplayRequest, Replica, StatusRequest, StatusResponse, TraceRequest,
-    TraceResponse, TransferLeaderRequest,
+    OutageListRequest, OutageListResponse, PolicyApplyRequest, PolicyApplyResponse,
+    PolicyShowRequest, PolicyShowResponse, QueueChangeRequest, QueueChangeResponse, QueueEntry,
+    QueueExportRequest, QueueListRequest, QueueShowRequest, QueueShowResponse, QueueSummaryRequest,
+    QueueSummaryResponse, RecipientsAddRequest, RecipientsChangeResponse, RecipientsForgetRequest,
+    RecipientsListRequest, ReplayProgress, ReplayRequest, Replica, StatusRequest, StatusResponse,
+    TraceRequest, TraceResponse, TransferLeaderRequest,
     admin_server::{Admin, AdminServer},
 };
 use api::copy::v1::{BackupChunk, ExportChunk};
@@ -124,6 +124,13 @@ impl Admin for Node {
         &self,
         _: Request<DomainResumeRequest>,
     ) -> Result<Response<DomainResumeResponse>, Status> {
+        self.answer()
+    }
+
+    async fn outage_list(
+        &self,
+        _: Request<OutageListRequest>,
+    ) -> Result<Response<OutageListResponse>, Status> {
         self.answer()
     }
 

@@ -32,6 +32,7 @@ fn page(title: &str, again: Option<u32>, content: &Markup) -> Markup {
                     nav aria-label="Pages" {
                         a href="/" { "Status" }
                         a href="/queue" { "Queue" }
+                        a href="/outages" { "Outages" }
                         a href="/audit" { "What was changed" }
                     }
                 }
