@@ -44,7 +44,10 @@ fn staff_see_what_waits_and_send_it_by_a_button() {
         page.contains("example.com") && page.contains(">leader<"),
         "{page}"
     );
+    assert!(page.contains("12 messages wait now."), "{page}");
     let form = format!("token={}&domain=example.com", token(&page));
+    let peak = || get(node, "/").contains("The most were 12, at ");
+    wait_until(scene::CATCH_UP, "the curve shows it", peak);
     primary.up();
     let (status, head, _) = post(node, "/flush", &form);
     assert_eq!(status, 303, "{head}");

@@ -96,7 +96,12 @@ impl AdminService {
         Arc::clone(&self.drills)
     }
 
-    /// Looks at how outages end, until the token is cancelled.
+    /// What this node has seen of the queues.
+    pub(crate) const fn lookback(&self) -> &Lookback {
+        &self.lookback
+    }
+
+    /// Looks at the queues, until the token is cancelled.
     pub(crate) async fn look_back(self: Arc<Self>, stop: CancellationToken) {
         self.lookback.run(&self.cluster, self.clock, stop).await;
     }

@@ -1,8 +1,10 @@
-//! What this node has seen of the queues since its start, in memory: how outages have ended.
+//! What this node has seen of the queues since its start, in memory: how much waited in the last day, and how
+//! outages have ended.
 //!
 //! All nodes remember when an outage began and ended. How much mail waited at its end, and how long that took to
 //! leave, changes nothing that the spool does, so it is no part of what nodes agree on.
 
+mod day;
 mod endings;
 
 use std::{
@@ -16,8 +18,10 @@ use spool::{Clock, Destination, Timestamp};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use day::{MINUTES, Sample, minute_of};
 pub(crate) use endings::{Drain, Ending};
 
+use day::Day;
 use endings::Endings;
 
 /// How often it looks.
@@ -32,6 +36,7 @@ pub(crate) struct Lookback {
 
 #[derive(Debug, Default)]
 struct Seen {
+    day: Day,
     domains: BTreeMap<String, Endings>,
 }
 
@@ -55,6 +60,9 @@ impl Lookback {
 
     fn look(&self, destinations: &[(String, Destination)], now: Timestamp) {
         let mut seen = self.seen();
+        let totals = destinations.iter().map(|(_, own)| &own.totals);
+        let waiting = totals.map(|totals| totals.waiting + totals.deferred).sum();
+        seen.day.look(waiting, now);
         let mut before = std::mem::take(&mut seen.domains);
         for (name, destination) in destinations {
             let mut endings = before.remove(name).unwrap_or_default();
@@ -66,6 +74,11 @@ impl Lookback {
     /// Since when it looks.
     pub(crate) const fn begun_at(&self) -> Timestamp {
         self.begun_at
+    }
+
+    /// How much mail waited in the minutes of the last day, the earliest first.
+    pub(crate) fn day(&self) -> Vec<Sample> {
+        self.seen().day.samples()
     }
 
     /// How a domain's outage ended that began at a moment; `None` when that was not seen.

@@ -12,6 +12,7 @@
 
 mod audit;
 mod change;
+mod curve;
 mod document;
 mod form;
 mod front;

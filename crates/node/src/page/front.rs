@@ -10,9 +10,10 @@ use maud::{Markup, html};
 
 use crate::page::{
     Answer, Page,
+    curve::curve,
     document::{live, token},
     form::Form,
-    words::{ago, messages, moment, size},
+    words::{ago, messages, minute, moment, size},
 };
 
 /// How often a browser asks for it again.
@@ -35,6 +36,8 @@ const DONE: [(&str, &str); 3] = [
 pub(super) async fn show(State(page): State<Arc<Page>>, form: Form) -> Answer {
     let status = page.service.status(Page::request(&form, StatusRequest {}));
     let status = status.await?.into_inner();
+    let lookback = page.service.lookback();
+    let begun = lookback.begun_at().0;
     let done = form.value("done");
     let done = DONE.iter().find(|(name, _)| done == Some(name));
     let content = html! {
@@ -49,6 +52,7 @@ pub(super) async fn show(State(page): State<Arc<Page>>, form: Form) -> Answer {
             }
         }
         (domains(&status, &page.token))
+        (curve(&lookback.day(), waiting(&status), begun, status.now_ms))
         (nodes(&status))
         p .aside {
             "Node " (status.hostname) ", version " (status.version) ", at " (moment(status.now_ms)) ". This page \
@@ -60,14 +64,17 @@ pub(super) async fn show(State(page): State<Arc<Page>>, form: Form) -> Answer {
 
 /// The one sentence for whoever reads no more.
 fn headline(status: &StatusResponse) -> String {
-    let sum = |of: fn(&DomainStatus) -> u64| status.domains.iter().map(of).sum::<u64>();
-    let waiting = sum(|domain| domain.waiting + domain.deferred);
+    let waiting = waiting(status);
     let down = status
         .domains
         .iter()
         .filter(|domain| domain.primary_state == "down");
     let down: Vec<&str> = down.map(|domain| domain.name.as_str()).collect();
-    let kept = sum(|domain| domain.held + domain.rejected);
+    let kept = status
+        .domains
+        .iter()
+        .map(|domain| domain.held + domain.rejected);
+    let kept = kept.sum::<u64>();
     match (waiting, down.as_slice()) {
         (0, []) if kept > 0 => format!("No mail waits but {} held, or refused.", messages(kept)),
         (0, []) => "All mail is delivered.".to_owned(),
@@ -79,6 +86,12 @@ fn headline(status: &StatusResponse) -> String {
             down.join(", ")
         ),
     }
+}
+
+/// Messages that wait, or are deferred.
+fn waiting(status: &StatusResponse) -> u64 {
+    let domains = status.domains.iter();
+    domains.map(|domain| domain.waiting + domain.deferred).sum()
 }
 
 fn domains(status: &StatusResponse, secret: &str) -> Markup {
@@ -158,7 +171,7 @@ fn delivery(domain: &DomainStatus, now: u64) -> Markup {
         @if let Some(delivery) = &domain.delivery {
             @if delivery.per_second > 0.0 { (format!("{:.1} a second", delivery.per_second)) }
             @if let Some(end) = delivery.expected_end_ms {
-                br; small { "empty in " (ago(end, now)) }
+                br; small { "empty in " (ago(end, now)) ", at about " (minute(end)) }
             }
         }
         @if let Some(expiring) = &domain.expiring {

@@ -38,12 +38,21 @@ pub(super) fn ago(now_ms: u64, then_ms: u64) -> String {
 
 /// A moment: `2026-03-01 09:30:00 UTC`.
 pub(super) fn moment(ms: u64) -> String {
+    told(ms, "%Y-%m-%d %H:%M:%S UTC")
+}
+
+/// A moment's minute: `2026-03-01 09:30 UTC`.
+pub(super) fn minute(ms: u64) -> String {
+    told(ms, "%Y-%m-%d %H:%M UTC")
+}
+
+fn told(ms: u64, format: &str) -> String {
     let at = i64::try_from(ms)
         .ok()
         .and_then(|ms| Timestamp::from_millisecond(ms).ok());
     at.map_or_else(
         || "unknown".to_owned(),
-        |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+        |at| at.strftime(format).to_string(),
     )
 }
 
@@ -75,6 +84,7 @@ mod tests {
             assert_eq!(span(ms), words);
         }
         assert_eq!(moment(1_772_357_400_000), "2026-03-01 09:30:00 UTC");
+        assert_eq!(minute(1_772_357_430_000), "2026-03-01 09:30 UTC");
         assert_eq!(moment(u64::MAX), "unknown");
     }
 }
