@@ -45,6 +45,8 @@ fn staff_see_what_waits_and_send_it_by_a_button() {
         "{page}"
     );
     assert!(page.contains("12 messages wait now."), "{page}");
+    let by_age = || get(node, "/").contains("example.com</th><td class=\"number\">12</td>");
+    wait_until(scene::CATCH_UP, "they are counted by age", by_age);
     let form = format!("token={}&domain=example.com", token(&page));
     let peak = || get(node, "/").contains("The most were 12, at ");
     wait_until(scene::CATCH_UP, "the curve shows it", peak);

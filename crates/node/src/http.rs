@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use crate::{admin::AdminService, config::Http, metrics::Metrics, page};
+use crate::{admin::AdminService, config::Http, metrics::Metrics, page, page::Page};
 
 pub(crate) use names::host_of;
 
@@ -48,17 +48,19 @@ pub(crate) async fn serve(
         metrics,
         settings,
     });
+    let page = Arc::new(Page::new(service));
     let router = Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readiness))
         .route("/metrics", get(scrape))
-        .merge(page::router(service))
+        .merge(page::router(Arc::clone(&page)))
         .layer(middleware::from_fn_with_state(Arc::clone(&site), admit))
         .with_state(site)
         .into_make_service_with_connect_info::<SocketAddr>();
     let served = axum::serve(listener, router)
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await;
+        .with_graceful_shutdown(stop.clone().cancelled_owned())
+        .into_future();
+    let (served, ()) = tokio::join!(served, page.count(stop));
     if let Err(error) = served {
         error!(%error, "http stopped");
     }

@@ -10,6 +10,7 @@
 //! spool. It needs no script. What changes something is a POST with a token that no other site can know,
 //! and what destroys something asks first.
 
+mod ages;
 mod audit;
 mod change;
 mod curve;
@@ -33,9 +34,13 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
+use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataValue;
 
-use crate::{admin::AdminService, page::form::Form};
+use crate::{
+    admin::AdminService,
+    page::{ages::Ages, form::Form},
+};
 
 pub(crate) use problem::Problem;
 
@@ -49,21 +54,18 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; for
 
 /// What the pages are made of.
 #[derive(Debug)]
-struct Page {
+pub(crate) struct Page {
     service: Arc<AdminService>,
     /// In each form: who has not read the page does not know it.
     token: String,
+    ages: Ages,
 }
 
 /// What a handler comes to.
 type Answer = Result<Response, Problem>;
 
 /// The pages. Whoever uses this lets nobody through who is not trusted.
-pub(crate) fn router<S: Clone + Send + Sync + 'static>(service: Arc<AdminService>) -> Router<S> {
-    let page = Arc::new(Page {
-        service,
-        token: format!("{:032x}", rand::random::<u128>()),
-    });
+pub(crate) fn router<S: Clone + Send + Sync + 'static>(page: Arc<Page>) -> Router<S> {
     Router::new()
         .route("/", get(front::show))
         .route("/queue", get(queue::show).post(change::change))
@@ -80,6 +82,19 @@ pub(crate) fn router<S: Clone + Send + Sync + 'static>(service: Arc<AdminService
 }
 
 impl Page {
+    pub(crate) fn new(service: Arc<AdminService>) -> Self {
+        Self {
+            service,
+            token: format!("{:032x}", rand::random::<u128>()),
+            ages: Ages::default(),
+        }
+    }
+
+    /// Counts what somebody wants to see, until the token is cancelled.
+    pub(crate) async fn count(&self, stop: CancellationToken) {
+        self.ages.run(&self.service, stop).await;
+    }
+
     /// A question to the admin service, as the person at the browser asks it.
     fn request<T>(form: &Form, question: T) -> tonic::Request<T> {
         let mut request = tonic::Request::new(question);

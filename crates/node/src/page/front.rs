@@ -9,7 +9,7 @@ use axum::{extract::State, response::IntoResponse as _};
 use maud::{Markup, html};
 
 use crate::page::{
-    Answer, Page,
+    Answer, Page, ages,
     curve::curve,
     document::{live, token},
     form::Form,
@@ -38,6 +38,7 @@ pub(super) async fn show(State(page): State<Arc<Page>>, form: Form) -> Answer {
     let status = status.await?.into_inner();
     let lookback = page.service.lookback();
     let begun = lookback.begun_at().0;
+    let count = page.ages.last().await;
     let done = form.value("done");
     let done = DONE.iter().find(|(name, _)| done == Some(name));
     let content = html! {
@@ -53,6 +54,7 @@ pub(super) async fn show(State(page): State<Arc<Page>>, form: Form) -> Answer {
         }
         (domains(&status, &page.token))
         (curve(&lookback.day(), waiting(&status), begun, status.now_ms))
+        (ages::table(count.as_ref()))
         (nodes(&status))
         p .aside {
             "Node " (status.hostname) ", version " (status.version) ", at " (moment(status.now_ms)) ". This page \
