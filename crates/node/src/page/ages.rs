@@ -22,13 +22,13 @@ use crate::{
 };
 
 /// How long it rests between two counts, at least.
-const REST_MIN: Duration = Duration::from_secs(5);
+const REST_MIN: Duration = Duration::from_secs(1);
 
 /// How much longer than a count a rest is.
 const REST_FACTOR: u32 = 9;
 
 /// A count that is older is shown only where a newer one does not come in time.
-const OLD: Duration = Duration::from_secs(30);
+const OLD: Duration = Duration::from_secs(2);
 
 /// How long a newer count is waited for.
 const PATIENCE: Duration = Duration::from_millis(500);

@@ -18,7 +18,7 @@ const STEP: u64 = 4;
 /// Into how many parts of the day the words go.
 const PARTS: u64 = 4;
 
-/// The most that waited in each step of the day; `None` where this node did not run.
+/// The most that waited in each step of the day; `None` where this node did not run, or before its last start.
 type Steps = Vec<Option<u64>>;
 
 /// The curve, as it is now; `waiting` is how much waits at this moment.
@@ -38,7 +38,7 @@ pub(super) fn curve(samples: &[Sample], waiting: u64, begun_ms: u64, now_ms: u64
                     Some(peak) if peak.messages > 0 => {
                         "The most were " (peak.messages) ", at " (minute(peak.minute * 60_000)) "."
                     }
-                    _ => { "None has in all this time." }
+                    _ => { @if waiting == 0 { "None has in all this time." } }
                 }
                 @if now_ms.saturating_sub(begun_ms) < MINUTES * 60_000 {
                     " " span .aside { "This node has seen it since its start, " (ago(now_ms, begun_ms)) " ago." }
@@ -56,7 +56,8 @@ pub(super) fn curve(samples: &[Sample], waiting: u64, begun_ms: u64, now_ms: u64
                 span .top aria-hidden="true" { (top) }
                 span .half aria-hidden="true" { (top / 2) }
                 div .hours aria-hidden="true" {
-                    @for hours in ["24 h ago", "18 h", "12 h", "6 h", "now"] { span { (hours) } }
+                    @for hours in ["24 h ago", "18 h", "12 h", "6 h"] { span { (hours) } }
+                    span .now { "now" }
                 }
             }
         }
@@ -75,11 +76,11 @@ fn steps(samples: &[Sample], first: u64) -> Steps {
     steps
 }
 
-/// The end of the scale: 2, 4, 10, 20, 40, 100, ..., so that its half is a whole number.
+/// The end of the scale: 2, 4, 6, 8, 10, 20, 40, ..., so that its half is a whole number.
 fn round(peak: u64) -> u64 {
     let mut unit: u64 = 1;
     loop {
-        for factor in [2, 4, 10] {
+        for factor in [2, 4, 6, 8, 10] {
             let top = unit.saturating_mul(factor);
             if top >= peak {
                 return top;
@@ -97,7 +98,7 @@ fn parts(steps: &Steps) -> String {
     let parts = parts.map(|(part, number)| {
         let (from, to) = (24 - hours * (number - 1), 24 - hours * number);
         match part.iter().flatten().max() {
-            None => format!("from {from} to {to} hours ago this node did not run"),
+            None => format!("from {from} to {to} hours ago nothing is known"),
             Some(most) => format!("from {from} to {to} hours ago at most {}", messages(*most)),
         }
     });
@@ -172,7 +173,8 @@ mod tests {
             (9, 10),
             (11, 20),
             (340, 400),
-            (500, 1000),
+            (440, 600),
+            (900, 1000),
         ] {
             assert_eq!(round(peak), top, "{peak}");
         }
@@ -204,7 +206,7 @@ mod tests {
             "1 message waits now.",
             "The most were 340, at 2026-02-28 23:30 UTC",
             "since its start, 10 h ago",
-            "from 24 to 18 hours ago this node did not run; from 18 to 12 hours ago this node did not run; \
+            "from 24 to 18 hours ago nothing is known; from 18 to 12 hours ago nothing is known; \
              from 12 to 6 hours ago at most 340 messages; from 6 to 0 hours ago at most 1 message.",
             ">400<",
         ] {

@@ -13,7 +13,7 @@ use crate::page::{
     curve::curve,
     document::{live, token},
     form::Form,
-    words::{ago, messages, minute, moment, size},
+    words::{ago, messages, moment, size, soon},
 };
 
 /// How often a browser asks for it again.
@@ -173,7 +173,7 @@ fn delivery(domain: &DomainStatus, now: u64) -> Markup {
         @if let Some(delivery) = &domain.delivery {
             @if delivery.per_second > 0.0 { (format!("{:.1} a second", delivery.per_second)) }
             @if let Some(end) = delivery.expected_end_ms {
-                br; small { "empty in " (ago(end, now)) ", at about " (minute(end)) }
+                br; small { "empty in " (ago(end, now)) ", at about " (soon(end, now)) }
             }
         }
         @if let Some(expiring) = &domain.expiring {

@@ -72,8 +72,8 @@ fn row(outage: &Outage, now: u64) -> Markup {
     html! {
         tr {
             th scope="row" { a href={ "/outages?" (query) } { (outage.domain) } }
-            td { (moment(outage.since_ms)) }
-            td {
+            td .when { (moment(outage.since_ms)) }
+            td .when {
                 @match outage.until_ms {
                     Some(until) => { (moment(until)) }
                     None => { span .state .down { "it lasts" } }

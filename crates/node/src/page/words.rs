@@ -46,6 +46,15 @@ pub(super) fn minute(ms: u64) -> String {
     told(ms, "%Y-%m-%d %H:%M UTC")
 }
 
+/// A moment that is near: `09:30 UTC`, with its date where that is another one.
+pub(super) fn soon(ms: u64, now_ms: u64) -> String {
+    if ms / DAY_MS == now_ms / DAY_MS {
+        told(ms, "%H:%M UTC")
+    } else {
+        minute(ms)
+    }
+}
+
 fn told(ms: u64, format: &str) -> String {
     let at = i64::try_from(ms)
         .ok()
@@ -85,6 +94,11 @@ mod tests {
         }
         assert_eq!(moment(1_772_357_400_000), "2026-03-01 09:30:00 UTC");
         assert_eq!(minute(1_772_357_430_000), "2026-03-01 09:30 UTC");
+        assert_eq!(soon(1_772_357_430_000, 1_772_357_000_000), "09:30 UTC");
+        assert_eq!(
+            soon(1_772_357_430_000, 1_772_300_000_000),
+            "2026-03-01 09:30 UTC"
+        );
         assert_eq!(moment(u64::MAX), "unknown");
     }
 }
