@@ -58,6 +58,12 @@ fn staff_see_what_waits_and_send_it_by_a_button() {
     cluster.wait_queued(0, scene::DRAIN);
     let done = || get(node, "/").contains("All mail is delivered.");
     wait_until(scene::CATCH_UP, "the page says that all is well", done);
+    let cluster = get(node, "/cluster");
+    assert!(
+        cluster.contains("Mail is taken while 2 of the 3 voting nodes answer.")
+            && cluster.contains("<th scope=\"row\">smtp</th>"),
+        "{cluster}"
+    );
     let audit = get(node, "/audit");
     assert!(
         audit.contains("flush example.com") && audit.contains("web page, 127.0.0.1"),
@@ -188,6 +194,8 @@ fn nobody_else_presses_a_button_or_sees_the_page() {
         "/",
         "/queue",
         "/audit",
+        "/outages",
+        "/cluster",
         "/message/01ARZ3NDEKTSV4RRFFQ69G5FAV",
         "/style.css",
     ] {

@@ -14,7 +14,7 @@ use tracing::warn;
 use crate::config::Config;
 
 /// A renewal that fails for this long is somebody's business.
-const WARNING: Duration = Duration::from_secs(14 * 24 * 3600);
+pub(crate) const WARNING: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// What a node shows to those who connect to it, and to the peers that it connects to. Each is
 /// `None` where no certificate is configured.
@@ -112,6 +112,14 @@ impl Expiries {
             }
         }
         ending
+    }
+
+    /// Each use with the moment at which its certificate ends.
+    pub(crate) fn ends(&self) -> Vec<(&'static str, Timestamp)> {
+        let ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.iter()
+            .map(|(usage, expiry)| (*usage, expiry.not_after))
+            .collect()
     }
 
     /// Each use with the seconds that are left, negative when they are over.

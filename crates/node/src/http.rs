@@ -43,12 +43,12 @@ pub(crate) async fn serve(
     service: Arc<AdminService>,
     stop: CancellationToken,
 ) {
+    let page = Arc::new(Page::new(service, metrics.expiries()));
     let site = Arc::new(Site {
         cluster,
         metrics,
         settings,
     });
-    let page = Arc::new(Page::new(service));
     let router = Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readiness))

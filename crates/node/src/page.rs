@@ -3,7 +3,7 @@
 //! ```text
 //!   browser ──▶ http: trusted networks only ──▶ page ──▶ AdminService ──▶ cluster
 //!                                                 │
-//!                        front, queue, message, outages, audit: html
+//!                        front, queue, message, outages, cluster, audit: html
 //! ```
 //!
 //! It asks the admin service as the command line does, in the same process, and knows nothing of the
@@ -13,6 +13,7 @@
 mod ages;
 mod audit;
 mod change;
+mod cluster;
 mod curve;
 mod document;
 mod form;
@@ -39,6 +40,7 @@ use tonic::metadata::MetadataValue;
 
 use crate::{
     admin::AdminService,
+    certificates::Expiries,
     page::{ages::Ages, form::Form},
 };
 
@@ -59,6 +61,7 @@ pub(crate) struct Page {
     /// In each form: who has not read the page does not know it.
     token: String,
     ages: Ages,
+    expiries: Arc<Expiries>,
 }
 
 /// What a handler comes to.
@@ -71,6 +74,7 @@ pub(crate) fn router<S: Clone + Send + Sync + 'static>(page: Arc<Page>) -> Route
         .route("/queue", get(queue::show).post(change::change))
         .route("/message/{id}", get(message::show))
         .route("/outages", get(outages::show))
+        .route("/cluster", get(cluster::show))
         .route("/audit", get(audit::show))
         .route("/flush", post(flush))
         .route("/pause", post(change::pause))
@@ -82,11 +86,12 @@ pub(crate) fn router<S: Clone + Send + Sync + 'static>(page: Arc<Page>) -> Route
 }
 
 impl Page {
-    pub(crate) fn new(service: Arc<AdminService>) -> Self {
+    pub(crate) fn new(service: Arc<AdminService>, expiries: Arc<Expiries>) -> Self {
         Self {
             service,
             token: format!("{:032x}", rand::random::<u128>()),
             ages: Ages::default(),
+            expiries,
         }
     }
 

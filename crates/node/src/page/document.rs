@@ -33,6 +33,7 @@ fn page(title: &str, again: Option<u32>, content: &Markup) -> Markup {
                         a href="/" { "Status" }
                         a href="/queue" { "Queue" }
                         a href="/outages" { "Outages" }
+                        a href="/cluster" { "Cluster" }
                         a href="/audit" { "What was changed" }
                     }
                 }

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use api::admin::v1::{
-    DomainStatus, Member, StatusRequest, StatusResponse, admin_server::Admin as _,
-};
+use api::admin::v1::{DomainStatus, StatusRequest, StatusResponse, admin_server::Admin as _};
 use axum::{extract::State, response::IntoResponse as _};
 use maud::{Markup, html};
 
 use crate::page::{
     Answer, Page, ages,
+    cluster::nodes,
     curve::curve,
     document::{live, token},
     form::Form,
@@ -55,7 +54,10 @@ pub(super) async fn show(State(page): State<Arc<Page>>, form: Form) -> Answer {
         (domains(&status, &page.token))
         (curve(&lookback.day(), waiting(&status), begun, status.now_ms))
         (ages::table(count.as_ref()))
-        (nodes(&status))
+        section aria-labelledby="nodes" {
+            h2 #nodes { "Nodes" }
+            (nodes(&status))
+        }
         p .aside {
             "Node " (status.hostname) ", version " (status.version) ", at " (moment(status.now_ms)) ". This page \
              loads itself again every " (AGAIN_SECONDS) " seconds."
@@ -196,42 +198,6 @@ fn buttons(domain: &DomainStatus, secret: &str) -> Markup {
     html! {
         (one("/flush", "Try now"))
         @if is_kept_back { (one("/resume", "Resume")) } @else { (one("/pause", "Pause")) }
-    }
-}
-
-fn nodes(status: &StatusResponse) -> Markup {
-    let members = status.cluster.iter().flat_map(|cluster| &cluster.members);
-    let here = status.cluster.as_ref().map(|cluster| cluster.node_id);
-    html! {
-        section aria-labelledby="nodes" {
-            h2 #nodes { "Nodes" }
-            div .wide {
-                table {
-                    thead { tr {
-                        th scope="col" { "Node" }
-                        th scope="col" { "Address" }
-                        th scope="col" { "Role" }
-                        th scope="col" .number { "Entries behind" }
-                        th scope="col" .number { "Silent for" }
-                        th scope="col" .number { "Free disk" }
-                    } }
-                    tbody { @for member in members { (node(member, here)) } }
-                }
-            }
-        }
-    }
-}
-
-fn node(member: &Member, here: Option<u64>) -> Markup {
-    html! {
-        tr {
-            th scope="row" { (member.id) @if here == Some(member.id) { " (this one)" } }
-            td { (member.address) }
-            td { (member.role) }
-            td .number { @if let Some(lag) = member.lag { (lag) } }
-            td .number { @if let Some(silent) = member.silent_ms { (ago(silent, 0)) } }
-            td .number { @if let Some(free) = member.free_bytes { (size(free)) } }
-        }
     }
 }
 
