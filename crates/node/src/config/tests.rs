@@ -96,8 +96,8 @@ fn the_sample_file_differs_from_the_defaults_only_in_what_has_none() {
 #[test]
 fn the_page_goes_by_the_nodes_names_and_those_that_are_listed() {
     let text = "[node]\nid = 1\nhostname = \"MX1.example.net\"\n[cluster]\nbootstrap = true\n\
-                advertise = \"mx1.internal:7400\"\n[http]\nnames = [\"Mail-Queue.example.net.\"]\n";
-    let names = ["mx1.example.net", "mx1.internal", "mail-queue.example.net"];
+                advertise = \"LocalHost:7400\"\n[http]\nnames = [\"Mail-Queue.example.net.\"]\n";
+    let names = ["mx1.example.net", "localhost", "mail-queue.example.net"];
     assert_eq!(read(text).unwrap().http.names, names);
 }
 
