@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _};
 
 use clap::ValueEnum;
-use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+use tracing_subscriber::EnvFilter;
 
 /// How a log line is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -15,13 +15,13 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Shown unless `RUST_LOG` names the target itself. What consensus does that an operator must know
+/// What is shown as far as `RUST_LOG` does not say otherwise. What consensus does that an operator must know
 /// is told in our own words; openraft's are for its developers. It calls it an error when a change of
 /// members is asked of a node that does not lead any more; the one that does is asked then. And when a
 /// heartbeat is answered after consensus has ended, as it does when storage fails: why that was is our last
 /// line, and nothing is to stand behind it.
-const QUIETER: &str =
-    "openraft=error,openraft::raft::api::management=off,openraft::core::heartbeat=off";
+const USUAL: &str =
+    "info,openraft=error,openraft::raft::api::management=off,openraft::core::heartbeat=off";
 
 /// Starts logging. Called once.
 pub(crate) fn start(format: LogFormat) {
@@ -42,9 +42,7 @@ pub(crate) fn start(format: LogFormat) {
 /// What is shown, given what was asked for. Whatever in that is no filter is passed over, so that a slip there
 /// stops no mail.
 fn filter(asked: &str) -> EnvFilter {
-    EnvFilter::builder()
-        .with_default_directive(LevelFilter::INFO.into())
-        .parse_lossy(format!("{QUIETER},{asked}"))
+    EnvFilter::builder().parse_lossy(format!("{USUAL},{asked}"))
 }
 
 #[cfg(test)]
@@ -66,27 +64,46 @@ mod tests {
         }
     }
 
-    /// How many of three lines of consensus are shown: an error, one of a heartbeat, and a warning.
-    fn shown(asked: &str) -> usize {
+    /// How many of the lines are shown that something writes.
+    fn shown(asked: &str, write: fn()) -> usize {
         let shown = Shown::default();
         let writer = shown.clone();
         let lines = tracing_subscriber::fmt()
             .with_env_filter(filter(asked))
             .with_writer(move || writer.clone());
-        tracing::subscriber::with_default(lines.finish(), || {
-            tracing::error!(target: "openraft::core::raft_core", "it is broken");
-            tracing::error!(target: "openraft::core::heartbeat::worker", "failed to send");
-            tracing::warn!(target: "openraft::core::raft_core", "it is odd");
-        });
+        tracing::subscriber::with_default(lines.finish(), write);
         let text = shown.0.lock().unwrap();
         text.split(|octet| *octet == b'\n').count() - 1
     }
 
+    /// A line of each level.
+    fn speak() {
+        tracing::error!(target: "mail", "it is broken");
+        tracing::warn!(target: "layoverd::run", "it is odd");
+        tracing::info!(target: "mail", "it is so");
+        tracing::debug!(target: "mail", "it is long");
+    }
+
+    /// What consensus says: an error, one of a heartbeat, and a warning.
+    fn consent() {
+        tracing::error!(target: "openraft::core::raft_core", "it is broken");
+        tracing::error!(target: "openraft::core::heartbeat::worker", "failed to send");
+        tracing::warn!(target: "openraft::core::raft_core", "it is odd");
+    }
+
+    #[test]
+    fn whoever_asks_for_nothing_is_told_what_happens() {
+        assert_eq!(shown("", speak), 3);
+        assert_eq!(shown("cluster=debug", speak), 3);
+        assert_eq!(shown("mail=debug", speak), 4);
+        assert_eq!(shown("warn", speak), 2);
+    }
+
     #[test]
     fn consensus_says_little_unless_it_is_asked() {
-        assert_eq!(shown(""), 1);
-        assert_eq!(shown("info,openraft=warn"), 2);
-        assert_eq!(shown("openraft=warn,openraft::core::heartbeat=error"), 3);
-        assert_eq!(shown("no filter at=all,openraft=warn"), 2);
+        assert_eq!(shown("", consent), 1);
+        assert_eq!(shown("info,openraft=warn", consent), 2);
+        assert_eq!(shown("openraft=warn,openraft::core::heartbeat=error", consent), 3);
+        assert_eq!(shown("no filter at=all,openraft=warn", consent), 2);
     }
 }
