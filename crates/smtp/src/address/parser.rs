@@ -5,6 +5,8 @@
 //! Characters beyond ASCII are read wherever RFC 6531 section 3.3 lets them stand; whether the sender
 //! may use them is decided elsewhere.
 
+use core::net::{Ipv4Addr, Ipv6Addr};
+
 use super::{AddressError, ForwardPath, Mailbox, ReversePath};
 use crate::limits::{DOMAIN_MAX, LABEL_MAX, LOCAL_PART_MAX, MAILBOX_MAX};
 
@@ -157,15 +159,17 @@ pub(crate) fn is_domain(text: &str) -> bool {
         })
 }
 
+/// An address of IPv4 or IPv6 in brackets (RFC 5321 section 4.1.3). No other has a tag.
 fn is_address_literal(text: &str) -> bool {
-    text.strip_prefix('[')
-        .and_then(|text| text.strip_suffix(']'))
-        .is_some_and(|inner| {
-            !inner.is_empty()
-                && inner
-                    .bytes()
-                    .all(|octet| matches!(octet, b'!'..=b'Z' | b'^'..=b'~'))
-        })
+    let inner = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
+    inner.is_some_and(|inner| match inner.split_once(':') {
+        None => inner.parse::<Ipv4Addr>().is_ok(),
+        Some((tag, address)) => {
+            tag.eq_ignore_ascii_case("IPv6") && address.parse::<Ipv6Addr>().is_ok()
+        }
+    })
 }
 
 #[cfg(test)]
@@ -191,6 +195,7 @@ mod tests {
             ),
             ("<a@[192.0.2.1]>", "a@[192.0.2.1]|"),
             ("<a@[IPv6:2001:db8::1]>", "a@[IPv6:2001:db8::1]|"),
+            ("<a@[ipv6:::ffff:192.0.2.1]>", "a@[ipv6:::ffff:192.0.2.1]|"),
             ("<@a.example,@b.example:c@d.example>", "c@d.example|"),
             ("<Postmaster>", "postmaster|"),
             ("<\u{e4}@\u{f6}.example> x", "\u{e4}@\u{f6}.example| x"),
@@ -218,6 +223,11 @@ mod tests {
             ("<a@-b.example>", AddressError::Domain),
             ("<a@b..example>", AddressError::Domain),
             ("<a@[]>", AddressError::Domain),
+            ("<a@[192.0.2]>", AddressError::Domain),
+            ("<a@[192.0.2.256]>", AddressError::Domain),
+            ("<a@[2001:db8::1]>", AddressError::Domain),
+            ("<a@[IPv6:192.0.2.1]>", AddressError::Domain),
+            ("<a@[tag:content]>", AddressError::Domain),
             ("<@b c:a@example.com>", AddressError::Domain),
             ("<a\u{85}@example.com>", AddressError::LocalPart),
             ("<a\u{a0}b@example.com>", AddressError::LocalPart),
