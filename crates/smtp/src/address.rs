@@ -145,8 +145,8 @@ pub enum AddressError {
     /// A part of it, or the whole, is longer than RFC 5321 section 4.5.3.1 allows.
     #[error("address is too long")]
     TooLong,
-    /// It needs SMTPUTF8 (RFC 6531), which is not offered.
-    #[error("address is not ASCII")]
+    /// It needs SMTPUTF8 (RFC 6531), which MAIL did not say.
+    #[error("address is not ASCII, and MAIL did not say SMTPUTF8")]
     NotAscii,
     /// It is neither ASCII nor UTF-8.
     #[error("address is not UTF-8")]

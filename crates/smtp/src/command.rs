@@ -83,6 +83,9 @@ pub enum CommandError {
     /// The first word is no command.
     #[error("command not recognized")]
     Unknown,
+    /// The first word is a method of HTTP: what follows is no mail, but what somebody makes a browser say.
+    #[error("this is no web server")]
+    OtherProtocol,
     /// The first word is a command of RFC 5321 that is not served here.
     #[error("command not implemented")]
     NotImplemented,
@@ -95,9 +98,9 @@ pub enum CommandError {
     /// The recipient's address cannot be used.
     #[error("bad recipient address: {0}")]
     Recipient(AddressError),
-    /// A parameter that is offered has a value it cannot have, or occurs twice.
-    #[error("bad value of a parameter")]
-    ParameterValue,
+    /// This parameter, which is offered, has a value it cannot have, or occurs twice.
+    #[error("{0} has a value that it cannot have, or is said twice")]
+    ParameterValue(&'static str),
     /// A parameter that is not offered.
     #[error("parameter not recognized")]
     Parameter,

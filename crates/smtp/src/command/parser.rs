@@ -1,12 +1,9 @@
 //! From a line to a command.
 
-use core::str::FromStr;
-
 use super::{Command, CommandError, EtrnNode};
 use crate::{
     BodyType, Envelope, ForwardPath, Recipient, ReversePath,
     address::{AddressError, is_domain},
-    dsn,
     limits::{DOMAIN_MAX, HELO_MAX},
 };
 
@@ -70,6 +67,8 @@ pub(super) fn parse(line: &[u8]) -> Result<Command, CommandError> {
         };
     } else if is("EXPN") {
         return Err(CommandError::NotImplemented);
+    } else if is("GET") || is("POST") || is("CONNECT") {
+        return Err(CommandError::OtherProtocol);
     } else {
         return Err(CommandError::Unknown);
     };
@@ -107,18 +106,18 @@ fn mail(arguments: &[u8]) -> Result<Command, CommandError> {
     for parameter in parameters_of(parameters, MAIL_SYNTAX)? {
         let (keyword, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         if keyword.eq_ignore_ascii_case("SIZE") {
-            once(&mut envelope.declared_size, size(value)?)?;
+            once("SIZE", &mut envelope.declared_size, octets(value))?;
         } else if keyword.eq_ignore_ascii_case("BODY") {
-            once(&mut body_type, body(value)?)?;
+            once("BODY", &mut body_type, body(value))?;
         } else if keyword.eq_ignore_ascii_case("SMTPUTF8") {
             let repeated = core::mem::replace(&mut envelope.smtputf8, true);
             if repeated || parameter.contains('=') {
-                return Err(CommandError::ParameterValue);
+                return Err(CommandError::ParameterValue("SMTPUTF8"));
             }
         } else if keyword.eq_ignore_ascii_case("RET") {
-            once(&mut envelope.dsn.ret, asked(value)?)?;
+            once("RET", &mut envelope.dsn.ret, value.parse().ok())?;
         } else if keyword.eq_ignore_ascii_case("ENVID") {
-            once(&mut envelope.dsn.envid, asked(value)?)?;
+            once("ENVID", &mut envelope.dsn.envid, value.parse().ok())?;
         } else {
             return Err(CommandError::Parameter);
         }
@@ -136,9 +135,9 @@ fn rcpt(arguments: &[u8]) -> Result<Command, CommandError> {
     for parameter in parameters_of(parameters, RCPT_SYNTAX)? {
         let (keyword, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         if keyword.eq_ignore_ascii_case("NOTIFY") {
-            once(&mut recipient.dsn.notify, asked(value)?)?;
+            once("NOTIFY", &mut recipient.dsn.notify, value.parse().ok())?;
         } else if keyword.eq_ignore_ascii_case("ORCPT") {
-            once(&mut recipient.dsn.orcpt, asked(value)?)?;
+            once("ORCPT", &mut recipient.dsn.orcpt, value.parse().ok())?;
         } else {
             return Err(CommandError::Parameter);
         }
@@ -169,20 +168,17 @@ fn parameters_of<'a>(
     }
 }
 
-fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), CommandError> {
-    match slot.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(CommandError::ParameterValue),
+/// Notes what a parameter says. It has to be understood, and to be said once.
+fn once<T>(
+    keyword: &'static str,
+    slot: &mut Option<T>,
+    value: Option<T>,
+) -> Result<(), CommandError> {
+    if value.is_none() || slot.is_some() {
+        return Err(CommandError::ParameterValue(keyword));
     }
-}
-
-/// A value of a parameter of RFC 3461.
-fn asked<T: FromStr<Err = dsn::ValueError>>(value: &str) -> Result<T, CommandError> {
-    value.parse().map_err(|_| CommandError::ParameterValue)
-}
-
-fn size(value: &str) -> Result<u64, CommandError> {
-    octets(value).ok_or(CommandError::ParameterValue)
+    *slot = value;
+    Ok(())
 }
 
 /// Twenty digits may pass u64; so much is too big for anyone.
@@ -230,15 +226,15 @@ fn etrn_node(text: &str) -> Option<EtrnNode> {
     }
 }
 
-fn body(value: &str) -> Result<BodyType, CommandError> {
+fn body(value: &str) -> Option<BodyType> {
     if value.eq_ignore_ascii_case("7BIT") {
-        Ok(BodyType::SevenBit)
+        Some(BodyType::SevenBit)
     } else if value.eq_ignore_ascii_case("8BITMIME") {
-        Ok(BodyType::EightBitMime)
+        Some(BodyType::EightBitMime)
     } else if value.eq_ignore_ascii_case("BINARYMIME") {
-        Ok(BodyType::BinaryMime)
+        Some(BodyType::BinaryMime)
     } else {
-        Err(CommandError::ParameterValue)
+        None
     }
 }
 
@@ -294,6 +290,7 @@ mod tests {
             ),
             ("ETRN \u{e4}.example", CommandError::Syntax(ETRN_SYNTAX)),
             ("EXPN list", CommandError::NotImplemented),
+            ("POST / HTTP/1.1", CommandError::OtherProtocol),
             ("NOOP \0", CommandError::ControlCharacter),
             ("NOOP a\rb", CommandError::ControlCharacter),
             ("DATA now", CommandError::Syntax("DATA")),
@@ -328,41 +325,32 @@ mod tests {
 
     #[test]
     fn parameters_that_are_wrong_or_not_offered_are_told_apart() {
+        let wrong = CommandError::ParameterValue;
         for (line, expected) in [
             ("RCPT TO:<a@b> SIZE=1", CommandError::Parameter),
-            ("RCPT TO:<a@b> NOTIFY", CommandError::ParameterValue),
-            (
-                "RCPT TO:<a@b> NOTIFY=NEVER NOTIFY=NEVER",
-                CommandError::ParameterValue,
-            ),
+            ("RCPT TO:<a@b> NOTIFY", wrong("NOTIFY")),
+            ("RCPT TO:<a@b> NOTIFY=NEVER notify=NEVER", wrong("NOTIFY")),
             (
                 "RCPT TO:<a@b> ORCPT=rfc822;a ORCPT=rfc822;a",
-                CommandError::ParameterValue,
+                wrong("ORCPT"),
             ),
-            (
-                "MAIL FROM:<a@b> RET=FULL RET=FULL",
-                CommandError::ParameterValue,
-            ),
-            (
-                "MAIL FROM:<a@b> ENVID=x ENVID=x",
-                CommandError::ParameterValue,
-            ),
+            ("MAIL FROM:<a@b> RET=FULL RET=FULL", wrong("RET")),
+            ("MAIL FROM:<a@b> ENVID=x ENVID=x", wrong("ENVID")),
             ("MAIL FROM:<a@b> AUTH=<>", CommandError::Parameter),
-            ("MAIL FROM:<a@b> SIZE", CommandError::ParameterValue),
-            ("MAIL FROM:<a@b> SIZE=-1", CommandError::ParameterValue),
-            ("MAIL FROM:<a@b> SMTPUTF8=", CommandError::ParameterValue),
-            (
-                "MAIL FROM:<a@b> SMTPUTF8 SMTPUTF8",
-                CommandError::ParameterValue,
-            ),
-            (
-                "MAIL FROM:<a@b> SIZE=1 SIZE=1",
-                CommandError::ParameterValue,
-            ),
-            ("MAIL FROM:<a@b> BODY=9BIT", CommandError::ParameterValue),
+            ("MAIL FROM:<a@b> SIZE", wrong("SIZE")),
+            ("MAIL FROM:<a@b> SIZE=-1", wrong("SIZE")),
+            ("MAIL FROM:<a@b> SMTPUTF8=", wrong("SMTPUTF8")),
+            ("MAIL FROM:<a@b> SMTPUTF8 SMTPUTF8", wrong("SMTPUTF8")),
+            ("MAIL FROM:<a@b> SIZE=1 SIZE=1", wrong("SIZE")),
+            ("MAIL FROM:<a@b> BODY=9BIT", wrong("BODY")),
         ] {
             assert_eq!(parse(line.as_bytes()), Err(expected), "{line}");
         }
+        let told = wrong("SIZE").to_string();
+        assert_eq!(
+            told,
+            "SIZE has a value that it cannot have, or is said twice"
+        );
     }
 
     #[test]
@@ -389,7 +377,7 @@ mod tests {
     #[test]
     fn what_is_said_about_reports_is_kept_as_it_was_said() {
         let envelope = parse_mail("MAIL FROM:<a@b> ret=hdrs envid=a+2Bb");
-        assert_eq!(envelope.dsn.ret, Some(dsn::Ret::Headers));
+        assert_eq!(envelope.dsn.ret, Some(crate::dsn::Ret::Headers));
         let envid = envelope.dsn.envid.map(|envid| envid.to_string());
         assert_eq!(envid.as_deref(), Some("a+2Bb"));
         let line = "RCPT TO:<c@d> orcpt=RFC822;Old+2Bname@D notify=failure,delay";

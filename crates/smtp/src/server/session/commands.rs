@@ -25,6 +25,10 @@ impl Session {
             Ok(command) => command,
             Err(error) => {
                 let reply = replies::command_error(error);
+                // A page can make a browser send mail from inside of a network; none of it is read.
+                if error == CommandError::OtherProtocol {
+                    return (self.answer(&reply, State::Closed), None);
+                }
                 return (self.object(&reply, State::Command(transaction)), None);
             }
         };
@@ -106,7 +110,7 @@ impl Session {
         if opened.smtputf8 && !self.settings.smtputf8 {
             Some(CommandError::Parameter)
         } else if opened.body_type == BodyType::BinaryMime && !self.settings.binary_mime {
-            Some(CommandError::ParameterValue)
+            Some(CommandError::ParameterValue("BODY"))
         } else if !opened.smtputf8 && !opened.reverse_path.is_ascii() {
             Some(CommandError::Sender(AddressError::NotAscii))
         } else {
@@ -272,7 +276,7 @@ fn needs_smtputf8(recipient: &Recipient) -> Option<CommandError> {
     if !recipient.path.is_ascii() {
         Some(CommandError::Recipient(AddressError::NotAscii))
     } else if orcpt.is_some_and(|orcpt| !orcpt.is_ascii()) {
-        Some(CommandError::ParameterValue)
+        Some(CommandError::ParameterValue("ORCPT"))
     } else {
         None
     }
