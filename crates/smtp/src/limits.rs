@@ -53,6 +53,10 @@ pub const RECIPIENTS_OCTETS_MAX: usize = 256 * 1024;
 /// for a large threshold, usually 100; Postfix takes 50.
 pub const RECEIVED_MAX: u32 = 50;
 
+/// Those of them that this very host may have written: who forwards mail to another of its domains brings
+/// it here again, and a primary that sends it back does so each time.
+pub const OWN_HOPS_MAX: u32 = 2;
+
 /// Commands that a client may get wrong between two messages before it is sent away, as in
 /// Postfix: more than a client with a bad list makes, far fewer than one that guesses.
 pub const ERRORS_MAX: u32 = 20;

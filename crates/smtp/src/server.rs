@@ -19,6 +19,7 @@ mod session;
 
 use crate::{BodyType, Envelope, ForwardPath, ReversePath, command::EtrnNode};
 
+pub use hops::TRACE_COMMENT;
 pub use session::Session;
 
 /// What a server is called and what it takes.

@@ -6,7 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use jiff::{fmt::rfc2822, tz::TimeZone};
-use smtp::{Recipient, server::Helo};
+use smtp::{
+    Recipient,
+    server::{Helo, TRACE_COMMENT},
+};
 use spool::{MessageId, Timestamp};
 
 /// What is said about a message's arrival.
@@ -34,7 +37,7 @@ impl Received<'_> {
             "Received: from {name} (unknown {peer})\r\n\tby {}",
             self.hostname
         );
-        let _ = write!(field, " (Layover) with {with} id {}", self.id);
+        let _ = write!(field, " {TRACE_COMMENT} with {with} id {}", self.id);
         if let Some((version, suite)) = self.tls.and_then(|tls| tls.split_once(' ')) {
             let _ = write!(field, "\r\n\t(using {version} with cipher {suite})");
         }

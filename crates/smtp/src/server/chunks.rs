@@ -85,7 +85,7 @@ impl Chunks {
     ) -> Progress {
         let before = body.len();
         let octets = self.chunk.take(unread);
-        self.reading.take(&octets, body);
+        self.reading.take(&octets, body, settings);
         if let Some(line_ends) = &mut self.line_ends {
             line_ends.check(&octets);
             if self.chunk.last && self.chunk.has_ended() {

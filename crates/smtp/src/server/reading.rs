@@ -3,7 +3,11 @@
 use bytes::{Buf as _, BytesMut};
 
 use super::{Settings, hops::HopCounter, replies};
-use crate::{Envelope, Reply, data::Decoder, limits::RECEIVED_MAX};
+use crate::{
+    Envelope, Reply,
+    data::Decoder,
+    limits::{OWN_HOPS_MAX, RECEIVED_MAX},
+};
 
 /// What is kept of a message while its octets arrive.
 ///
@@ -51,7 +55,7 @@ impl Reading {
         let before = body.len();
         let consumed = decoder.decode(unread, |run| {
             self.announce(run.len() as u64);
-            self.take(run, body);
+            self.take(run, body, settings);
         });
         unread.advance(consumed.octets);
         if decoder.has_bare_line_end() {
@@ -66,8 +70,8 @@ impl Reading {
     }
 
     /// Appends octets that were announced to the body.
-    pub(super) fn take(&mut self, octets: &[u8], body: &mut BytesMut) {
-        self.hops.count(octets);
+    pub(super) fn take(&mut self, octets: &[u8], body: &mut BytesMut, settings: &Settings) {
+        self.hops.count(octets, &settings.hostname);
         if !self.refused {
             body.extend_from_slice(octets);
         }
@@ -107,6 +111,8 @@ impl Reading {
             Some(replies::too_big(settings.size_max))
         } else if self.hops.hops() > RECEIVED_MAX {
             Some(replies::too_many_hops())
+        } else if self.hops.own_hops() > OWN_HOPS_MAX {
+            Some(replies::been_here_before())
         } else {
             None
         }

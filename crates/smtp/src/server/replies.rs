@@ -127,6 +127,15 @@ pub(super) fn too_many_hops() -> Reply {
     )
 }
 
+pub(super) fn been_here_before() -> Reply {
+    refused(
+        554,
+        4,
+        6,
+        "Error: this message has been here several times, this is a mail loop",
+    )
+}
+
 pub(super) fn unanswered() -> Reply {
     refused(451, 3, 0, "Error: could not be decided, try again later")
 }
