@@ -11,10 +11,11 @@
 //! others is the purpose of a backup MX: who was known stays known until he can be asked again.
 
 use core::time::Duration;
+use std::borrow::Cow;
 
 use smtp::{ForwardPath, Mailbox};
 
-use crate::{Destination, Timestamp};
+use crate::{Destination, Timestamp, policy::in_ascii};
 
 #[cfg(test)]
 mod tests;
@@ -138,20 +139,28 @@ pub enum Judgement {
     Unknowable,
 }
 
+/// A recipient with his domain as the DNS has it ([`in_ascii`]): whoever is addressed under `bücher.example`
+/// and under `xn--bcher-kva.example` is one. What can be no domain's name stays as it is written.
+#[must_use]
+pub fn in_dns_form(path: &ForwardPath) -> Cow<'_, ForwardPath> {
+    let ForwardPath::Mailbox(mailbox) = path else {
+        return Cow::Borrowed(path);
+    };
+    match in_ascii(&mailbox.domain) {
+        Some(Cow::Owned(domain)) => Cow::Owned(ForwardPath::Mailbox(Mailbox {
+            local_part: mailbox.local_part.clone(),
+            domain,
+        })),
+        Some(Cow::Borrowed(_)) | None => Cow::Borrowed(path),
+    }
+}
+
 /// A recipient as he is known by: lower case, as nearly every server ignores the case of a local part,
-/// with the domain that he was addressed under. `None` for the postmaster, who always exists (RFC 5321
-/// section 4.5.1).
+/// with the domain that he was addressed under, [as the DNS has it](in_dns_form). `None` for the postmaster,
+/// who always exists (RFC 5321 section 4.5.1).
 #[must_use]
 pub fn address_of(path: &ForwardPath) -> Option<String> {
-    match path {
-        ForwardPath::Postmaster => None,
-        ForwardPath::Mailbox(Mailbox { local_part, .. })
-            if local_part.eq_ignore_ascii_case("postmaster") =>
-        {
-            None
-        }
-        ForwardPath::Mailbox(mailbox) => Some(mailbox.to_string().to_ascii_lowercase()),
-    }
+    (!path.is_postmaster()).then(|| in_dns_form(path).to_string().to_ascii_lowercase())
 }
 
 impl Learned {

@@ -25,7 +25,7 @@ use smtp::ForwardPath;
 use spool::{
     AddressBook, Clock, Refusal,
     policy::{Domain, WhileDown},
-    recipients::{Judgement, address_of, judge},
+    recipients::{Judgement, address_of, in_dns_form, judge},
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -139,7 +139,7 @@ impl<B: AddressBook> Verifier<B> {
     }
 
     async fn ask(&self, domain: &Domain, path: &ForwardPath, address: String) -> Told {
-        // Without SMTPUTF8 no server can be asked about such an address (RFC 6531 section 3.1).
+        // Without SMTPUTF8 no server can be asked about such a local part (RFC 6531 section 3.1).
         if !address.is_ascii() {
             return Told::Unproven;
         }
@@ -165,7 +165,7 @@ impl<B: AddressBook> Verifier<B> {
     ) -> bool {
         let question = Question {
             domain: domain.clone(),
-            path: path.clone(),
+            path: in_dns_form(path).into_owned(),
             address,
             until: Instant::now() + QUESTION_PATIENCE,
             reply,

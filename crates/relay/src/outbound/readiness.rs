@@ -8,7 +8,7 @@ use smtp::client::Opinion;
 use smtp::{EnhancedCode, ForwardPath, Reply};
 use spool::Outbox;
 use spool::policy::{Domain, Recipients};
-use spool::recipients::address_of;
+use spool::recipients::{address_of, in_dns_form};
 
 use crate::outbound::Shared;
 use crate::outbound::connection::Connection;
@@ -73,8 +73,10 @@ impl<O: Outbox> Shared<O> {
             canaries = self.known_recipients(domain).await;
         }
         // Of others it could only be asked with SMTPUTF8 (RFC 6531 section 3.1).
-        canaries.retain(ForwardPath::is_ascii);
-        canaries
+        let nameable = canaries
+            .iter()
+            .map(|canary| in_dns_form(canary).into_owned());
+        nameable.filter(ForwardPath::is_ascii).collect()
     }
 
     async fn known_recipients(&self, domain: &Domain) -> Vec<ForwardPath> {

@@ -24,6 +24,7 @@ use std::hash::{BuildHasher as _, Hash as _, Hasher as _, RandomState};
 
 use smtp::ForwardPath;
 use spool::policy::Order;
+use spool::recipients::in_dns_form;
 use spool::{Due, Message};
 
 use lane::Lane;
@@ -376,10 +377,10 @@ impl Window {
     }
 
     /// The lane of an address. Case is ignored on both sides of the `@`: most servers do, and for
-    /// the others it only makes two mailboxes wait for each other.
+    /// the others it only makes two mailboxes wait for each other. Both forms of a domain are one.
     fn address(&self, path: &ForwardPath) -> Address {
         let mut hasher = self.hasher.build_hasher();
-        if let ForwardPath::Mailbox(mailbox) = path {
+        if let ForwardPath::Mailbox(mailbox) = &*in_dns_form(path) {
             for octet in mailbox
                 .local_part
                 .bytes()

@@ -244,3 +244,26 @@ fn a_recipient_is_known_without_case_and_the_postmaster_always() {
     assert_eq!(address_of(&path("PostMaster")), None);
     assert_eq!(address_of(&ForwardPath::Postmaster), None);
 }
+
+#[test]
+fn both_forms_of_a_domain_are_one_recipient() {
+    let path = |address: &str| ForwardPath::Mailbox(address.parse().unwrap());
+    for (address, known) in [
+        ("Bob@B\u{fc}cher.example", "bob@xn--bcher-kva.example"),
+        ("bob@XN--bcher-kva.example", "bob@xn--bcher-kva.example"),
+        (
+            "gr\u{fc}n@b\u{fc}cher.example",
+            "gr\u{fc}n@xn--bcher-kva.example",
+        ),
+        // A wide `b` stands in no domain.
+        ("bob@\u{ff42}.example", "bob@\u{ff42}.example"),
+        ("bob@[192.0.2.1]", "bob@[192.0.2.1]"),
+    ] {
+        assert_eq!(
+            address_of(&path(address)).as_deref(),
+            Some(known),
+            "{address}"
+        );
+    }
+    assert_eq!(address_of(&path("postmaster@b\u{fc}cher.example")), None);
+}

@@ -72,6 +72,7 @@ impl Told {
 #[derive(Debug)]
 pub(super) struct Question {
     pub(super) domain: Domain,
+    /// With his domain as the DNS has it: so it goes without SMTPUTF8.
     pub(super) path: ForwardPath,
     /// As he is known by.
     pub(super) address: String,

@@ -435,3 +435,27 @@ async fn an_address_that_no_server_can_be_asked_about_is_taken() {
     assert_eq!(scene.rule("gr\u{fc}n").await, Ruling::Taken);
     assert_eq!(asked.load(Ordering::SeqCst), 0);
 }
+
+#[tokio::test]
+async fn a_recipient_under_either_form_of_his_domain_is_asked_about_under_the_one_of_the_dns() {
+    let named = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&named);
+    let script: Script = Arc::new(move |_, moment| match moment {
+        Moment::Rcpt(to) => {
+            noted.lock().unwrap().push(to.to_owned());
+            NO
+        }
+        _ => Act::Usual,
+    });
+    let scene = Scene::new(script).await;
+    let domain = &scene.policy.domains[0];
+    for address in ["ann@b\u{fc}cher.example", "Ann@XN--BCHER-KVA.example"] {
+        let path = ForwardPath::Mailbox(address.parse().unwrap());
+        let ruling = scene.verifier.rule(domain, &path, WhileDown::Accept).await;
+        assert_eq!(ruling.unwrap(), Ruling::Unknown, "{address}");
+    }
+    let named = named.lock().unwrap();
+    assert_eq!(*named, ["ann@xn--bcher-kva.example"], "it was known then");
+    let learned = [("ann@xn--bcher-kva.example".to_owned(), NOBODY)];
+    assert_eq!(scene.learned(), learned);
+}

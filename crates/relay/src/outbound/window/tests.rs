@@ -12,13 +12,17 @@ use super::*;
 use crate::outbound::limits::{WINDOW_MESSAGES_MAX, WINDOW_RECIPIENTS_MAX};
 
 fn due(sequence: u64, to: &[&str]) -> Due {
+    let mailbox = |address: &str| {
+        let (local_part, domain) = address.split_once('@').unwrap_or((address, "example.com"));
+        ForwardPath::Mailbox(Mailbox {
+            local_part: local_part.into(),
+            domain: domain.into(),
+        })
+    };
     let recipients = to
         .iter()
-        .map(|local_part| Recipient {
-            path: ForwardPath::Mailbox(Mailbox {
-                local_part: (*local_part).into(),
-                domain: "example.com".into(),
-            }),
+        .map(|address| Recipient {
+            path: mailbox(address),
             dsn: PerRecipient::default(),
             domain: "example.com".into(),
             status: Status::Pending,
@@ -85,6 +89,17 @@ fn a_recipient_in_flight_holds_back_only_his_own_messages() {
     assert_eq!(next(&mut window), None);
     window.settle(2);
     assert_eq!(next(&mut window), Some(4));
+}
+
+#[test]
+fn both_forms_of_a_domain_are_one_lane() {
+    let mut window = Window::new(Order::Recipient);
+    assert!(offer(&mut window, 1, &["a@b\u{fc}cher.example"]));
+    assert!(offer(&mut window, 2, &["A@XN--BCHER-KVA.example"]));
+    assert!(offer(&mut window, 3, &["b@b\u{fc}cher.example"]));
+    assert_eq!(next(&mut window), Some(1));
+    assert_eq!(next(&mut window), Some(3));
+    assert_eq!(next(&mut window), None);
 }
 
 #[test]
