@@ -35,6 +35,7 @@ mod lost_logs;
 mod membership;
 mod operator;
 mod origins;
+mod own_scripts;
 mod page;
 mod pause;
 mod policy;

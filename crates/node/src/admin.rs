@@ -44,7 +44,7 @@ use api::copy::v1::{BackupChunk, ExportChunk};
 use cluster::{Change, Cluster, RequestError};
 use futures::{Stream, StreamExt as _};
 use relay::{outbound::Progress, route::Routes};
-use spool::{Clock, Message, MessageId};
+use spool::{Clock, Message, MessageId, policy::domain_named};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
@@ -344,7 +344,7 @@ impl Admin for AdminService {
         &self,
         request: Request<DomainProbeRequest>,
     ) -> Result<Response<ProbeSteps>, Status> {
-        let name = request.into_inner().domain.to_ascii_lowercase();
+        let name = domain_named(&request.into_inner().domain);
         let policy = recipients::policy_with(&self.cluster, &name)?;
         let routes = Arc::clone(&self.routes);
         let steps = domain::probe(&policy, &name, routes, self.hostname.clone());
@@ -366,7 +366,7 @@ impl Admin for AdminService {
         request: Request<RecipientsAddRequest>,
     ) -> Result<Response<RecipientsChangeResponse>, Status> {
         let by = audit::asker(&request);
-        let domain = request.get_ref().domain.clone();
+        let domain = domain_named(&request.get_ref().domain);
         let added = recipients::add(&self.cluster, request.into_inner()).await?;
         self.note_recipients(by, "add", &domain, &added).await;
         Ok(Response::new(added))
@@ -377,7 +377,7 @@ impl Admin for AdminService {
         request: Request<RecipientsForgetRequest>,
     ) -> Result<Response<RecipientsChangeResponse>, Status> {
         let by = audit::asker(&request);
-        let domain = request.get_ref().domain.clone();
+        let domain = domain_named(&request.get_ref().domain);
         let forgotten = recipients::forget(&self.cluster, request.into_inner()).await?;
         self.note_recipients(by, "forget", &domain, &forgotten)
             .await;
@@ -388,7 +388,7 @@ impl Admin for AdminService {
 
     async fn doctor(&self, request: Request<DoctorRequest>) -> Result<Response<Findings>, Status> {
         let domain = request.into_inner().domain;
-        let domain = domain.map(|name| name.to_ascii_lowercase());
+        let domain = domain.as_deref().map(domain_named);
         let findings = self.examine(domain).await?;
         Ok(Response::new(Box::pin(findings)))
     }

@@ -103,7 +103,10 @@ mod tests {
     fn consensus_says_little_unless_it_is_asked() {
         assert_eq!(shown("", consent), 1);
         assert_eq!(shown("info,openraft=warn", consent), 2);
-        assert_eq!(shown("openraft=warn,openraft::core::heartbeat=error", consent), 3);
+        assert_eq!(
+            shown("openraft=warn,openraft::core::heartbeat=error", consent),
+            3
+        );
         assert_eq!(shown("no filter at=all,openraft=warn", consent), 2);
     }
 }

@@ -29,7 +29,7 @@ pub use errors::{PolicyError, PolicyErrors};
 pub use in_force::InForce;
 pub use keeping::Keeping;
 pub use list::{LISTED_MAX, List};
-pub use name::{DEFAULT_SMTP_PORT, HostPortError, host_port, in_ascii};
+pub use name::{DEFAULT_SMTP_PORT, HostPortError, domain_named, host_port, in_ascii};
 pub use position::{line_and_column, one_line};
 pub use quota::Quota;
 pub use reports::{ReportTo, Reports};

@@ -1,7 +1,7 @@
 //! Which messages a list shows.
 
 use api::admin::v1::{QueueEntry, QueueListRequest};
-use spool::{Message, Recipient, Standing, Status, Timestamp};
+use spool::{Message, Recipient, Standing, Status, Timestamp, policy::domain_named};
 
 use super::answer::{standing, state};
 
@@ -30,7 +30,7 @@ impl Filter {
             ));
         }
         Ok(Self {
-            domain: request.domain.map(|domain| domain.to_ascii_lowercase()),
+            domain: request.domain.as_deref().map(domain_named),
             sender: request.sender,
             recipient: request.recipient,
             state: request.state,
@@ -123,15 +123,23 @@ fn left(message: &Message) -> impl Iterator<Item = &Recipient> {
 
 /// A whole address, `@example.com` for all of a domain, or `<>` for none.
 fn matches(pattern: &str, address: &str) -> bool {
-    let address = address.to_ascii_lowercase();
-    let pattern = pattern.to_ascii_lowercase();
+    let address = compared(address);
     match pattern
         .strip_prefix('<')
         .and_then(|inner| inner.strip_suffix('>'))
     {
-        Some(inner) => address == inner,
-        None if pattern.starts_with('@') => address.ends_with(&pattern),
-        None => address == pattern,
+        Some(inner) => address == compared(inner),
+        None if pattern.starts_with('@') => address.ends_with(&compared(pattern)),
+        None => address == compared(pattern),
+    }
+}
+
+/// An address as it is compared: in lower case, its domain as a policy would name it.
+fn compared(address: &str) -> String {
+    let lower = address.to_ascii_lowercase();
+    match lower.rsplit_once('@') {
+        Some((local_part, domain)) => format!("{local_part}@{}", domain_named(domain)),
+        None => lower,
     }
 }
 
@@ -272,6 +280,36 @@ mod tests {
         };
         assert!(shows(to("B@one.example"), &mixed()));
         assert!(!shows(to("a@one.example"), &mixed()), "already delivered");
+    }
+
+    #[test]
+    fn either_form_of_a_domain_finds_both() {
+        let pending = |address| message(&[(address, Status::Pending)]);
+        let mut written = pending("gr\u{fc}n@B\u{dc}CHER.example");
+        let mut in_ascii = pending("gr\u{fc}n@xn--bcher-kva.example");
+        for message in [&mut written, &mut in_ascii] {
+            message.reverse_path = ReversePath::Mailbox(mailbox("a@m\u{fc}ller.example"));
+            message.recipients[0].domain = "xn--bcher-kva.example".to_owned();
+        }
+        for (domain, sender, recipient) in [
+            (Some("b\u{fc}cher.example"), None, None),
+            (Some("XN--BCHER-KVA.example."), None, None),
+            (None, Some("a@xn--mller-kva.example"), None),
+            (None, Some("<A@m\u{fc}ller.example>"), None),
+            (None, Some("@m\u{fc}ller.example"), None),
+            (None, None, Some("gr\u{fc}n@b\u{fc}cher.example")),
+            (None, None, Some("@xn--bcher-kva.example")),
+        ] {
+            let request = QueueListRequest {
+                domain: domain.map(str::to_owned),
+                sender: sender.map(str::to_owned),
+                recipient: recipient.map(str::to_owned),
+                ..QueueListRequest::default()
+            };
+            assert!(shows(request.clone(), &written), "{request:?}");
+            assert!(shows(request.clone(), &in_ascii), "{request:?}");
+            assert!(!shows(request.clone(), &mixed()), "{request:?}");
+        }
     }
 
     #[test]

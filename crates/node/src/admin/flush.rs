@@ -2,7 +2,7 @@
 
 use api::admin::v1::{FlushRequest, FlushResponse};
 use cluster::Cluster;
-use spool::notice;
+use spool::{notice, policy::domain_named};
 use tonic::Status;
 
 use super::{audit, refused};
@@ -17,7 +17,7 @@ pub(super) async fn flush(
         return Err(Status::unavailable("the cluster is not founded yet"));
     };
     let mut domains: Vec<String> = policy.domains.iter().map(|d| d.name.clone()).collect();
-    let domain = request.domain.map(|name| name.to_ascii_lowercase());
+    let domain = request.domain.as_deref().map(domain_named);
     if let Some(name) = &domain {
         if !domains.contains(name) && name != notice::QUEUE {
             let known = domains.join(", ");

@@ -6,7 +6,7 @@ use api::admin::v1::{
     DomainPauseRequest, DomainPauseResponse, DomainResumeRequest, DomainResumeResponse,
 };
 use cluster::Cluster;
-use spool::{Outbox, Timestamp};
+use spool::{Outbox, Timestamp, policy::domain_named};
 use tonic::Status;
 
 use super::{audit, recipients, refused};
@@ -18,7 +18,7 @@ pub(super) async fn pause(
     by: String,
     now: Timestamp,
 ) -> Result<DomainPauseResponse, Status> {
-    let domain = request.domain.to_ascii_lowercase();
+    let domain = domain_named(&request.domain);
     recipients::policy_with(cluster, &domain)?;
     let span = request.for_ms.map(Duration::from_millis);
     let until = span.map(|span| now.after(span));
@@ -46,7 +46,7 @@ pub(super) async fn resume(
     request: DomainResumeRequest,
     by: String,
 ) -> Result<DomainResumeResponse, Status> {
-    let domain = request.domain.to_ascii_lowercase();
+    let domain = domain_named(&request.domain);
     recipients::policy_beside(cluster, &domain)?;
     let what = format!("domain resume {domain}");
     let action = cluster.action(by, what, audit::reason(&request.reason));

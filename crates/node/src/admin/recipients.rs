@@ -10,7 +10,7 @@ use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use smtp::{ForwardPath, Mailbox};
 use spool::{
     Destination, Fact, Learned, Policy, Timestamp,
-    policy::{Domain, Recipients},
+    policy::{Domain, Recipients, domain_named},
     recipients::{News, Source, VALID_MAX, address_of},
 };
 use tonic::Status;
@@ -57,7 +57,7 @@ pub(super) fn list(
     cluster: &Cluster,
     domain: &str,
 ) -> Result<impl Stream<Item = Result<KnownRecipient, Status>> + Send + use<>, Status> {
-    let domain = domain.to_ascii_lowercase();
+    let domain = domain_named(domain);
     policy_beside(cluster, &domain)?;
     let recipients = |page: Vec<(String, Learned)>| {
         stream::iter(page).map(|(address, learned)| Ok(recipient(address, learned)))
@@ -112,7 +112,7 @@ pub(super) async fn add(
     cluster: &Cluster,
     request: RecipientsAddRequest,
 ) -> Result<RecipientsChangeResponse, Status> {
-    let domain = request.domain.to_ascii_lowercase();
+    let domain = domain_named(&request.domain);
     let policy = policy_with(cluster, &domain)?;
     let addresses = addresses(&policy, &domain, &request.addresses)?;
     let mut facts = Vec::with_capacity(addresses.len());
@@ -145,7 +145,7 @@ pub(super) async fn forget(
     cluster: &Cluster,
     request: RecipientsForgetRequest,
 ) -> Result<RecipientsChangeResponse, Status> {
-    let domain = request.domain.to_ascii_lowercase();
+    let domain = domain_named(&request.domain);
     let policy = policy_beside(cluster, &domain)?;
     if request.all {
         return forget_all(cluster, &domain).await;

@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use api::admin::v1::{ReplayProgress, ReplayRequest};
 use cluster::{Cluster, Replayed};
 use futures::{Stream, stream};
-use spool::Timestamp;
+use spool::{Timestamp, policy::domain_named};
 use tonic::Status;
 
 use super::{audit, refused, trouble::FAR_MS};
@@ -19,7 +19,7 @@ pub(super) async fn replay(
     let Some(policy) = cluster.policy() else {
         return Err(Status::unavailable("the cluster is not founded yet"));
     };
-    let domain = request.domain.map(|name| name.to_ascii_lowercase());
+    let domain = request.domain.as_deref().map(domain_named);
     if let Some(name) = domain.as_ref().filter(|name| policy.domain(name).is_none()) {
         return Err(Status::not_found(format!(
             "no domain {name:?} is in the policy"

@@ -33,6 +33,22 @@ pub fn in_ascii(domain: &str) -> Option<Cow<'_, str>> {
     is_sound.then_some(Cow::Owned(ascii))
 }
 
+/// The name by which a policy has a domain that somebody names, in any case and either form, with or without
+/// a leading `*.` or a trailing dot. What can be no domain's name is nobody's either way.
+#[must_use]
+pub fn domain_named(text: &str) -> String {
+    let lower = text.to_ascii_lowercase();
+    let name = lower.strip_suffix('.').unwrap_or(&lower);
+    let (wildcard, domain) = match name.strip_prefix("*.") {
+        Some(domain) => ("*.", domain),
+        None => ("", name),
+    };
+    match in_ascii(domain) {
+        Some(domain) => format!("{wildcard}{domain}"),
+        None => name.to_owned(),
+    }
+}
+
 /// Whether a policy's name stands for subdomains.
 pub(super) fn is_wildcard(name: &str) -> bool {
     name.starts_with("*.")
@@ -185,4 +201,27 @@ pub fn host_port(text: &str, default_port: u16) -> Result<String, HostPortError>
     )
     .map_err(wrong)?;
     Ok(format!("{name}:{port}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_may_be_named_as_people_write_it() {
+        for (text, name) in [
+            ("Example.COM", "example.com"),
+            ("example.com.", "example.com"),
+            ("*.Example.com", "*.example.com"),
+            ("b\u{fc}cher.example", "xn--bcher-kva.example"),
+            ("B\u{dc}CHER.example.", "xn--bcher-kva.example"),
+            ("*.b\u{fc}cher.example", "*.xn--bcher-kva.example"),
+            ("XN--BCHER-KVA.example", "xn--bcher-kva.example"),
+            ("\u{ff42}.example", "\u{ff42}.example"),
+            ("dsn", "dsn"),
+            ("", ""),
+        ] {
+            assert_eq!(domain_named(text), name, "{text}");
+        }
+    }
 }
