@@ -39,6 +39,11 @@ build: setup
 # Of what was built for everything else: the programs in the packages are those that were tested.
 deb: build
 	@$(SETUP) deb
+	@rm -rf $(PROGRAMS)/manual
+	$(PROGRAMS)/layover manual $(PROGRAMS)/manual
+	@mkdir -p $(PROGRAMS)/completions
+	for shell in bash zsh fish; do \
+		$(PROGRAMS)/layover completions $$shell >$(PROGRAMS)/completions/$$shell || exit 1; done
 	$(CARGO) deb --no-build --locked --package node
 	$(CARGO) deb --no-build --locked --package ctl
 

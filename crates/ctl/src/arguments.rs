@@ -3,6 +3,7 @@
 use std::{fmt, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::{certs::Name, doctor::Receiver, since::Since};
 
@@ -130,6 +131,17 @@ pub(crate) enum Command {
     /// A consistent copy of the spool, for `layoverd restore --from DIR`.
     Backup {
         /// A new or empty directory of this machine.
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
+    /// A script on standard output that completes commands in a shell. Needs no server.
+    Completions {
+        /// Whose script.
+        shell: Shell,
+    },
+    /// Writes the man pages of all commands to a directory. Needs no server.
+    Manual {
+        /// Where to; it is made if it is missing.
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },
@@ -485,6 +497,7 @@ mod tests {
             ),
             ("layover status --frob", ErrorKind::UnknownArgument),
             ("layover backup", ErrorKind::MissingRequiredArgument),
+            ("layover completions tcsh", ErrorKind::InvalidValue),
             ("layover policy apply", ErrorKind::MissingRequiredArgument),
             ("layover policy edit x", ErrorKind::InvalidSubcommand),
         ] {

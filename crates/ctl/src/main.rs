@@ -17,6 +17,7 @@ mod domain;
 mod drill;
 mod flush;
 mod listing;
+mod manual;
 mod output;
 mod policy;
 mod queue;
@@ -97,6 +98,9 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             },
             Command::Drill { domain } => drill::drill(&servers, &mut output, domain).await,
             Command::Backup { directory } => backup::backup(&servers, &mut output, directory).await,
+            // These ask nobody.
+            Command::Completions { shell } => manual::completions(&mut output, shell),
+            Command::Manual { directory } => manual::manual(&directory),
         }
     })
 }
