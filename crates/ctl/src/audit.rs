@@ -30,7 +30,7 @@ pub(crate) async fn list(
     listing.show(entries, output).await
 }
 
-const HEADINGS: &str = "AT                    CHANGED  WHO: WHAT (WHY)\n";
+const HEADINGS: &str = "AT                    CHANGED  WHO: WHAT (WHY)";
 
 fn row(entry: &AuditEntry) -> String {
     let reason = match entry.reason.as_str() {
@@ -38,7 +38,7 @@ fn row(entry: &AuditEntry) -> String {
         reason => format!(" ({})", words::escaped(reason)),
     };
     format!(
-        "{:<20}  {:>7}  {}: {}{reason}\n",
+        "{:<20}  {:>7}  {}: {}{reason}",
         words::moment(entry.at_ms),
         entry.changed,
         words::escaped(&entry.by),
@@ -61,7 +61,7 @@ mod tests {
         };
         assert_eq!(
             row(&entry),
-            "2023-11-14T22:13:20Z       12  ann: delete --domain example.com (spam\\u{1b})\n"
+            "2023-11-14T22:13:20Z       12  ann: delete --domain example.com (spam\\u{1b})"
         );
         assert_eq!(row(&entry).find("ann"), HEADINGS.find("WHO"));
     }

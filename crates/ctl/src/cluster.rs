@@ -3,12 +3,13 @@
 mod change;
 mod verify;
 
-use api::admin::v1::{ClusterSnapshotRequest, ClusterStatusRequest, ClusterStatusResponse};
-use comfy_table::Table;
+use api::admin::v1::{ClusterSnapshotRequest, ClusterStatusRequest, ClusterStatusResponse, Member};
+use comfy_table::{Cell, Table};
 
 use crate::{
     arguments::ClusterCommand,
     certs,
+    grade::{Grade, cell},
     output::Output,
     servers::{Client, Servers},
     words,
@@ -101,26 +102,53 @@ pub(crate) fn members(cluster: &ClusterStatusResponse) -> Table {
     let mut table = Table::new();
     table.set_header(["NODE", "ADDRESS", "ROLE", "LAG", "LAST ANSWER", "FREE"]);
     for member in &cluster.members {
-        let leads = member.role == "leader";
         table.add_row([
-            member.id.to_string(),
-            words::escaped(&member.address),
-            member.role.clone(),
-            match member.lag {
-                Some(lag) => lag.to_string(),
-                None if leads => "0".to_owned(),
-                None => "unknown".to_owned(),
-            },
-            match member.silent_ms {
-                _ if leads => "-".to_owned(),
-                Some(silent_ms) if silent_ms < 1000 => "now".to_owned(),
-                Some(silent_ms) => format!("{} ago", words::span(silent_ms)),
-                None => "unknown".to_owned(),
-            },
-            member
-                .free_bytes
-                .map_or_else(|| "unknown".to_owned(), words::size),
+            Cell::new(member.id),
+            Cell::new(words::escaped(&member.address)),
+            Cell::new(words::escaped(&member.role)),
+            Cell::new(lag(member)),
+            cell(last_answer(member), grade(member)),
+            Cell::new(free(member)),
         ]);
     }
     table
+}
+
+/// Members answer the leader several times a second; who is silent for longer than this is not there.
+const SILENT_MS_MAX: u64 = 5_000;
+
+/// How bad it is that a member answers as it does.
+pub(crate) fn grade(member: &Member) -> Option<Grade> {
+    match member.silent_ms {
+        _ if member.role == "leader" => None,
+        Some(silent_ms) if silent_ms > SILENT_MS_MAX => Some(Grade::Wrong),
+        Some(_) => None,
+        None => Some(Grade::Odd),
+    }
+}
+
+/// How many log entries a member lacks.
+pub(crate) fn lag(member: &Member) -> String {
+    match member.lag {
+        Some(lag) => lag.to_string(),
+        None if member.role == "leader" => "0".to_owned(),
+        None => "unknown".to_owned(),
+    }
+}
+
+/// How long ago a member last answered the leader.
+pub(crate) fn last_answer(member: &Member) -> String {
+    match member.silent_ms {
+        _ if member.role == "leader" => "-".to_owned(),
+        Some(silent_ms) if silent_ms < 1000 => "now".to_owned(),
+        Some(silent_ms) => format!("{} ago", words::span(silent_ms)),
+        None => "unknown".to_owned(),
+    }
+}
+
+/// What is free on a member's disk.
+pub(crate) fn free(member: &Member) -> String {
+    member
+        .free_bytes
+        .map_or_else(|| "unknown".to_owned(), words::size)
 }

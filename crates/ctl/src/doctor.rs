@@ -12,6 +12,7 @@ use tokio::time::Instant;
 pub(crate) use allow_list::{Receiver, show as allow_list};
 
 use crate::{
+    grade::Grade,
     output::Output,
     servers::{Client, Servers},
     words,
@@ -102,9 +103,20 @@ fn show(output: &mut Output, findings: &[Finding], shows_all: bool) -> anyhow::R
         })?);
     }
     for line in lines(findings, shows_all) {
-        output.line(&line)?;
+        let (verdict, rest) = line.split_at(line.find(' ').unwrap_or(line.len()));
+        output.graded_line(grade(verdict), verdict, rest)?;
     }
     Ok(())
+}
+
+/// How bad a verdict is; none for a line that does not begin with one.
+fn grade(verdict: &str) -> Option<Grade> {
+    match verdict {
+        "problem" => Some(Grade::Wrong),
+        "warning" => Some(Grade::Odd),
+        "ok" => Some(Grade::Well),
+        _ => None,
+    }
 }
 
 /// What a person reads.

@@ -10,7 +10,7 @@ use crate::output::Output;
 pub(crate) struct Listing<T> {
     /// The line above the first row.
     pub(crate) headings: &'static str,
-    /// One row, with its line end.
+    /// One row. What does not fit on a narrow terminal is left out at its end.
     pub(crate) row: fn(&T) -> String,
     /// What is said when there are none.
     pub(crate) nothing: &'static str,
@@ -39,9 +39,9 @@ impl<T: Serialize> Listing<T> {
                 output.array_element(is_empty, &entry)?;
             } else {
                 if is_empty {
-                    output.text(self.headings)?;
+                    output.row(self.headings)?;
                 }
-                output.text(&(self.row)(&entry))?;
+                output.row(&(self.row)(&entry))?;
             }
             is_empty = false;
         };

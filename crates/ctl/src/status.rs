@@ -1,10 +1,11 @@
 //! `layover status`.
 
 use api::admin::v1::{Delivery, DomainStatus, StatusRequest, StatusResponse};
-use comfy_table::Table;
+use comfy_table::{Cell, Table};
 
 use crate::{
     cluster::members,
+    grade::{Grade, cell},
     output::Output,
     servers::{Client, Servers},
     words,
@@ -28,12 +29,19 @@ pub(crate) async fn show(servers: &Servers, output: &mut Output) -> anyhow::Resu
     }
     output.line("")?;
     if status.troubles.is_empty() {
-        output.line("All is well.")?;
+        output.graded_line(Some(Grade::Well), "All is well.", "")?;
     }
     for trouble in &status.troubles {
-        output.line(&format!("! {}", words::escaped(trouble)))?;
+        let rest = format!(" {}", words::escaped(trouble));
+        output.graded_line(Some(grade_of(trouble, &status)), "!", &rest)?;
     }
     Ok(())
+}
+
+/// What does not go on without a person is worse than what passes.
+pub(crate) fn grade_of(trouble: &str, status: &StatusResponse) -> Grade {
+    let is_alarm = status.alarms.iter().any(|alarm| alarm.text == trouble);
+    if is_alarm { Grade::Wrong } else { Grade::Odd }
 }
 
 /// Asks for the status.
@@ -79,20 +87,39 @@ fn domains(status: &StatusResponse) -> Table {
     ]);
     for domain in &status.domains {
         table.add_row([
-            words::escaped(&domain.name),
-            primary_state(domain, status.now_ms),
-            domain.waiting.to_string(),
-            domain.deferred.to_string(),
-            domain.held.to_string(),
-            domain.rejected.to_string(),
-            words::size(domain.bytes),
-            domain.oldest_ms.map_or_else(
-                || "-".to_owned(),
-                |at| words::span(status.now_ms.saturating_sub(at)),
-            ),
+            Cell::new(words::escaped(&domain.name)),
+            cell(primary_state(domain, status.now_ms), grade(domain)),
+            Cell::new(domain.waiting),
+            Cell::new(domain.deferred),
+            Cell::new(domain.held),
+            Cell::new(domain.rejected),
+            Cell::new(words::size(domain.bytes)),
+            Cell::new(oldest(domain, status.now_ms)),
         ]);
     }
     table
+}
+
+/// How old the oldest message is that is still to be delivered.
+pub(crate) fn oldest(domain: &DomainStatus, now_ms: u64) -> String {
+    domain.oldest_ms.map_or_else(
+        || "-".to_owned(),
+        |at| words::span(now_ms.saturating_sub(at)),
+    )
+}
+
+/// How bad it is that a domain's delivery stands as it does.
+pub(crate) fn grade(domain: &DomainStatus) -> Option<Grade> {
+    if !domain.in_policy {
+        return Some(Grade::Odd);
+    }
+    // Nodes of earlier versions tell no condition.
+    match (domain.condition.as_str(), domain.primary_state.as_str()) {
+        ("up" | "draining", _) | ("", "up") => Some(Grade::Well),
+        ("recovering" | "paused", _) => Some(Grade::Odd),
+        ("down" | "probing" | "held-back" | "no-route", _) | ("", "down") => Some(Grade::Wrong),
+        _ => None,
+    }
 }
 
 /// `down for 3 minutes: connection refused`.
@@ -204,6 +231,31 @@ mod tests {
         assert_eq!(still("paused"), "paused for 20 seconds, 2 minutes left");
         assert_eq!(still("probing"), "down for 1 minute, being probed");
         assert_eq!(still("up"), "up for 1 minute");
+    }
+
+    #[test]
+    fn what_needs_a_person_is_red() {
+        let grade = |condition: &str, in_policy| {
+            grade(&DomainStatus {
+                in_policy,
+                condition: condition.to_owned(),
+                ..DomainStatus::default()
+            })
+        };
+        assert_eq!(grade("up", true), Some(Grade::Well));
+        assert_eq!(grade("paused", true), Some(Grade::Odd));
+        assert_eq!(grade("held-back", true), Some(Grade::Wrong));
+        assert_eq!(grade("a word of a later version", true), None);
+        assert_eq!(grade("up", false), Some(Grade::Odd));
+        let status = StatusResponse {
+            alarms: vec![api::admin::v1::Alarm {
+                text: "Mail is held back.".to_owned(),
+                ..api::admin::v1::Alarm::default()
+            }],
+            ..StatusResponse::default()
+        };
+        assert_eq!(grade_of("Mail is held back.", &status), Grade::Wrong);
+        assert_eq!(grade_of("Node 3 does not answer.", &status), Grade::Odd);
     }
 
     #[test]

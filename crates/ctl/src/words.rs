@@ -25,7 +25,22 @@ pub(crate) fn escaped_lines(text: &str) -> impl Iterator<Item = String> {
         .map(|line| line.split('\t').map(escaped).collect::<Vec<_>>().join("\t"))
 }
 
-fn is_harmful(c: char) -> bool {
+/// A JSON document that says the same without any such character: JSON itself leaves some as they are.
+pub(crate) fn json_escaped(document: &str) -> String {
+    let mut safe = String::with_capacity(document.len());
+    for c in document.chars() {
+        if c != '\n' && is_harmful(c) {
+            // All of them are in the first plane, and only inside of strings.
+            safe.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
+}
+
+/// Whether a terminal obeys a character, or it makes text look like another.
+pub(crate) fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
