@@ -69,6 +69,8 @@ impl std::error::Error for Usage {}
 pub(crate) enum Command {
     /// Nodes, domains and their primaries, and what is wrong.
     Status,
+    /// The same, drawn again every second. The arrows select a domain, q quits.
+    Top,
     /// The messages in the spool.
     #[command(subcommand)]
     Queue(QueueCommand),

@@ -28,6 +28,7 @@ mod screen;
 mod servers;
 mod since;
 mod status;
+mod top;
 mod trace;
 mod words;
 
@@ -77,6 +78,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     runtime.block_on(async {
         match arguments.command {
             Command::Status => status::show(&servers, &mut output).await,
+            Command::Top => top::watch(&servers, &output).await,
             Command::Queue(command) => queue::run(&servers, &mut output, command).await,
             Command::Domain(command) => domain::run(&servers, &mut output, command).await,
             Command::Audit { since } => audit::list(&servers, &mut output, since).await,

@@ -51,7 +51,8 @@ pub(crate) async fn fetch(servers: &Servers) -> anyhow::Result<StatusResponse> {
         .await
 }
 
-fn headline(status: &StatusResponse) -> String {
+/// The answering node in a line.
+pub(crate) fn headline(status: &StatusResponse) -> String {
     let mut line = format!(
         "{}, layover {}",
         words::escaped(&status.hostname),
@@ -133,6 +134,16 @@ pub(crate) fn primary(domain: &DomainStatus, now_ms: u64) -> String {
 
 /// `down for 3 minutes`, `draining, 20 a second, 1 minute left`. The reason stands among the troubles.
 pub(crate) fn primary_state(domain: &DomainStatus, now_ms: u64) -> String {
+    let mut text = condition(domain, now_ms);
+    let delivery = domain.delivery.as_ref();
+    if let Some(delivery) = delivery.filter(|_| domain.in_policy && domain.waiting > 0) {
+        text.push_str(&drain(delivery, now_ms));
+    }
+    text
+}
+
+/// The same without how fast it drains.
+pub(crate) fn condition(domain: &DomainStatus, now_ms: u64) -> String {
     if !domain.in_policy {
         return "not in the policy".to_owned();
     }
@@ -163,9 +174,6 @@ pub(crate) fn primary_state(domain: &DomainStatus, now_ms: u64) -> String {
     }
     if domain.condition == "probing" {
         text.push_str(", being probed");
-    }
-    if let Some(delivery) = domain.delivery.as_ref().filter(|_| domain.waiting > 0) {
-        text.push_str(&drain(delivery, now_ms));
     }
     text
 }
