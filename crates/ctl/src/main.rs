@@ -13,6 +13,8 @@ mod backup;
 mod certs;
 mod cluster;
 mod doctor;
+#[cfg(test)]
+mod documents;
 mod domain;
 mod drill;
 mod flush;
