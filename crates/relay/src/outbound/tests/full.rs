@@ -1,17 +1,30 @@
 //! Primaries that take no mail at all for a while, as those do whose disk is full.
 
-use std::sync::atomic::AtomicBool;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, atomic::AtomicBool},
+};
 
 use super::*;
 
 const NO_ROOM: &str = "452 4.3.1 Insufficient system storage";
 
-/// Says so to every MAIL, until there is room.
+/// Says so to every MAIL of a connection, unless there is room at the first. Were there none for a message, and room
+/// when it is asked again a moment later, the message alone would be put off.
 fn until_room(room: &Arc<AtomicBool>) -> Script {
     let room = Arc::clone(room);
-    Arc::new(move |_, moment| match moment {
-        Moment::Mail if !room.load(Ordering::SeqCst) => Act::Say(NO_ROOM),
-        _ => Act::Usual,
+    let had_room = Mutex::new(HashMap::new());
+    Arc::new(move |connection, moment| {
+        let has_room = *moment != Moment::Mail || {
+            let mut had_room = had_room.lock().unwrap();
+            let now = room.load(Ordering::SeqCst);
+            *had_room.entry(connection).or_insert(now)
+        };
+        if has_room {
+            Act::Usual
+        } else {
+            Act::Say(NO_ROOM)
+        }
     })
 }
 
