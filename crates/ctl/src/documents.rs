@@ -148,8 +148,8 @@ fn documents_have_the_fields_of_their_messages() {
     }
     let documents = documents!(
         AuditEntry ClusterSnapshotResponse ClusterStatusResponse DomainListResponse DomainPauseResponse
-        DomainProbeStep DomainResumeResponse Finding FlushResponse KnownRecipient NodeHost
-        PolicyApplyResponse PolicyShowResponse QueueChangeResponse QueueEntry QueueShowResponse
+        DomainProbeStep DomainResumeResponse DrillStep Finding FlushResponse KnownRecipient NodeHost
+        OutageListResponse PolicyApplyResponse PolicyShowResponse QueueChangeResponse QueueEntry QueueShowResponse
         QueueSummaryRow RecipientsChangeResponse ReplayProgress Replica StatusResponse TraceResponse
     );
     let messages = messages();
