@@ -217,8 +217,8 @@ impl<I: OwnIds> Forged<I> {
             }
             Field::Named => match octet {
                 b':' => self.field = Field::Undecided(AuthservId::default()),
-                // An obsolete form (RFC 5322 section 4.5), perhaps folded.
-                b' ' | b'\t' | b'\r' | b'\n' => {}
+                // An obsolete form (RFC 5322 section 4.5), perhaps folded. To C's isspace() these are blanks, all of them.
+                b' ' | b'\t' | b'\r' | b'\n' | b'\x0b' | b'\x0c' => {}
                 _ => self.field = Field::Kept,
             },
             Field::Undecided(id) => {
