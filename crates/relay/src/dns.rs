@@ -134,13 +134,13 @@ impl Dns {
         self.to_read_again.notify_one();
     }
 
-    /// The resolver itself, for a library that brings its own questions. What is asked through it is
-    /// neither counted nor bounded here.
+    /// The resolver itself, for a library that brings its own questions about who sent a message. What is asked
+    /// through it is neither counted nor bounded here.
     ///
     /// # Errors
     /// [`LookupError::NotAnswering`].
     pub fn resolver(&self) -> Result<TokioResolver, LookupError> {
-        self.resolver_of(|resolvers| &resolvers.caching)
+        self.resolver_of(|resolvers| &resolvers.judging)
     }
 
     fn resolver_of(
@@ -157,8 +157,15 @@ impl Dns {
 
     /// All that remember answers.
     pub(crate) fn caches(&self) -> Vec<TokioResolver> {
-        let all =
-            |resolvers: &Resolvers| vec![resolvers.caching.clone(), resolvers.validating.clone()];
+        let all = |resolvers: &Resolvers| {
+            [
+                &resolvers.caching,
+                &resolvers.judging,
+                &resolvers.validating,
+            ]
+            .map(Clone::clone)
+            .to_vec()
+        };
         self.with_resolvers(all).unwrap_or_default()
     }
 
@@ -254,7 +261,7 @@ impl Dns {
         kind: RecordType,
         take: impl Fn(&RData) -> Option<T>,
     ) -> Result<Answer<T>, LookupError> {
-        let answer = match self.resolver() {
+        let answer = match self.resolver_of(|resolvers| &resolvers.caching) {
             Ok(resolver) => {
                 let asked = resolver.lookup(name, kind);
                 answer::read(self.awaited(LOOKUP_TIMEOUT, asked).await, take)

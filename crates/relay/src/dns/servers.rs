@@ -1,5 +1,6 @@
 //! Which name servers are asked, and how.
 
+use core::time::Duration;
 use std::{
     fs, io,
     net::{IpAddr, SocketAddr},
@@ -16,7 +17,8 @@ use hickory_resolver::{
 };
 
 use super::limits::{
-    ANSWERS_KEPT_MAX, KEEP_MAX, KEEP_NONE_MAX, QUERIES_MAX, QUERY_RETRIES, QUERY_TIMEOUT,
+    ANSWERS_KEPT_MAX, KEEP_MAX, KEEP_NONE_MAX, KEEP_NONE_MIN, QUERIES_MAX, QUERY_RETRIES,
+    QUERY_TIMEOUT,
 };
 
 /// Where the system says which name servers to ask.
@@ -57,12 +59,46 @@ pub(super) enum ServersError {
 pub(super) struct Resolvers {
     /// For all questions but one.
     pub(super) caching: TokioResolver,
+    /// For who sent a message: that there is no record is kept for a while in any case.
+    pub(super) judging: TokioResolver,
     /// For what must be signed.
     pub(super) validating: TokioResolver,
     /// For the question whether they answer: what was kept of earlier answers says nothing of that.
     pub(super) probing: TokioResolver,
     /// Whom they ask.
     pub(super) addresses: Vec<SocketAddr>,
+}
+
+/// What is kept of answers.
+struct Kept {
+    answers: u64,
+    /// For how long at least, that there is none.
+    none_min: Option<Duration>,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self {
+            answers: ANSWERS_KEPT_MAX,
+            none_min: None,
+        }
+    }
+}
+
+impl Kept {
+    fn of_strangers() -> Self {
+        Self {
+            none_min: Some(KEEP_NONE_MIN),
+            ..Self::default()
+        }
+    }
+
+    fn nothing() -> Self {
+        Self {
+            answers: 0,
+            none_min: None,
+        }
+    }
 }
 
 impl Servers {
@@ -72,9 +108,10 @@ impl Servers {
             Self::System(file) => read(file)?,
         };
         Ok(Resolvers {
-            caching: resolver(&addresses, ANSWERS_KEPT_MAX, None)?,
-            validating: resolver(&addresses, ANSWERS_KEPT_MAX, Some(anchors))?,
-            probing: resolver(&addresses, 0, None)?,
+            caching: resolver(&addresses, &Kept::default(), None)?,
+            judging: resolver(&addresses, &Kept::of_strangers(), None)?,
+            validating: resolver(&addresses, &Kept::default(), Some(anchors))?,
+            probing: resolver(&addresses, &Kept::nothing(), None)?,
             addresses,
         })
     }
@@ -96,7 +133,7 @@ fn read(file: &Path) -> Result<Vec<SocketAddr>, ServersError> {
 
 fn resolver(
     addresses: &[SocketAddr],
-    kept: u64,
+    kept: &Kept,
     anchors: Option<&Arc<TrustAnchors>>,
 ) -> Result<TokioResolver, NetError> {
     let servers = addresses
@@ -108,8 +145,9 @@ fn resolver(
     let options = builder.options_mut();
     options.timeout = QUERY_TIMEOUT;
     options.attempts = QUERY_RETRIES;
-    options.cache_size = kept;
+    options.cache_size = kept.answers;
     options.positive_max_ttl = Some(KEEP_MAX);
+    options.negative_min_ttl = kept.none_min;
     options.negative_max_ttl = Some(KEEP_NONE_MAX);
     options.max_active_requests = QUERIES_MAX;
     // What one machine calls another is no proof of anything, and not the same on all nodes.

@@ -121,6 +121,20 @@ async fn a_name_without_records_is_told_from_one_that_does_not_exist() {
 }
 
 #[tokio::test]
+async fn that_a_stranger_has_no_record_is_kept_for_a_while() {
+    // It says nothing of how long that is so.
+    let server = NameServer::start();
+    let dns = asking_of(&server).await;
+    for _ in 0..3 {
+        let resolver = dns.resolver().unwrap();
+        assert!(resolver.txt_lookup("sender.test.").await.is_err());
+    }
+    let asked = server.asked();
+    let about_it = asked.iter().filter(|name| name.starts_with("sender.test"));
+    assert_eq!(about_it.count(), 1, "{asked:?}");
+}
+
+#[tokio::test]
 async fn nothing_is_asked_before_something_is_wanted() {
     let server = NameServer::start();
     let dns = running(&server);
