@@ -101,17 +101,22 @@ fn what_a_domain_publishes_wrongly_or_not_at_all_is_told_apart() {
     let server = NameServer::start();
     let (_primary, cluster) = asking(&server);
     let mut sender = client(&cluster, "192.0.2.7");
-    let mut judged = |serial| {
-        let reply = sender.send(&letter(serial)).unwrap();
+    let mut judged = |letter: &Letter| {
+        let reply = sender.send(letter).unwrap();
         origin(&cluster, reply.queued_as().unwrap())["spf"].clone()
     };
-    assert_eq!(judged(1), "none");
+    // That there is nothing is kept for a while.
+    let unpublished = Letter {
+        from: "a@unpublished.example".to_owned(),
+        ..letter(1)
+    };
+    assert_eq!(judged(&unpublished), "none");
     text(&server, "sender.example", "v=spf1 ~all");
-    assert_eq!(judged(2), "softfail");
+    assert_eq!(judged(&letter(2)), "softfail");
     text(&server, "sender.example", "v=spf1 ip4:nonsense -all");
-    assert_eq!(judged(3), "permerror");
+    assert_eq!(judged(&letter(3)), "permerror");
     server.fail("sender.example");
-    assert_eq!(judged(4), "temperror");
+    assert_eq!(judged(&letter(4)), "temperror");
 }
 
 #[test]

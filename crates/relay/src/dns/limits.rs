@@ -43,7 +43,7 @@ pub const KEEP_NONE_MAX: Duration = Duration::from_secs(300);
 
 /// Of a stranger's domain it is kept for so long at least, though the answer has no time of its own, as that of a filter or of a name server
 /// which makes things up: a client that sends a thousand messages is asked about once in a while, not for each.
-pub const KEEP_NONE_MIN: Duration = Duration::from_secs(5);
+pub const KEEP_NONE_MIN: Duration = Duration::from_secs(1);
 
 /// Names of one address that are looked at. An address has one; some say hundreds, and each is a question.
 pub const NAMES_OF_ADDRESS_MAX: usize = 3;
