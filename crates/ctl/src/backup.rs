@@ -33,6 +33,10 @@ use crate::{
 /// The format of the backup that this version writes.
 const VERSION: u32 = 1;
 
+/// How long a node may take before it sends the first part: it reads all its tables, of a million messages on a
+/// slow disk too. One that is gone is noticed sooner.
+const COPY_TIMEOUT: Duration = Duration::from_secs(600);
+
 /// How often a watching person sees how far it is.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -59,7 +63,9 @@ pub(crate) async fn backup(
     let writing = || format!("writing the backup to {} failed", directory.display());
     make_empty(&directory).with_context(writing)?;
     let mut chunks = servers
-        .ask(async |mut client: Client| Ok(client.backup(BackupRequest {}).await?.into_inner()))
+        .ask_within(COPY_TIMEOUT, async |mut client: Client| {
+            Ok(client.backup(BackupRequest {}).await?.into_inner())
+        })
         .await?;
     let Some(backup_chunk::Kind::Header(header)) = next(&mut chunks).await? else {
         bail!("the node sent no backup");

@@ -79,6 +79,15 @@ impl Servers {
         &self,
         request: impl AsyncFn(Client) -> Result<T, Status>,
     ) -> anyhow::Result<T> {
+        self.ask_within(ANSWER_TIMEOUT, request).await
+    }
+
+    /// The same for what takes a node longer.
+    pub(crate) async fn ask_within<T>(
+        &self,
+        limit: Duration,
+        request: impl AsyncFn(Client) -> Result<T, Status>,
+    ) -> anyhow::Result<T> {
         let mut complaints = Vec::new();
         for (address, endpoint) in &self.endpoints {
             let client = match endpoint.connect().await {
@@ -91,7 +100,7 @@ impl Servers {
                     continue;
                 }
             };
-            match in_time(request(client)).await {
+            match within(limit, request(client)).await {
                 Ok(answer) => return Ok(answer),
                 Err(status) if another_may_answer(status.code()) => {
                     complaints.push(format!("{address}: {}", status_words(&status)));
@@ -108,18 +117,22 @@ impl Servers {
     }
 }
 
-/// Puts a limit on the wait for one answer, or for the next part of one.
+/// Puts the usual limit on the wait for one answer, or for the next part of one.
 pub(crate) async fn in_time<T>(
     answer: impl Future<Output = Result<T, Status>>,
 ) -> Result<T, Status> {
-    tokio::time::timeout(ANSWER_TIMEOUT, answer)
-        .await
-        .unwrap_or_else(|_| {
-            Err(Status::deadline_exceeded(format!(
-                "no answer within {} s",
-                ANSWER_TIMEOUT.as_secs()
-            )))
-        })
+    within(ANSWER_TIMEOUT, answer).await
+}
+
+async fn within<T>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, Status>>,
+) -> Result<T, Status> {
+    let told = tokio::time::timeout(limit, answer).await;
+    told.unwrap_or_else(|_| {
+        let words = format!("no answer within {} s", limit.as_secs());
+        Err(Status::deadline_exceeded(words))
+    })
 }
 
 const fn another_may_answer(code: Code) -> bool {
