@@ -74,6 +74,9 @@ pub(crate) enum Kind {
     /// One octet of the database's MANIFEST is changed while the node is down. It must not start;
     /// then the octet is put right.
     DamagedManifest,
+    /// The database's MANIFEST loses its second half while the node is down. It must notice that it
+    /// lacks tables.
+    CutManifest,
     /// The time of day jumps, to and fro.
     Clock,
     /// A node and all others do not hear each other.
@@ -126,7 +129,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// What is played unless only some of it is asked for.
-    pub(crate) const MIX: [Self; 33] = [
+    pub(crate) const MIX: [Self; 34] = [
         Self::OldDisk,
         Self::Kill,
         Self::KillAll,
@@ -138,6 +141,7 @@ impl Kind {
         Self::FailingFsync,
         Self::SlowFsync,
         Self::DamagedManifest,
+        Self::CutManifest,
         Self::Clock,
         Self::Alone,
         Self::Deaf,
@@ -175,6 +179,7 @@ impl Kind {
             Self::FailingFsync => "failing-fsync",
             Self::SlowFsync => "slow-fsync",
             Self::DamagedManifest => "damaged-manifest",
+            Self::CutManifest => "cut-manifest",
             Self::Clock => "clock",
             Self::Alone => "alone",
             Self::Deaf => "deaf",
@@ -257,7 +262,8 @@ impl Kind {
     pub(crate) const fn takes_acknowledged(self) -> bool {
         matches!(
             self,
-            Self::DamagedLog
+            Self::CutManifest
+                | Self::DamagedLog
                 | Self::CutLog
                 | Self::DamagedTable
                 | Self::CutTable

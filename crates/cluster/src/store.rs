@@ -28,6 +28,7 @@ mod lost;
 mod machine;
 mod mark;
 mod mending;
+mod noted;
 mod notices;
 mod open;
 mod outages;

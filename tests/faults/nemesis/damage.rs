@@ -21,6 +21,7 @@ impl Nemesis<'_> {
                 let in_first = |octets: &mut Vec<u8>| change(octets, IN_FIRST_RECORD);
                 self.damage_file(place, "MANIFEST-", in_first, true)
             }
+            Kind::CutManifest => self.damage_file(place, "MANIFEST-", cut_half, false),
             Kind::DamagedLog => {
                 self.damage_file(place, ".log", |octets| change_middle(octets), false)
             }

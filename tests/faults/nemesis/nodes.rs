@@ -91,6 +91,7 @@ impl Nemesis<'_> {
                 return Ok(Undo::SetClock(place));
             }
             Kind::DamagedManifest
+            | Kind::CutManifest
             | Kind::DamagedLog
             | Kind::CutLog
             | Kind::DamagedTable

@@ -23,6 +23,7 @@ use super::{
     lost::{Lost, LostPieces},
     mark::{Acknowledged, Mark},
     mending::Mending,
+    noted::Note,
     open::{Column, Database},
     present::Store,
     received::Received,
@@ -112,8 +113,9 @@ impl LogStore {
         let rebuilding = Rebuilding::open(data_dir, lost(mark.now(), found).or(empty))?;
         // The note says it from now on.
         mark.write(found)?;
+        let noted = Note::open(database.path())?;
         let (jobs, queue) = mpsc::channel(LOG_JOBS_MAX);
-        let writer = writer::spawn(Arc::clone(&store), Arc::clone(&cache), mark, queue)?;
+        let writer = writer::spawn(Arc::clone(&store), Arc::clone(&cache), mark, noted, queue)?;
         let (lost, asked) = LostPieces::new();
         let log = Self {
             store,

@@ -11,6 +11,7 @@ use rocksdb::{
 use super::{
     directory::Remains,
     keys::{self, SpoolKeys},
+    noted,
 };
 use crate::metrics::Metrics;
 
@@ -129,21 +130,19 @@ pub(crate) fn open_to_read(path: &Path, metrics: Arc<Metrics>) -> io::Result<Dat
     Ok(database)
 }
 
-/// The file that names the one that names all others.
-const CURRENT: &str = "CURRENT";
-
-/// Endings of files that hold data: RocksDB makes none of them before [`CURRENT`] is on the disk, so
+/// Endings of files that hold data: RocksDB makes none of them before `CURRENT` is on the disk, so
 /// that a first start that broke off has left none.
 const DATA: [&str; 3] = ["sst", "blob", "log"];
 
 fn check_there(path: &Path) -> io::Result<()> {
-    if path.join(CURRENT).try_exists()? {
-        return Ok(());
+    if path.join(noted::CURRENT).try_exists()? {
+        return noted::check(path);
     }
     let text = format!(
-        "{} is damaged: its file {CURRENT} is missing, without which nothing in it can be read; put \
+        "{} is damaged: its file {} is missing, without which nothing in it can be read; put \
          that back from a copy of this very directory, or replace this node",
-        path.display()
+        path.display(),
+        noted::CURRENT
     );
     Err(io::Error::new(io::ErrorKind::InvalidData, text))
 }

@@ -15,6 +15,7 @@ use super::{
     cache::{LogCache, cost},
     keys, log,
     mark::{Acknowledged, Mark},
+    noted::Note,
     open::{Batch, Column, Database},
     present::Store,
     received::{self, Received},
@@ -107,6 +108,7 @@ pub(super) fn write_jobs(
     store: &Store,
     cache: &std::sync::Mutex<LogCache>,
     mut mark: Mark,
+    mut noted: Note,
     mut jobs: mpsc::Receiver<Job>,
 ) {
     while let Some(first) = jobs.blocking_recv() {
@@ -128,10 +130,10 @@ pub(super) fn write_jobs(
         let written = if gathered.is_empty() {
             Ok(())
         } else {
-            write(&store.now(), cache, &mut mark, gathered)
+            write(&store.now(), cache, &mut mark, &mut noted, gathered)
         };
         let written = written.and_then(|()| match installed {
-            Some((received, done)) => install(store, &mut mark, received, done),
+            Some((received, done)) => install(store, &mut mark, &mut noted, received, done),
             None => Ok(()),
         });
         if let Err(error) = written {
@@ -149,6 +151,7 @@ pub(super) fn write_jobs(
 fn install(
     store: &Store,
     mark: &mut Mark,
+    noted: &mut Note,
     received: Received,
     done: oneshot::Sender<io::Result<Arc<Database>>>,
 ) -> io::Result<()> {
@@ -162,6 +165,7 @@ fn install(
             last: before.last.max(Some(last)),
             ..before
         })?;
+        *noted = Note::open(store.now().path())?;
         Ok(former)
     });
     let result = switched.as_ref().map(|_| ()).map_err(copy_of);
@@ -173,9 +177,11 @@ fn write(
     store: &Database,
     cache: &std::sync::Mutex<LogCache>,
     mark: &mut Mark,
+    noted: &mut Note,
     jobs: Vec<Job>,
 ) -> io::Result<()> {
     let sync = jobs.iter().any(Job::wants_sync);
+    let purges = jobs.iter().any(|job| matches!(job, Job::Purge { .. }));
     let last_index = jobs.iter().filter_map(Job::last_index).next_back();
     let before = mark.now();
     let (kept, after) = jobs.iter().fold((before, before), promised);
@@ -190,12 +196,17 @@ fn write(
     // never claims what is not on the disk.
     let written = prepared.and_then(|()| {
         mark.write(kept)?;
+        // Without these entries, the log does not tell any more what else is missing.
+        if purges {
+            noted.write()?;
+        }
         if sync {
             batch.write_synced()?;
         } else {
             batch.write()?;
         }
-        mark.write(after)
+        mark.write(after)?;
+        noted.keep_up()
     });
     if written.is_ok()
         && let Some(index) = last_index
@@ -415,10 +426,11 @@ pub(super) fn spawn(
     store: Arc<Store>,
     cache: Arc<std::sync::Mutex<LogCache>>,
     mark: Mark,
+    noted: Note,
     jobs: mpsc::Receiver<Job>,
 ) -> io::Result<LogWriter> {
     let thread = std::thread::Builder::new()
         .name("log-writer".to_owned())
-        .spawn(move || write_jobs(&store, &cache, mark, jobs))?;
+        .spawn(move || write_jobs(&store, &cache, mark, noted, jobs))?;
     Ok(LogWriter(Some(thread)))
 }
