@@ -88,7 +88,7 @@ impl Drop for Sink {
 }
 
 /// The last count that smtp-sink has written, as `… mesg=17 …`.
-fn messages(counter: &Path) -> usize {
+pub(crate) fn messages(counter: &Path) -> usize {
     let bytes = fs::read(counter).unwrap_or_default();
     let tail = bytes
         .get(bytes.len().saturating_sub(400)..)

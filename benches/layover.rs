@@ -33,6 +33,11 @@ impl Nodes {
     pub(crate) fn cluster(&self) -> &Cluster {
         &self.cluster
     }
+
+    /// The same, to be stopped and started.
+    pub(crate) fn cluster_mut(&mut self) -> &mut Cluster {
+        &mut self.cluster
+    }
 }
 
 fn found(size: u64, primary: &Port) -> Cluster {

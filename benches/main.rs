@@ -2,17 +2,19 @@
 //!
 //! ```text
 //!   bench [--quick] [--only postfix|one|three]…
-//!   bench [--quick] --operators
+//!   bench [--quick] --operators | --growth
 //! ```
 //!
 //! Postfix's own smtp-source drives all of them and its smtp-sink takes what drains; every system
 //! syncs to disk before its 250. Figures are printed as they come and as one table at the end.
 //!
-//! With `--operators` nothing is compared: it is measured what operators do to a long queue of one node.
+//! With `--operators` nothing is compared: it is measured what operators do to a long queue of one node. With
+//! `--growth`, what a queue costs as it grows to a million.
 
 mod accept;
 mod disk;
 mod drain;
+mod growth;
 mod latency;
 mod layover;
 mod operators;
@@ -31,6 +33,7 @@ use table::Table;
 struct Plan {
     quick: bool,
     operators: bool,
+    growth: bool,
     only: Vec<String>,
 }
 
@@ -38,6 +41,9 @@ fn main() -> Result<()> {
     let plan = Plan::from_arguments()?;
     if plan.operators {
         return operators::run(plan.quick);
+    }
+    if plan.growth {
+        return growth::run(plan.quick);
     }
     let mut table = Table::default();
     println!("disk: {}", disk::probe()?);
@@ -96,6 +102,7 @@ impl Plan {
         let mut plan = Self {
             quick: false,
             operators: false,
+            growth: false,
             only: Vec::new(),
         };
         let mut arguments = env::args().skip(1);
@@ -103,8 +110,11 @@ impl Plan {
             match argument.as_str() {
                 "--quick" => plan.quick = true,
                 "--operators" => plan.operators = true,
+                "--growth" => plan.growth = true,
                 "--only" => plan.only.extend(arguments.next()),
-                _ => bail!("usage: bench [--quick] [--operators | --only postfix|one|three...]"),
+                _ => bail!(
+                    "usage: bench [--quick] [--operators | --growth | --only postfix|one|three...]"
+                ),
             }
         }
         Ok(plan)

@@ -52,6 +52,15 @@ pub fn proportional_bytes(pid: u32) -> Option<u64> {
     field_kib(&format!("/proc/{pid}/smaps_rollup"), "Pss:")
 }
 
+/// Octets that a process has had written to disks so far.
+#[must_use]
+pub fn written_bytes(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
+    let mut lines = text.lines();
+    let line = lines.find_map(|line| line.strip_prefix("write_bytes: "))?;
+    line.trim().parse().ok()
+}
+
 /// How many files and sockets a process holds open.
 #[must_use]
 pub fn open_files(pid: u32) -> Option<usize> {
