@@ -233,11 +233,13 @@ impl Queue {
         }
     }
 
-    /// Puts a message back: nothing has become of it, or it is asked about again.
+    /// Puts a message back: nothing has become of it, or it is asked about again. One whose result is known
+    /// stays where it is and keeps its place: when the spool does not take the result, the next leader repeats it.
     pub(super) fn put_back(&self, due: &Due) {
         let mut state = self.state();
-        self.free_place(&mut state, due.message.sequence);
-        state.window.put_back(due.message.sequence);
+        if state.window.put_back(due.message.sequence) {
+            self.free_place(&mut state, due.message.sequence);
+        }
         self.pass_on(&state);
     }
 
@@ -396,5 +398,46 @@ impl Queue {
         let start = state.next_start.max(Instant::now());
         state.next_start = start + Duration::from_secs(1) / messages_per_second;
         Some(start)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::pin::pin;
+    use core::task::{Context, Waker};
+
+    use super::*;
+    use crate::outbound::window::tests::due;
+
+    #[test]
+    fn a_place_is_kept_for_what_the_primary_has_and_the_spool_does_not_know() {
+        let queue = Queue::new(Order::Recipient);
+        queue.workers_wanted(0, 1);
+        let recipients = ["a", "b"].map(str::to_owned);
+        let messages = (1..).zip(&recipients);
+        queue.offer(
+            messages.map(|(sequence, to)| due(sequence, &[to.as_str()])),
+            Source::Waiting,
+        );
+        let start = || queue.state().window.start().unwrap();
+        let (first, second) = (start(), start());
+        let has_place = |due: &Due| {
+            let mut now = Context::from_waker(Waker::noop());
+            pin!(queue.take_place(due)).poll(&mut now).is_ready()
+        };
+        assert!(has_place(&first));
+        assert!(!has_place(&second));
+        // Called off in front of its dot.
+        queue.put_back(&first);
+        assert!(has_place(&second));
+        queue.settle(
+            &second,
+            &[(0, Verdict::Delivered("250 2.0.0 ok".to_owned()))],
+        );
+        // Its result was not taken.
+        queue.put_back(&second);
+        assert!(!has_place(&first));
+        queue.reported(second.message.sequence, false);
+        assert!(has_place(&first));
     }
 }

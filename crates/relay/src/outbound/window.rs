@@ -206,12 +206,14 @@ impl Window {
 
     /// Puts a message in flight back: nothing has become of it. For its recipients it is again
     /// where it was; those for others have their turn first, as it may be what the primary
-    /// stumbles over.
-    pub fn put_back(&mut self, sequence: u64) {
-        if self.is_in_flight(sequence) {
+    /// stumbles over. Returns whether it was in flight.
+    pub fn put_back(&mut self, sequence: u64) -> bool {
+        let in_flight = self.is_in_flight(sequence);
+        if in_flight {
             self.leave_lanes(sequence);
             self.enter_lanes(sequence);
         }
+        in_flight
     }
 
     fn is_in_flight(&self, sequence: u64) -> bool {
@@ -395,4 +397,4 @@ impl Window {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

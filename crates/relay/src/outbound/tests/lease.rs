@@ -71,6 +71,31 @@ async fn no_more_goes_out_unrecorded_than_there_are_connections() {
 }
 
 #[tokio::test]
+async fn a_leader_whose_results_are_not_taken_hands_over_no_more() {
+    let (primary, outbox) = setup(usual(), NEVER).await;
+    let recipients: Vec<String> = (0..50).map(|number| format!("r{number}")).collect();
+    for recipient in &recipients {
+        outbox.queue(&[recipient.as_str()], BODY);
+    }
+    outbox.cut_off.store(true, Ordering::Relaxed);
+    let running = Running::start(&outbox);
+    let dots = || primary.log.lock().unwrap().dots;
+    let under_way = || !primary.log.lock().unwrap().open.is_empty();
+    until("others wait in front of their dots", || {
+        dots() == 4 && under_way()
+    })
+    .await;
+    outbox.leads.store(false, Ordering::Relaxed);
+    outbox.cut_off.store(false, Ordering::Relaxed);
+    let ended = tokio::time::timeout(Duration::from_secs(20), running.task).await;
+    assert!(matches!(
+        ended.unwrap().unwrap(),
+        Err(OutboxError::NotLeading)
+    ));
+    assert_eq!(dots(), 4, "as many as connections");
+}
+
+#[tokio::test]
 async fn a_leader_that_cannot_report_ends() {
     let (_primary, outbox) = setup(usual(), NEVER).await;
     let running = Running::start(&outbox);

@@ -11,7 +11,7 @@ use spool::{Body, Client, Digest, MessageId, Recipient, Status, Timestamp};
 use super::*;
 use crate::outbound::limits::{WINDOW_MESSAGES_MAX, WINDOW_RECIPIENTS_MAX};
 
-fn due(sequence: u64, to: &[&str]) -> Due {
+pub(in crate::outbound) fn due(sequence: u64, to: &[&str]) -> Due {
     let mailbox = |address: &str| {
         let (local_part, domain) = address.split_once('@').unwrap_or((address, "example.com"));
         ForwardPath::Mailbox(Mailbox {
