@@ -196,12 +196,13 @@ impl Nemesis<'_> {
                 self.start_if_ended(place);
             }
             Undo::MendTable(place, file, at) => {
-                // In place: the node may have it open. One that is not needed any more is gone.
+                // Where nobody writes, a node that has met the damage ends at its next write only.
+                self.node_mut(place).kill();
+                // One that is not needed any more is gone.
                 if file.exists() {
                     damage::flip(&file, at).expect("the disk can be written");
                 }
-                let _ended = self.node_mut(place).has_ended();
-                self.start_if_ended(place);
+                self.start(place);
             }
             Undo::Mend(place, file, whole, refuses) => {
                 if refuses {
