@@ -1,12 +1,15 @@
-//! The one file that knows RocksDB: columns, options, and what "durable" means.
+//! The one room that knows RocksDB: columns, options, and what "durable" means.
+
+mod options;
 
 use std::{fs, io, path::Path, sync::Arc, time::Instant};
 
 use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB,
-    DBCompressionType, DBRecoveryMode, Direction, IteratorMode, Options, ReadOptions,
-    SnapshotWithThreadMode, WriteBatch, WriteOptions, checkpoint::Checkpoint,
+    ColumnFamily, DB, Direction, IteratorMode, Options, ReadOptions, SnapshotWithThreadMode,
+    WriteBatch, WriteOptions, checkpoint::Checkpoint,
 };
+
+use options::{database_options, descriptors};
 
 use super::{
     directory::Remains,
@@ -40,27 +43,6 @@ impl Column {
         }
     }
 }
-
-/// Memory for blocks read from disk, for all columns.
-const BLOCK_CACHE_BYTES: usize = 32 << 20;
-/// Writes gathered in memory before they go to a file: the column of pieces, which gets nearly all
-/// the octets.
-const PIECE_BUFFER_BYTES: usize = 2 << 20;
-/// The same for each of the other columns.
-const BUFFER_BYTES: usize = 8 << 20;
-/// Values from this size on go to blob files.
-const BLOB_BYTES_MIN: u64 = 1 << 10;
-/// A blob file is closed at this size; the smaller, the sooner a file holds only what has left.
-const BLOB_FILE_BYTES: u64 = 64 << 20;
-/// The write-ahead log makes the memory be flushed at this size, so that a restart reads no more.
-const WAL_BYTES_MAX: u64 = 256 << 20;
-/// Files that RocksDB keeps open at most, well below the usual limit of 1024 a process.
-const OPEN_FILES_MAX: i32 = 512;
-/// A file in which this many of so many neighbouring entries are deletions is compacted: queues are
-/// read from their front, where the deletions are.
-const DELETIONS_WINDOW: usize = 4096;
-/// See [`DELETIONS_WINDOW`].
-const DELETIONS_TRIGGER: usize = 2048;
 
 /// Property of a column: octets of its files, without blob files.
 const FILE_BYTES: &str = "rocksdb.live-sst-files-size";
@@ -161,54 +143,6 @@ fn has_data(path: &Path) -> io::Result<bool> {
         }
     }
     Ok(false)
-}
-
-fn descriptors() -> [ColumnFamilyDescriptor; 4] {
-    let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
-    Column::ALL
-        .map(|column| ColumnFamilyDescriptor::new(column.name(), column_options(column, &cache)))
-}
-
-fn database_options() -> Options {
-    let mut options = Options::default();
-    options.create_missing_column_families(true);
-    options.set_max_open_files(OPEN_FILES_MAX);
-    options.set_max_total_wal_size(WAL_BYTES_MAX);
-    options.set_max_background_jobs(2);
-    // An honest crash may leave a torn record at the end of the write-ahead log, and it must be
-    // possible to start again after it: what comes before the tear is kept.
-    options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
-    options.set_track_and_verify_wals_in_manifest(true);
-    options.set_bytes_per_sync(1 << 20);
-    options.set_keep_log_file_num(4);
-    options.set_avoid_unnecessary_blocking_io(true);
-    options
-}
-
-fn column_options(column: Column, cache: &Cache) -> Options {
-    let mut blocks = BlockBasedOptions::default();
-    blocks.set_block_cache(cache);
-    blocks.set_bloom_filter(10.0, false);
-    blocks.set_cache_index_and_filter_blocks(true);
-    blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
-    // A large table's index or filter has megabytes. In one block, it would not fit into any of the parts that
-    // the cache consists of, and be read from the disk for every single row.
-    blocks.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
-    blocks.set_partition_filters(true);
-    let mut options = Options::default();
-    options.set_block_based_table_factory(&blocks);
-    options.set_compression_type(DBCompressionType::None);
-    options.set_write_buffer_size(BUFFER_BYTES);
-    options.set_max_write_buffer_number(3);
-    options.add_compact_on_deletion_collector_factory(DELETIONS_WINDOW, DELETIONS_TRIGGER, 0.5);
-    if column == Column::Piece {
-        options.set_write_buffer_size(PIECE_BUFFER_BYTES);
-        options.set_enable_blob_files(true);
-        options.set_min_blob_size(BLOB_BYTES_MIN);
-        options.set_blob_file_size(BLOB_FILE_BYTES);
-        options.set_enable_blob_gc(true);
-    }
-    options
 }
 
 /// Everything here is reported as an I/O error, which is what openraft takes and what stops the
