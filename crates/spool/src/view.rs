@@ -25,6 +25,15 @@ pub enum Known {
 }
 
 impl Known {
+    /// Its place in the order of arrival; `None` when it is not in the spool, or not any more.
+    #[must_use]
+    pub const fn queued_at(&self) -> Option<u64> {
+        match self {
+            Self::Queued(sequence) => Some(*sequence),
+            Self::Departed(_) | Self::Repeat { .. } => None,
+        }
+    }
+
     /// Since when nothing but the id has been left; `None` while it is in the spool.
     #[must_use]
     pub const fn gone_since(&self) -> Option<Timestamp> {
@@ -70,6 +79,18 @@ pub trait View {
     fn known(&self, id: MessageId) -> Result<Option<Known>, Self::Error>;
     /// The message at a place in the order of arrival.
     fn message(&self, sequence: u64) -> Result<Option<Message>, Self::Error>;
+    /// The messages with these ids, one for each; `None` for one that is not in the spool, or not any more. A store
+    /// may read them all at once.
+    fn queued(&self, ids: &[MessageId]) -> Result<Vec<Option<Message>>, Self::Error> {
+        let found = ids.iter().map(|id| {
+            let place = self.known(*id)?.and_then(|known| known.queued_at());
+            Ok(place
+                .map(|place| self.message(place))
+                .transpose()?
+                .flatten())
+        });
+        found.collect()
+    }
     /// The place of the message with this sequence in a domain's queue.
     fn place(&self, domain: &str, sequence: u64) -> Result<Option<Place>, Self::Error>;
     /// The pieces staged under an id.

@@ -292,6 +292,17 @@ impl<'t> Pending<'t> {
         Ok(())
     }
 
+    /// The values of several keys, as this batch leaves them.
+    fn read_each(&self, keys: Vec<Vec<u8>>) -> io::Result<Vec<Option<Vec<u8>>>> {
+        let mut values = self.tables.now().get_each(Column::Spool, &keys)?;
+        for (key, value) in keys.iter().zip(&mut values) {
+            if let Some(pending) = self.rows.get(key) {
+                value.clone_from(pending);
+            }
+        }
+        Ok(values)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.rows.is_empty() && self.dropped.is_empty() && self.membership.is_none()
     }
@@ -332,6 +343,23 @@ impl View for Pending<'_> {
             Some(pending) => pending.clone().map(tables::decode_message).transpose(),
             None => self.tables.message(sequence),
         }
+    }
+
+    fn queued(&self, ids: &[MessageId]) -> io::Result<Vec<Option<Message>>> {
+        let known = self.read_each(ids.iter().map(|id| self.keys.known(*id)).collect())?;
+        let sequences = known.into_iter().map(|octets| {
+            let known = octets.as_deref().map(tables::decode_known).transpose()?;
+            Ok(known.and_then(|known| known.queued_at()))
+        });
+        let sequences = sequences.collect::<io::Result<Vec<Option<u64>>>>()?;
+        let keys = sequences.iter().flatten();
+        let messages = self.read_each(keys.map(|place| self.keys.message(*place)).collect())?;
+        let mut messages = messages.into_iter();
+        let found = sequences.into_iter().map(|place| {
+            let octets = place.and_then(|_| messages.next().flatten());
+            octets.map(tables::decode_message).transpose()
+        });
+        found.collect()
     }
 
     fn place(&self, domain: &str, sequence: u64) -> io::Result<Option<Place>> {

@@ -14,7 +14,6 @@ use crate::{
     message::Hold,
     notice::Word,
     policy::ReportTo,
-    view::Known,
 };
 
 pub(super) fn handle<V: View>(
@@ -34,11 +33,7 @@ pub(super) fn handle<V: View>(
         let mut tally = Tally::default();
         let mut ledger = Ledger::new(view);
         let mut changes = Vec::new();
-        for id in ids {
-            let before = match view.known(id)? {
-                Some(Known::Queued(sequence)) => view.message(sequence)?,
-                Some(Known::Departed(_) | Known::Repeat { .. }) | None => None,
-            };
+        for before in view.queued(&ids)? {
             let Some(before) = before else {
                 tally.absent += 1;
                 continue;
@@ -59,10 +54,11 @@ pub(super) fn handle<V: View>(
                 }
             };
             tally.changed += 1;
-            // What is on its way and is to be tried at once is on its way all the same.
+            // What is on its way and is to be tried at once is on its way all the same. A held message has no place
+            // in a queue, and so no claim.
             let mut kept = match &after {
-                Some(after) => kept_claims(view, after, 0)?,
-                None => Vec::new(),
+                Some(after) if before.hold.is_none() => kept_claims(view, after, 0)?,
+                _ => Vec::new(),
             };
             ledger.recount(Some(&before), after.as_deref());
             ledger.revise(&before);

@@ -1,8 +1,9 @@
 //! What operators have done, in the tables.
 
-use spool::{Action, Audited, Handling, Tally, Verb};
+use spool::{Action, Audited, Handling, Tally, Verb, View as _};
 
 use super::*;
+use crate::store::pending::Pending;
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
 const DAY_MS: u64 = 24 * 3_600_000;
@@ -94,4 +95,29 @@ async fn what_was_done_is_listed_in_order_from_a_moment_on_and_forgotten_in_time
     let at = Timestamp(NOW.0 + 5 + 90 * DAY_MS);
     machine::apply_entries(&opened.tables, vec![entry(5, Command::Sweep { at })]).unwrap();
     assert_eq!(listed(&opened, 0), [expected(5, 1)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_are_found_by_their_ids_whether_they_are_written_or_about_to_be() {
+    let mut opened = Opened::new();
+    opened
+        .commit(vec![
+            entry(1, accept(9, 0, 4, b"body")),
+            entry(2, accept(8, 0, 5, b"other")),
+        ])
+        .await;
+    let mut pending = Pending::new(&opened.tables);
+    for (index, command) in [
+        (3, accept(7, 0, 4, b"more")),
+        (4, handle(Verb::Delete, 1, 8)),
+    ] {
+        let (_, changes) = spool::apply(&pending, index, command).unwrap();
+        pending.add(changes).unwrap();
+    }
+    let found = pending.queued(&[6, 7, 8, 9].map(MessageId)).unwrap();
+    let places: Vec<Option<u64>> = found
+        .into_iter()
+        .map(|message| message.map(|message| message.sequence))
+        .collect();
+    assert_eq!(places, [None, Some(3), None, Some(1)]);
 }
