@@ -16,7 +16,7 @@ pub const AUDIT_ROWS_MAX: usize = 100_000;
 
 /// Messages that one command handles at most: it is applied within some milliseconds, and mail goes on
 /// between two of them.
-pub const HANDLED_PER_COMMAND_MAX: usize = 500;
+pub const HANDLED_PER_COMMAND_MAX: usize = 1000;
 
 /// Who wants what, and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

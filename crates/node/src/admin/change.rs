@@ -1,7 +1,8 @@
 //! What operators do with messages: those that are named, or that a filter selects.
 //!
 //! A filter walks over this node's copy of the queue, and what it selects is changed a batch at a time, by
-//! whoever leads. Mail goes on between two batches, and no more of the queue than a page is in memory.
+//! whoever leads. The next page is read while a batch is changed. Mail goes on between two batches, and no more
+//! of the queue than two pages is in memory.
 
 use std::collections::VecDeque;
 
@@ -27,11 +28,19 @@ enum Selection {
     Named(VecDeque<MessageId>),
     Filtered {
         filter: Filter,
-        /// The last place that was looked at.
-        after: u64,
-        /// The last one that is.
+        queue: Pages,
+        /// The last place that is looked at.
         through: u64,
     },
+}
+
+/// The queue, page by page.
+#[derive(Default)]
+struct Pages {
+    /// The last place that was read.
+    after: u64,
+    /// The page behind it, if it is read already.
+    ahead: Option<Vec<Message>>,
 }
 
 /// How far it is.
@@ -112,7 +121,7 @@ fn selection(
         }
         (true, true, false) | (true, false, true) => Ok(Selection::Filtered {
             filter: Filter::new(filter, now)?,
-            after: 0,
+            queue: Pages::default(),
             through,
         }),
         _ => Err("name messages by their ids, or by a filter, or all of them".to_owned()),
@@ -148,6 +157,39 @@ fn words(request: &QueueChangeRequest) -> String {
         words.push("--all".to_owned());
     }
     words.join(" ")
+}
+
+impl Pages {
+    /// The next page, at most as many messages as one command may handle; empty behind the last message.
+    async fn next(&mut self, cluster: &Cluster) -> Result<Vec<Message>, Status> {
+        self.read_ahead(cluster).await?;
+        let page = self.ahead.take().unwrap_or_default();
+        self.after = page.last().map_or(u64::MAX, |message| message.sequence);
+        Ok(page)
+    }
+
+    async fn read_ahead(&mut self, cluster: &Cluster) -> Result<(), Status> {
+        if self.ahead.is_none() {
+            let page = cluster.messages(self.after, HANDLED_PER_COMMAND_MAX);
+            let mut page = page.await.map_err(refused)?;
+            let recipients = page.iter().map(|message| message.recipients.len());
+            page.truncate(batch::fitting(recipients));
+            self.ahead = Some(page);
+        }
+        Ok(())
+    }
+}
+
+impl Selection {
+    /// Reads what is looked at next, unless that is in memory already, or there is nothing more to look at.
+    async fn read_ahead(&mut self, cluster: &Cluster) -> Result<(), Status> {
+        match self {
+            Self::Filtered { queue, through, .. } if queue.after < *through => {
+                queue.read_ahead(cluster).await
+            }
+            Self::Filtered { .. } | Self::Named(_) => Ok(()),
+        }
+    }
 }
 
 impl Walk {
@@ -190,12 +232,13 @@ impl Walk {
         let handled = self
             .cluster
             .handle(self.verb, &self.action, self.batch, ids);
-        let tally = handled.await.map_err(refused)?;
+        let (tally, read) = tokio::join!(handled, self.selection.read_ahead(&self.cluster));
+        let tally = tally.map_err(refused)?;
         self.told.changed += tally.changed;
         self.told.unaffected += tally.unaffected;
         self.told.held += tally.held;
         self.told.absent += tally.absent;
-        Ok(())
+        read
     }
 
     /// The next messages, at most as many as one command may handle. Notes when they are the last.
@@ -209,16 +252,11 @@ impl Walk {
             }
             Selection::Filtered {
                 filter,
-                after,
+                queue,
                 through,
             } => {
-                let page = self.cluster.messages(*after, HANDLED_PER_COMMAND_MAX);
-                let mut page = page.await.map_err(refused)?;
-                let recipients = page.iter().map(|message| message.recipients.len());
-                page.truncate(batch::fitting(recipients));
-                let last = page.last().map_or(u64::MAX, |message| message.sequence);
-                *after = last;
-                self.told.finished = last >= *through;
+                let page = queue.next(&self.cluster).await?;
+                self.told.finished = queue.after >= *through;
                 let is_meant = |message: &&Message| {
                     message.sequence <= *through && filter.selects(message).is_some()
                 };
