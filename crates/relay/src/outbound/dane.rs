@@ -88,13 +88,24 @@ pub(crate) async fn find(dns: &Dns, host: &Host) -> Result<Finding, DaneError> {
         let found = dns.validated_tlsa(&owner).await;
         let found = found.map_err(untold("TLSA records", &owner))?;
         if found.is_secure {
-            let names = [Some(name), host.exchange_of.as_deref()];
-            let names = names.into_iter().flatten();
+            let names = names(dns, name, host.exchange_of.as_deref()).await?;
+            let names = names.iter().map(String::as_str);
             let associations = Associations::new(&base, names, &found.records);
             return Ok(associations.map_or(Finding::Unusable, Finding::Associations));
         }
     }
     Ok(Finding::Nothing)
+}
+
+/// The names beside its records' own that a host may go by in a certificate: those which led to it (RFC 7672
+/// section 3.2.2).
+async fn names(dns: &Dns, name: &str, exchange_of: Option<&str>) -> Result<Vec<String>, DaneError> {
+    let mut names = vec![name.to_owned()];
+    if let Some(domain) = exchange_of {
+        let (target, _) = follow(dns, domain.to_owned()).await?;
+        names.extend([domain.to_owned(), target]);
+    }
+    Ok(names)
 }
 
 /// The names that TLSA records may stand at, in turn (RFC 7672 section 2.2.2). None where the host's addresses

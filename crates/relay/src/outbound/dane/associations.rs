@@ -6,8 +6,9 @@ use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_na
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, RootCertStore};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
 use sha2::{Digest as _, Sha256, Sha512};
+use webpki::EndEntityCert;
 
 use crate::dns::Tlsa;
 
@@ -123,12 +124,23 @@ impl Associations {
     ) -> Result<(), rustls::Error> {
         let mut authorities = RootCertStore::empty();
         for record in self.of(Usage::Authority) {
+            let mut is_shown = false;
             for other in others.iter().filter(|other| record.fits(other)) {
                 // One that is no certificate of an authority has issued nothing.
                 authorities.add(other.clone().into_owned()).ok();
+                is_shown = true;
             }
-            if (record.selector, record.matching) == (Selector::Whole, Matching::Itself) {
-                authorities.add(record.data.clone().into()).ok();
+            // One that is not shown is known only where the record holds it, and no digest.
+            match (record.selector, record.matching) {
+                (Selector::Whole, Matching::Itself) => {
+                    authorities.add(record.data.clone().into()).ok();
+                }
+                // The certificate may bind the key to names, so it counts where there is one.
+                (Selector::PublicKey, Matching::Itself) if !is_shown => {
+                    let shown = core::iter::once(own).chain(others);
+                    authorities.roots.extend(anchors(&record.data, shown));
+                }
+                _ => {}
             }
         }
         if authorities.is_empty() {
@@ -207,4 +219,32 @@ impl Association {
             Matching::Sha512 => Sha512::digest(selected)[..] == self.data,
         }
     }
+}
+
+/// A public key as an authority that may have issued each of the certificates. It goes by every name that their
+/// issuers have: the record holds none (RFC 7671 section 5.2.3), and what counts is the signature.
+fn anchors<'c>(
+    key: &[u8],
+    issued: impl Iterator<Item = &'c CertificateDer<'c>>,
+) -> impl Iterator<Item = TrustAnchor<'static>> {
+    let key = content(key);
+    issued.filter_map(move |certificate| {
+        let parsed = EndEntityCert::try_from(certificate).ok()?;
+        Some(TrustAnchor {
+            subject: parsed.issuer().to_vec().into(),
+            subject_public_key_info: key?.to_vec().into(),
+            name_constraints: None,
+        })
+    })
+}
+
+/// What a DER sequence is made of: all of these octets but its tag and length (X.690 sections 8.1 and 10.1).
+fn content(sequence: &[u8]) -> Option<&[u8]> {
+    let (length, content) = match sequence {
+        [0x30, length @ 0..=0x7f, content @ ..] => (u16::from(*length), content),
+        [0x30, 0x81, length, content @ ..] => (u16::from(*length), content),
+        [0x30, 0x82, high, low, content @ ..] => (u16::from_be_bytes([*high, *low]), content),
+        _ => return None,
+    };
+    (content.len() == usize::from(length)).then_some(content)
 }

@@ -1,6 +1,8 @@
 //! Certificates against the records that name them, the records against a signed zone, and both against a
 //! primary.
 
+mod authorities;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,11 +44,20 @@ impl Issued {
         params.distinguished_name.push(DnType::CommonName, called);
         let key = KeyPair::generate().unwrap();
         let authority = params.self_signed(&key).unwrap().der().clone();
-        let issuer = Issuer::new(params, key);
+        Self::by(&Issuer::new(params, key), authority, name, year)
+    }
+
+    /// By an authority that has this certificate.
+    fn by(
+        issuer: &Issuer<'_, KeyPair>,
+        authority: CertificateDer<'static>,
+        name: &str,
+        year: i32,
+    ) -> Self {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_after = rcgen::date_time_ymd(year, 1, 1);
         let key = KeyPair::generate().unwrap();
-        let own = params.signed_by(&key, &issuer).unwrap().der().clone();
+        let own = params.signed_by(&key, issuer).unwrap().der().clone();
         Self {
             own,
             key,
@@ -119,8 +130,8 @@ fn a_certificate_is_taken_by_each_record_that_names_it_or_its_authority_and_by_n
             let words = format!("{usage} {selector} {matching}");
             assert!(right.is_taken_by(&records), "{words}");
             assert!(!wrong.is_taken_by(&records), "{words}");
-            // An authority that is not shown is known only where the record holds all of it.
-            let knows_all = usage == 3 || (selector, matching) == (0, 0);
+            // An authority that is not shown is known only where the record holds it, or its key.
+            let knows_all = usage == 3 || matching == 0;
             assert_eq!(right.is_taken_with(&records, &[]), knows_all, "{words}");
         }
     }
@@ -284,6 +295,43 @@ async fn mx_records_count_as_far_as_they_are_signed() {
     for domain in ["stolen.test", "none.test"] {
         let found = find(&dns, &host(HOST, Some(domain))).await.unwrap_err();
         assert!(matches!(found, DaneError::NotAnExchange { .. }), "{found}");
+    }
+}
+
+#[tokio::test]
+async fn an_authority_may_have_issued_it_for_each_name_that_led_to_the_host() {
+    let server = SignedServer::start();
+    server.address_of("target.test");
+    server.alias(HOST, "target.test");
+    server.exchange("example.test", HOST);
+    server.alias("alias.test", "example.test");
+    let names = [
+        "target.test",
+        HOST,
+        "example.test",
+        "alias.test",
+        "other.test",
+    ];
+    let issued = names.map(Issued::to);
+    let authorities = issued.each_ref().map(|issued| {
+        let record = record(2, 0, 1, &issued.authority);
+        (record.usage, record.selector, record.matching, record.data)
+    });
+    server.certify("target.test", 25, &authorities);
+    let dns = server.asked_by().await;
+    for (domain, expected) in [
+        (None, ["target.test", HOST].as_slice()),
+        (Some("example.test"), &names[..3]),
+        (Some("alias.test"), &names[..4]),
+    ] {
+        let found = find(&dns, &host(HOST, domain)).await.unwrap();
+        let Finding::Associations(found) = found else {
+            panic!("{domain:?}: {found:?}");
+        };
+        for (name, issued) in names.iter().zip(&issued) {
+            let is_taken = issued.is_taken_by(&found);
+            assert_eq!(is_taken, expected.contains(name), "{domain:?}: {name}");
+        }
     }
 }
 
