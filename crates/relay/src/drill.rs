@@ -138,6 +138,7 @@ fn host(addresses: &Addresses, exchange: &str) -> Result<Host, NotTaken> {
         name: format!("{exchange}:{DEFAULT_SMTP_PORT}"),
         addresses: addresses.iter().map(at_port).collect(),
         exchange_of: None,
+        is_met_first: false,
     })
 }
 

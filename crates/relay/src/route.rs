@@ -15,12 +15,13 @@
 pub(crate) mod exchanges;
 pub mod limits;
 pub(crate) mod lookups;
+pub(crate) mod met;
 pub(crate) mod ourselves;
 mod senders;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,9 +36,10 @@ use tokio::time::Instant;
 
 use crate::dns::Dns;
 use crate::outbound::connection::{Broken, Connection, Terms};
-use crate::route::exchanges::{Records, in_turn, is_nowhere, weigh};
+use crate::route::exchanges::{Records, Turn, in_turn, is_nowhere, weigh};
 use crate::route::limits::{DOUBT_REFRESH, REFRESH, RETRY};
 use crate::route::lookups::Untold;
+use crate::route::met::{Meeting, Met};
 use crate::route::ourselves::Ourselves;
 pub(crate) use crate::route::senders::Unreached;
 
@@ -97,8 +99,8 @@ pub struct Route {
 struct Unopened {
     /// Why, of each that was tried.
     reasons: Vec<String>,
-    /// The last one, if it is this cluster itself, or may be.
-    ours: Option<String>,
+    /// Whether the last one is this cluster itself, or may be.
+    is_ours: bool,
     /// The last of those that are not talked to because they do not offer STARTTLS.
     without_starttls: Option<String>,
 }
@@ -112,6 +114,9 @@ pub(crate) struct Host {
     pub(crate) addresses: Vec<SocketAddr>,
     /// The domain whose MX records name it; `None` where the policy does, or it is the domain itself.
     pub(crate) exchange_of: Option<String>,
+    /// It may be this cluster, and is as preferred as the host before it: that gets no mail before this one has
+    /// introduced itself.
+    pub(crate) is_met_first: bool,
 }
 
 impl Host {
@@ -148,6 +153,7 @@ impl Route {
             name: name.clone(),
             addresses: Vec::new(),
             exchange_of: None,
+            is_met_first: false,
         };
         Self {
             hosts: primary.iter().map(host).collect(),
@@ -160,23 +166,37 @@ impl Route {
         &self.hosts
     }
 
-    /// Opens a connection to the first of the hosts that talks to us. Returns it with the host's name.
-    async fn open_first(&self, terms: Terms<'_>) -> Result<(Connection, &str), Unopened> {
+    /// Opens a connection to the first of the hosts that talks to us, and notes whom it has met.
+    async fn open_first(&self, terms: Terms<'_>, met: &mut Met) -> Result<Connection, Unopened> {
+        let mut opened: Option<Connection> = None;
         let mut unopened = Unopened::default();
         for host in self.hosts() {
+            if opened.is_some() && !host.is_met_first {
+                break;
+            }
             match Connection::open(host, terms).await {
                 Ok(connection) => {
                     let Some(objection) = self.objection(&connection) else {
-                        return Ok((connection, &host.name));
+                        met.note(&host.name, Meeting::Stranger);
+                        match opened {
+                            None => opened = Some(connection),
+                            Some(_) => connection.quit().await,
+                        }
+                        continue;
                     };
+                    met.note(&host.name, Meeting::Ourselves);
                     connection.quit().await;
                     let reason = format!("{}: {objection}", host.name);
                     unopened.reasons.push(reason);
                     // The others are not more preferred than this one: mail that they take comes back.
-                    unopened.ours = Some(host.name.clone());
+                    unopened.is_ours = true;
+                    if let Some(equal) = opened.take() {
+                        equal.quit().await;
+                    }
                     break;
                 }
                 Err(broken) => {
+                    met.note(&host.name, Meeting::Silent(Instant::now()));
                     unopened.reasons.push(format!("{}: {broken}", host.name));
                     if matches!(broken, Broken::Session(Failure::TlsNotOffered)) {
                         unopened.without_starttls = Some(host.name.clone());
@@ -184,7 +204,7 @@ impl Route {
                 }
             }
         }
-        Err(unopened)
+        opened.ok_or(unopened)
     }
 
     /// Why a host that was connected to must not get mail: it is this cluster, or may be.
@@ -228,8 +248,7 @@ struct Known {
     had_exchanges: bool,
     /// Whether there was no route by it, or no host could be reached since.
     is_doubted: bool,
-    /// Hosts that introduced themselves as this cluster when they were last connected to.
-    introduced: HashSet<String>,
+    met: Met,
     /// What the log was told last.
     said: Option<String>,
 }
@@ -255,7 +274,13 @@ impl Known {
         at.elapsed() >= wait
     }
 
-    fn route(&self, domain: &str, members: &dyn Members) -> Result<Route, NoRoute> {
+    /// `is_doubted` names the hosts that are connected to before their equals get mail.
+    fn route(
+        &self,
+        domain: &str,
+        members: &dyn Members,
+        is_doubted: impl Fn(&str) -> bool,
+    ) -> Result<Route, NoRoute> {
         let domain = domain.to_owned();
         let Some(found) = &self.found else {
             return Err(NoRoute::Unanswered(domain));
@@ -269,7 +294,7 @@ impl Known {
         let weighed = weigh(exchanges, &ourselves);
         let words: Vec<String> = weighed.iter().map(ToString::to_string).collect();
         let words = words.join("; ");
-        let is_doubted = |name: &str| self.introduced.contains(&at_smtp(name));
+        let is_doubted = |name: &str| is_doubted(&at_smtp(name));
         let hosts = in_turn(&weighed, is_doubted, |count| random_range(0..count));
         if is_nowhere(&weighed) {
             return Err(NoRoute::Nowhere(words));
@@ -280,10 +305,11 @@ impl Known {
         let is_named = matches!(found.records, Records::Exchanges(_));
         let exchange_of = is_named.then_some(domain);
         let at_port = |address| SocketAddr::new(address, DEFAULT_SMTP_PORT);
-        let host = |(name, addresses): (String, Vec<IpAddr>)| Host {
-            name: at_smtp(&name),
-            addresses: addresses.into_iter().map(at_port).collect(),
+        let host = |turn: Turn| Host {
+            name: at_smtp(&turn.name),
+            addresses: turn.addresses.into_iter().map(at_port).collect(),
             exchange_of: exchange_of.clone(),
+            is_met_first: turn.is_met_first,
         };
         Ok(Route {
             hosts: hosts.into_iter().map(host).collect(),
@@ -346,7 +372,8 @@ impl Routes {
         if known.is_due() {
             self.look_up(&domain.name, &mut known).await;
         }
-        let route = known.route(&domain.name, &*self.members);
+        let is_doubted = |host: &str| known.met.is_doubted(host);
+        let route = known.route(&domain.name, &*self.members, is_doubted);
         // Whoever mends a zone does not wait until what was wrong is forgotten everywhere.
         known.is_doubted |= route.is_err();
         known.tell(&domain.name, &route);
@@ -366,24 +393,20 @@ impl Routes {
             words: none.to_string(),
             without_starttls: None,
         })?;
-        let by_mx = domain.primary.is_empty();
-        let unopened = match route.open_first(terms).await {
-            Ok((connection, host)) => {
-                if by_mx {
-                    self.note_introduced(&domain.name, host, false).await;
-                }
-                return Ok(connection);
-            }
+        let mut met = Met::default();
+        let opened = route.open_first(terms, &mut met).await;
+        if domain.primary.is_empty() {
+            let known = self.known(&domain.name);
+            let mut known = known.lock().await;
+            known.met.learn(met);
+            known.is_doubted |= opened.is_err();
+        }
+        let unopened = match opened {
+            Ok(connection) => return Ok(connection),
             Err(unopened) => unopened,
         };
-        if let Some(host) = unopened.ours.as_ref().filter(|_| by_mx) {
-            self.note_introduced(&domain.name, host, true).await;
-        }
-        if by_mx {
-            self.known(&domain.name).lock().await.is_doubted = true;
-        }
         // Of a more preferred one that can not be reached there is hope.
-        let is_routeless = unopened.ours.is_some() && unopened.reasons.len() == 1;
+        let is_routeless = unopened.is_ours && unopened.reasons.len() == 1;
         let reasons = unopened.reasons.join("; ");
         Err(NotConnected {
             words: if is_routeless {
@@ -393,17 +416,6 @@ impl Routes {
             },
             without_starttls: unopened.without_starttls,
         })
-    }
-
-    /// Notes whether a host has introduced itself as this cluster. It is asked before its equals from then on.
-    async fn note_introduced(&self, domain: &str, host: &str, is_ours: bool) {
-        let known = self.known(domain);
-        let introduced = &mut known.lock().await.introduced;
-        if is_ours {
-            introduced.insert(host.to_owned());
-        } else {
-            introduced.remove(host);
-        }
     }
 
     fn known(&self, domain: &str) -> Arc<tokio::sync::Mutex<Known>> {
@@ -441,9 +453,9 @@ impl Routes {
                 }
                 known.had_exchanges |= matches!(found.records, Records::Exchanges(_));
                 let exchanges = found.records.exchanges();
-                known.introduced.retain(|host| {
+                known.met.keep(|host| {
                     let mut names = exchanges.iter().map(|exchange| at_smtp(&exchange.name));
-                    names.any(|name| name == *host)
+                    names.any(|name| name == host)
                 });
                 known.found = Some(found);
                 known.is_doubted = false;

@@ -33,6 +33,7 @@ pub async fn tlsa(
         name: format!("{}:25", node.hostname),
         addresses: Vec::new(),
         exchange_of: None,
+        is_met_first: false,
     };
     let check = Check::of("tlsa", node.hostname.as_str());
     Some(match dane::find(dns, &host).await {

@@ -54,15 +54,21 @@ pub async fn probe(
     };
     account.sound(format!("route: {route}"));
     let mut is_ready = false;
+    // Whether one is that is as preferred as the next.
+    let mut is_equal_ready = false;
     for host in route.hosts() {
+        if !host.is_met_first {
+            is_ready |= is_equal_ready;
+            is_equal_ready = false;
+        }
         match probe_host(&route, host, terms, &mut account).await {
-            Found::Ready => is_ready = true,
+            Found::Ready => is_equal_ready = true,
             Found::Unready => {}
             // Nor is any host used that is not more preferred.
-            Found::Ourselves => break,
+            Found::Ourselves => return is_ready,
         }
     }
-    is_ready
+    is_ready || is_equal_ready
 }
 
 /// What a host turns out to be.
@@ -120,7 +126,9 @@ async fn probe_host<F: FnMut(Step)>(
     connection.quit().await;
     match objection {
         Some(why) => {
-            account.unsound(format!("{name}: not used: {why}; nor is what is behind it"));
+            account.unsound(format!(
+                "{name}: not used: {why}; nor is what is behind it or as preferred"
+            ));
             Found::Ourselves
         }
         None => {

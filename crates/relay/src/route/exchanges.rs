@@ -144,6 +144,15 @@ pub(crate) fn is_nowhere(weighed: &[Weighed]) -> bool {
     !weighed.is_empty() && weighed.iter().all(|host| host.fate == Fate::Nowhere)
 }
 
+/// An MX host that mail may go to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Turn {
+    pub(crate) name: String,
+    pub(crate) addresses: Vec<IpAddr>,
+    /// It is doubted, and as preferred as the one before it.
+    pub(crate) is_met_first: bool,
+}
+
 /// The hosts that mail may go to, in the order in which they are to be tried: those of one preference in
 /// any order, so that they share the load, but those first that `is_doubted` names: if one of them is ourselves, no
 /// equal one may be used. `draw` gives any number below the one that it is given.
@@ -151,7 +160,7 @@ pub(crate) fn in_turn(
     weighed: &[Weighed],
     is_doubted: impl Fn(&str) -> bool,
     mut draw: impl FnMut(usize) -> usize,
-) -> Vec<(String, Vec<IpAddr>)> {
+) -> Vec<Turn> {
     let mut hosts: Vec<&Weighed> = weighed.iter().collect();
     for equals in hosts.chunk_by_mut(|a, b| a.preference == b.preference) {
         for last in (1..equals.len()).rev() {
@@ -159,8 +168,16 @@ pub(crate) fn in_turn(
         }
         equals.sort_by_key(|host| !is_doubted(&host.name));
     }
+    let mut before: Option<u16> = None;
     let used = hosts.into_iter().filter_map(|host| match &host.fate {
-        Fate::Used(addresses) => Some((host.name.clone(), addresses.clone())),
+        Fate::Used(addresses) => {
+            let before = before.replace(host.preference);
+            Some(Turn {
+                name: host.name.clone(),
+                addresses: addresses.clone(),
+                is_met_first: before == Some(host.preference) && is_doubted(&host.name),
+            })
+        }
         _ => None,
     });
     used.collect()

@@ -16,6 +16,10 @@ pub const REFRESH: Duration = Duration::from_secs(30);
 /// could be reached: they may have moved. A primary that is down is probed far more often.
 pub const DOUBT_REFRESH: Duration = Duration::from_secs(10);
 
+/// For how long a host that did not answer holds up no equal one: it may be this cluster, by a name and an address
+/// that nobody knows, and to look whether it is costs the time in which a connection is given up.
+pub const SILENCE_KEEP: Duration = Duration::from_secs(10 * 60);
+
 /// How soon the DNS is asked again when it did not answer.
 pub const RETRY: Duration = Duration::from_secs(3);
 

@@ -8,6 +8,7 @@ use spool::policy::in_ascii;
 use crate::dns::LookupError;
 use crate::outbound::connection::{Connection, Terms};
 use crate::route::lookups::{self, Untold};
+use crate::route::met::Met;
 use crate::route::ourselves::Ourselves;
 use crate::route::{Found, Known, NoRoute, Route, Routes};
 
@@ -32,8 +33,7 @@ impl Routes {
         terms: Terms<'_>,
     ) -> Result<Connection, Unreached> {
         let route = self.find_sender(domain).await?;
-        let opened = route.open_first(terms).await;
-        let opened = opened.map(|(connection, _)| connection);
+        let opened = route.open_first(terms, &mut Met::default()).await;
         opened.map_err(|unopened| Unreached::NotNow(unopened.reasons.join("; ")))
     }
 
@@ -69,8 +69,9 @@ impl Routes {
             found: Some(found),
             ..Known::default()
         };
+        // Strangers' hosts are not connected to only to be met: a report that comes back is one message.
         known
-            .route(domain, &*self.members)
+            .route(domain, &*self.members, |_| false)
             .map_err(|none| match none {
                 NoRoute::NoDomain(domain) => {
                     Unreached::Never(format!("5.1.2 there is no domain {domain}"))

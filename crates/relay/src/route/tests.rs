@@ -10,6 +10,7 @@ use super::*;
 use crate::dns::tests::name_server::{Data, NameServer};
 use crate::dns::tests::{asking_nobody, asking_of};
 use crate::outbound::limits::Timeouts;
+use crate::outbound::probe::{Step, probe};
 use crate::outbound::tests::primary::{Act, Moment, Primary, Script};
 use crate::outbound::tls::Connectors;
 
@@ -271,13 +272,7 @@ async fn senders_who_can_never_be_reached_are_told_from_those_who_may_be_later()
     server.tell("ours.example", &[Data::Mx(10, "mx1.example.net")]);
     let routes = routes(&server).await;
     let connectors = Connectors::new();
-    let terms = Terms {
-        hostname: "mx1.example.net",
-        tls: spool::policy::Tls::Opportunistic,
-        connectors: &connectors,
-        dns: routes.dns(),
-        timeouts: Timeouts::STANDARD,
-    };
+    let terms = terms(&routes, &connectors);
     for (domain, expected) in [
         ("null.example", Some("5.1.10 ")),
         ("nowhere.example", Some("5.1.2 ")),
@@ -298,14 +293,33 @@ async fn senders_who_can_never_be_reached_are_told_from_those_who_may_be_later()
     }
 }
 
-/// MX records name no port, so this needs port 25 of a loopback address, which only root may listen on.
+fn terms<'a>(routes: &'a Routes, connectors: &'a Connectors) -> Terms<'a> {
+    Terms {
+        hostname: "mx1.example.net",
+        tls: spool::policy::Tls::Opportunistic,
+        connectors,
+        dns: routes.dns(),
+        timeouts: Timeouts::STANDARD,
+    }
+}
+
+/// MX records name no port, so this takes port 25 of a loopback address, which only root may listen on.
+fn at_port_25(address: [u8; 4]) -> Option<SocketAddr> {
+    let address = SocketAddr::from((address, DEFAULT_SMTP_PORT));
+    match std::net::TcpListener::bind(address) {
+        Ok(_) => Some(address),
+        Err(error) => {
+            println!("skipped: {address} can not be listened on ({error}); run the tests as root");
+            None
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_host_that_introduces_itself_by_our_name_gets_no_connection() {
-    let address = SocketAddr::from(([127, 25, 1, 1], DEFAULT_SMTP_PORT));
-    if let Err(error) = std::net::TcpListener::bind(address) {
-        println!("skipped: {address} can not be listened on ({error}); run the tests as root");
+    let Some(address) = at_port_25([127, 25, 1, 1]) else {
         return;
-    }
+    };
     let server = name_server();
     let exchanges = [
         Data::Mx(10, "mail.example.com"),
@@ -324,13 +338,7 @@ async fn a_host_that_introduces_itself_by_our_name_gets_no_connection() {
     let _primary = Primary::start(address, at_first, None).await;
     let routes = routes(&server).await;
     let connectors = Connectors::new();
-    let terms = Terms {
-        hostname: "mx1.example.net",
-        tls: spool::policy::Tls::Opportunistic,
-        connectors: &connectors,
-        dns: routes.dns(),
-        timeouts: Timeouts::STANDARD,
-    };
+    let terms = terms(&routes, &connectors);
     let why = routes.connect(&domain(), terms).await.unwrap_err().words;
     assert_eq!(
         why,
@@ -338,4 +346,78 @@ async fn a_host_that_introduces_itself_by_our_name_gets_no_connection() {
     );
     let connection = routes.connect(&domain(), terms).await.unwrap();
     assert_eq!(connection.host, "mail.example.com:25");
+}
+
+/// A name server that knows two equal primaries, at 127.25.LAST.1 and 127.25.LAST.2.
+fn server_of_equals(last: u8) -> NameServer {
+    let server = NameServer::start();
+    let exchanges = [
+        Data::Mx(10, "one.example.com"),
+        Data::Mx(10, "two.example.com"),
+    ];
+    server.tell("example.com", &exchanges);
+    for (number, name) in [(1, "one.example.com"), (2, "two.example.com")] {
+        server.tell(name, &[Data::A(Ipv4Addr::new(127, 25, last, number))]);
+    }
+    server
+}
+
+#[tokio::test]
+async fn no_host_is_used_before_its_equals_are_known_not_to_be_this_cluster() {
+    let addresses = [[127, 25, 2, 1], [127, 25, 2, 2]].map(at_port_25);
+    let [Some(one), Some(two)] = addresses else {
+        return;
+    };
+    // A node of ours, by a name and an address that nobody has told of.
+    let ours: Script = Arc::new(|_, moment| match moment {
+        Moment::Ehlo => Act::Say("250 mx1.example.net at your service"),
+        _ => Act::Usual,
+    });
+    let stranger: Script = Arc::new(|_, _| Act::Usual);
+    let _ours = Primary::start(one, ours, None).await;
+    let _stranger = Primary::start(two, stranger, None).await;
+    let server = server_of_equals(2);
+    let connectors = Connectors::new();
+    // The order is drawn anew each time.
+    for _ in 0..8 {
+        let routes = routes(&server).await;
+        let terms = terms(&routes, &connectors);
+        let why = routes.connect(&domain(), terms).await.unwrap_err().words;
+        assert_eq!(
+            why,
+            "no route: one.example.com:25: it introduces itself as mx1.example.net, which is node 1 of this cluster"
+        );
+        let mut told = Vec::new();
+        let tell = |step: Step| told.push(step.words);
+        let is_ready = probe(&domain(), &routes, "mx1.example.net", tell).await;
+        assert!(!is_ready, "{told:?}");
+    }
+}
+
+#[tokio::test]
+async fn equal_hosts_are_met_once_and_one_that_is_down_holds_up_none() {
+    let addresses = [[127, 25, 3, 1], [127, 25, 3, 2]].map(at_port_25);
+    let [Some(one), Some(two)] = addresses else {
+        return;
+    };
+    let usual: Script = Arc::new(|_, _| Act::Usual);
+    let first = Primary::start(one, Arc::clone(&usual), None).await;
+    let server = server_of_equals(3);
+    let connectors = Connectors::new();
+    let routes = routes(&server).await;
+    let terms = terms(&routes, &connectors);
+    let connection = routes.connect(&domain(), terms).await.unwrap();
+    assert_eq!(connection.host, "one.example.com:25");
+    let known = routes.known("example.com");
+    let is_doubted = async |host| known.lock().await.met.is_doubted(host);
+    assert!(!is_doubted("one.example.com:25").await);
+    assert!(!is_doubted("two.example.com:25").await);
+    // From now on each may be the first, and no other is connected to for its sake.
+    let second = Primary::start(two, usual, None).await;
+    let connections = || [&first, &second].map(|primary| primary.log.lock().unwrap().connections);
+    let before: usize = connections().iter().sum();
+    for _ in 0..8 {
+        routes.connect(&domain(), terms).await.unwrap();
+    }
+    assert_eq!(connections().iter().sum::<usize>(), before + 8);
 }

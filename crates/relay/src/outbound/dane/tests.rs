@@ -206,6 +206,7 @@ fn host(name: &str, exchange_of: Option<&str>) -> Host {
         name: format!("{name}:25"),
         addresses: Vec::new(),
         exchange_of: exchange_of.map(str::to_owned),
+        is_met_first: false,
     }
 }
 
@@ -402,6 +403,7 @@ async fn a_primary_is_talked_to_as_its_records_say() {
             name: format!("{HOST}:{}", primary.address.port()),
             addresses: vec![primary.address],
             exchange_of: None,
+            is_met_first: false,
         };
         match (Connection::open(&host, terms).await, expected) {
             (Ok(connection), Some(over_tls)) => {

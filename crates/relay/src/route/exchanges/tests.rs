@@ -35,7 +35,7 @@ fn cluster() -> Ourselves {
 fn used(exchanges: &[Exchange]) -> Vec<String> {
     let weighed = weigh(exchanges, &cluster());
     let hosts = in_turn(&weighed, |_| false, |count| count - 1);
-    hosts.into_iter().map(|(name, _)| name).collect()
+    hosts.into_iter().map(|host| host.name).collect()
 }
 
 #[test]
@@ -169,7 +169,7 @@ proptest! {
         let usable = weighed.iter().filter(|host| matches!(host.fate, Fate::Used(_))).count();
         prop_assert_eq!(hosts.len(), usable);
         let mut last = 0;
-        for (name, addresses) in &hosts {
+        for Turn { name, addresses, .. } in &hosts {
             let addresses = Addresses::Known(addresses.clone());
             let named = exchanges.iter().filter(|e| {
                 e.name == *name && e.addresses == addresses && !is_ours(e) && e.preference >= last
@@ -193,7 +193,7 @@ proptest! {
                     _ => usize::try_from(seed % count as u64).unwrap_or(0),
                 };
                 // The drawn one goes last of all.
-                in_turn(&weighed, |_| false, &mut draw).pop().map(|(name, _)| name).unwrap_or_default()
+                in_turn(&weighed, |_| false, &mut draw).pop().map(|host| host.name).unwrap_or_default()
             })
             .collect();
         first.sort_unstable();
@@ -210,9 +210,13 @@ proptest! {
         exchanges.push(exchange(5, "mail9.example.com", 9));
         let weighed = weigh(&exchanges, &cluster());
         let mut draws = draws.into_iter().cycle();
-        let is_doubted = |name: &str| name == "mail12.example.com";
+        let doubted = ["mail9.example.com", "mail12.example.com", "mail13.example.com"];
+        let is_doubted = |name: &str| doubted.contains(&name);
         let hosts = in_turn(&weighed, is_doubted, |count| draws.next().unwrap_or(0) % count);
-        prop_assert_eq!(&hosts[0].0, "mail9.example.com");
-        prop_assert_eq!(&hosts[1].0, "mail12.example.com");
+        prop_assert_eq!(&hosts[0].name, doubted[0]);
+        prop_assert!(hosts[1..3].iter().all(|host| doubted.contains(&&*host.name)), "{hosts:?}");
+        // The first of its preference is asked in any case.
+        let are_met_first: Vec<bool> = hosts.iter().map(|host| host.is_met_first).collect();
+        prop_assert_eq!(are_met_first, [false, false, true, false, false]);
     }
 }
