@@ -53,6 +53,9 @@ impl Command {
 }
 
 /// Whose mail ETRN asks for (RFC 1985 section 5.2).
+///
+/// Names are in ASCII, those of internationalised domains in A-labels: SMTPUTF8 widens the arguments of MAIL, RCPT,
+/// VRFY and EXPN, and not those of other extensions (RFC 6531 section 3.1), so that no server asks otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EtrnNode {
     /// A domain's.
