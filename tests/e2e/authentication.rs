@@ -15,7 +15,7 @@ use crate::scene;
 pub(crate) const HEARD_OF: Duration = Duration::from_secs(20);
 
 /// A primary that is down, and a node behind a proxy that asks this name server.
-fn asking(server: &NameServer) -> (Primary, Cluster) {
+pub(crate) fn asking(server: &NameServer) -> (Primary, Cluster) {
     let primary = Primary::down_at_first();
     let proxies = "proxy_protocol_from = [\"127.0.0.0/8\"]";
     let settings = Settings::for_primary(primary.address())

@@ -9,6 +9,7 @@ mod capabilities;
 mod certificates;
 mod chunks;
 mod claims;
+mod client_names;
 mod crashes;
 mod damaged_bodies;
 mod dashboards;

@@ -17,6 +17,7 @@
 mod admission;
 mod arrival;
 mod authentication;
+mod client_name;
 mod connection;
 mod crowd;
 mod dnsbl;
@@ -54,6 +55,7 @@ use crate::dns::Dns;
 use admission::{Admission, Guest};
 use arrival::Arrival;
 use authentication::{Authenticator, Screen};
+use client_name::Names;
 use dnsbl::Lists;
 use etrn::Flushes;
 pub use listener::Listener;
@@ -114,6 +116,8 @@ struct Shared<I> {
     routes: Arc<Routes>,
     flushes: Flushes,
     block_lists: Arc<Lists>,
+    /// What clients are called.
+    names: Names,
     signs: Signs,
     /// Buffers of a whole piece that no session has.
     large_bodies: Arc<Semaphore>,
@@ -137,6 +141,7 @@ impl<I: Intake> Shared<I> {
         );
         let dns = Arc::clone(&config.dns);
         let block_lists = Lists::new(Arc::clone(&config.dns), metrics.clone());
+        let names = Names::new(Arc::clone(&config.dns));
         Self {
             authenticator: Authenticator::new(dns, &config.hostname, metrics.clone()),
             admission: Admission::new(&config, metrics.clone()),
@@ -149,6 +154,7 @@ impl<I: Intake> Shared<I> {
             routes,
             flushes: Flushes::default(),
             block_lists: Arc::new(block_lists),
+            names,
             signs: Signs::default(),
             large_bodies: Arc::new(Semaphore::new(limits::LARGE_BODIES_MAX)),
         }

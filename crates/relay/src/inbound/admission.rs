@@ -15,7 +15,10 @@ use std::{
 };
 
 use ipnet::IpNet;
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::Instant,
+};
 use tracing::{info, warn};
 
 use super::{
@@ -23,8 +26,8 @@ use super::{
     authentication::Places,
     crowd::Crowd,
     limits::{
-        CALM_PERCENT, CROWDED_PERCENT, EVALUATIONS_PER_CLIENT_MAX, TELL_EVERY, UNFINISHED_MAX,
-        UNFINISHED_PER_CLIENT_MAX,
+        CALM_PERCENT, CROWDED_PERCENT, EVALUATIONS_PER_CLIENT_MAX, NAMES_PER_CLIENT_MAX,
+        TELL_EVERY, UNFINISHED_MAX, UNFINISHED_PER_CLIENT_MAX,
     },
     origin::{Origin, is_in},
     rates::{Deed, Rates},
@@ -66,6 +69,8 @@ struct Client {
     unfinished: u64,
     /// For the evaluations of its messages.
     evaluations: Arc<Places>,
+    /// For questions after its name.
+    names: Arc<Semaphore>,
 }
 
 /// A connection's place. It is free again when this is dropped.
@@ -184,6 +189,7 @@ impl Default for Client {
             sessions: 0,
             unfinished: 0,
             evaluations: Arc::new(Places::new(EVALUATIONS_PER_CLIENT_MAX)),
+            names: Arc::new(Semaphore::new(NAMES_PER_CLIENT_MAX)),
         }
     }
 }
@@ -276,6 +282,13 @@ impl Guest {
         let mut books = self.admission().books();
         let client = books.clients.entry(self.origin).or_default();
         Arc::clone(&client.evaluations)
+    }
+
+    /// Its places for questions after its name, which all its sessions share.
+    pub(super) fn names(&self) -> Arc<Semaphore> {
+        let mut books = self.admission().books();
+        let client = books.clients.entry(self.origin).or_default();
+        Arc::clone(&client.names)
     }
 
     /// Sets aside so many octets of what may be staged; says whether there was as much.

@@ -24,6 +24,7 @@ use super::{
     admission::Guest,
     arrival::Arrival,
     authentication::Evaluation,
+    client_name::ClientName,
     crowd::Crowd,
     dnsbl::Inquiry,
     guesses::Guesses,
@@ -91,6 +92,8 @@ struct Connection<I: Intake> {
     guesses: Guesses,
     /// What the block lists say of the client, once they are asked.
     inquiry: Option<Inquiry>,
+    /// What the client is called, once it is asked for.
+    name: Option<ClientName>,
     serving: watch::Receiver<Serving>,
     session: Session,
     arrival: Arrival<I>,
@@ -125,6 +128,7 @@ impl<I: Intake> Connection<I> {
         if let Some(policy) = shared.intake.policy() {
             shared.block_lists.prepare(&policy);
         }
+        shared.names.prepare(peer.ip());
         let pace = Pace::new(shared.config.command_timeout);
         Self {
             shared,
@@ -133,6 +137,7 @@ impl<I: Intake> Connection<I> {
             guest,
             guesses: Guesses::default(),
             inquiry: None,
+            name: None,
             serving,
             session,
             arrival,

@@ -132,6 +132,21 @@ pub const SOUND_KEEP: Duration = Duration::from_secs(900);
 /// How often the log is told that a block list is of no use.
 pub const UNUSABLE_TOLD_EVERY: Duration = Duration::from_secs(3600);
 
+/// How long a client's name may be asked for: as long as one lookup may take for what it is called, and as long
+/// again for whether that name leads back. A large message takes longer to come.
+pub const NAME_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long after that was begun the end of data waits for it at most. It is over when a message has been
+/// evaluated for so long as that may take ([`EVALUATION_PATIENCE`]).
+pub const NAME_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Names of clients that are asked for at a time. Whoever owns an address owns the name server of its name: most
+/// lookups are left to those that mail needs.
+pub const NAMES_MAX: usize = 64;
+
+/// The same of one client, whose sessions all ask for about the same.
+pub const NAMES_PER_CLIENT_MAX: usize = 4;
+
 /// How long a connection that is closed is still read from, so that what the client had under way
 /// does not make its kernel throw the last reply away.
 pub const LINGER: Duration = Duration::from_secs(1);

@@ -12,11 +12,19 @@ use smtp::{
 };
 use spool::{MessageId, Timestamp};
 
+/// What stands for a name that there is not.
+const UNKNOWN: &str = "unknown";
+
+/// The octets of a name at most (RFC 1035 section 2.3.4).
+const NAME_MAX: usize = 253;
+
 /// What is said about a message's arrival.
 #[derive(Debug)]
 pub(super) struct Received<'a> {
     pub(super) helo: Option<&'a Helo>,
     pub(super) peer: SocketAddr,
+    /// What the DNS calls the client, and that name leads back to it. Its owner may have written anything there.
+    pub(super) name: Option<&'a str>,
     pub(super) hostname: &'a str,
     pub(super) id: MessageId,
     /// Version and cipher suite, parted by a space.
@@ -30,11 +38,13 @@ impl Received<'_> {
     /// The whole field with its final CRLF.
     pub(super) fn field(&self) -> Bytes {
         let mut field = String::with_capacity(300);
-        let (name, peer) = (self.client_name(), literal(self.peer.ip()));
+        let (helo, peer) = (self.helo_name(), literal(self.peer.ip()));
+        let name = self.name.filter(|name| is_host_name(name));
+        let name = name.unwrap_or(UNKNOWN);
         let with = self.protocol();
         let _ = write!(
             field,
-            "Received: from {name} (unknown {peer})\r\n\tby {}",
+            "Received: from {helo} ({name} {peer})\r\n\tby {}",
             self.hostname
         );
         let _ = write!(field, " {TRACE_COMMENT} with {with} id {}", self.id);
@@ -62,7 +72,7 @@ impl Received<'_> {
     }
 
     /// The client's own word, with nothing in it that has a meaning in a header field.
-    fn client_name(&self) -> String {
+    fn helo_name(&self) -> String {
         let plain = |c: char| {
             if c.is_ascii_alphanumeric() || ".-_:[]".contains(c) {
                 c
@@ -72,9 +82,19 @@ impl Received<'_> {
         };
         match self.helo {
             Some(helo) => helo.name.chars().map(plain).collect(),
-            None => "unknown".to_owned(),
+            None => UNKNOWN.to_owned(),
         }
     }
+}
+
+/// Whether a name from the DNS is that of a host, and not an address or anything else that a reader of the field
+/// could take for something that we say. An underscore is not rare.
+fn is_host_name(name: &str) -> bool {
+    let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"-_".contains(&octet);
+    let label = |label: &str| !label.is_empty() && label.bytes().all(plain);
+    name.len() <= NAME_MAX
+        && name.split('.').all(label)
+        && name.bytes().any(|octet| octet.is_ascii_alphabetic())
 }
 
 /// RFC 5321 section 4.1.3.
@@ -96,6 +116,7 @@ fn date(at: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
+    use mail_parser::MessageParser;
     use smtp::ForwardPath;
 
     use super::*;
@@ -104,6 +125,7 @@ mod tests {
         Received {
             helo: Some(helo),
             peer: "192.0.2.1:4711".parse().unwrap(),
+            name: None,
             hostname: "mx.example.net",
             id: MessageId(0),
             tls: None,
@@ -141,6 +163,95 @@ mod tests {
             \tby mx.example.net (Layover) with ESMTPS id 00000000000000000000000000\r\n\
             \t(using TLSv1.3 with cipher TLS13_AES_256_GCM_SHA384); Tue, 14 Nov 2023 22:13:20 +0000\r\n";
         assert_eq!(received.field(), expected);
+    }
+
+    #[test]
+    fn a_name_of_the_client_stands_before_its_address() {
+        let helo = Helo {
+            name: "a".into(),
+            extended: true,
+        };
+        let longest = format!("{}.example", "long-label.".repeat(22) + "abc");
+        assert_eq!(longest.len(), NAME_MAX);
+        for name in ["mail.sender.example", "_a.xn--9ca.example", &longest] {
+            let received = Received {
+                name: Some(name),
+                ..received(&helo, &[])
+            };
+            let field = String::from_utf8(received.field().to_vec()).unwrap();
+            let expected = format!("Received: from a ({name} [192.0.2.1])\r\n\tby ");
+            assert!(field.starts_with(&expected), "{field}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_none_of_a_host_is_not_repeated() {
+        let helo = Helo {
+            name: "a".into(),
+            extended: true,
+        };
+        let too_long = "long-label.".repeat(23) + "a";
+        assert_eq!(too_long.len(), NAME_MAX + 1);
+        for name in [
+            "",
+            ".",
+            "a..example",
+            "a.example.",
+            "a b.example",
+            "a\\032b.example",
+            "a.example)",
+            "a.example (b",
+            "a.example [198.51.100.1]) (b",
+            "a.example\r\n\tby mx.example.net",
+            "a.example\tb",
+            "a.example;",
+            "a\0.example",
+            "<a@b.example>",
+            "\"a\".example",
+            "\u{e4}.example",
+            "198.51.100.1",
+            "7",
+            &too_long,
+        ] {
+            let received = Received {
+                name: Some(name),
+                ..received(&helo, &[])
+            };
+            let field = String::from_utf8(received.field().to_vec()).unwrap();
+            let expected =
+                "Received: from a (unknown [192.0.2.1])\r\n\tby mx.example.net (Layover) ";
+            assert!(field.starts_with(expected), "{field}");
+        }
+    }
+
+    #[test]
+    fn a_foreign_parser_finds_in_it_what_a_filter_goes_by() {
+        let helo = Helo {
+            name: "helo.example".into(),
+            extended: true,
+        };
+        for peer in ["192.0.2.1:25", "[2001:db8::1]:25"] {
+            let peer: SocketAddr = peer.parse().unwrap();
+            for name in [None, Some("mail.sender.example")] {
+                let received = Received {
+                    peer,
+                    name,
+                    tls: Some("TLSv1.3 TLS13_AES_256_GCM_SHA384"),
+                    ..received(&helo, &[])
+                };
+                let header = [&received.field()[..], b"\r\n"].concat();
+                let message = MessageParser::default().parse(&header).unwrap();
+                let read = message.received().unwrap();
+                let host = |name: &'static str| Some(mail_parser::Host::Name(name.into()));
+                assert_eq!(read.from, host("helo.example"));
+                assert_eq!(read.from_ip, Some(peer.ip()));
+                assert_eq!(read.from_iprev.as_deref(), name);
+                assert_eq!(read.by, host("mx.example.net"));
+                assert_eq!(read.with, Some(mail_parser::Protocol::ESMTPS));
+                assert_eq!(read.tls_version, Some(mail_parser::TlsVersion::TLSv1_3));
+                assert_eq!(read.id.as_deref(), Some("00000000000000000000000000"));
+            }
+        }
     }
 
     #[test]

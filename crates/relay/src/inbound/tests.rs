@@ -2,6 +2,7 @@ mod authentication;
 mod bodies;
 mod capabilities;
 mod chunks;
+mod client_names;
 mod dialogues;
 mod dnsbl;
 mod etrn;

@@ -150,6 +150,7 @@ impl<I: Intake> Connection<I> {
                 self.domains.push(domain);
                 if self.domains.len() == 1 {
                     self.evaluate();
+                    self.ask_name();
                 }
                 Ok(())
             }
@@ -182,6 +183,13 @@ impl<I: Intake> Connection<I> {
         if let Some((evaluation, evidence)) = begun {
             self.evaluation = Some(evaluation);
             self.arrival.gather(evidence);
+        }
+    }
+
+    /// Begins to ask what the client is called, unless that was done for an earlier message.
+    fn ask_name(&mut self) {
+        if self.name.is_none() {
+            self.name = self.shared.names.ask(self.peer.ip(), self.guest.names());
         }
     }
 
@@ -267,7 +275,7 @@ impl<I: Intake> Connection<I> {
         let received_at = self.shared.clock.now();
         self.arrival.stage_last_pieces(self.shared.clock).await;
         let octets = self.arrival.octets();
-        let mut trace = self.trace(&envelope, received_at);
+        let mut trace = self.trace(&envelope, received_at, None);
         if let Some(reply) = self.objection_to_size(octets + trace.len() as u64) {
             self.arrival.give_up();
             self.shared.metrics.messages.rejected.inc();
@@ -280,8 +288,9 @@ impl<I: Intake> Connection<I> {
         }
         let mut arrived = self.arrival.finish();
         let told = self.origin(&mut arrived).await;
-        if let Some(told) = &told {
-            self.add_field(&mut trace, &told.field, octets);
+        if arrived.is_ok() {
+            let of = (&envelope, received_at, octets);
+            trace = self.telling_more(trace, of, told.as_ref()).await;
         }
         let authentication = told.map(|told| told.authentication);
         let origin = authentication.as_ref().map(Authentication::to_string);
@@ -340,11 +349,12 @@ impl<I: Intake> Connection<I> {
         domains.find_map(|domain| self.objection_of_primary(domain, message))
     }
 
-    /// The field that will stand in front of the message in any case.
-    fn trace(&self, envelope: &Envelope, at: Timestamp) -> Bytes {
+    /// The field that will stand in front of the message in any case, with the client's name if it is known.
+    fn trace(&self, envelope: &Envelope, at: Timestamp, name: Option<&str>) -> Bytes {
         let received = Received {
             helo: self.session.helo(),
             peer: self.peer,
+            name,
             hostname: &self.shared.config.hostname,
             id: self.arrival.id(),
             tls: self.tls.as_deref(),
@@ -366,13 +376,28 @@ impl<I: Intake> Connection<I> {
             .await
     }
 
-    /// Puts another field above the others, unless the message became too large by it for a primary:
-    /// it is no reason to refuse one.
-    fn add_field(&self, trace: &mut Bytes, field: &str, octets: u64) {
-        let length = (trace.len() + field.len()) as u64;
-        if self.objection_to_size(octets + length).is_none() {
-            *trace = [field.as_bytes(), trace].concat().into();
+    /// The fields in front of a message of so many octets, with what was found out about its client and its
+    /// sender, unless it became too large by that for a primary: it is no reason to refuse one.
+    async fn telling_more(
+        &self,
+        mut trace: Bytes,
+        (envelope, at, octets): (&Envelope, Timestamp, u64),
+        told: Option<&Told>,
+    ) -> Bytes {
+        let fits = |longer: &Bytes| {
+            let length = octets + longer.len() as u64;
+            self.objection_to_size(length).is_none()
+        };
+        if let Some(name) = &self.name {
+            let name = name.told().await;
+            let named = self.trace(envelope, at, name.as_deref());
+            trace = Some(named).filter(fits).unwrap_or(trace);
         }
+        if let Some(told) = told {
+            let longer = Bytes::from([told.field.as_bytes(), &trace].concat());
+            trace = Some(longer).filter(fits).unwrap_or(trace);
+        }
+        trace
     }
 
     async fn store(
