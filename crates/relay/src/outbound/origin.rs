@@ -3,7 +3,6 @@
 //! It goes before the message by XCLIENT or XFORWARD (`smtp::client::Origin`). A primary that wants to hear
 //! of no client gets the mail as from us; one that does not want this client has judged his message.
 
-use memchr::memmem;
 use smtp::client::{Failure, HostName, Origin, Verdict};
 use smtp::extensions::Attribute;
 use spool::{Message, Outbox};
@@ -46,15 +45,7 @@ impl<O: Outbox> Worker<O> {
             .iter()
             .any(|attributes| attributes.contains(&Attribute::Name));
         let name = if asks_name {
-            let dns = self.shared.config.routes.dns();
-            match dns.confirmed_name(address.ip()).await {
-                Ok(Some(name)) => HostName::Confirmed(name),
-                Ok(None) => HostName::Unknown,
-                Err(error) => {
-                    tracing::debug!(message = %message.id, %error, "the client's name is not known");
-                    HostName::Untold
-                }
-            }
+            self.host_name(message).await
         } else {
             HostName::Unknown
         };
@@ -65,6 +56,22 @@ impl<O: Outbox> Worker<O> {
             extended: is_extended(message),
             ident: message.id.to_string(),
         })
+    }
+
+    /// What the client is called: as it was when the message came, or as it is now if that was not known.
+    async fn host_name(&self, message: &Message) -> HostName {
+        if let Some(name) = name_on_arrival(message) {
+            return HostName::Confirmed(name.to_owned());
+        }
+        let dns = self.shared.config.routes.dns();
+        match dns.confirmed_name(message.client.address.ip()).await {
+            Ok(Some(name)) => HostName::Confirmed(name),
+            Ok(None) => HostName::Unknown,
+            Err(error) => {
+                tracing::debug!(message = %message.id, %error, "the client's name is not known");
+                HostName::Untold
+            }
+        }
     }
 
     /// Passes a client on. Returns what becomes of his message, if the primary wants nothing of him.
@@ -95,11 +102,25 @@ impl<O: Outbox> Worker<O> {
     }
 }
 
-/// Whether a message was brought by EHLO. Our own trace field tells (RFC 3848): it is the last of those in
-/// front of the message.
+/// The lines of our own `Received` field that tell of the client and of us. What clients may write in the
+/// fields in front of a message is no line by itself.
+fn received(message: &Message) -> (&str, &str) {
+    let trace = core::str::from_utf8(&message.trace).unwrap_or_default();
+    let mut lines = trace.lines();
+    let from = lines.find(|line| line.starts_with("Received: from "));
+    (from.unwrap_or_default(), lines.next().unwrap_or_default())
+}
+
+/// What the client was called when the message came.
+fn name_on_arrival(message: &Message) -> Option<&str> {
+    let (from, _) = received(message);
+    let (_, client) = from.split_once(" (")?;
+    let (name, _) = client.split_once(" [")?;
+    (name != "unknown").then_some(name)
+}
+
+/// Whether a message was brought by EHLO (RFC 3848).
 fn is_extended(message: &Message) -> bool {
-    let trace = &message.trace;
-    let received = memmem::rfind(trace, b"Received: from ").unwrap_or_default();
-    let received = trace.get(received..).unwrap_or_default();
-    memmem::find(received, b" with SMTP id ").is_none()
+    let (_, by) = received(message);
+    !by.contains(" with SMTP id ")
 }

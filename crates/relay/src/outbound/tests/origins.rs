@@ -73,6 +73,48 @@ async fn a_log_is_told_of_every_message() {
 }
 
 #[tokio::test]
+async fn a_client_has_the_name_that_it_had_when_the_message_came() {
+    let ours = "Received: from x-SMTP (mail.sender.test [192.0.2.1])\r\n\tby mx.example.net (Layover) with";
+    let forged =
+        "\r\n\tfor <\"Received: from y (forged.test [ with SMTP id \"@example.com>; now\r\n";
+    let above =
+        "Authentication-Results: mx.example.net;\r\n\tspf=pass (Received: from z (a.test [ )\r\n";
+    for (trace, expected) in [
+        (
+            format!("{ours} SMTP id 1{forged}"),
+            "NAME=mail.sender.test PROTO=SMTP",
+        ),
+        (
+            format!("{above}{ours} ESMTP id 1{forged}"),
+            "NAME=mail.sender.test PROTO=ESMTP",
+        ),
+        // Then it is asked for, of nobody here.
+        (
+            format!("{ours} SMTP id 1{forged}").replace("mail.sender.test", "unknown"),
+            "NAME=[TEMPUNAVAIL] PROTO=SMTP",
+        ),
+        (
+            "Received: 1\r\n".to_owned(),
+            "NAME=[TEMPUNAVAIL] PROTO=ESMTP",
+        ),
+    ] {
+        let script = offering("250-primary.test\r\n250 XCLIENT NAME PROTO");
+        let primary = Primary::start(ANY_PORT, script, None).await;
+        let outbox = MapOutbox::new(wanting(primary.address), NEVER);
+        let written = trace.clone();
+        outbox.queue_as(&["a"], BODY, |message| {
+            brought_by("192.0.2.1:25")(message);
+            message.trace = written.into();
+        });
+        let running = Running::start(&outbox);
+        until("it has left", || outbox.is_empty()).await;
+        running.stop().await.unwrap();
+        let expected = format!("XCLIENT {expected}");
+        assert_eq!(passed_on(&primary), [[expected]], "{trace}");
+    }
+}
+
+#[tokio::test]
 async fn nobody_is_passed_on_whom_the_policy_or_the_primary_does_not_want() {
     for (offer, wish) in [(BOTH, false), ("250 primary.test", true)] {
         let (primary, _) = delivered(offering(offer), wish, &["192.0.2.1:25"]).await;
