@@ -1,5 +1,7 @@
 //! Rules about the tree itself that no compiler keeps.
 
+mod logs;
+
 use std::{
     fs,
     path::{Path, PathBuf},

@@ -44,7 +44,7 @@ impl Cluster {
                 Ok(()) => {
                     self.0.store.metrics().storage_bodies_mended.inc();
                     tracing::warn!(
-                        message = %message.id,
+                        id = %message.id,
                         from = id,
                         "the body of a message was damaged on this node and was fetched from \
                          another: check this node's disk"

@@ -144,7 +144,7 @@ impl Intake for Cluster {
 
     fn discard(&self, id: MessageId) {
         if self.0.discards.try_send(id).is_err() {
-            tracing::debug!(message = %id, "a stage is left to the sweep");
+            tracing::debug!(%id, "a stage is left to the sweep");
         }
     }
 }

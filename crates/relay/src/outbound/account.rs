@@ -29,15 +29,15 @@ impl<O: Outbox> Shared<O> {
             match result {
                 DeliveryResult::delivered => {
                     self.config.progress.delivered(domain);
-                    tracing::info!(target: "mail", %message, domain, host, recipients, reply, "delivered");
+                    tracing::info!(target: "mail", id = %message, domain, host, recipients, reply, "delivered");
                 }
                 DeliveryResult::deferred => {
-                    tracing::info!(target: "mail", %message, domain, host, recipients, reply, "deferred");
+                    tracing::info!(target: "mail", id = %message, domain, host, recipients, reply, "deferred");
                 }
                 DeliveryResult::rejected => {
-                    tracing::info!(target: "mail", %message, domain, host, recipients, reply, "rejected");
+                    tracing::info!(target: "mail", id = %message, domain, host, recipients, reply, "rejected");
                     if domain == notice::QUEUE {
-                        tracing::info!(target: "mail", %message, "report is dropped, nobody is told");
+                        tracing::info!(target: "mail", id = %message, "report is dropped, nobody is told");
                     }
                 }
             }

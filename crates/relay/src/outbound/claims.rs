@@ -164,7 +164,7 @@ fn log_possible_repeat(due: &Due) {
     if due.claimed_by.is_some() {
         tracing::warn!(
             target: "mail",
-            message = %due.message.id,
+            id = %due.message.id,
             reason = "an earlier leader had claimed it and has not told what became of it",
             "possible repeat"
         );

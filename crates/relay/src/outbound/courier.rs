@@ -221,7 +221,7 @@ async fn carry<O: Outbox>(shared: &Shared<O>, due: Due) -> Result<(), OutboxErro
     let reported = outbox.report(report).await;
     if reported.is_err() && verdict.is_taken() {
         let reason = "delivered, but not recorded";
-        tracing::warn!(target: "mail", %message, reason, "possible repeat");
+        tracing::warn!(target: "mail", id = %message, reason, "possible repeat");
     }
     reported
 }
@@ -292,7 +292,7 @@ async fn hand_over<O: Outbox>(
         Err(aborted) => {
             if matches!(aborted, Aborted::InDoubt(_)) {
                 let message = message.id;
-                tracing::warn!(target: "mail", %message, host, reason = %aborted, "possible repeat");
+                tracing::warn!(target: "mail", id = %message, host, reason = %aborted, "possible repeat");
             }
             Some(Verdict::Deferred(shortened(format!("{host}: {aborted}"))))
         }
@@ -309,7 +309,7 @@ async fn mend(
 ) -> Option<(String, Verdict)> {
     if let Err(error) = outbox.mend(&due.message).await {
         let message = due.message.id;
-        tracing::error!(%message, %damage, %error, "a report is damaged: check this node's disk");
+        tracing::error!(id = %message, %damage, %error, "a report is damaged: check this node's disk");
     }
     let words = "the report is damaged in this node's spool and was not sent";
     Some((host, Verdict::Deferred(words.to_owned())))

@@ -115,7 +115,7 @@ async fn head_of(outbox: &impl Outbox, message: &Message) -> Result<Option<Bytes
     match outbox.piece(message.id, *first).await {
         Ok(octets) => Ok(Some(octets)),
         Err(error @ (OutboxError::PieceMissing { .. } | OutboxError::PieceUnreadable { .. })) => {
-            tracing::warn!(message = %message.id, %error, "a report goes without the message's header");
+            tracing::warn!(id = %message.id, %error, "a report goes without the message's header");
             Ok(None)
         }
         Err(error) => Err(error),
@@ -159,7 +159,7 @@ fn log(message: &Message, report: MessageId, to: &Mailbox, kind: notice::Kind, r
     };
     tracing::info!(
         target: "mail",
-        message = %message.id,
+        id = %message.id,
         %report,
         %to,
         kind,

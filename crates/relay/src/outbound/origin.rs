@@ -68,7 +68,7 @@ impl<O: Outbox> Worker<O> {
             Ok(Some(name)) => HostName::Confirmed(name),
             Ok(None) => HostName::Unknown,
             Err(error) => {
-                tracing::debug!(message = %message.id, %error, "the client's name is not known");
+                tracing::debug!(id = %message.id, %error, "the client's name is not known");
                 HostName::Untold
             }
         }

@@ -39,7 +39,7 @@ impl Settled {
         if self.verdicts.iter().any(|(_, verdict)| verdict.is_taken()) {
             tracing::warn!(
                 target: "mail",
-                message = %self.due.message.id,
+                id = %self.due.message.id,
                 reason = "delivered, but not recorded",
                 "possible repeat"
             );

@@ -51,7 +51,7 @@ impl<O: Outbox> Worker<O> {
         let host = open.connection.host.clone();
         let span = info_span!(
             "attempt",
-            message = %due.message.id,
+            id = %due.message.id,
             domain = %self.domain.name,
             %host,
         );

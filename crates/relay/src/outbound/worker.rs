@@ -266,14 +266,14 @@ impl<O: Outbox> Worker<O> {
             Unended::Aborted { host, aborted, .. } => {
                 if matches!(aborted, Aborted::InDoubt(_)) {
                     tracing::warn!(
-                        target: "mail", %message, host, reason = %aborted, "possible repeat"
+                        target: "mail", id = %message, host, reason = %aborted, "possible repeat"
                     );
                 }
                 let reason = format!("{host}: {aborted}");
                 (host, reason)
             }
         };
-        tracing::warn!(%message, host, %reason, "delivered to some recipients, the others wait");
+        tracing::warn!(id = %message, host, %reason, "delivered to some recipients, the others wait");
         verdicts.resize(due.recipients.len(), Verdict::Deferred(shortened(reason)));
         self.settle(due, &host, verdicts).await
     }
@@ -290,12 +290,12 @@ impl<O: Outbox> Worker<O> {
         match aborted {
             // A connection that had idled is often closed by the other side; a new one will tell.
             Aborted::Unheard(error) if reused => {
-                tracing::debug!(%message, host, %error, "connection was closed between messages");
+                tracing::debug!(id = %message, host, %error, "connection was closed between messages");
                 self.queue.put_back(due);
             }
             // So do servers that count messages.
             Aborted::TurnedAway(error) if reused => {
-                tracing::debug!(%message, host, %error, "primary turned away between messages");
+                tracing::debug!(id = %message, host, %error, "primary turned away between messages");
                 self.queue.halve_connections();
                 self.queue.put_back(due);
             }
@@ -309,7 +309,7 @@ impl<O: Outbox> Worker<O> {
                 ))));
             }
             Aborted::Underway(error) => {
-                tracing::warn!(%message, host, %error, "connection broke under a message");
+                tracing::warn!(id = %message, host, %error, "connection broke under a message");
                 self.broken_off(due, &format!("{host}: {error}"), host)
                     .await?;
             }
@@ -317,7 +317,7 @@ impl<O: Outbox> Worker<O> {
             // it has. Until then the later ones for its recipients wait.
             Aborted::InDoubt(error) => {
                 tracing::warn!(
-                    target: "mail", %message, host, reason = %error, "possible repeat"
+                    target: "mail", id = %message, host, reason = %error, "possible repeat"
                 );
                 let words =
                     format!("{host}: {error}, after the final dot: it may have the message");
@@ -329,7 +329,7 @@ impl<O: Outbox> Worker<O> {
             ) => self.mend(due, host, &aborted).await?,
             Aborted::Spool(error) => return Err(Parting::Spool(error)),
             Aborted::LeaseShort => {
-                tracing::warn!(%message, host, "lease too short for the final dot, called off");
+                tracing::warn!(id = %message, host, "lease too short for the final dot, called off");
                 self.queue.put_back(due);
             }
         }
@@ -349,7 +349,7 @@ impl<O: Outbox> Worker<O> {
             Some(Ok(())) => self.broken_off(due, WORDS, host).await,
             Some(Err(error)) => {
                 tracing::error!(
-                    message = %due.message.id, %damage, %error,
+                    id = %due.message.id, %damage, %error,
                     "a stored message is damaged and was not forwarded: check this node's disk, \
                      and start the nodes that do not run; it is tried again"
                 );

@@ -118,7 +118,7 @@ fn a_message_that_overtakes_another_is_found_unless_that_one_was_deferred() {
     );
     evidence
         .logs
-        .push(format!("INFO mail: deferred message={}", id(1)));
+        .push(format!("INFO mail: deferred id={}", id(1)));
     let findings = judge(&evidence);
     assert_eq!(findings.violations, Vec::<String>::new());
     assert_eq!(findings.stepped_aside, 1);

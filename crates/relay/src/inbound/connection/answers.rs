@@ -281,7 +281,7 @@ impl<I: Intake> Connection<I> {
             self.shared.metrics.messages.rejected.inc();
             let (peer, from) = (self.peer, &self.sender);
             info!(
-                target: "mail", message = %id, %peer, %from, octets, %reply,
+                target: "mail", %id, %peer, %from, octets, %reply,
                 "refused: larger than a primary takes"
             );
             return reply;
@@ -311,11 +311,11 @@ impl<I: Intake> Connection<I> {
                     self.shared.metrics.accepted(octets, end_of_data.elapsed());
                     info!(
                         target: "mail",
-                        message = %id,
+                        %id,
                         peer = %self.peer,
                         from = %self.sender,
                         recipients,
-                        bytes = octets,
+                        octets,
                         tls = self.tls.as_deref().unwrap_or("none"),
                         origin = origin.as_deref().unwrap_or("not looked at"),
                         "received"
@@ -323,7 +323,7 @@ impl<I: Intake> Connection<I> {
                 } else {
                     self.shared.metrics.repeated(end_of_data.elapsed());
                     let (peer, from) = (self.peer, &self.sender);
-                    info!(target: "mail", message = %told, repeat = %id, %peer, %from, "repeat recognised");
+                    info!(target: "mail", id = %told, repeat = %id, %peer, %from, "repeat recognised");
                 }
                 let text = format!("Ok: queued as {told}");
                 Reply::new(250, EnhancedCode::new(2, 0, 0), text)
@@ -332,7 +332,7 @@ impl<I: Intake> Connection<I> {
                 self.arrival.give_up();
                 self.shared.metrics.messages.deferred.inc();
                 let (peer, from) = (self.peer, &self.sender);
-                info!(target: "mail", message = %id, %peer, %from, recipients, %cause, "put off");
+                info!(target: "mail", %id, %peer, %from, recipients, %cause, "put off");
                 refusal::reply(&cause, &self.shared.config.hostname)
             }
         }
