@@ -130,6 +130,11 @@ pub(crate) enum Command {
         /// Only this domain of the policy; otherwise all that have a canary.
         domain: Option<String>,
     },
+    /// What of the log of the node that is asked is shown; with a filter: shows that from now on, until its next start.
+    LogLevel {
+        /// A level, or levels of targets: debug, info,relay::outbound=debug. As usual: info.
+        filter: Option<String>,
+    },
     /// A consistent copy of the spool, for `layoverd restore --from DIR`.
     Backup {
         /// A new or empty directory of this machine.

@@ -148,7 +148,7 @@ fn documents_have_the_fields_of_their_messages() {
     }
     let documents = documents!(
         AuditEntry ClusterSnapshotResponse ClusterStatusResponse DomainListResponse DomainPauseResponse
-        DomainProbeStep DomainResumeResponse DrillStep Finding FlushResponse KnownRecipient NodeHost
+        DomainProbeStep DomainResumeResponse DrillStep Finding FlushResponse KnownRecipient LogLevelResponse NodeHost
         OutageListResponse PolicyApplyResponse PolicyShowResponse QueueChangeResponse QueueEntry QueueShowResponse
         QueueSummaryRow RecipientsChangeResponse ReplayProgress Replica StatusResponse TraceResponse
     );

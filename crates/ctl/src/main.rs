@@ -19,6 +19,7 @@ mod domain;
 mod drill;
 mod flush;
 mod grade;
+mod level;
 mod listing;
 mod manual;
 mod output;
@@ -103,6 +104,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
                 None => doctor::examine(&servers, &mut output, domain, all).await,
             },
             Command::Drill { domain } => drill::drill(&servers, &mut output, domain).await,
+            Command::LogLevel { filter } => level::log_level(&servers, &mut output, filter).await,
             Command::Backup { directory } => backup::backup(&servers, &mut output, directory).await,
             // These ask nobody.
             Command::Completions { shell } => manual::completions(&mut output, shell),

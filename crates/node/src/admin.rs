@@ -11,6 +11,7 @@ pub(crate) mod drill;
 mod export;
 mod filter;
 mod flush;
+mod level;
 mod list;
 mod membership;
 mod outages;
@@ -32,13 +33,14 @@ use api::admin::v1::{
     ClusterStatusResponse, ClusterVerifyRequest, DoctorRequest, DomainListRequest,
     DomainListResponse, DomainPauseRequest, DomainPauseResponse, DomainProbeRequest,
     DomainProbeStep, DomainResumeRequest, DomainResumeResponse, DrillRequest, DrillStep, Finding,
-    FlushRequest, FlushResponse, KnownRecipient, NodeAddressesRequest, NodeAddressesResponse,
-    OutageListRequest, OutageListResponse, PolicyApplyRequest, PolicyApplyResponse,
-    PolicyShowRequest, PolicyShowResponse, QueueChangeRequest, QueueChangeResponse, QueueEntry,
-    QueueExportRequest, QueueListRequest, QueueShowRequest, QueueShowResponse, QueueSummaryRequest,
-    QueueSummaryResponse, RecipientsAddRequest, RecipientsChangeResponse, RecipientsForgetRequest,
-    RecipientsListRequest, ReplayProgress, ReplayRequest, Replica, StatusRequest, StatusResponse,
-    TraceRequest, TraceResponse, TransferLeaderRequest, admin_server::Admin,
+    FlushRequest, FlushResponse, KnownRecipient, LogLevelRequest, LogLevelResponse,
+    NodeAddressesRequest, NodeAddressesResponse, OutageListRequest, OutageListResponse,
+    PolicyApplyRequest, PolicyApplyResponse, PolicyShowRequest, PolicyShowResponse,
+    QueueChangeRequest, QueueChangeResponse, QueueEntry, QueueExportRequest, QueueListRequest,
+    QueueShowRequest, QueueShowResponse, QueueSummaryRequest, QueueSummaryResponse,
+    RecipientsAddRequest, RecipientsChangeResponse, RecipientsForgetRequest, RecipientsListRequest,
+    ReplayProgress, ReplayRequest, Replica, StatusRequest, StatusResponse, TraceRequest,
+    TraceResponse, TransferLeaderRequest, admin_server::Admin,
 };
 use api::copy::v1::{BackupChunk, ExportChunk};
 use cluster::{Change, Cluster, RequestError};
@@ -48,7 +50,7 @@ use spool::{Clock, Message, MessageId, policy::domain_named};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use crate::lookback::Lookback;
+use crate::{logging::Shown, lookback::Lookback};
 use doctor::Doctor;
 use drill::Drills;
 pub(crate) use serve::serve;
@@ -67,6 +69,7 @@ pub(crate) struct AdminService {
     doctor: Doctor,
     drills: Arc<Drills>,
     lookback: Lookback,
+    shown: Shown,
 }
 
 impl AdminService {
@@ -77,6 +80,7 @@ impl AdminService {
         clock: Clock,
         progress: Progress,
         doctor: Doctor,
+        shown: Shown,
     ) -> Self {
         let drills = Drills::new(cluster.clone(), doctor.dns(), hostname.clone(), clock);
         Self {
@@ -88,6 +92,7 @@ impl AdminService {
             doctor,
             drills: Arc::new(drills),
             lookback: Lookback::new(clock.now()),
+            shown,
         }
     }
 
@@ -120,19 +125,6 @@ impl AdminService {
         let id = id_of(text)?;
         let message = self.cluster.message(id).await.map_err(refused)?;
         message.ok_or_else(|| Status::not_found(format!("no message {id} is in the spool")))
-    }
-
-    async fn note_recipients(
-        &self,
-        by: String,
-        verb: &str,
-        domain: &str,
-        response: &RecipientsChangeResponse,
-    ) {
-        if response.changed > 0 {
-            let what = format!("recipients {verb} {domain}: {} of them", response.changed);
-            audit::note(&self.cluster, by, what).await;
-        }
     }
 }
 
@@ -368,7 +360,7 @@ impl Admin for AdminService {
         let by = audit::asker(&request);
         let domain = domain_named(&request.get_ref().domain);
         let added = recipients::add(&self.cluster, request.into_inner()).await?;
-        self.note_recipients(by, "add", &domain, &added).await;
+        recipients::note(&self.cluster, by, "add", &domain, &added).await;
         Ok(Response::new(added))
     }
 
@@ -379,8 +371,7 @@ impl Admin for AdminService {
         let by = audit::asker(&request);
         let domain = domain_named(&request.get_ref().domain);
         let forgotten = recipients::forget(&self.cluster, request.into_inner()).await?;
-        self.note_recipients(by, "forget", &domain, &forgotten)
-            .await;
+        recipients::note(&self.cluster, by, "forget", &domain, &forgotten).await;
         Ok(Response::new(forgotten))
     }
 
@@ -462,6 +453,13 @@ impl Admin for AdminService {
             purged_index: snapshot.purged_index,
             log_bytes: snapshot.log_bytes,
         }))
+    }
+
+    async fn log_level(
+        &self,
+        request: Request<LogLevelRequest>,
+    ) -> Result<Response<LogLevelResponse>, Status> {
+        level::log_level(&self.cluster, &self.shown, request).await
     }
 
     async fn policy_show(

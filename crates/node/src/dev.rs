@@ -70,7 +70,7 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
 /// Runs the node until it is told to stop.
 pub(crate) fn serve(flags: Flags, format: LogFormat) -> anyhow::Result<ExitCode> {
     let policy = policy(&flags)?;
-    logging::start(format);
+    let shown = logging::start(format);
     let temporary = match flags.data_dir {
         Some(_) => None,
         None => Some(
@@ -85,7 +85,7 @@ pub(crate) fn serve(flags: Flags, format: LogFormat) -> anyhow::Result<ExitCode>
     let certificates =
         TempDir::with_prefix("layover-dev-").context("making a temporary directory failed")?;
     let config = config(&flags, data_dir, certificates.path())?;
-    run::start(config, Some(policy), |ports| {
+    run::start(config, Some(policy), shown, |ports| {
         print!("{}", summary(&flags, ports));
     })
 }

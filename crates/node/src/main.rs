@@ -124,9 +124,9 @@ fn check(file: &Path) -> anyhow::Result<ExitCode> {
 
 fn serve(file: &Path, format: LogFormat) -> anyhow::Result<ExitCode> {
     let config = Config::read(file, clock::SYSTEM.now())?;
-    logging::start(format);
+    let shown = logging::start(format);
     let policy = founding_policy(&config)?;
-    run::start(config, policy, |_| ())
+    run::start(config, policy, shown, |_| ())
 }
 
 /// The policy to found a cluster with. It matters only until the cluster is founded, so after that a file that was

@@ -25,6 +25,7 @@ use crate::{
     differing,
     forwarding::Forwarding,
     http,
+    logging::Shown,
     metrics::{self, Metrics},
     part::Part,
     renewal::Renewal,
@@ -58,17 +59,18 @@ impl Ports {
 }
 
 /// Runs a node until it is told to stop, or can not go on and has said why in the log. An error is
-/// why it did not start, in one line.
+/// why it did not start, in one line. What is shown of the log may change then.
 pub(crate) fn start(
     config: Config,
     policy: Option<Document>,
+    shown: Shown,
     announce: impl FnOnce(&Ports),
 ) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("starting the runtime failed")?;
-    let ended = runtime.block_on(run(config, policy, announce));
+    let ended = runtime.block_on(run(config, policy, shown, announce));
     // Whatever still blocks has nothing more to write.
     runtime.shutdown_timeout(LAST_ANSWERS_TIMEOUT);
     ended
@@ -77,10 +79,11 @@ pub(crate) fn start(
 async fn run(
     config: Config,
     policy: Option<Document>,
+    shown: Shown,
     announce: impl FnOnce(&Ports),
 ) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new().context("listening to signals failed")?;
-    let starting = Node::start(&config, policy);
+    let starting = Node::start(&config, policy, shown);
     let mut node = tokio::select! {
         node = starting => node?,
         () = stop_requested(&mut signals) => return Ok(ExitCode::SUCCESS),
@@ -130,7 +133,11 @@ struct Node {
 }
 
 impl Node {
-    async fn start(config: &Config, policy: Option<Document>) -> anyhow::Result<Self> {
+    async fn start(
+        config: &Config,
+        policy: Option<Document>,
+        shown: Shown,
+    ) -> anyhow::Result<Self> {
         let clock = clock::SYSTEM;
         // The ports first: what is taken by another program is found out before the spool opens.
         let admin_port = bind(config.admin_listen, "[admin]").await?;
@@ -172,7 +179,7 @@ impl Node {
 
         let (spool, hostname) = (cluster.clone(), config.hostname.clone());
         let doctor = Doctor::new(config, Arc::clone(&dns));
-        let service = AdminService::new(spool, routes, hostname, clock, progress, doctor);
+        let service = AdminService::new(spool, routes, hostname, clock, progress, doctor, shown);
         let service = Arc::new(service);
         mail.spawn("drills", |stop| service.drills().run(stop));
         let metrics = Metrics::new(registry, cluster.clone(), expiries, service.drills(), clock);

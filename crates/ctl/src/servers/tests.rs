@@ -4,13 +4,14 @@ use api::admin::v1::{
     ClusterStatusResponse, ClusterVerifyRequest, DoctorRequest, DomainListRequest,
     DomainListResponse, DomainPauseRequest, DomainPauseResponse, DomainProbeRequest,
     DomainProbeStep, DomainResumeRequest, DomainResumeResponse, DrillRequest, DrillStep, Finding,
-    FlushRequest, FlushResponse, KnownRecipient, NodeAddressesRequest, NodeAddressesResponse,
-    OutageListRequest, OutageListResponse, PolicyApplyRequest, PolicyApplyResponse,
-    PolicyShowRequest, PolicyShowResponse, QueueChangeRequest, QueueChangeResponse, QueueEntry,
-    QueueExportRequest, QueueListRequest, QueueShowRequest, QueueShowResponse, QueueSummaryRequest,
-    QueueSummaryResponse, RecipientsAddRequest, RecipientsChangeResponse, RecipientsForgetRequest,
-    RecipientsListRequest, ReplayProgress, ReplayRequest, Replica, StatusRequest, StatusResponse,
-    TraceRequest, TraceResponse, TransferLeaderRequest,
+    FlushRequest, FlushResponse, KnownRecipient, LogLevelRequest, LogLevelResponse,
+    NodeAddressesRequest, NodeAddressesResponse, OutageListRequest, OutageListResponse,
+    PolicyApplyRequest, PolicyApplyResponse, PolicyShowRequest, PolicyShowResponse,
+    QueueChangeRequest, QueueChangeResponse, QueueEntry, QueueExportRequest, QueueListRequest,
+    QueueShowRequest, QueueShowResponse, QueueSummaryRequest, QueueSummaryResponse,
+    RecipientsAddRequest, RecipientsChangeResponse, RecipientsForgetRequest, RecipientsListRequest,
+    ReplayProgress, ReplayRequest, Replica, StatusRequest, StatusResponse, TraceRequest,
+    TraceResponse, TransferLeaderRequest,
     admin_server::{Admin, AdminServer},
 };
 use api::copy::v1::{BackupChunk, ExportChunk};
@@ -253,6 +254,13 @@ impl Admin for Node {
         &self,
         _: Request<ClusterSnapshotRequest>,
     ) -> Result<Response<ClusterSnapshotResponse>, Status> {
+        self.answer()
+    }
+
+    async fn log_level(
+        &self,
+        _: Request<LogLevelRequest>,
+    ) -> Result<Response<LogLevelResponse>, Status> {
         self.answer()
     }
 

@@ -15,7 +15,7 @@ use spool::{
 };
 use tonic::Status;
 
-use super::refused;
+use super::{audit, refused};
 
 /// Recipients read at once.
 const PAGE_RECIPIENTS: usize = 1000;
@@ -26,6 +26,20 @@ const PAGES_FORGOTTEN_AT_ONCE: usize = 8;
 
 /// Recipients that one request may name: their addresses stay well below a message's limit.
 const ADDRESSES_MAX: usize = 10_000;
+
+/// Notes what an operator has changed.
+pub(super) async fn note(
+    cluster: &Cluster,
+    by: String,
+    verb: &str,
+    domain: &str,
+    response: &RecipientsChangeResponse,
+) {
+    if response.changed > 0 {
+        let what = format!("recipients {verb} {domain}: {} of them", response.changed);
+        audit::note(cluster, by, what).await;
+    }
+}
 
 /// The policy, and its domain of that name.
 pub(super) fn policy_with(cluster: &Cluster, name: &str) -> Result<Arc<Policy>, Status> {
