@@ -41,6 +41,7 @@ deb: build
 	@$(SETUP) deb
 	@rm -rf $(PROGRAMS)/manual
 	$(PROGRAMS)/layover manual $(PROGRAMS)/manual
+	$(PROGRAMS)/layoverd manual $(PROGRAMS)/manual
 	@mkdir -p $(PROGRAMS)/completions
 	for shell in bash zsh fish; do \
 		$(PROGRAMS)/layover completions $$shell >$(PROGRAMS)/completions/$$shell || exit 1; done

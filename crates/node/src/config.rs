@@ -12,6 +12,8 @@ mod certificates;
 mod file;
 mod policy;
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;
 mod values;
 

@@ -20,6 +20,7 @@ mod forwarding;
 mod http;
 mod logging;
 mod lookback;
+mod manual;
 mod metrics;
 mod offline;
 mod page;
@@ -78,6 +79,12 @@ enum Command {
         #[arg(value_name = "DIR")]
         to: PathBuf,
     },
+    /// Writes the man pages of this program and of its files to a directory.
+    Manual {
+        /// Where to; it is made if it is missing.
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -90,10 +97,15 @@ fn main() -> ExitCode {
         (Some(Command::Restore { from }), Some(file)) => offline::restore(&file, &from),
         (Some(Command::Recover(options)), Some(file)) => offline::recover(&file, &options),
         (Some(Command::Export { data_dir, to }), None) => offline::export(&data_dir, &to),
-        (Some(Command::Dev(_) | Command::Export { .. }), Some(_)) => usage(
-            ErrorKind::ArgumentConflict,
-            "this command takes no --config: it needs no such file",
-        ),
+        (Some(Command::Manual { directory }), None) => {
+            manual::write(Arguments::command(), &directory).map(|()| ExitCode::SUCCESS)
+        }
+        (Some(Command::Dev(_) | Command::Export { .. } | Command::Manual { .. }), Some(_)) => {
+            usage(
+                ErrorKind::ArgumentConflict,
+                "this command takes no --config: it needs no such file",
+            )
+        }
         (_, None) => usage(
             ErrorKind::MissingRequiredArgument,
             "--config FILE is missing",

@@ -6,7 +6,7 @@ use super::*;
 
 const ALONE: &str = "[node]\nid = 1\nhostname = \"mx1.example.net\"\n[cluster]\nbootstrap = true\n";
 
-const NOW: Timestamp = Timestamp(1_800_000_000_000);
+pub(super) const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
 fn read(text: &str) -> Result<Config, String> {
     let folder = TempDir::new().unwrap();
