@@ -19,6 +19,7 @@ mod disk;
 mod disk_errors;
 mod dnsbl;
 mod doctor;
+mod documents;
 mod drill;
 mod etrn;
 mod expiry;
