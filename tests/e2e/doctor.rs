@@ -1,11 +1,18 @@
 //! `layover doctor`: what it says of a cluster that is set up rightly, and of one that is not.
+//!
+//! It connects to port 25 of the addresses that the DNS tells, so that those are the test's own: only root may.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
-use harness::{Cluster, Ctl, NameServer, Primary, Settings, name_server::Data, wait_until};
+use harness::{
+    Cluster, Ctl, NameServer, OwnNetwork, Primary, Settings, name_server::Data, or_skip, wait_until,
+};
 use serde_json::Value;
 
-/// The addresses that the DNS gives the nodes. Nothing connects to them.
+/// The addresses that the DNS gives the nodes.
 const ADDRESSES: [Ipv4Addr; 3] = [
     Ipv4Addr::new(192, 0, 2, 1),
     Ipv4Addr::new(192, 0, 2, 2),
@@ -13,6 +20,8 @@ const ADDRESSES: [Ipv4Addr; 3] = [
 ];
 
 const NAMES: [&str; 3] = ["mx1.example.net", "mx2.example.net", "mx3.example.net"];
+
+const PRIMARY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 9);
 
 /// Nodes learn each other's names within seconds.
 const ACQUAINTANCE: Duration = Duration::from_secs(20);
@@ -25,6 +34,45 @@ fn tell_all(server: &NameServer) {
         server.tell(name, &[Data::A(address)]);
         server.tell(&reverse(address), &[Data::Ptr(name)]);
     }
+}
+
+/// A network in which the nodes, and their primary, have public addresses, and that primary.
+fn enter() -> Option<(OwnNetwork, Primary)> {
+    let addresses: Vec<Ipv4Addr> = ADDRESSES.into_iter().chain([PRIMARY]).collect();
+    let network = or_skip(OwnNetwork::enter(&addresses))?;
+    let mut primary = Primary::at(SocketAddr::from((PRIMARY, 25)));
+    primary.up();
+    Some((network, primary))
+}
+
+/// Three nodes, each at port 25 of its address, of which the first knows the others' names.
+fn start(settings: &Settings) -> Cluster {
+    let at = |address| format!("listen = [\"{address}:25\"]");
+    let each = ADDRESSES.map(|address| settings.clone().with("smtp", &at(address)));
+    let mut cluster = Cluster::prepare_each(&each);
+    for node in &mut cluster.nodes {
+        node.spawn();
+    }
+    for node in &mut cluster.nodes {
+        node.wait_ready();
+    }
+    let ctl = cluster.nodes[0].ctl();
+    wait_until(ACQUAINTANCE, "the node knows the others' names", || {
+        let (_, document) = examined(&ctl, &[]);
+        let skipped = with_verdict(&document, "skipped");
+        skipped.iter().all(|(check, _)| check != "helo")
+    });
+    cluster
+}
+
+/// All of it, with a zone in which everything is right.
+fn scene() -> Option<(OwnNetwork, Primary, NameServer, Cluster)> {
+    let (network, primary) = enter()?;
+    let server = NameServer::start();
+    tell_all(&server);
+    let settings = Settings::for_primary(primary.address()).asking(&server);
+    let cluster = start(&settings);
+    Some((network, primary, server, cluster))
 }
 
 fn reverse(address: Ipv4Addr) -> String {
@@ -54,21 +102,27 @@ fn with_verdict(document: &Value, verdict: &str) -> Vec<(String, String)> {
         .collect()
 }
 
+/// What is said of one check of one subject, if it has this verdict.
+fn text_of(document: &Value, verdict: &str, check: &str, subject: &str) -> String {
+    let mut findings = document["findings"].as_array().unwrap().iter();
+    let found = findings.find(|finding| {
+        finding["verdict"] == verdict && finding["check"] == check && finding["subject"] == subject
+    });
+    found.map_or_else(String::new, |finding| {
+        finding["text"].as_str().unwrap().to_owned()
+    })
+}
+
 fn pair(check: &str, subject: &str) -> (String, String) {
     (check.to_owned(), subject.to_owned())
 }
 
 #[test]
 fn the_doctor_finds_what_is_wrong_and_writes_the_lines_that_are_missing() {
-    let primary = Primary::started();
-    let server = NameServer::start();
-    tell_all(&server);
-    let settings = Settings::for_primary(primary.address()).asking(&server);
-    let cluster = Cluster::start(3, &settings);
+    let Some((_network, _primary, server, cluster)) = scene() else {
+        return;
+    };
     let ctl = cluster.nodes[0].ctl();
-    wait_until(ACQUAINTANCE, "the node knows the others' names", || {
-        with_verdict(&examined(&ctl, &[]).1, "skipped").is_empty()
-    });
 
     let (code, sound) = examined(&ctl, &[]);
     assert_eq!(code, 0, "{sound:#}");
@@ -85,7 +139,10 @@ fn the_doctor_finds_what_is_wrong_and_writes_the_lines_that_are_missing() {
         ("peer", "node 3"),
         ("clock", "node 3"),
         ("disk", "node 1"),
+        ("inbound", "mx1.example.net"),
+        ("inbound", "mx3.example.net"),
         ("primary", "example.com"),
+        ("outbound", "node 1"),
     ] {
         assert!(fine.contains(&pair(check, subject)), "{check}: {sound:#}");
     }
@@ -135,6 +192,46 @@ fn the_doctor_finds_what_is_wrong_and_writes_the_lines_that_are_missing() {
     let unknown = ctl.run(&["doctor", "example.org"]);
     assert_eq!(unknown.code, 1);
     assert!(unknown.err.contains("example.org"), "{}", unknown.err);
+}
+
+#[test]
+fn the_doctor_finds_out_who_answers_at_port_25() {
+    let Some((_network, primary, server, mut cluster)) = scene() else {
+        return;
+    };
+    let ctl = cluster.nodes[0].ctl();
+
+    // Its own name leads to where this node has no way, another one to a third node.
+    server.tell(NAMES[0], &[Data::A(Ipv4Addr::new(198, 51, 100, 1))]);
+    server.tell(NAMES[1], &[Data::A(ADDRESSES[2])]);
+    drop(primary);
+    let (code, document) = examined(&ctl, &[]);
+    assert_eq!(code, 1, "{document:#}");
+    let other = text_of(&document, "problem", "inbound", NAMES[1]);
+    assert!(
+        other.contains("192.0.2.3:25 does not lead to it: \"mx3.example.net\" greets there"),
+        "{document:#}"
+    );
+    for (subject, check) in [(NAMES[0], "inbound"), ("node 1", "outbound")] {
+        let skipped = text_of(&document, "skipped", check, subject);
+        assert!(
+            skipped.contains("can not be judged from here"),
+            "{check}: {document:#}"
+        );
+    }
+    let fine = pair("inbound", NAMES[2]);
+    assert!(
+        with_verdict(&document, "ok").contains(&fine),
+        "{document:#}"
+    );
+
+    cluster.nodes[2].kill();
+    let (_, document) = examined(&ctl, &[]);
+    let gone = text_of(&document, "problem", "inbound", NAMES[2]);
+    assert!(
+        gone.starts_with("no session at 192.0.2.3:25: "),
+        "{document:#}"
+    );
 }
 
 #[test]

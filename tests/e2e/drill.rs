@@ -68,9 +68,10 @@ fn start(test: u8, primary: &Primary, lines: &str) -> Option<(NameServer, Cluste
             let told = ctl.run(&["--json", "doctor"]).out;
             let told: Value = serde_json::from_str(&told).unwrap();
             let findings = told["findings"].as_array().unwrap();
+            // Their primary is in an inner network, which says nothing of the way out.
             findings
                 .iter()
-                .all(|finding| finding["verdict"] != "skipped")
+                .all(|finding| finding["verdict"] != "skipped" || finding["check"] == "outbound")
         });
     }
     Some((server, cluster))

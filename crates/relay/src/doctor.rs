@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   Dns ─▶ what is said ─┬▶ exchanges, mta_sts: of a domain ─┬▶ Finding, with the lines that
-//!                        └▶ host, tlsa: of a node           ─┤  are missing in a zone (zone)
+//!                        ├▶ host, tlsa: of a node           ─┤  are missing in a zone (zone)
+//!                        └▶ inbound: what answers there     ─┤
 //!   Members ─▶ helo: what the nodes greet with ──────────────┘
 //! ```
 //!
@@ -13,6 +14,7 @@ pub(crate) mod exchanges;
 mod finding;
 mod helo;
 mod host;
+mod inbound;
 pub mod limits;
 mod mta_sts;
 mod tlsa;
@@ -28,6 +30,8 @@ use tokio::task::JoinSet;
 
 pub use finding::{Check, Finding, Verdict};
 pub use helo::names;
+pub use host::is_public;
+pub use inbound::inbound;
 pub use tlsa::tlsa;
 
 use crate::dns::Dns;

@@ -9,6 +9,7 @@
 
 mod certificates;
 mod disk;
+mod outbound;
 mod peers;
 mod primary;
 
@@ -178,13 +179,21 @@ impl Doctor {
             let check = Check::of("address", node.hostname.as_str());
             Part::new(check, async move { doctor::host(&dns, &node).await })
         });
+        let own_id = cluster.node_id();
+        let ports = Node::all(&members).into_iter().map(|node| {
+            let (dns, hostname) = (Arc::clone(&self.dns), self.hostname.clone());
+            let check = Check::of("inbound", node.hostname.as_str());
+            let found =
+                async move { doctor::inbound(&dns, &node, node.id == own_id, &hostname).await };
+            Part::new(check, found)
+        });
         let domains = domains.iter().cloned().map(|domain| {
             let (dns, members) = (Arc::clone(&self.dns), Arc::clone(&members));
             let check = Check::of("mx", domain.name.as_str());
             let found = async move { doctor::domain(&dns, &members, &domain).await };
             Part::new(check, found)
         });
-        tlsa.chain(hosts).chain(domains).collect()
+        tlsa.chain(hosts).chain(ports).chain(domains).collect()
     }
 }
 
@@ -217,14 +226,15 @@ impl AdminService {
         }
         told.push(servers);
         let statuses = self.domains().await?;
+        let dials = outbound::Dials::default();
         parts.extend(domains.into_iter().map(|domain| {
             let status = statuses.iter().find(|status| status.name == domain.name);
             let (status, routes) = (status.cloned(), Arc::clone(&self.routes));
-            let hostname = self.hostname.clone();
+            let (hostname, dials) = (self.hostname.clone(), dials.clone());
             let check = Check::of("primary", domain.name.as_str());
             let of_it = check.clone();
             Part::new(check, async move {
-                let probed = primary::probe(&domain, &routes, &hostname).await;
+                let probed = primary::probe(&domain, &routes, &hostname, &dials).await;
                 vec![primary::judge(&of_it, status.as_ref(), &probed)]
             })
         }));
@@ -232,8 +242,12 @@ impl AdminService {
         let node_id = self.cluster.node_id();
         let looked = stream::iter(parts).map(move |part| part.until(deadline));
         let looked = looked.buffer_unordered(PARTS_AT_ONCE);
+        let check = Check::of("outbound", self.doctor.node.as_str());
+        // Once all primaries have been visited.
+        let way_out = stream::once(async move { vec![dials.judge(&check)] });
         let findings = stream::iter([told])
             .chain(looked)
+            .chain(way_out)
             .flat_map(stream::iter)
             .map(move |finding| {
                 let _until_the_end = &turn;

@@ -121,7 +121,8 @@ fn of_pointer(node: &Node, place: &Place) -> Finding {
 }
 
 /// Whether an address can be one of the Internet's.
-fn is_public(address: IpAddr) -> bool {
+#[must_use]
+pub fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => {
             !(v4.is_loopback()

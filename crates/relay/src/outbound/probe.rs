@@ -26,6 +26,8 @@ pub struct Step {
     pub took: Duration,
     /// Whether mail could go on from there.
     pub is_sound: bool,
+    /// The address that was connected to, or was to be; `None` for steps of another kind.
+    pub dialled: Option<SocketAddr>,
 }
 
 /// Tries every host of a domain's route and tells of each step as it is done. Returns whether one of
@@ -95,18 +97,19 @@ impl<F: FnMut(Step)> Account<F> {
     }
 
     pub(crate) fn sound(&mut self, words: String) {
-        self.step(words, true);
+        self.step(words, true, None);
     }
 
     pub(crate) fn unsound(&mut self, words: String) {
-        self.step(words, false);
+        self.step(words, false, None);
     }
 
-    fn step(&mut self, words: String, is_sound: bool) {
+    fn step(&mut self, words: String, is_sound: bool, dialled: Option<SocketAddr>) {
         (self.tell)(Step {
             words,
             took: self.began.elapsed(),
             is_sound,
+            dialled,
         });
         self.began = Instant::now();
     }
@@ -187,10 +190,14 @@ async fn connected<F: FnMut(Step)>(host: &Host, account: &mut Account<F>) -> Opt
     for address in addresses {
         match dialled(address).await {
             Ok(stream) => {
-                account.sound(format!("{name}: connected to {address}"));
+                let words = format!("{name}: connected to {address}");
+                account.step(words, true, Some(address));
                 return Some(stream);
             }
-            Err(why) => account.unsound(format!("{name}: no connection to {address}: {why}")),
+            Err(why) => {
+                let words = format!("{name}: no connection to {address}: {why}");
+                account.step(words, false, Some(address));
+            }
         }
     }
     None

@@ -10,6 +10,7 @@ use relay::{
 };
 use spool::policy::Domain;
 
+use super::outbound::Dials;
 use crate::admin::trouble::FAR_MS;
 
 /// What came of looking at a primary from here.
@@ -21,10 +22,18 @@ pub(super) struct Probed {
     words: Option<String>,
 }
 
-/// Talks to the primary up to where it would get mail.
-pub(super) async fn probe(domain: &Domain, routes: &Routes, hostname: &str) -> Probed {
+/// Talks to the primary up to where it would get mail, and notes whom it could connect to.
+pub(super) async fn probe(
+    domain: &Domain,
+    routes: &Routes,
+    hostname: &str,
+    dials: &Dials,
+) -> Probed {
     let mut words = None;
     let note = |step: Step| {
+        if let Some(address) = step.dialled {
+            dials.note(address, step.is_sound);
+        }
         if !step.is_sound {
             words = Some(step.words);
         }
