@@ -26,7 +26,10 @@ use std::{
 
 use cluster::{Founding, FreeSpace};
 use ipnet::IpNet;
-use relay::{dns::Servers, inbound::PerMinute};
+use relay::{
+    dns::{Anchors, Servers},
+    inbound::PerMinute,
+};
 use spool::{Timestamp, policy::Document};
 use tls::MutualFiles;
 
@@ -64,6 +67,8 @@ pub(crate) struct Config {
     pub(crate) http: Http,
     /// Whom the DNS is asked of.
     pub(crate) dns: Servers,
+    /// What signatures in the DNS are checked by.
+    pub(crate) anchors: Anchors,
     /// The policy file, read when the cluster is founded.
     pub(crate) policy_file: Option<PathBuf>,
 }

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use clap::Args;
 use cluster::{Founding, FreeSpace};
 use relay::{
-    dns::{RESOLV_CONF, Servers},
+    dns::{Anchors, RESOLV_CONF, Servers},
     inbound::PerMinute,
 };
 use spool::policy::Document;
@@ -148,6 +148,7 @@ fn config(flags: &Flags, data_dir: PathBuf, certificates: &Path) -> anyhow::Resu
             names: vec![HOSTNAME.to_owned()],
         },
         dns: Servers::System(RESOLV_CONF.into()),
+        anchors: Anchors::default(),
         policy_file: None,
     })
 }

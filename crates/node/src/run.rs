@@ -145,7 +145,8 @@ impl Node {
         let certificates = Certificates::load(config, clock.now())?;
         let mut registry = metrics::registry();
         let dns_metrics = relay::dns::Metrics::register(&mut registry);
-        let dns = Arc::new(Dns::new(config.dns.clone(), dns_metrics));
+        let dns = Dns::new(config.dns.clone(), config.anchors.clone(), dns_metrics);
+        let dns = Arc::new(dns);
         let smtp = Smtp::bind(config, certificates.smtp.clone(), Arc::clone(&dns))?;
         let ports = Ports::of(&smtp, &admin_port, &http_port)?;
         let expiries = Arc::new(Expiries::default());

@@ -12,6 +12,7 @@
 //! that time once, and not every client again. As long as nobody wants anything of the DNS, nothing is
 //! sent.
 
+mod anchors;
 mod answer;
 pub mod limits;
 mod metrics;
@@ -34,10 +35,7 @@ use hickory_resolver::{
     TokioResolver,
     lookup::Lookup,
     net::NetError,
-    proto::{
-        dnssec::TrustAnchors,
-        rr::{Name, RData, RecordType},
-    },
+    proto::rr::{Name, RData, RecordType},
 };
 use tokio::{
     sync::{Notify, Semaphore},
@@ -46,6 +44,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+pub use anchors::{Anchors, AnchorsError};
 pub use answer::{Answer, LookupError, Mx};
 use limits::{ASK_AGAIN, DOUBT_AFTER, LOOKUP_TIMEOUT, PROBE_TIMEOUT, QUERIES_MAX};
 pub use metrics::Metrics;
@@ -70,26 +69,11 @@ pub struct Dns {
     anchors: Anchors,
 }
 
-/// The keys that chains of signatures begin with.
-struct Anchors(Arc<TrustAnchors>);
-
-impl core::fmt::Debug for Anchors {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_tuple("Anchors").field(&self.0.len()).finish()
-    }
-}
-
 impl Dns {
     /// Reads whom to ask. A machine that does not say gets a line in the log, and no DNS.
     #[must_use]
-    pub fn new(servers: Servers, metrics: Metrics) -> Self {
-        // The root's keys, which hickory brings.
-        Self::trusting(servers, Arc::default(), metrics)
-    }
-
-    /// One that believes other keys.
-    fn trusting(servers: Servers, anchors: Arc<TrustAnchors>, metrics: Metrics) -> Self {
-        let resolvers = match servers.resolvers(&anchors) {
+    pub fn new(servers: Servers, anchors: Anchors, metrics: Metrics) -> Self {
+        let resolvers = match servers.resolvers(&anchors.0) {
             Ok(resolvers) => Some(resolvers),
             Err(error) => {
                 warn!(%error, "no dns: it is not known which name servers to ask");
@@ -105,7 +89,7 @@ impl Dns {
             to_read_again: Notify::new(),
             queries: Semaphore::new(QUERIES_MAX),
             metrics,
-            anchors: Anchors(anchors),
+            anchors,
         }
     }
 

@@ -5,7 +5,7 @@ use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 use cluster::Founding;
 use ipnet::IpNet;
 use relay::{
-    dns::{RESOLV_CONF, Servers},
+    dns::{Anchors, RESOLV_CONF, Servers},
     inbound::PerMinute,
 };
 use spool::Timestamp;
@@ -50,6 +50,7 @@ pub(super) fn build(file: File, now: Timestamp) -> Result<Config, Fault> {
     let node_id = *file.node.id.get_ref();
     let cluster = peers(&file.cluster, &file.node.id, now)?;
     let admin_tls = admin_tls(&file.admin, now)?;
+    let anchors = anchors(&file.dns)?;
     let hostname = file.node.hostname.into_inner();
     let names = page_names(&hostname, &cluster.advertise, file.http.names);
     Ok(Config {
@@ -68,6 +69,7 @@ pub(super) fn build(file: File, now: Timestamp) -> Result<Config, Fault> {
             names,
         },
         dns: servers(file.dns),
+        anchors,
         policy_file: file
             .policy
             .initial
@@ -80,6 +82,15 @@ fn servers(table: DnsTable) -> Servers {
         return Servers::System(RESOLV_CONF.into());
     }
     Servers::Listed(table.servers.into_iter().map(|server| server.0).collect())
+}
+
+fn anchors(table: &DnsTable) -> Result<Anchors, Fault> {
+    match &table.trust_anchors {
+        Some(file) if !file.get_ref().as_os_str().is_empty() => {
+            Anchors::read(file.get_ref()).map_err(|error| Fault::at(file, error.to_string()))
+        }
+        _ => Ok(Anchors::default()),
+    }
 }
 
 fn page_names(hostname: &str, advertise: &str, further: Vec<HostName>) -> Vec<String> {

@@ -196,6 +196,8 @@ impl Default for HttpTable {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct DnsTable {
     pub(super) servers: Vec<NameServer>,
+    /// An empty path is none.
+    pub(super) trust_anchors: Option<Spanned<PathBuf>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

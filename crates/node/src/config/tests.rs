@@ -225,7 +225,11 @@ fn a_mistake_is_one_line_with_its_place_and_the_remedy() {
         ),
         (
             alone("[dns]\nserver = []"),
-            "7:1: unknown key `server`, expected `servers`",
+            "7:1: unknown key `server`, expected `servers` or `trust_anchors`",
+        ),
+        (
+            alone("[dns]\ntrust_anchors = \"/nowhere/root.key\""),
+            "7:17: reading /nowhere/root.key failed",
         ),
         (
             alone("[policy]\nfinal = \"x\""),

@@ -26,7 +26,7 @@ pub(crate) fn asking_nobody() -> Arc<Dns> {
 
 fn asking(servers: Servers) -> Arc<Dns> {
     let metrics = Metrics::register(&mut Registry::default());
-    Arc::new(Dns::new(servers, metrics))
+    Arc::new(Dns::new(servers, Anchors::default(), metrics))
 }
 
 /// A resolver that runs until the test ends, and has heard of its name server.

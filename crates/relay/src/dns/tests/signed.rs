@@ -43,7 +43,7 @@ struct Zone {
 pub(crate) struct SignedServer {
     address: SocketAddr,
     zone: Arc<Mutex<Zone>>,
-    anchors: Arc<TrustAnchors>,
+    anchors: Anchors,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -72,7 +72,7 @@ impl SignedServer {
         Self {
             address,
             zone,
-            anchors: Arc::new(anchors),
+            anchors: Anchors(Arc::new(anchors)),
             thread: Some(thread::spawn(move || serve(&socket, &served, &signer))),
         }
     }
@@ -81,7 +81,7 @@ impl SignedServer {
     pub(crate) async fn asked_by(&self) -> Arc<Dns> {
         let metrics = Metrics::register(&mut Registry::default());
         let servers = Servers::Listed(vec![self.address]);
-        let dns = Dns::trusting(servers, Arc::clone(&self.anchors), metrics);
+        let dns = Dns::new(servers, self.anchors.clone(), metrics);
         let dns = Arc::new(dns);
         tokio::spawn(Arc::clone(&dns).run(CancellationToken::new()));
         dns.wanted();
