@@ -8,7 +8,8 @@ use std::{
 };
 
 use harness::{
-    Cluster, Ctl, NameServer, OwnNetwork, Primary, Settings, name_server::Data, or_skip, wait_until,
+    Cluster, Ctl, NameServer, OwnNetwork, Primary, Settings, SignedZone, name_server::Data,
+    or_skip, wait_until,
 };
 use serde_json::Value;
 
@@ -232,6 +233,79 @@ fn the_doctor_finds_out_who_answers_at_port_25() {
         gone.starts_with("no session at 192.0.2.3:25: "),
         "{document:#}"
     );
+}
+
+/// Node 3 has no address, the domain does not name node 2, an address has no name, and the certificate that node 1
+/// should have is another.
+#[test]
+fn the_lines_that_a_signed_zone_lacks_make_it_whole() {
+    let Some((_network, primary)) = enter() else {
+        return;
+    };
+    let mut zone = vec![
+        "example.com. IN MX 10 mail.example.com.".to_owned(),
+        format!("mail.example.com. IN A {PRIMARY}"),
+        format!("_25._tcp.{}. IN TLSA 3 1 1 {}", NAMES[0], "00".repeat(32)),
+    ];
+    for (place, (name, address)) in NAMES.iter().zip(ADDRESSES).enumerate() {
+        if place != 1 {
+            zone.push(format!("example.com. IN MX 20 {name}."));
+        }
+        if place != 2 {
+            zone.push(format!("{name}. IN A {address}"));
+        }
+        if place != 0 {
+            zone.push(format!("{}. IN PTR {name}.", reverse(address)));
+        }
+    }
+    let Some(mut server) = or_skip(SignedZone::serve(&zone)) else {
+        return;
+    };
+    let settings = Settings::for_primary(primary.address()).trusting(&server);
+    let cluster = start(&settings);
+    let ctl = cluster.nodes[0].ctl();
+
+    let (code, wrong) = examined(&ctl, &[]);
+    assert_eq!(code, 1, "{wrong:#}");
+    assert_eq!(
+        with_verdict(&wrong, "problem"),
+        [
+            pair("mx", "example.com"),
+            pair("ptr", NAMES[0]),
+            pair("tlsa", NAMES[0]),
+            pair("address", NAMES[2]),
+        ],
+        "{wrong:#}"
+    );
+    let lines = wrong["zone"].as_array().unwrap().iter();
+    let lines: Vec<String> = lines
+        .map(|line| line.as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(lines.len(), 4, "{wrong:#}");
+    for line in [
+        "example.com. IN MX 20 mx2.example.net.",
+        "1.2.0.192.in-addr.arpa. IN PTR mx1.example.net.",
+        "mx3.example.net. IN A 192.0.2.3",
+    ] {
+        assert!(lines.iter().any(|own| own == line), "{line}: {wrong:#}");
+    }
+
+    zone.extend(lines);
+    server.publish(&zone);
+    let (code, mended) = examined(&ctl, &[]);
+    assert_eq!(code, 0, "{mended:#}");
+    assert_eq!(mended["zone"].as_array().unwrap().len(), 0, "{mended:#}");
+    assert_eq!(with_verdict(&mended, "skipped"), [], "{mended:#}");
+    let fine = with_verdict(&mended, "ok");
+    for (check, subject) in [
+        ("mx", "example.com"),
+        ("ptr", NAMES[0]),
+        ("tlsa", NAMES[0]),
+        ("address", NAMES[2]),
+        ("inbound", NAMES[2]),
+    ] {
+        assert!(fine.contains(&pair(check, subject)), "{check}: {mended:#}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use crate::{Authority, NameServer, Port};
+use crate::{Authority, NameServer, Port, SignedZone};
 
 /// Where nobody listens.
 const NO_NAME_SERVER: &str = "127.0.0.1:9";
@@ -65,6 +65,16 @@ impl Settings {
     #[must_use]
     pub fn asking(self, server: &NameServer) -> Self {
         self.with("dns", &format!("servers = [\"{}\"]", server.address()))
+    }
+
+    /// Has the nodes ask this name server, and believe what its key has signed.
+    #[must_use]
+    pub fn trusting(self, server: &SignedZone) -> Self {
+        self.with("dns", &format!("servers = [\"{}\"]", server.address()))
+            .with(
+                "dns",
+                &format!("trust_anchors = {:?}", server.trust_anchors()),
+            )
     }
 
     /// Expects log lines at level ERROR that contain `phrase`.

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what is missing for: build (libclang), test (cargo-nextest, swaks, Python, strace, foreign mail
-# servers, and Prometheus), faults (nft, ip and tc, strace, mkfs.ext4), fuzz (cargo-fuzz), bench (Postfix),
+# servers, Prometheus, and NSD), faults (nft, ip and tc, strace, mkfs.ext4), fuzz (cargo-fuzz), bench (Postfix),
 # lint (cargo-deny), deb (cargo-deb). Packages come by apt where this user may install them; otherwise one
 # line says what to install. What is there already is left alone, and then nothing is asked of the network.
 set -eu
@@ -176,11 +176,35 @@ unpack_prometheus() {
     rm -rf "$scratch"
 }
 
+# NSD, a name server, and ldnsutils, which sign a zone for it, with the libraries that few other programs
+# need. Its package would start a service, too.
+unpack_nsd() {
+    command -v apt-get >/dev/null 2>&1 && command -v dpkg-deb >/dev/null 2>&1 || return 0
+    target=$(target_directory)
+    has_file "$target/nsd/usr/sbin/nsd" && return 0
+    has_file /usr/sbin/nsd && has_file /usr/bin/ldns-signzone && return 0
+    echo "setup: unpacking nsd"
+    apt-cache show nsd >/dev/null 2>&1 || [ "$root" = none ] || apt_get update || true
+    libraries=$(apt-cache depends nsd ldnsutils |
+        sed -n 's/^ *Depends: \(lib\(ldns\|event\|protobuf-c\)[^ ]*\)$/\1/p' | sort -u)
+    scratch=$(mktemp -d)
+    # shellcheck disable=SC2086
+    if ! (cd "$scratch" && apt-get download nsd ldnsutils $libraries &&
+        for package in *.deb; do dpkg-deb -x "$package" nsd || exit 1; done &&
+        mkdir nsd/libraries && mv nsd/usr/lib/*-linux-*/*.so* nsd/libraries && mkdir -p "$target" &&
+        mv nsd "$target/nsd") >>"$log" 2>&1; then
+        tail -n 20 "$log" >&2
+        echo "setup: could not unpack NSD; tests with it are skipped" >&2
+    fi
+    rm -rf "$scratch"
+}
+
 for purpose in "$@"; do
     case $purpose in
     test)
         unpack_exim
         unpack_prometheus
+        unpack_nsd
         cargo_tool cargo-nextest 0.9.143
         ;;
     lint) cargo_tool cargo-deny 0.20.2 --debug ;;
