@@ -10,6 +10,7 @@ mod certificates;
 mod chunks;
 mod claims;
 mod client_names;
+mod containers;
 mod crashes;
 mod damaged_bodies;
 mod dashboards;

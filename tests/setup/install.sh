@@ -64,6 +64,8 @@ for purpose in "$@"; do
         perl -MNet::SSLeay -e 1 >/dev/null 2>&1 || wanted libnet-ssleay-perl
         command -v python3 >/dev/null 2>&1 || wanted python3
         command -v strace >/dev/null 2>&1 || wanted strace
+        python3 -c "import yaml" >/dev/null 2>&1 ||
+            /usr/bin/python3 -c "import yaml" >/dev/null 2>&1 || welcomed python3-yaml
         python3 -c "import aiosmtplib" >/dev/null 2>&1 ||
             /usr/bin/python3 -c "import aiosmtplib" >/dev/null 2>&1 || welcomed python3-aiosmtplib
         python3 -c "import aiosmtpd" >/dev/null 2>&1 ||
