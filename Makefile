@@ -12,7 +12,7 @@ TARGET_DIR = $$($(CARGO) metadata --format-version 1 --no-deps --offline \
 	| sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
 PROGRAMS = "$(TARGET_DIR)/release"
 
-.PHONY: all build deb demo test fixture faults fuzz bench lint deny docs setup help
+.PHONY: all build deb demo test chart fixture faults fuzz bench lint deny docs setup help
 
 all: build
 
@@ -20,6 +20,7 @@ help:
 	@echo "make demo         three nodes, a primary that is down, a killed leader: nothing is lost"
 	@echo "make demo KEEP=1  the same, and the cluster stays up to be tried by hand"
 	@echo "make test         the whole test suite"
+	@echo "make chart        what Helm makes of deploy/helm; it fetches Helm, packed for Python by a third party"
 	@echo "make faults       everything that happens to machines, while mail flows (as root); SEED=n, MINUTES=m,"
 	@echo "                  NODES=n, or FAULTS='--only power-cut-all': see docs/reliability.md"
 	@echo "make fuzz         invents input for one parser: TARGET=a folder of fuzz/corpus, MINUTES=m; needs a"
@@ -57,6 +58,11 @@ test:
 	@$(SETUP) build test faults
 	$(BUILD) --bins --tests
 	$(CARGO) nextest run --release --locked --workspace
+
+chart:
+	@$(SETUP) build test faults chart
+	$(BUILD) --bins --tests
+	$(CARGO) nextest run --release --locked --workspace -E 'test(containers::)'
 
 fixture: build
 	@$(PROGRAMS)/fixture $(FORMAT)

@@ -1,23 +1,51 @@
-//! What is handed to those who run nodes in containers: the Compose file.
+//! What is handed to those who run nodes in containers: the Compose file, and the Helm chart.
 //!
-//! Docker is not needed: what it would mount is looked at, and what nodes would read is read.
+//! Neither Docker nor Kubernetes is needed: what they would mount is looked at, and what nodes would read is read.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use harness::{binaries, ctl, or_skip, prometheus::promtool, python};
 use serde_json::Value;
 use tempfile::TempDir;
 
 const COMPOSE: &str = "../deploy/compose";
+const CHART: &str = "../deploy/helm/layover";
 
 /// Prints a YAML file as JSON.
 const YAML: &str = "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))";
 
+/// Prints what Helm makes of a chart with values, as a list, if it finds nothing wrong with them.
+const RENDER: &str = r#"
+import json, sys, yaml, helm_python
+values = yaml.safe_load(sys.argv[2])
+with helm_python.Chart.load(sys.argv[1]) as chart:
+    chart.validate_schema(values)
+    rendered = chart.render(values, name="layover", namespace="mail")
+found = helm_python.lint(sys.argv[1], values)["errors"]
+if found:
+    sys.exit(str(found))
+texts = [text for name, text in rendered.items() if name.endswith(".yaml")]
+print(json.dumps([document for text in texts for document in yaml.safe_load_all(text) if document]))
+"#;
+
+/// What a script prints, as JSON.
+fn asked(python: &str, script: &str, arguments: &[&str]) -> Result<Value, String> {
+    let mut command = Command::new(python);
+    command.args(["-c", script]).args(arguments);
+    let outcome = ctl::outcome(command.env("PYTHONPATH", binaries::unpacked("helm")));
+    if outcome.code != 0 {
+        return Err(outcome.err);
+    }
+    Ok(serde_json::from_str(&outcome.out).unwrap())
+}
+
 fn yaml(path: &Path) -> Option<Value> {
     let python = or_skip(python::having("yaml"))?;
-    let outcome = ctl::outcome(Command::new(python).args(["-c", YAML]).arg(path));
-    assert_eq!(outcome.code, 0, "{}", outcome.err);
-    Some(serde_json::from_str(&outcome.out).unwrap())
+    Some(asked(python, YAML, &[path.to_str().unwrap()]).unwrap())
 }
 
 /// Directory with certificates of these hosts, made as the documentation says, twice.
@@ -153,4 +181,115 @@ fn what_the_compose_file_starts_finds_each_other() {
         let checked = ctl::outcome(command.arg(folder.join("prometheus.yml")));
         assert_eq!(checked.code, 0, "{}{}", checked.out, checked.err);
     }
+}
+
+/// A chart with the values that its README shows, and what is rendered of it.
+fn rendered(change: impl Fn(&str) -> String) -> Option<Result<Vec<Value>, String>> {
+    let chart = fs::canonicalize(CHART).unwrap();
+    if !binaries::unpacked("helm").exists() {
+        eprintln!("skipped: no Helm; 'make chart' gets it");
+        return None;
+    }
+    let python = or_skip(python::having("yaml"))?;
+    let readme = fs::read_to_string(chart.join("README.md")).unwrap();
+    let (_, values) = readme.split_once("```yaml\n").unwrap();
+    let (values, _) = values.split_once("```").unwrap();
+    let made = asked(python, RENDER, &[chart.to_str().unwrap(), &change(values)]);
+    Some(made.map(|made| made.as_array().unwrap().clone()))
+}
+
+fn of_kind<'v>(documents: &'v [Value], kind: &str) -> Vec<&'v Value> {
+    let such = documents.iter().filter(|document| document["kind"] == kind);
+    such.collect()
+}
+
+#[test]
+fn nodes_accept_what_the_chart_makes_of_the_values_in_its_readme() {
+    let Some(documents) = rendered(str::to_owned) else {
+        return;
+    };
+    let documents = documents.unwrap();
+    let files = &of_kind(&documents, "ConfigMap")[0]["data"];
+    let set = of_kind(&documents, "StatefulSet")[0];
+    let spec = &set["spec"]["template"]["spec"];
+    let container = &spec["containers"][0];
+    let mounts = container["volumeMounts"].as_array().unwrap().iter();
+    let mounts: Vec<String> = mounts
+        .map(|mount| mount["mountPath"].as_str().unwrap().to_owned())
+        .collect();
+    let host = |index: usize| format!("layover-{index}.layover-peers.mail.svc.cluster.local");
+    let hosts = [0, 1, 2].map(host);
+    let certificates = certified(&hosts.each_ref().map(String::as_str));
+    for (from, to) in [(".pem", "tls.crt"), (".key", "tls.key")] {
+        let from = certificates.path().join(format!("{}{from}", hosts[0]));
+        fs::copy(from, certificates.path().join(to)).unwrap();
+    }
+    let policy: PathBuf = certificates.path().join("policy.toml");
+    fs::write(&policy, files["policy.toml"].as_str().unwrap()).unwrap();
+    assert_eq!(set["spec"]["replicas"], 3);
+    for index in 0..3 {
+        let text = files[format!("layover-{index}.toml")].as_str().unwrap();
+        covered(text, &mounts);
+        check(
+            text,
+            &[
+                ("/etc/layover/policy.toml", &policy),
+                ("/etc/layover-peers", certificates.path()),
+                ("/etc/layover-smtp", certificates.path()),
+            ],
+        );
+        for port in container["ports"].as_array().unwrap() {
+            let port = format!("0.0.0.0:{}\"", port["containerPort"]);
+            assert!(text.contains(&port), "{port}: {text}");
+        }
+    }
+
+    // None is ready without a majority, and none is restarted for that.
+    assert_eq!(set["spec"]["podManagementPolicy"], "Parallel");
+    assert_eq!(container["livenessProbe"]["httpGet"]["path"], "/healthz");
+    assert_eq!(container["readinessProbe"]["httpGet"]["path"], "/readyz");
+    let budget = of_kind(&documents, "PodDisruptionBudget")[0];
+    assert_eq!(budget["spec"]["maxUnavailable"], 1);
+    let services = of_kind(&documents, "Service");
+    let of_pod = |index: usize| {
+        let pod = format!("layover-{index}");
+        let mut services = services.iter();
+        services.find(|service| {
+            service["spec"]["selector"]["statefulset.kubernetes.io/pod-name"] == pod
+        })
+    };
+    for index in 0..3 {
+        let service = of_pod(index).unwrap();
+        assert_eq!(service["spec"]["externalTrafficPolicy"], "Local");
+        assert_eq!(service["spec"]["ports"][0]["port"], 25);
+        assert_eq!(service["spec"]["ports"][0]["targetPort"], "smtp");
+    }
+    let among = services
+        .iter()
+        .find(|service| service["metadata"]["name"] == set["spec"]["serviceName"]);
+    assert_eq!(among.unwrap()["spec"]["publishNotReadyAddresses"], true);
+}
+
+#[test]
+fn a_node_that_came_later_joins_and_a_wrong_number_of_founders_is_refused() {
+    let fourth = "nodes:\n  - hostname: mx4.example.net\n";
+    let Some(documents) = rendered(|values| values.replace("nodes:\n", fourth)) else {
+        return;
+    };
+    let documents = documents.unwrap();
+    let files = &of_kind(&documents, "ConfigMap")[0]["data"];
+    for (index, founds) in [(0, true), (2, true), (3, false)] {
+        let text = files[format!("layover-{index}.toml")].as_str().unwrap();
+        assert_eq!(text.contains("members = ["), founds, "{text}");
+        let joins = text.contains("join = \"layover-0.layover-peers.mail.svc.cluster.local:7400\"");
+        assert_eq!(joins, !founds, "{text}");
+    }
+    let refused = rendered(|values| format!("founders: 4\n{values}")).unwrap();
+    let refused = refused.unwrap_err();
+    assert!(
+        refused.contains("founders is 4, and there are 3 nodes"),
+        "{refused}"
+    );
+    let refused = rendered(|values| values.replace("policy:", "polity:")).unwrap();
+    assert!(refused.unwrap_err().contains("polity"));
 }

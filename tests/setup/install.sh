@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what is missing for: build (libclang), test (cargo-nextest, swaks, Python, strace, foreign mail
 # servers, Prometheus, and NSD), faults (nft, ip and tc, strace, mkfs.ext4), fuzz (cargo-fuzz), bench (Postfix),
-# lint (cargo-deny), deb (cargo-deb). Packages come by apt where this user may install them; otherwise one
+# lint (cargo-deny), deb (cargo-deb), chart (Helm). Packages come by apt where this user may install them; otherwise one
 # line says what to install. What is there already is left alone, and then nothing is asked of the network.
 set -eu
 
@@ -201,6 +201,24 @@ unpack_nsd() {
     rm -rf "$scratch"
 }
 
+# Helm, as a library for Python that somebody else than its authors has packed: so it is for `make chart` only, and
+# no other file than the one that was looked at will do.
+unpack_helm() {
+    target=$(target_directory)
+    has_file "$target/helm/helm_python" && return 0
+    echo "setup: unpacking helm"
+    scratch=$(mktemp -d)
+    echo "helm-python-sdk==0.2.2 --hash=sha256:28cc13abaf134c3a7e37f070c939be8d9cdc9825c3c8b8b2d35161073bcd4578" \
+        >"$scratch/requirements"
+    if ! (python3 -m pip install --quiet --no-deps --only-binary :all: --require-hashes --target "$scratch/helm" \
+        --requirement "$scratch/requirements" && mkdir -p "$target" && mv "$scratch/helm" "$target/helm") >>"$log" 2>&1
+    then
+        tail -n 20 "$log" >&2
+        echo "setup: could not get Helm; tests with it are skipped" >&2
+    fi
+    rm -rf "$scratch"
+}
+
 for purpose in "$@"; do
     case $purpose in
     test)
@@ -211,6 +229,7 @@ for purpose in "$@"; do
         ;;
     lint) cargo_tool cargo-deny 0.20.2 --debug ;;
     deb) cargo_tool cargo-deb 3.8.0 --debug ;;
+    chart) unpack_helm ;;
     fuzz)
         cargo +nightly --version >/dev/null 2>&1 || {
             echo "setup: please install a nightly compiler: rustup toolchain install nightly --profile minimal" >&2
