@@ -5,6 +5,7 @@
 mod alarms;
 mod authentication;
 mod backup;
+mod browser;
 mod capabilities;
 mod certificates;
 mod chunks;

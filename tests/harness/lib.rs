@@ -13,6 +13,7 @@
 pub mod account;
 pub mod binaries;
 pub mod certificates;
+pub mod chromium;
 pub mod cluster;
 pub mod courier;
 pub mod ctl;
@@ -47,6 +48,7 @@ pub mod webhook;
 
 pub use account::{Account, compare};
 pub use certificates::Authority;
+pub use chromium::{Browser, Scripts, View};
 pub use cluster::Cluster;
 pub use courier::Courier;
 pub use ctl::Ctl;

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what is missing for: build (libclang), test (cargo-nextest, swaks, Python, strace, foreign mail
-# servers, Prometheus, and NSD), faults (nft, ip and tc, strace, mkfs.ext4), fuzz (cargo-fuzz), bench (Postfix),
+# servers, Chromium, Prometheus, and NSD), faults (nft, ip and tc, strace, mkfs.ext4), fuzz (cargo-fuzz), bench (Postfix),
 # lint (cargo-deny), deb (cargo-deb), chart (Helm). Packages come by apt where this user may install them; otherwise one
 # line says what to install. What is there already is left alone, and then nothing is asked of the network.
 set -eu
@@ -70,6 +70,8 @@ for purpose in "$@"; do
             /usr/bin/python3 -c "import aiosmtplib" >/dev/null 2>&1 || welcomed python3-aiosmtplib
         python3 -c "import aiosmtpd" >/dev/null 2>&1 ||
             /usr/bin/python3 -c "import aiosmtpd" >/dev/null 2>&1 || welcomed python3-aiosmtpd
+        # It brings the browser along.
+        has_file /usr/bin/chromedriver || welcomed chromium-driver
         command -v testssl >/dev/null 2>&1 || command -v testssl.sh >/dev/null 2>&1 || welcomed testssl.sh
         # Only root can run it; and it would take the place of another mail server.
         [ "$(id -u)" != 0 ] || has_file /usr/sbin/postfix /usr/sbin/sendmail || welcomed postfix
