@@ -35,6 +35,7 @@ mod history;
 mod interrupted_changes;
 mod large;
 mod limits;
+mod login;
 mod lost_logs;
 mod membership;
 mod operator;

@@ -17,7 +17,7 @@ const TEST_LINES_MAX: usize = 800;
 const ARCHITECTURE_LINES_MAX: usize = 200;
 
 /// Every crate that is depended on must be read, updated and trusted.
-const PACKAGES_MAX: usize = 440;
+const PACKAGES_MAX: usize = 450;
 
 /// Words that say nothing about what a thing is.
 const EMPTY_WORDS: [&str; 10] = [

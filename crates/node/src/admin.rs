@@ -126,6 +126,17 @@ impl AdminService {
         let message = self.cluster.message(id).await.map_err(refused)?;
         message.ok_or_else(|| Status::not_found(format!("no message {id} is in the spool")))
     }
+
+    /// A whole message, for somebody of whom it is noted first that he has read it.
+    pub(crate) async fn read(
+        &self,
+        request: Request<QueueExportRequest>,
+    ) -> Result<Exported, Status> {
+        let by = audit::asker(&request);
+        let message = self.message(&request.into_inner().id).await?;
+        audit::note_first(&self.cluster, by, format!("queue export {}", message.id)).await?;
+        Ok(Box::pin(export::chunks(&self.cluster, message)))
+    }
 }
 
 /// What an operator is told when the spool did not answer.

@@ -33,6 +33,8 @@ use relay::{
 use spool::{Timestamp, policy::Document};
 use tls::MutualFiles;
 
+use crate::page::User;
+
 /// The port of the talk between nodes, where an address names none.
 pub(crate) const PEER_PORT_DEFAULT: u16 = 7400;
 
@@ -120,6 +122,8 @@ pub(crate) struct Http {
     /// By which names the page may be asked for, in normal form: this node's, that by which other nodes reach it, and
     /// what else it is called.
     pub(crate) names: Vec<String>,
+    /// Who may log in to the page; where nobody is listed, all who are trusted use it.
+    pub(crate) users: Vec<User>,
 }
 
 /// The first thing that is wrong with a file: one line, which an editor can jump to.

@@ -146,6 +146,7 @@ fn config(flags: &Flags, data_dir: PathBuf, certificates: &Path) -> anyhow::Resu
             trusted: loopback.clone(),
             metrics_trusted: loopback,
             names: vec![HOSTNAME.to_owned()],
+            users: Vec::new(),
         },
         dns: Servers::System(RESOLV_CONF.into()),
         anchors: Anchors::default(),

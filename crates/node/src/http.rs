@@ -43,7 +43,8 @@ pub(crate) async fn serve(
     service: Arc<AdminService>,
     stop: CancellationToken,
 ) {
-    let page = Arc::new(Page::new(service, metrics.expiries()));
+    let page = Page::new(service, metrics.expiries(), settings.users.clone());
+    let page = Arc::new(page);
     let site = Arc::new(Site {
         cluster,
         metrics,

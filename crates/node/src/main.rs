@@ -25,6 +25,7 @@ mod metrics;
 mod offline;
 mod page;
 mod part;
+mod password;
 mod renewal;
 mod run;
 mod signals;
@@ -85,6 +86,8 @@ enum Command {
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },
+    /// Reads a password from standard input, and prints what the node file has of it for a user of the page.
+    Password,
 }
 
 fn main() -> ExitCode {
@@ -100,12 +103,19 @@ fn main() -> ExitCode {
         (Some(Command::Manual { directory }), None) => {
             manual::write(Arguments::command(), &directory).map(|()| ExitCode::SUCCESS)
         }
-        (Some(Command::Dev(_) | Command::Export { .. } | Command::Manual { .. }), Some(_)) => {
-            usage(
-                ErrorKind::ArgumentConflict,
-                "this command takes no --config: it needs no such file",
-            )
-        }
+        (Some(Command::Password), None) => password::make(),
+        (
+            Some(
+                Command::Dev(_)
+                | Command::Export { .. }
+                | Command::Manual { .. }
+                | Command::Password,
+            ),
+            Some(_),
+        ) => usage(
+            ErrorKind::ArgumentConflict,
+            "this command takes no --config: it needs no such file",
+        ),
         (_, None) => usage(
             ErrorKind::MissingRequiredArgument,
             "--config FILE is missing",

@@ -1,16 +1,17 @@
 //! The web page: what staff see of the queue, and the buttons that change it.
 //!
 //! ```text
-//!   browser ──▶ http: trusted networks only ──▶ page ──▶ AdminService ──▶ cluster
-//!                                                 │
-//!                        front, queue, message, outages, cluster, audit: html
+//!   browser ──▶ http: trusted networks only ──▶ login: who has the right ──▶ page ──▶ AdminService ──▶ cluster
+//!                                                                            │
+//!                                                   front, queue, message, outages, cluster, audit: html
 //! ```
 //!
 //! It asks the admin service as the command line does, in the same process, and knows nothing of the
 //! spool. It needs no script. What changes something is a POST with a token that no other site can know,
-//! and what destroys something asks first.
+//! and what destroys something asks first. What each route is for stands in one table, [`routes`].
 
 mod ages;
+mod attempts;
 mod audit;
 mod change;
 mod cluster;
@@ -18,10 +19,14 @@ mod curve;
 mod document;
 mod form;
 mod front;
+mod login;
 mod message;
+mod original;
 mod outages;
 mod problem;
 mod queue;
+mod rights;
+mod sessions;
 mod words;
 
 use std::sync::Arc;
@@ -33,7 +38,7 @@ use axum::{
     http::{HeaderValue, header},
     middleware,
     response::{IntoResponse, Redirect, Response},
-    routing::{get, post},
+    routing::{MethodRouter, get, post},
 };
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataValue;
@@ -41,10 +46,12 @@ use tonic::metadata::MetadataValue;
 use crate::{
     admin::AdminService,
     certificates::Expiries,
-    page::{ages::Ages, form::Form},
+    page::{ages::Ages, form::Form, login::Door, rights::Right},
 };
 
+pub(crate) use login::User;
 pub(crate) use problem::Problem;
+pub(crate) use rights::Role;
 
 /// A form names a page of messages at most.
 const FORM_BYTES_MAX: usize = 64 * 1024;
@@ -58,8 +65,7 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; for
 #[derive(Debug)]
 pub(crate) struct Page {
     service: Arc<AdminService>,
-    /// In each form: who has not read the page does not know it.
-    token: String,
+    door: Door,
     ages: Ages,
     expiries: Arc<Expiries>,
 }
@@ -67,29 +73,56 @@ pub(crate) struct Page {
 /// What a handler comes to.
 type Answer = Result<Response, Problem>;
 
+/// A path, the right that it asks for (none where one has yet to say who he is), and what answers.
+type Route = (&'static str, Option<Right>, MethodRouter<Arc<Page>>);
+
+/// All routes.
+fn routes() -> [Route; 15] {
+    let (see, operate, read) = (Some(Right::See), Some(Right::Operate), Some(Right::Read));
+    [
+        ("/", see, get(front::show)),
+        ("/queue", see, get(queue::show)),
+        // Which verbs ask for more, `Right::of_verb` says.
+        ("/queue", operate, post(change::change)),
+        ("/message/{id}", see, get(message::show)),
+        ("/message/{id}/original", read, get(original::fetch)),
+        ("/outages", see, get(outages::show)),
+        ("/cluster", see, get(cluster::show)),
+        ("/audit", see, get(audit::show)),
+        ("/flush", operate, post(flush)),
+        ("/pause", operate, post(change::pause)),
+        ("/resume", operate, post(change::resume)),
+        ("/login", None, get(login::show)),
+        ("/login", None, post(login::log_in)),
+        ("/logout", see, post(login::log_out)),
+        ("/style.css", None, get(style)),
+    ]
+}
+
 /// The pages. Whoever uses this lets nobody through who is not trusted.
 pub(crate) fn router<S: Clone + Send + Sync + 'static>(page: Arc<Page>) -> Router<S> {
-    Router::new()
-        .route("/", get(front::show))
-        .route("/queue", get(queue::show).post(change::change))
-        .route("/message/{id}", get(message::show))
-        .route("/outages", get(outages::show))
-        .route("/cluster", get(cluster::show))
-        .route("/audit", get(audit::show))
-        .route("/flush", post(flush))
-        .route("/pause", post(change::pause))
-        .route("/resume", post(change::resume))
-        .route("/style.css", get(style))
+    let mut router = Router::new();
+    for (path, right, answer) in routes() {
+        let gate = (Arc::clone(&page), right);
+        let gate = middleware::from_fn_with_state(gate, login::admit);
+        router = router.route(path, answer.route_layer(gate));
+    }
+    router
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .layer(middleware::map_response(guarded))
         .with_state(page)
 }
 
 impl Page {
-    pub(crate) fn new(service: Arc<AdminService>, expiries: Arc<Expiries>) -> Self {
+    /// Of this node, for these users; where there are none, for whoever is let through.
+    pub(crate) fn new(
+        service: Arc<AdminService>,
+        expiries: Arc<Expiries>,
+        users: Vec<User>,
+    ) -> Self {
         Self {
             service,
-            token: format!("{:032x}", rand::random::<u128>()),
+            door: Door::new(users),
             ages: Ages::default(),
             expiries,
         }
@@ -103,7 +136,7 @@ impl Page {
     /// A question to the admin service, as the person at the browser asks it.
     fn request<T>(form: &Form, question: T) -> tonic::Request<T> {
         let mut request = tonic::Request::new(question);
-        let by = MetadataValue::from_bytes(format!("web page, {}", form.peer).as_bytes());
+        let by = MetadataValue::from_bytes(form.by().as_bytes());
         request.metadata_mut().insert_bin("layover-by-bin", by);
         request
     }
@@ -129,7 +162,7 @@ async fn style() -> Response {
 }
 
 async fn flush(State(page): State<Arc<Page>>, form: Form) -> Answer {
-    form.check(&page.token)?;
+    form.check()?;
     let question = FlushRequest {
         domain: form.value("domain").map(str::to_owned),
     };

@@ -71,6 +71,16 @@ pub(super) async fn note(cluster: &Cluster, by: String, what: String) {
     }
 }
 
+/// Notes what somebody is about to do, who may not do it unnoted.
+///
+/// # Errors
+/// It could not be noted.
+pub(super) async fn note_first(cluster: &Cluster, by: String, what: String) -> Result<(), Status> {
+    let action = cluster.action(by, what, String::new());
+    tell(&action, 1);
+    cluster.note(action).await.map_err(refused)
+}
+
 /// What was changed since a moment, page by page.
 pub(super) fn list(
     cluster: &Cluster,

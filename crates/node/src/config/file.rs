@@ -9,6 +9,7 @@ use toml::Spanned;
 use super::values::{
     HostName, Listen, NameServer, Network, PublicAddress, Reach, Share, Size, Span,
 };
+use crate::{page::Role, password::Password};
 
 /// What is wrong, and the octet of the file it begins at.
 #[derive(Debug)]
@@ -174,6 +175,15 @@ pub(super) struct HttpTable {
     pub(super) trusted: Vec<Network>,
     pub(super) metrics_trusted: Vec<Network>,
     pub(super) names: Vec<HostName>,
+    pub(super) user: Vec<UserTable>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UserTable {
+    pub(super) name: Spanned<String>,
+    pub(super) password: Password,
+    pub(super) roles: Spanned<Vec<Role>>,
 }
 
 impl Default for HttpTable {
@@ -188,6 +198,7 @@ impl Default for HttpTable {
             trusted: loopback(),
             metrics_trusted: loopback(),
             names: Vec::new(),
+            user: Vec::new(),
         }
     }
 }

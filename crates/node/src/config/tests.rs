@@ -3,8 +3,12 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::*;
+use crate::page::Role;
 
 const ALONE: &str = "[node]\nid = 1\nhostname = \"mx1.example.net\"\n[cluster]\nbootstrap = true\n";
+
+/// What is kept of "correct horse".
+const HORSE: &str = "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$rAjuexKlLdAHLvqk7TeeiWZjW4OPoRGwldJXdHbTuKI";
 
 pub(super) const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
@@ -102,6 +106,27 @@ fn the_page_goes_by_the_nodes_names_and_those_that_are_listed() {
 }
 
 #[test]
+fn users_of_the_page_may_be_listed_each_once() {
+    let user = |name: &str, roles: &str| {
+        format!("[[http.user]]\nname = \"{name}\"\npassword = \"{HORSE}\"\nroles = {roles}\n")
+    };
+    let (ann, bob) = (
+        user("ann", "[\"admin\", \"reader\"]"),
+        user("bob", "[\"viewer\"]"),
+    );
+    let users = read(&format!("{ALONE}{ann}{bob}")).unwrap().http.users;
+    let names: Vec<&str> = users.iter().map(|user| &*user.name).collect();
+    assert_eq!(names, ["ann", "bob"]);
+    assert_eq!(*users[0].roles, [Role::Admin, Role::Reader]);
+    assert!(users[1].password.is("correct horse"));
+    let error = read(&format!("{ALONE}{ann}{ann}")).unwrap_err();
+    assert!(
+        error.contains("11:8: user \"ann\" is listed twice"),
+        "{error}"
+    );
+}
+
+#[test]
 fn name_servers_may_be_listed() {
     let text = format!("{ALONE}[dns]\nservers = [\"10.0.0.53\", \"[::1]:5353\"]\n");
     let listed = ["10.0.0.53:53", "[::1]:5353"].map(|a| a.parse().unwrap());
@@ -124,6 +149,7 @@ fn a_node_takes_its_own_address_from_the_members() {
 fn a_mistake_is_one_line_with_its_place_and_the_remedy() {
     let alone = |line: &str| format!("{ALONE}{line}\n");
     let node = |line: &str| ALONE.replace("[cluster]", &format!("{line}\n[cluster]"));
+    let user = |lines: &str| alone(&format!("[[http.user]]\nname = \"ann\"\n{lines}"));
     for (text, expected) in [
         (String::new(), "1:1: missing key `node`"),
         ("[node".to_owned(), "1:6: "),
@@ -214,6 +240,22 @@ fn a_mistake_is_one_line_with_its_place_and_the_remedy() {
         (
             alone("[http]\nnames = [\"queue.example.net:443\"]"),
             "7:9: \"queue.example.net:443\" is not a host name; write one such as",
+        ),
+        (
+            user("password = \"correct horse\"\nroles = [\"viewer\"]"),
+            "8:12: this is not what argon2id makes of a password; `layoverd password` asks for one",
+        ),
+        (
+            user(&format!("password = \"{HORSE}\"\nroles = []")),
+            "9:9: user \"ann\" has no role and could do nothing; write for example [\"viewer\"]",
+        ),
+        (
+            user(&format!("password = \"{HORSE}\"\nroles = [\"root\"]")),
+            "9:10: unknown variant `root`, expected one of `viewer`, `operator`, `admin`, `reader`",
+        ),
+        (
+            user(&format!("password = \"{HORSE}\"\nroles = [\"viewer\"]")).replace("ann", "ann b"),
+            "7:8: name = \"ann b\" is not the name of a user; write 1 to 64 characters without blanks",
         ),
         (
             alone("[dns]\nservers = [\"10.0.0.53\", \"dns.example\"]"),

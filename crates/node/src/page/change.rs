@@ -19,15 +19,13 @@ use crate::page::{
     document::{document, token},
     form::Form,
     queue,
+    rights::Right,
     words::messages,
 };
 
-/// What can not be undone.
-const DESTROYS: [&str; 2] = ["delete", "bounce"];
-
 /// Keeps a domain's mail back.
 pub(super) async fn pause(State(page): State<Arc<Page>>, form: Form) -> Answer {
-    form.check(&page.token)?;
+    form.check()?;
     let question = DomainPauseRequest {
         domain: form.value("domain").unwrap_or_default().to_owned(),
         for_ms: form.span_ms("for")?,
@@ -40,7 +38,7 @@ pub(super) async fn pause(State(page): State<Arc<Page>>, form: Form) -> Answer {
 
 /// Lets it go again.
 pub(super) async fn resume(State(page): State<Arc<Page>>, form: Form) -> Answer {
-    form.check(&page.token)?;
+    form.check()?;
     let question = DomainResumeRequest {
         domain: form.value("domain").unwrap_or_default().to_owned(),
         reason: form.value("reason").unwrap_or_default().to_owned(),
@@ -53,17 +51,21 @@ pub(super) async fn resume(State(page): State<Arc<Page>>, form: Form) -> Answer 
 /// Does something with messages: at once with those that are ticked, if it can be undone; else it says first
 /// with how many.
 pub(super) async fn change(State(page): State<Arc<Page>>, form: Form) -> Answer {
-    form.check(&page.token)?;
+    form.check()?;
     let verb = form.value("verb").unwrap_or_default();
+    let right = Right::of_verb(verb);
+    if !form.person.may(right) {
+        return Err(Problem::lacks(right));
+    }
     let wanted = wanted(&form, verb)?;
     let is_sure = form.value("sure").is_some();
-    if !is_sure && (wanted.ids.is_empty() || DESTROYS.contains(&verb)) {
+    if !is_sure && (wanted.ids.is_empty() || right == Right::Destroy) {
         let counted = QueueChangeRequest {
             count_only: true,
             ..wanted
         };
         let counted = run(&page, &form, counted).await?;
-        let asked = question(&form, verb, &counted, &page.token);
+        let asked = question(&form, verb, &counted);
         return Ok(document("Are you sure?", &asked).into_response());
     }
     let done = run(&page, &form, wanted).await?;
@@ -108,7 +110,7 @@ async fn run(
     Ok(last)
 }
 
-fn question(form: &Form, verb: &str, counted: &QueueChangeResponse, secret: &str) -> Markup {
+fn question(form: &Form, verb: &str, counted: &QueueChangeResponse) -> Markup {
     let reason = form.value("reason").unwrap_or_default();
     html! {
         h1 { "Are you sure?" }
@@ -117,7 +119,7 @@ fn question(form: &Form, verb: &str, counted: &QueueChangeResponse, secret: &str
             @if verb == "bounce" { " They are given up, and their senders are told." }
         }
         form method="post" action="/queue" {
-            (token(secret))
+            (token(&form.person))
             (queue::chosen(form))
             input type="hidden" name="verb" value=(verb);
             input type="hidden" name="sure" value="yes";
@@ -130,7 +132,7 @@ fn question(form: &Form, verb: &str, counted: &QueueChangeResponse, secret: &str
                 @for id in form.values("id") { input type="hidden" name="id" value=(id); }
             }
             p { label { "Reason " input name="reason" size="40" maxlength="500" value=(reason); } }
-            button .destroys[DESTROYS.contains(&verb)] { "Yes, " (verb) " " (messages(counted.selected)) }
+            button .destroys[Right::of_verb(verb) == Right::Destroy] { "Yes, " (verb) " " (messages(counted.selected)) }
             " " a href="/queue" { "No, change nothing" }
         }
     }

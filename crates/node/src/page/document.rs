@@ -2,6 +2,8 @@
 
 use maud::{DOCTYPE, Markup, html};
 
+use crate::page::rights::Person;
+
 /// A whole page.
 pub(super) fn document(title: &str, content: &Markup) -> Markup {
     page(title, None, content)
@@ -44,6 +46,6 @@ fn page(title: &str, again: Option<u32>, content: &Markup) -> Markup {
 }
 
 /// What a form needs so that it is believed.
-pub(super) fn token(token: &str) -> Markup {
-    html! { input type="hidden" name="token" value=(token); }
+pub(super) fn token(person: &Person) -> Markup {
+    html! { input type="hidden" name="token" value=(person.token); }
 }

@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, Method, StatusCode},
 };
 
-use crate::page::Problem;
+use crate::page::{Problem, rights::Person};
 
 /// Fields by their names, in the order in which they came, and who has sent them.
 #[derive(Debug)]
@@ -17,15 +17,26 @@ pub(crate) struct Form {
     /// Whether a browser says that another site has sent it.
     is_foreign: bool,
     pub(super) peer: IpAddr,
+    pub(super) person: Person,
 }
 
 impl Form {
-    fn new(octets: &[u8], headers: &HeaderMap, peer: IpAddr) -> Self {
+    fn new(octets: &[u8], headers: &HeaderMap, peer: IpAddr, person: Person) -> Self {
         let fetched = headers.get("sec-fetch-site");
         Self {
             fields: form_urlencoded::parse(octets).into_owned().collect(),
             is_foreign: fetched.is_some_and(|site| site != "same-origin" && site != "none"),
             peer: peer.to_canonical(),
+            person,
+        }
+    }
+
+    /// Who has sent it, as the audit log names him.
+    pub(super) fn by(&self) -> String {
+        let peer = self.peer;
+        match &self.person.name {
+            Some(name) => format!("{name} by web page, {peer}"),
+            None => format!("web page, {peer}"),
         }
     }
 
@@ -41,6 +52,14 @@ impl Form {
         fields
             .filter(move |(field, _)| field == name)
             .map(|(_, value)| value.trim())
+    }
+
+    /// The first field of a name, with whatever blanks are in it.
+    pub(super) fn verbatim(&self, name: &str) -> Option<&str> {
+        let mut fields = self.fields.iter();
+        fields
+            .find(|(field, _)| field == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// A number, if there is one in a field.
@@ -63,18 +82,18 @@ impl Form {
         Ok(Some(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
     }
 
-    /// Whether this was sent from a page of ours.
+    /// Whether this was sent from a page that was made for this person.
     ///
     /// # Errors
     /// It was not, or from one of before this node's last start.
-    pub(super) fn check(&self, token: &str) -> Result<(), Problem> {
-        if !self.is_foreign && self.value("token") == Some(token) {
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        if !self.is_foreign && self.value("token") == Some(&*self.person.token) {
             return Ok(());
         }
         Err(Problem::new(
             StatusCode::FORBIDDEN,
-            "This form is not from a page of this node, or the node was started again since. Nothing was \
-             changed: go back, load the page again, and try once more.",
+            "This form is not from a page of this node, or the node was started again since, or you have logged in \
+             anew. Nothing was changed: go back, load the page again, and try once more.",
         ))
     }
 }
@@ -85,16 +104,23 @@ impl<S: Send + Sync> FromRequest<S> for Form {
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let unreadable = |error: String| Problem::new(StatusCode::BAD_REQUEST, error);
         let (mut parts, body) = request.into_parts();
+        let person = parts.extensions.get::<Person>().cloned();
+        let person = person.ok_or_else(|| unreadable("nobody was let in".to_owned()))?;
         let peer = ConnectInfo::<SocketAddr>::from_request_parts(&mut parts, state).await;
         let ConnectInfo(peer) = peer.map_err(|error| unreadable(error.body_text()))?;
         if parts.method == Method::GET || parts.method == Method::HEAD {
             let query = parts.uri.query().unwrap_or_default();
-            return Ok(Self::new(query.as_bytes(), &parts.headers, peer.ip()));
+            return Ok(Self::new(
+                query.as_bytes(),
+                &parts.headers,
+                peer.ip(),
+                person,
+            ));
         }
         let headers = parts.headers.clone();
         let octets = Bytes::from_request(Request::from_parts(parts, body), state).await;
         let octets = octets.map_err(|error| unreadable(error.body_text()))?;
-        Ok(Self::new(&octets, &headers, peer.ip()))
+        Ok(Self::new(&octets, &headers, peer.ip(), person))
     }
 }
 
@@ -107,7 +133,8 @@ mod tests {
         if let Some(site) = site {
             headers.insert("sec-fetch-site", site.parse().unwrap());
         }
-        Form::new(text.as_bytes(), &headers, [127, 0, 0, 1].into())
+        let person = Person::trusted("abc".into());
+        Form::new(text.as_bytes(), &headers, [127, 0, 0, 1].into(), person)
     }
 
     #[test]
@@ -121,7 +148,7 @@ mod tests {
             ("token=", None, false),
             ("", None, false),
         ] {
-            let checked = form(text, site).check("abc");
+            let checked = form(text, site).check();
             assert_eq!(checked.is_ok(), is_believed, "{text} {site:?}");
         }
     }

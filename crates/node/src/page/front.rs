@@ -12,6 +12,7 @@ use crate::page::{
     curve::curve,
     document::{live, token},
     form::Form,
+    rights::{Person, Right},
     words::{ago, messages, moment, size, soon},
 };
 
@@ -51,7 +52,7 @@ pub(super) async fn show(State(page): State<Arc<Page>>, form: Form) -> Answer {
                 ul { @for trouble in &status.troubles { li { (trouble) } } }
             }
         }
-        (domains(&status, &page.token))
+        (domains(&status, &form.person))
         (curve(&lookback.day(), waiting(&status), begun, status.now_ms))
         (ages::table(count.as_ref()))
         section aria-labelledby="nodes" {
@@ -61,6 +62,12 @@ pub(super) async fn show(State(page): State<Arc<Page>>, form: Form) -> Answer {
         p .aside {
             "Node " (status.hostname) ", version " (status.version) ", at " (moment(status.now_ms)) ". This page \
              loads itself again every " (AGAIN_SECONDS) " seconds."
+        }
+        @if let Some(name) = &form.person.name {
+            form method="post" action="/logout" .aside {
+                (token(&form.person))
+                "You have logged in as " (name) ". " button { "Log out" }
+            }
         }
     };
     Ok(live("Status", AGAIN_SECONDS, &content).into_response())
@@ -98,7 +105,7 @@ fn waiting(status: &StatusResponse) -> u64 {
     domains.map(|domain| domain.waiting + domain.deferred).sum()
 }
 
-fn domains(status: &StatusResponse, secret: &str) -> Markup {
+fn domains(status: &StatusResponse, person: &Person) -> Markup {
     let now = status.now_ms;
     html! {
         section aria-labelledby="domains" {
@@ -117,18 +124,20 @@ fn domains(status: &StatusResponse, secret: &str) -> Markup {
                         th scope="col" { "Delivery" }
                         th scope="col" { "Do" }
                     } }
-                    tbody { @for domain in &status.domains { (row(domain, now, secret)) } }
+                    tbody { @for domain in &status.domains { (row(domain, now, person)) } }
                 }
             }
-            form method="post" action="/flush" {
-                (token(secret))
-                button { "Try all mail now" }
+            @if person.may(Right::Operate) {
+                form method="post" action="/flush" {
+                    (token(person))
+                    button { "Try all mail now" }
+                }
             }
         }
     }
 }
 
-fn row(domain: &DomainStatus, now: u64, secret: &str) -> Markup {
+fn row(domain: &DomainStatus, now: u64, person: &Person) -> Markup {
     let listed = |state: &str| {
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("domain", &domain.name)
@@ -165,7 +174,7 @@ fn row(domain: &DomainStatus, now: u64, secret: &str) -> Markup {
             td .number { (size(domain.bytes)) }
             td { @if let Some(oldest) = domain.oldest_ms { (ago(now, oldest)) } }
             td { (delivery(domain, now)) }
-            td { @if domain.in_policy { (buttons(domain, secret)) } }
+            td { @if domain.in_policy && person.may(Right::Operate) { (buttons(domain, person)) } }
         }
     }
 }
@@ -184,12 +193,12 @@ fn delivery(domain: &DomainStatus, now: u64) -> Markup {
     }
 }
 
-fn buttons(domain: &DomainStatus, secret: &str) -> Markup {
+fn buttons(domain: &DomainStatus, person: &Person) -> Markup {
     let is_kept_back = domain.paused.is_some() || domain.condition == "held-back";
     let one = |action: &str, words: &str| {
         html! {
             form method="post" action=(action) .inline {
-                (token(secret))
+                (token(person))
                 input type="hidden" name="domain" value=(domain.name);
                 button aria-label={ (words) " " (domain.name) } { (words) }
             }
@@ -251,7 +260,7 @@ mod tests {
     fn what_came_from_others_is_shown_as_text() {
         let mut status = status(&[("a.example", 1, "down")]);
         status.domains[0].reason = Some("<script>alert(1)</script>".to_owned());
-        let shown = domains(&status, "secret").into_string();
+        let shown = domains(&status, &Person::trusted("secret".into())).into_string();
         assert!(shown.contains("&lt;script&gt;"), "{shown}");
         assert!(!shown.contains("<script"), "{shown}");
     }

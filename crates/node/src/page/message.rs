@@ -1,4 +1,4 @@
-//! One message: its envelope, how its deliveries went, and its header. Never its body.
+//! One message: its envelope, how its deliveries went, and its header. Its body is a file for those who may read it.
 
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ use crate::page::{
     document::{document, token},
     form::Form,
     queue,
+    rights::{Person, Right},
     words::{moment, size},
 };
 
@@ -45,19 +46,34 @@ pub(super) async fn show(
         (envelope(&trace, queued.as_ref()))
         (recipients(&trace))
         (tries(&trace))
-        @if let Some(queued) = &queued {
+        @if let Some(queued) = &queued { (inside(queued, &form.person)) }
+    };
+    Ok(document("Message", &content).into_response())
+}
+
+/// What is in a message that is still here, and what can be done with it.
+fn inside(queued: &QueueShowResponse, person: &Person) -> Markup {
+    html! {
+        @if person.may(Right::Header) {
             section {
                 h2 { "Header" }
                 pre { (queued.header) @if queued.header_cut { "\n[...]" } }
             }
-            form method="post" action="/queue" {
-                (token(&page.token))
-                input type="hidden" name="id" value=(queued.id);
-                (queue::buttons())
+        }
+        @if person.may(Right::Read) {
+            p {
+                a href={ "/message/" (queued.id) "/original" } { "The whole message, as a file" }
+                ": that you had it stands in the audit log."
             }
         }
-    };
-    Ok(document("Message", &content).into_response())
+        @if person.may(Right::Operate) {
+            form method="post" action="/queue" {
+                (token(person))
+                input type="hidden" name="id" value=(queued.id);
+                (queue::buttons(person))
+            }
+        }
+    }
 }
 
 fn envelope(trace: &TraceResponse, queued: Option<&QueueShowResponse>) -> Markup {

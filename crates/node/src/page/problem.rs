@@ -7,7 +7,7 @@ use axum::{
 use maud::html;
 use tonic::{Code, Status};
 
-use crate::page::document::document;
+use crate::page::{document::document, rights::Right};
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -20,6 +20,15 @@ impl Problem {
     pub(super) fn new(code: StatusCode, words: impl Into<String>) -> Self {
         let words = words.into();
         Self { code, words }
+    }
+
+    /// What he asks for is not for his roles.
+    pub(super) fn lacks(right: Right) -> Self {
+        let role = right.role();
+        Self::new(
+            StatusCode::FORBIDDEN,
+            format!("This takes the role {role:?}, which your user has not. Nothing was changed."),
+        )
     }
 }
 

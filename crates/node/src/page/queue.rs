@@ -10,6 +10,7 @@ use crate::page::{
     Answer, Page, Problem,
     document::{document, token},
     form::Form,
+    rights::{Person, Right},
     words::{moment, size},
 };
 
@@ -61,7 +62,7 @@ pub(super) async fn show(State(page): State<Arc<Page>>, form: Form) -> Answer {
         h1 { "Queue" }
         (choice(&form))
         form method="post" action="/queue" {
-            (token(&page.token))
+            (token(&form.person))
             (chosen(&form))
             @if listed.entries.is_empty() {
                 p {
@@ -70,7 +71,7 @@ pub(super) async fn show(State(page): State<Arc<Page>>, form: Form) -> Answer {
                 }
             } @else {
                 (table(&listed.entries))
-                (verbs())
+                @if form.person.may(Right::Operate) { (verbs(&form.person)) }
             }
             @if let Some(next) = listed.next {
                 p { a href=(onward(&form, next)) { "Go on" } }
@@ -157,25 +158,27 @@ fn row(entry: &QueueEntry) -> Markup {
 }
 
 /// What is done with the messages of a page, or with all that are chosen.
-fn verbs() -> Markup {
+fn verbs(person: &Person) -> Markup {
     html! {
         fieldset {
             legend { "Do with the messages" }
             label { input type="radio" name="which" value="ticked" checked; " those that are ticked" }
             label { input type="radio" name="which" value="chosen"; " all that are chosen above, on further pages too" }
-            (buttons())
+            (buttons(person))
         }
     }
 }
 
-/// The buttons, and why they are pressed.
-pub(super) fn buttons() -> Markup {
+/// The buttons that somebody may press, and why he does.
+pub(super) fn buttons(person: &Person) -> Markup {
     html! {
         p { label { "Reason " input name="reason" size="40" maxlength="500"; } }
         button name="verb" value="hold" { "Hold" }
         " " button name="verb" value="release" { "Release" }
         " " button name="verb" value="retry" { "Try now" }
-        " " button name="verb" value="bounce" .destroys { "Bounce" }
-        " " button name="verb" value="delete" .destroys { "Delete" }
+        @if person.may(Right::Destroy) {
+            " " button name="verb" value="bounce" .destroys { "Bounce" }
+            " " button name="verb" value="delete" .destroys { "Delete" }
+        }
     }
 }
