@@ -12,7 +12,7 @@ TARGET_DIR = $$($(CARGO) metadata --format-version 1 --no-deps --offline \
 	| sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
 PROGRAMS = "$(TARGET_DIR)/release"
 
-.PHONY: all build deb demo test chart fixture faults fuzz bench lint deny docs setup help
+.PHONY: all build deb demo test chart fixture pictures faults fuzz bench lint deny docs setup help
 
 all: build
 
@@ -27,6 +27,7 @@ help:
 	@echo "                  nightly compiler"
 	@echo "make bench        accept rate, latency, drain and CPU beside Postfix"
 	@echo "make lint         formatting, clippy, licences and sources of dependencies, documentation"
+	@echo "make pictures     draws the pictures of the web page in docs/pictures anew"
 	@echo "make build        the programs, in the release directory of cargo's target directory"
 	@echo "make deb          Debian packages of both programs, in the folder debian of cargo's target directory"
 	@echo "make setup        what the build needs (the commands above do it themselves)"
@@ -66,6 +67,14 @@ chart:
 
 fixture: build
 	@$(PROGRAMS)/fixture $(FORMAT)
+
+# A test draws them, of a cluster to which something happens; then they are made smaller.
+pictures:
+	@$(SETUP) build test pictures
+	$(BUILD) --bins --tests
+	LAYOVER_PICTURES="$(CURDIR)/docs/pictures" $(CARGO) nextest run --release --locked --workspace \
+		-E 'test(every_page_can_be_read)'
+	pngquant --force --ext .png --speed 1 64 docs/pictures/*.png
 
 faults:
 	@$(SETUP) build faults

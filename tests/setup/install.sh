@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what is missing for: build (libclang), test (cargo-nextest, swaks, Python, strace, foreign mail
 # servers, Chromium, Prometheus, and NSD), faults (nft, ip and tc, strace, mkfs.ext4), fuzz (cargo-fuzz), bench (Postfix),
-# lint (cargo-deny), deb (cargo-deb), chart (Helm). Packages come by apt where this user may install them; otherwise one
+# lint (cargo-deny), deb (cargo-deb), chart (Helm), pictures (pngquant). Packages come by apt where this user may install them; otherwise one
 # line says what to install. What is there already is left alone, and then nothing is asked of the network.
 set -eu
 
@@ -87,6 +87,9 @@ for purpose in "$@"; do
         ;;
     bench)
         [ -x /usr/sbin/smtp-source ] || wanted postfix
+        ;;
+    pictures)
+        command -v pngquant >/dev/null 2>&1 || wanted pngquant
         ;;
     deb)
         # It finds out which libraries a program needs.
