@@ -45,6 +45,7 @@ async fn greeting(dns: &Dns, at: SocketAddr, hostname: &str) -> Result<String, B
         name: at.to_string(),
         addresses: vec![at],
         exchange_of: None,
+        is_met_first: false,
     };
     let connectors = Connectors::new();
     let terms = Terms {
