@@ -15,6 +15,9 @@ const UNKNOWN: &str = "no_such_key";
 /// What the sample of the node file says otherwise than by default, as an example.
 const EXAMPLES: [(&str, &str); 2] = [("[cluster]", "bootstrap"), ("[policy]", "initial")];
 
+/// A password that is well kept.
+const HORSE_LINE: &str = "password = \"$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$rAjuexKlLdAHLvqk7TeeiWZjW4OPoRGwldJXdHbTuKI\"";
+
 /// A key as the document has it.
 #[derive(Debug)]
 struct Key {
@@ -45,6 +48,10 @@ const NODE_FILE: Sort = Sort {
         ("[cluster]", ""),
         ("[[cluster.members]]", "id = 1"),
         ("[[cluster.members]]", "address = \"127.0.0.1:7400\""),
+        ("[http]", ""),
+        ("[[http.user]]", "name = \"ann\""),
+        ("[[http.user]]", HORSE_LINE),
+        ("[[http.user]]", "roles = [\"viewer\"]"),
     ],
     effects: &["restart", "reload", "first start"],
     read: read_node_file,
@@ -208,13 +215,14 @@ fn the_reference_has_the_defaults_of_the_program() {
                 continue;
             };
             let mut least = sort.least();
+            // An empty list beside one that is not would be a list too many.
             if key.name == "members" {
-                // An empty list beside one that is not would be a list too many.
                 least.retain(|(table, _)| table != "[[cluster.members]]");
-                least.push((
-                    "[cluster]".to_owned(),
-                    "join = \"127.0.0.1:7500\"".to_owned(),
-                ));
+                let joins = "join = \"127.0.0.1:7500\"".to_owned();
+                let cluster = least.iter().position(|(table, _)| table == "[cluster]");
+                least.insert(cluster.unwrap(), ("[cluster]".to_owned(), joins));
+            } else if key.name == "user" {
+                least.retain(|(table, _)| table != "[[http.user]]");
             }
             let without = (sort.read)(&text(&least)).unwrap();
             let place = least.iter().rposition(|(table, _)| *table == key.table);
@@ -266,8 +274,11 @@ fn the_sample_files_show_every_key_with_its_default() {
         }
         for key in sort.keys() {
             let place = (key.table.clone(), key.name.clone());
-            // Shown as a comment, and as one line of `members`.
-            if key.name == "advertise" || key.table == "[[cluster.members]]" {
+            // Shown as comments, and as one line of `members`.
+            let (table, name) = (key.table.as_str(), key.name.as_str());
+            if matches!(table, "[[cluster.members]]" | "[[http.user]]")
+                || matches!(name, "advertise" | "user")
+            {
                 continue;
             }
             assert!(shown.remove(&place), "the sample lacks {key:?}");
