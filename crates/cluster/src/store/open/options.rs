@@ -18,15 +18,22 @@ const BUFFER_BYTES: usize = 8 << 20;
 const BLOB_BYTES_MIN: u64 = 1 << 10;
 /// A blob file is closed at this size; the smaller, the sooner a file holds only what has left.
 const BLOB_FILE_BYTES: u64 = 64 << 20;
+/// What the first level of sorted tables holds. What is flushed has keys of all kinds and is merged with the whole
+/// level, but each of its tables with a part of the next level only.
+const LEVEL_BYTES: u64 = 16 << 20;
+/// A table of a level ends at this size, so that it has keys of few kinds.
+const TABLE_BYTES: u64 = 8 << 20;
 /// The write-ahead log makes the memory be flushed at this size, so that a restart reads no more.
 const WAL_BYTES_MAX: u64 = 256 << 20;
 /// Files that RocksDB keeps open at most, well below the usual limit of 1024 a process.
 const OPEN_FILES_MAX: i32 = 512;
 /// A file in which this many of so many neighbouring entries are deletions is compacted: queues are
-/// read from their front, where the deletions are.
-const DELETIONS_WINDOW: usize = 4096;
+/// read from their front, where the deletions are. What is remembered to recognise repeats is deleted when a 250 was
+/// read, some 16,000 of it side by side in what is flushed; where that counted, every flush would be merged with all
+/// that a long queue has.
+const DELETIONS_WINDOW: usize = 32 << 10;
 /// See [`DELETIONS_WINDOW`].
-const DELETIONS_TRIGGER: usize = 2048;
+const DELETIONS_TRIGGER: usize = 24 << 10;
 
 pub(super) fn descriptors() -> [ColumnFamilyDescriptor; 4] {
     let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
@@ -66,6 +73,8 @@ fn column_options(column: Column, cache: &Cache) -> Options {
     options.set_write_buffer_size(BUFFER_BYTES);
     options.set_max_write_buffer_number(3);
     options.add_compact_on_deletion_collector_factory(DELETIONS_WINDOW, DELETIONS_TRIGGER, 0.5);
+    options.set_max_bytes_for_level_base(LEVEL_BYTES);
+    options.set_target_file_size_base(TABLE_BYTES);
     if column == Column::Piece {
         options.set_write_buffer_size(PIECE_BUFFER_BYTES);
         options.set_enable_blob_files(true);
