@@ -187,7 +187,20 @@ impl Browser {
         let path = format!(
             "//*[self::button or self::a][normalize-space()='{name}' or @aria-label='{name}']"
         );
+        let before = self.first("css selector", "html");
         self.click("xpath", &path);
+        let former = format!("{}/element/{before}/name", self.session);
+        let state = json!({ "script": "return document.readyState", "args": [] });
+        let is_there = || {
+            let is_gone = self.ask("GET", &former, None).is_err();
+            let state = self.ask(
+                "POST",
+                &format!("{}/execute/sync", self.session),
+                Some(&state),
+            );
+            is_gone && state.is_ok_and(|state| state == "complete")
+        };
+        wait::wait_until(PATIENCE, "the page behind it is loaded", is_there);
     }
 
     /// Ticks the first box, or chooses the option, that a CSS selector finds.
