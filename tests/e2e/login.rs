@@ -8,7 +8,10 @@ use std::{
 
 use harness::{Browser, Cluster, Daemon, Primary, Scripts, Settings, binaries, http, or_skip};
 
-use crate::scene;
+use crate::{
+    page::{between, token},
+    scene,
+};
 
 /// All have the password "correct horse". This is what argon2id makes of it, quickly.
 const HORSE: &str = "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$rAjuexKlLdAHLvqk7TeeiWZjW4OPoRGwldJXdHbTuKI";
@@ -30,19 +33,6 @@ fn start() -> (Primary, Cluster) {
 
 fn address(node: &Daemon) -> SocketAddr {
     node.ports.http.address()
-}
-
-/// What stands between two texts, the first time.
-#[track_caller]
-fn between<'t>(text: &'t str, before: &str, after: &str) -> &'t str {
-    let (_, rest) = text
-        .split_once(before)
-        .unwrap_or_else(|| panic!("no {before} in {text}"));
-    rest.split_once(after).unwrap().0
-}
-
-fn token(page: &str) -> &str {
-    between(page, "name=\"token\" value=\"", "\"")
 }
 
 /// The status and the head of the answer.

@@ -14,14 +14,14 @@ fn get(node: &Daemon, path: &str) -> String {
 
 /// What stands between two texts, the first time.
 #[track_caller]
-fn between<'t>(text: &'t str, before: &str, after: &str) -> &'t str {
+pub(crate) fn between<'t>(text: &'t str, before: &str, after: &str) -> &'t str {
     let (_, rest) = text
         .split_once(before)
         .unwrap_or_else(|| panic!("no {before} in {text}"));
     rest.split_once(after).unwrap().0
 }
 
-fn token(page: &str) -> &str {
+pub(crate) fn token(page: &str) -> &str {
     between(page, "name=\"token\" value=\"", "\"")
 }
 

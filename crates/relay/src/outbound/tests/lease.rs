@@ -43,6 +43,15 @@ async fn a_lease_that_ends_in_mid_message_keeps_the_final_dot_back() {
     assert_eq!(primary.sequences(), [1]);
 }
 
+/// Waits until as many messages are unrecorded as there are connections, and others wait in front of their dots.
+async fn all_places_taken(primary: &Primary) {
+    until("others wait in front of their dots", || {
+        let log = primary.log.lock().unwrap();
+        log.dots == 4 && !log.open.is_empty()
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn no_more_goes_out_unrecorded_than_there_are_connections() {
     let (primary, outbox) = setup(usual(), NEVER).await;
@@ -52,14 +61,9 @@ async fn no_more_goes_out_unrecorded_than_there_are_connections() {
     }
     outbox.cut_off.store(true, Ordering::Relaxed);
     let running = Running::start(&outbox);
-    let dots = || primary.log.lock().unwrap().dots;
-    let under_way = || !primary.log.lock().unwrap().open.is_empty();
-    until("others wait in front of their dots", || {
-        dots() == 4 && under_way()
-    })
-    .await;
+    all_places_taken(&primary).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(dots(), 4, "as many as connections");
+    assert_eq!(primary.dots(), 4, "as many as connections");
     outbox.cut_off.store(false, Ordering::Relaxed);
     until("delivered", || outbox.is_empty()).await;
     running.stop().await.unwrap();
@@ -79,12 +83,7 @@ async fn a_leader_whose_results_are_not_taken_hands_over_no_more() {
     }
     outbox.cut_off.store(true, Ordering::Relaxed);
     let running = Running::start(&outbox);
-    let dots = || primary.log.lock().unwrap().dots;
-    let under_way = || !primary.log.lock().unwrap().open.is_empty();
-    until("others wait in front of their dots", || {
-        dots() == 4 && under_way()
-    })
-    .await;
+    all_places_taken(&primary).await;
     outbox.leads.store(false, Ordering::Relaxed);
     outbox.cut_off.store(false, Ordering::Relaxed);
     let ended = tokio::time::timeout(Duration::from_secs(20), running.task).await;
@@ -92,7 +91,7 @@ async fn a_leader_whose_results_are_not_taken_hands_over_no_more() {
         ended.unwrap().unwrap(),
         Err(OutboxError::NotLeading)
     ));
-    assert_eq!(dots(), 4, "as many as connections");
+    assert_eq!(primary.dots(), 4, "as many as connections");
 }
 
 #[tokio::test]
