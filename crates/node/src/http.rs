@@ -1,5 +1,6 @@
 //! The HTTP side: `/metrics`, `/healthz`, `/readyz`, and the web page.
 
+mod door;
 mod names;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -45,6 +46,7 @@ pub(crate) async fn serve(
 ) {
     let page = Page::new(service, metrics.expiries(), settings.users.clone());
     let page = Arc::new(page);
+    let known = [&settings.trusted[..], &settings.metrics_trusted].concat();
     let site = Arc::new(Site {
         cluster,
         metrics,
@@ -56,15 +58,11 @@ pub(crate) async fn serve(
         .route("/metrics", get(scrape))
         .merge(page::router(Arc::clone(&page)))
         .layer(middleware::from_fn_with_state(Arc::clone(&site), admit))
-        .with_state(site)
-        .into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, router)
-        .with_graceful_shutdown(stop.clone().cancelled_owned())
-        .into_future();
-    let (served, ()) = tokio::join!(served, page.count(stop));
-    if let Err(error) = served {
-        error!(%error, "http stopped");
-    }
+        .with_state(site);
+    tokio::join!(
+        door::serve(listener, known, router, stop.clone()),
+        page.count(stop)
+    );
 }
 
 /// Lets only those through who may see what they ask for. Whether the node lives and takes mail is
