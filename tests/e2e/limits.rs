@@ -107,3 +107,29 @@ fn a_client_whose_handshake_fails_may_come_back_in_clear() {
     let letter = Letter::new(1, "a@example.com", 500);
     assert_eq!(clear.send(&letter).unwrap().code, 250);
 }
+
+#[test]
+fn connections_do_not_take_the_files_that_the_spool_needs() {
+    let mut primary = Primary::down_at_first();
+    let mut cluster = node(&primary, &["max_connections = 500"]);
+    let node = &mut cluster.nodes[0];
+    node.terminate();
+    node.live_within(&["prlimit".to_owned(), "--nofile=1000:1000".to_owned()]);
+    node.spawn();
+    node.wait_ready();
+    let mut senders = Vec::new();
+    while let Ok(sender) = Sender::connect(node.smtp()) {
+        senders.push(sender);
+    }
+    assert_eq!(senders.len(), 50);
+    let letters = scene::letters(0..50);
+    for (sender, letter) in senders.iter_mut().zip(&letters) {
+        let reply = sender.send(letter).unwrap();
+        assert_eq!(reply.code, 250, "{reply}");
+    }
+    let log = node.log_text();
+    let words =
+        "max_connections = 500 needs 1900 open files and this process may have 1000, so only 50";
+    assert!(log.contains(words), "{log}");
+    scene::drain(&cluster, &mut primary, &letters);
+}

@@ -23,6 +23,7 @@ mod lookback;
 mod manual;
 mod metrics;
 mod offline;
+mod open_files;
 mod page;
 mod part;
 mod password;

@@ -27,6 +27,7 @@ use crate::{
     http,
     logging::Shown,
     metrics::{self, Metrics},
+    open_files,
     part::Part,
     renewal::Renewal,
     signals::{Request, Signals},
@@ -61,11 +62,12 @@ impl Ports {
 /// Runs a node until it is told to stop, or can not go on and has said why in the log. An error is
 /// why it did not start, in one line. What is shown of the log may change then.
 pub(crate) fn start(
-    config: Config,
+    mut config: Config,
     policy: Option<Document>,
     shown: Shown,
     announce: impl FnOnce(&Ports),
 ) -> anyhow::Result<ExitCode> {
+    config.smtp.max_connections = open_files::make_room(config.smtp.max_connections)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
