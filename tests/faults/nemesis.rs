@@ -12,9 +12,9 @@ mod operator;
 mod primary;
 mod transfer;
 
-use std::{fmt::Write as _, path::PathBuf, thread, time::Instant};
+use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf, thread, time::Instant};
 
-use harness::{FailingSyncs, wait};
+use harness::{Daemon, FailingSyncs, wait};
 
 use crate::{
     fault::{Fault, Lane, Whom},
@@ -96,6 +96,8 @@ pub(crate) struct Nemesis<'a> {
     shaped: Vec<usize>,
     /// A node that is paused: asking it anything takes long.
     asleep: Option<usize>,
+    /// Places whose disk was full.
+    filled: BTreeSet<usize>,
     led_last: usize,
     /// What a node did that it must not do, noticed while playing.
     problems: Vec<String>,
@@ -110,6 +112,7 @@ impl<'a> Nemesis<'a> {
             lost: 0,
             shaped: Vec::new(),
             asleep: None,
+            filled: BTreeSet::new(),
             led_last: 0,
             problems: Vec::new(),
         }
@@ -159,12 +162,7 @@ impl<'a> Nemesis<'a> {
         let whole = self.deaf.is_empty()
             && self.lost == 0
             && self.asleep.is_none()
-            && self
-                .world
-                .cluster
-                .nodes
-                .iter()
-                .all(harness::Daemon::is_ready);
+            && self.world.cluster.nodes.iter().all(Daemon::is_ready);
         let from_ms = self.world.ledger.now_ms();
         let event = Event {
             kind: fault.kind,
@@ -260,18 +258,22 @@ impl<'a> Nemesis<'a> {
     }
 
     fn await_all_ready(&mut self) {
-        for node in &mut self.world.cluster.nodes {
-            if node.ended().is_some() {
+        for (place, node) in self.world.cluster.nodes.iter_mut().enumerate() {
+            if node.ended().is_none() {
+                continue;
+            }
+            // A node to which nobody writes finds out at its next write, when there is room again, that
+            // what is in memory was not written to a file.
+            let lacked_room = self.filled.contains(&place) && lacked_room(node);
+            if !lacked_room {
                 self.problems
                     .push(format!("node {} has ended by itself", node.id));
-                node.kill();
-                node.spawn();
             }
+            node.kill();
+            node.spawn();
         }
         let nodes = &self.world.cluster.nodes;
-        let ready = wait::within(READY, || {
-            nodes.iter().all(harness::Daemon::is_ready).then_some(())
-        });
+        let ready = wait::within(READY, || nodes.iter().all(Daemon::is_ready).then_some(()));
         if ready.is_none() {
             let waiting: Vec<u64> = nodes
                 .iter()
@@ -292,4 +294,11 @@ fn first_to_end(open: &[Open]) -> Option<usize> {
 
 fn ends(open: &[Open], place: usize) -> u64 {
     open.get(place).map_or(u64::MAX, |o| o.end_ms)
+}
+
+/// Whether a node that has ended says as its last word that its disk was full.
+fn lacked_room(node: &Daemon) -> bool {
+    let log = node.log_text();
+    let last = log.lines().next_back();
+    last.is_some_and(|line| line.contains("No space left"))
 }

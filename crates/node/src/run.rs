@@ -38,6 +38,10 @@ use crate::{
 /// All in all, so that the service manager, which waits for 30 s, never has to kill.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(29);
 
+/// A node that can not go on has nothing to finish: its senders go to another one, and the sooner it has ended,
+/// the sooner it is started again.
+const FAILED_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Operators and scrapers get their last answers within this.
 const LAST_ANSWERS_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -99,10 +103,10 @@ async fn run(
     );
     let failure = node.attend(&mut signals).await;
     supervisor::notify(NotifyState::Stopping);
-    if tokio::time::timeout(SHUTDOWN_TIMEOUT, node.stop())
-        .await
-        .is_err()
-    {
+    let limit = failure
+        .as_ref()
+        .map_or(SHUTDOWN_TIMEOUT, |_| FAILED_TIMEOUT);
+    if tokio::time::timeout(limit, node.stop()).await.is_err() {
         warn!("the node did not stop in time; what was under way is broken off");
     }
     match failure {

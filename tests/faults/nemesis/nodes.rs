@@ -70,6 +70,7 @@ impl Nemesis<'_> {
             Kind::FullDisk => {
                 self.expect_errors(place);
                 self.disk(place)?.fill(LEFT_FREE);
+                self.filled.insert(place);
                 return Ok(Undo::Clear(place));
             }
             Kind::FailingFsync => {
