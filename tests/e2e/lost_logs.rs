@@ -94,7 +94,15 @@ fn an_emptied_disk_founds_nothing_and_elects_nobody() {
     for place in [0, 1] {
         cluster.nodes[place].spawn();
     }
-    wait_logged(&cluster.nodes[0], "votes once it has caught up");
+    // Which of the two depends on whether the other had written down yet what it acknowledged.
+    wait_until(
+        scene::CATCH_UP,
+        "it knows that it has to be rebuilt",
+        || {
+            let log = cluster.nodes[0].log_text();
+            log.contains(LACKS) || log.contains("votes once it has caught up")
+        },
+    );
     let elected = harness::wait::within(SILENCE, || {
         let leads = |place: usize| cluster.nodes[place].is_leader();
         (leads(0) || leads(1)).then_some(())
