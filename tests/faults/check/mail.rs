@@ -168,6 +168,7 @@ fn check_repeats(evidence: &Evidence, findings: &mut Findings) {
         let ids = arrivals.entry(serial).or_default();
         ids.entry(id).or_default().push(*at_ms);
     }
+    let broken_off = broken_off(evidence);
     let mut by_fault: BTreeMap<usize, usize> = BTreeMap::new();
     for (serial, ids) in arrivals {
         findings.sent_again += ids.len() - 1;
@@ -178,10 +179,11 @@ fn check_repeats(evidence: &Evidence, findings: &mut Findings) {
             findings.violations.push(violation);
         }
         for (id, times_ms) in ids {
+            let by_primary = broken_off.contains(id.as_str());
             for pair in times_ms.windows(2) {
                 let &[first, again] = pair else { continue };
                 findings.repeated += 1;
-                match explained(evidence, first, again) {
+                match explained(evidence, first, again, by_primary) {
                     Some(fault) => *by_fault.entry(fault).or_default() += 1,
                     None => findings.violations.push(format!(
                         "message {serial} ({id}) was delivered at {first} ms and again at {again} \
@@ -209,14 +211,29 @@ fn check_repeats(evidence: &Evidence, findings: &mut Findings) {
     }
 }
 
-/// The last fault that was under way, or not long over, between two deliveries.
-fn explained(evidence: &Evidence, first_ms: u64, again_ms: u64) -> Option<usize> {
+/// The messages of which a node says that the primary broke off behind their final dot.
+fn broken_off(evidence: &Evidence) -> BTreeSet<&str> {
+    let lines = evidence.logs.iter().flat_map(|log| log.lines());
+    let ids = lines.filter_map(|line| {
+        let (_, rest) = line.split_once("possible repeat id=")?;
+        let (id, why) = rest.split_once(' ')?;
+        why.starts_with("host=").then_some(id)
+    });
+    ids.collect()
+}
+
+/// The last fault that was under way, or not long over, between two deliveries: of the primary's where it
+/// broke the first one off, if there is one, of any kind otherwise.
+fn explained(evidence: &Evidence, first_ms: u64, again_ms: u64, by_primary: bool) -> Option<usize> {
     let explains = |event: &Event| {
         event.kind.may_repeat()
             && event.from_ms <= again_ms
             && first_ms <= event.until_ms.saturating_add(AFTERMATH_MS)
     };
-    evidence.events.iter().rposition(explains)
+    let of_primary = |event: &Event| !event.hits_cluster() && explains(event);
+    let by_primary = by_primary.then(|| evidence.events.iter().rposition(of_primary));
+    let last = || evidence.events.iter().rposition(explains);
+    by_primary.flatten().or_else(last)
 }
 
 /// What stands behind `id` in our own trace field.

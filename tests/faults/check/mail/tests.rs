@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use harness::{Received, Said, letter::Text};
 
-use super::{Evidence, Findings, judge};
+use super::{Evidence, Findings, judge, queue_id};
 use crate::{
     fault::Kind,
     ledger::{Entry, Event, Outcome, Plan},
@@ -175,6 +175,24 @@ fn a_fault_makes_no_more_deliveries_happen_again_than_there_are_connections() {
         evidence.received.push(again);
         found(&evidence, "deliveries happen again");
     }
+}
+
+#[test]
+fn what_the_primary_broke_off_is_no_other_faults() {
+    let mut evidence = right();
+    evidence
+        .events
+        .push(event(Kind::PrimaryDropsAfterDot, 1400, 1600));
+    evidence.events.push(event(Kind::Kill, 1500, 2000));
+    let [killed, broken_off] = [0, 1].map(|place| (3000, evidence.received[place].1.clone()));
+    evidence.received.extend(std::iter::repeat_n(killed, 20));
+    let id = queue_id(&broken_off.1.body).unwrap();
+    evidence.received.push(broken_off);
+    found(&evidence, "made 21 deliveries happen again");
+    evidence.logs.push(format!(
+        " WARN mail: possible repeat id={id} host=\"192.0.2.1:25\" reason=the server closed the connection\n"
+    ));
+    assert_eq!(judge(&evidence).violations, Vec::<String>::new());
 }
 
 #[test]
