@@ -11,7 +11,7 @@ use std::{
 
 use rustix::fs::{FallocateFlags, fallocate, syncfs};
 
-use crate::{ctl, filler};
+use crate::{ctl, filler, wait};
 
 /// `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`: from now on every access fails, and what
 /// was not forced to the disk by then is not on it. That is what a power cut leaves. Perl, of which
@@ -25,8 +25,9 @@ for my $at (@ARGV) {
 }
 "#;
 
-/// A process that was killed lets go of its files within this time, busy as the machine may be.
-const RELEASED: Duration = Duration::from_secs(20);
+/// A process that was killed lets go of its files within this time, busy as the machine may be, and one that
+/// has all mounts in a namespace of its own of these.
+const RELEASED: Duration = Duration::from_secs(60);
 
 /// What each image's name begins with; the number of the process that made it follows.
 const IMAGE: &str = "layover-disk-";
@@ -110,6 +111,21 @@ impl LoopDisk {
             assert!(Instant::now() < end, "unmounting: {error}");
             thread::sleep(Duration::from_millis(20));
         }
+        // Another program that has just begun a mount namespace of its own has all mounts there as well. The
+        // file system lives on then, and would be what is mounted next.
+        let free = wait::within(RELEASED, || (!self.is_in_use()).then_some(()));
+        let image = self.image.display();
+        free.unwrap_or_else(|| panic!("{image} stays mounted in another program's namespace"));
+    }
+
+    /// Whether the system still has a device made of the image.
+    fn is_in_use(&self) -> bool {
+        let devices = fs::read_dir("/sys/block").into_iter().flatten().flatten();
+        let backing =
+            |device: fs::DirEntry| fs::read_to_string(device.path().join("loop/backing_file")).ok();
+        devices
+            .filter_map(backing)
+            .any(|file| Path::new(file.trim_end()) == self.image)
     }
 
     /// A copy of the disk as it is. Nobody may use the disk meanwhile.
