@@ -11,7 +11,7 @@ use super::Column;
 const BLOCK_CACHE_BYTES: usize = 32 << 20;
 /// Writes gathered in memory before they go to a file: the column of pieces, which gets nearly all
 /// the octets.
-const PIECE_BUFFER_BYTES: usize = 2 << 20;
+const PIECE_BUFFER_BYTES: usize = 4 << 20;
 /// The same for each of the other columns.
 const BUFFER_BYTES: usize = 8 << 20;
 /// Values from this size on go to blob files.
