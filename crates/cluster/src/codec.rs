@@ -2,38 +2,45 @@
 //!
 //! The cores' types know nothing of formats; what is written to disk or to a peer is made here.
 
+mod accept;
 mod alarm;
 mod audit;
 mod authentication;
 mod command;
 mod consensus;
 mod copy;
+mod destination;
 mod dsn;
 mod history;
 mod message;
 mod notices;
+mod outcome;
 mod policy;
 mod recipients;
 mod recovery;
 mod replica;
 mod sentry;
+mod values;
 
 pub(crate) use audit::{audited_from, audited_to};
-pub(crate) use command::{command_from, command_to, outcome_from, outcome_to};
+pub(crate) use command::{command_from, command_to};
 pub(crate) use consensus::{
     entry_from, entry_to, log_id_from, log_id_to, room_from, room_to, stored_membership_from,
     stored_membership_to, vote_from, vote_to,
 };
 pub(crate) use copy::{listed_from, listed_to, part_from, part_to};
+pub(crate) use destination::{destination_from, destination_to};
 pub(crate) use history::{history_totals_from, history_totals_to, retained_from, retained_to};
 pub(crate) use message::{
-    destination_from, destination_to, id_from, id_to, known_from, known_to, message_from,
-    message_to, staged_from, staged_to, unconfirmed_from, unconfirmed_to,
+    known_from, known_to, message_from, message_to, staged_from, staged_to, unconfirmed_from,
+    unconfirmed_to,
 };
+pub(crate) use outcome::{outcome_from, outcome_to};
 pub(crate) use policy::{founded_to, in_force_from};
 pub(crate) use recipients::{learned_from, learned_to};
 pub(crate) use replica::{digest_from, digest_to};
 pub(crate) use sentry::{patience_from, patience_to};
+pub(crate) use values::{id_from, id_to};
 
 /// Stored or received octets that do not make sense: damage, or a format of a newer version.
 #[derive(Debug, thiserror::Error)]

@@ -1,36 +1,27 @@
-//! Commands and what they come to.
+//! Commands.
 
 #[cfg(test)]
 mod tests;
 
 use api::spool::v1 as pb;
-use smtp::{BodyType, Recipient};
 use spool::{
-    Accept, Attempt, Claims, Command, MessageId, Outcome, Reachability, Report, SeenStarttls,
-    Stage, Timestamp, Verdict,
+    Attempt, Claims, Command, Reachability, Report, SeenStarttls, Stage, Timestamp, Verdict,
 };
 
 use super::{
     CodecError,
+    accept::{accept_from, accept_to},
     alarm::{notice_from, notice_to},
-    audit::{
-        action_from, action_to, handling_from, handling_to, pausing_to, resuming_to, tally_from,
-        tally_to,
-    },
-    authentication::{authentication_from, authentication_to},
-    dsn::{per_message_from, per_message_to, per_recipient_from, per_recipient_to},
+    audit::{action_from, action_to, handling_from, handling_to, pausing_to, resuming_to},
+    destination::{offers_from, offers_to},
     history::{expire_from, expire_to, replay_from, replay_to},
-    id_from, id_to,
-    message::{
-        body_type_from, client_from, client_to, digest_from, fingerprint_from, fingerprint_to,
-        forward_from, forward_to, offers_from, offers_to, reverse_from, reverse_to,
-    },
     notices::{delay_from, delay_to, notify_from, notify_to},
     policy::{adopt_from, adopt_to, found_from, found_to},
     recipients::{lessons_from, lessons_to},
     recovery::{recovery_from, recovery_to},
     required,
     sentry::{visits_from, visits_to},
+    values::{id_from, id_to, ids_from, ids_to},
 };
 
 pub(crate) fn command_to(command: Command) -> pb::Command {
@@ -217,72 +208,6 @@ fn observe_to(domain: String, reachability: Reachability, at: Timestamp) -> pb::
     }
 }
 
-pub(super) fn ids_to(ids: Vec<MessageId>) -> Vec<pb::MessageId> {
-    ids.into_iter().map(id_to).collect()
-}
-
-pub(super) fn ids_from(ids: Vec<pb::MessageId>) -> Result<Vec<MessageId>, CodecError> {
-    ids.into_iter().map(|id| id_from(Some(id))).collect()
-}
-
-pub(super) fn accept_to(accept: Accept) -> pb::Accept {
-    let recipient = |(recipient, domain): (Recipient, String)| pb::AcceptedRecipient {
-        path: forward_to(recipient.path),
-        domain,
-        dsn: per_recipient_to(recipient.dsn),
-    };
-    pb::Accept {
-        id: Some(id_to(accept.id)),
-        received_at_ms: accept.received_at.0,
-        reverse_path: reverse_to(accept.reverse_path),
-        eight_bit_mime: accept.body_type != BodyType::SevenBit,
-        binary_mime: accept.body_type == BodyType::BinaryMime,
-        smtputf8: accept.smtputf8,
-        dsn: per_message_to(accept.dsn),
-        recipients: accept.recipients.into_iter().map(recipient).collect(),
-        staged: accept.staged,
-        tail: accept.tail,
-        size: accept.size,
-        digest: bytes::Bytes::copy_from_slice(&accept.digest.0),
-        trace: accept.trace,
-        client: Some(client_to(accept.client)),
-        authentication: accept.authentication.map(authentication_to),
-        confirmed: ids_to(accept.confirmed),
-        fingerprint: accept.fingerprint.map(fingerprint_to),
-    }
-}
-
-pub(super) fn accept_from(accept: pb::Accept) -> Result<Accept, CodecError> {
-    let recipient = |recipient: pb::AcceptedRecipient| {
-        let path = forward_from(recipient.path);
-        let dsn = per_recipient_from(recipient.dsn)?;
-        Ok((Recipient { path, dsn }, recipient.domain))
-    };
-    let recipients = accept.recipients.into_iter().map(recipient);
-    Ok(Accept {
-        id: id_from(accept.id)?,
-        received_at: Timestamp(accept.received_at_ms),
-        reverse_path: reverse_from(accept.reverse_path),
-        body_type: body_type_from(accept.eight_bit_mime, accept.binary_mime),
-        smtputf8: accept.smtputf8,
-        dsn: per_message_from(accept.dsn)?,
-        recipients: recipients.collect::<Result<_, CodecError>>()?,
-        staged: accept.staged,
-        tail: accept.tail,
-        size: accept.size,
-        digest: digest_from(&accept.digest)?,
-        trace: accept.trace,
-        client: client_from(accept.client)?,
-        authentication: accept.authentication.map(authentication_from).transpose()?,
-        fingerprint: accept
-            .fingerprint
-            .as_deref()
-            .map(fingerprint_from)
-            .transpose()?,
-        confirmed: ids_from(accept.confirmed)?,
-    })
-}
-
 fn claims_to(claims: Claims) -> pb::Claims {
     pb::Claims {
         term: claims.term,
@@ -340,56 +265,4 @@ fn attempt_from(attempt: pb::Attempt) -> Result<Attempt, CodecError> {
             .map(verdict)
             .collect::<Result<_, CodecError>>()?,
     })
-}
-
-pub(crate) fn outcome_to(outcome: &Outcome) -> pb::Outcome {
-    use pb::outcome::Kind;
-    let mut told = pb::Outcome::default();
-    let kind = match outcome {
-        Outcome::Done => Kind::Done,
-        Outcome::Accepted => Kind::Accepted,
-        Outcome::Repeated(first) => {
-            told.first = Some(id_to(*first));
-            Kind::Repeated
-        }
-        Outcome::StageGone => Kind::StageGone,
-        Outcome::Adopted(version) => {
-            told.policy_version = *version;
-            Kind::Adopted
-        }
-        Outcome::Overtaken(version) => {
-            told.policy_version = *version;
-            Kind::Overtaken
-        }
-        Outcome::Handled(tally) => {
-            told.tally = Some(tally_to(*tally));
-            Kind::Handled
-        }
-        Outcome::Replayed(messages) => {
-            told.replayed = *messages;
-            Kind::Replayed
-        }
-        Outcome::NotUnderstood(why) => {
-            told.why.clone_from(why);
-            Kind::NotUnderstood
-        }
-    };
-    told.set_kind(kind);
-    told
-}
-
-pub(crate) fn outcome_from(outcome: pb::Outcome) -> Result<Outcome, CodecError> {
-    use pb::outcome::Kind;
-    match outcome.kind() {
-        Kind::Done => Ok(Outcome::Done),
-        Kind::Accepted => Ok(Outcome::Accepted),
-        Kind::Repeated => Ok(Outcome::Repeated(id_from(outcome.first)?)),
-        Kind::StageGone => Ok(Outcome::StageGone),
-        Kind::Adopted => Ok(Outcome::Adopted(outcome.policy_version)),
-        Kind::Overtaken => Ok(Outcome::Overtaken(outcome.policy_version)),
-        Kind::Handled => Ok(Outcome::Handled(tally_from(outcome.tally))),
-        Kind::Replayed => Ok(Outcome::Replayed(outcome.replayed)),
-        Kind::NotUnderstood => Ok(Outcome::NotUnderstood(outcome.why)),
-        Kind::Unspecified => Err(CodecError::Missing { what: "outcome" }),
-    }
 }

@@ -5,7 +5,7 @@ use spool::{Expire, HistoryTotals, Replay, Retained, Timestamp, Try};
 
 use super::{
     CodecError,
-    command::{ids_from, ids_to},
+    values::{ids_from, ids_to},
 };
 
 pub(super) fn try_to(tried: Try) -> pb::Try {

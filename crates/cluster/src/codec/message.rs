@@ -1,116 +1,24 @@
 //! Messages and what stands beside them.
 
 use api::spool::v1 as pb;
-use smtp::{BodyType, ForwardPath, Mailbox, ReversePath};
+use smtp::BodyType;
 use spool::{
-    Body, Client, Destination, Digest, Fingerprint, Hold, KnownOffers, Message, MessageId, Offers,
-    Pause, Reachability, Recipient, Remembered, Roster, Starttls, Status, Timestamp, Totals,
+    Body, Hold, Message, Recipient, Remembered, Status, Timestamp,
     view::{Known, Staged},
 };
 
 use super::{
     CodecError,
-    alarm::{posted_from, posted_to},
     authentication::{authentication_from, authentication_to},
     dsn::{per_message_from, per_message_to, per_recipient_from, per_recipient_to},
     history::{try_from, try_to},
-    learned_from, learned_to,
     notices::{kind_from, kind_to},
-    recovery::{guard_from, guard_to},
     required,
+    values::{
+        body_type_from, client_from, client_to, digest_from, fingerprint_from, fingerprint_to,
+        forward_from, forward_to, id_from, id_to, reverse_from, reverse_to,
+    },
 };
-
-pub(crate) fn id_to(id: MessageId) -> pb::MessageId {
-    // Each half is cut off on purpose.
-    pb::MessageId {
-        high: (id.0 >> 64) as u64,
-        low: id.0 as u64,
-    }
-}
-
-pub(crate) fn id_from(id: Option<pb::MessageId>) -> Result<MessageId, CodecError> {
-    let id = required(id, "message id")?;
-    Ok(MessageId(u128::from(id.high) << 64 | u128::from(id.low)))
-}
-
-fn mailbox_to(mailbox: Mailbox) -> pb::Mailbox {
-    pb::Mailbox {
-        local_part: mailbox.local_part,
-        domain: mailbox.domain,
-    }
-}
-
-fn mailbox_from(mailbox: pb::Mailbox) -> Mailbox {
-    Mailbox {
-        local_part: mailbox.local_part,
-        domain: mailbox.domain,
-    }
-}
-
-pub(super) fn reverse_to(path: ReversePath) -> Option<pb::Mailbox> {
-    match path {
-        ReversePath::Null => None,
-        ReversePath::Mailbox(mailbox) => Some(mailbox_to(mailbox)),
-    }
-}
-
-pub(super) fn reverse_from(path: Option<pb::Mailbox>) -> ReversePath {
-    path.map_or(ReversePath::Null, |mailbox| {
-        ReversePath::Mailbox(mailbox_from(mailbox))
-    })
-}
-
-pub(super) fn forward_to(path: ForwardPath) -> Option<pb::Mailbox> {
-    match path {
-        ForwardPath::Postmaster => None,
-        ForwardPath::Mailbox(mailbox) => Some(mailbox_to(mailbox)),
-    }
-}
-
-pub(super) fn forward_from(path: Option<pb::Mailbox>) -> ForwardPath {
-    path.map_or(ForwardPath::Postmaster, |mailbox| {
-        ForwardPath::Mailbox(mailbox_from(mailbox))
-    })
-}
-
-pub(super) const fn body_type_from(eight_bit_mime: bool, binary_mime: bool) -> BodyType {
-    match (eight_bit_mime, binary_mime) {
-        (_, true) => BodyType::BinaryMime,
-        (true, false) => BodyType::EightBitMime,
-        (false, false) => BodyType::SevenBit,
-    }
-}
-
-pub(super) fn digest_from(digest: &[u8]) -> Result<Digest, CodecError> {
-    required(digest.try_into().ok().map(Digest), "SHA-256 of a body")
-}
-
-pub(super) fn fingerprint_to(fingerprint: Fingerprint) -> bytes::Bytes {
-    bytes::Bytes::copy_from_slice(&fingerprint.0.to_be_bytes())
-}
-
-pub(super) fn fingerprint_from(octets: &[u8]) -> Result<Fingerprint, CodecError> {
-    let octets = octets.try_into().ok().map(u128::from_be_bytes);
-    required(octets.map(Fingerprint), "fingerprint of a message")
-}
-
-pub(super) fn client_to(client: Client) -> pb::Client {
-    pb::Client {
-        address: client.address.to_string(),
-        helo: client.helo,
-        tls: client.tls,
-    }
-}
-
-pub(super) fn client_from(client: Option<pb::Client>) -> Result<Client, CodecError> {
-    let client = required(client, "client")?;
-    let address = required(client.address.parse().ok(), "client address")?;
-    Ok(Client {
-        address,
-        helo: client.helo,
-        tls: client.tls,
-    })
-}
 
 pub(crate) fn message_to(message: Message) -> pb::Message {
     pb::Message {
@@ -299,121 +207,4 @@ pub(crate) fn unconfirmed_from(stored: &pb::Unconfirmed) -> Result<Remembered, C
         fingerprint: fingerprint_from(&stored.fingerprint)?,
         at: Timestamp(stored.at_ms),
     })
-}
-
-pub(crate) fn destination_to(destination: Destination) -> pb::Destination {
-    let down = match destination.reachability {
-        Reachability::Up => None,
-        Reachability::Down(words) => Some(words),
-    };
-    pb::Destination {
-        down,
-        since_ms: destination.since.0,
-        flushed_at_ms: destination.flushed_at.0,
-        waiting: destination.totals.waiting,
-        deferred: destination.totals.deferred,
-        rejected: destination.totals.rejected,
-        bytes: destination.totals.bytes,
-        learned: destination
-            .learned
-            .map(|learned| pb::destination::KnownOffers {
-                offers: Some(offers_to(learned.offers)),
-                since_ms: learned.since.0,
-            }),
-        valid: destination.roster.valid,
-        unknown: destination.roster.unknown,
-        nonsense: destination.roster.nonsense.map(learned_to),
-        moved_at_ms: destination.moved_at.map(|at| at.0),
-        moved_by: destination.moved_by,
-        paused: destination.paused.map(|pause| pause_to(*pause)),
-        revision: destination.revision,
-        held: destination.totals.held,
-        guard: destination.guard.map(|guard| guard_to(*guard)),
-        posted: posted_to(destination.posted),
-        starttls: destination.starttls.map(|known| pb::destination::Starttls {
-            is_offered: known.is_offered,
-            since_ms: known.since.0,
-            host: known.host,
-        }),
-    }
-}
-
-fn pause_to(pause: Pause) -> pb::destination::Pause {
-    pb::destination::Pause {
-        since_ms: pause.since.0,
-        until_ms: pause.until.map(|until| until.0),
-        by: pause.by,
-        reason: pause.reason,
-    }
-}
-
-fn pause_from(stored: pb::destination::Pause) -> Pause {
-    Pause {
-        since: Timestamp(stored.since_ms),
-        until: stored.until_ms.map(Timestamp),
-        by: stored.by,
-        reason: stored.reason,
-    }
-}
-
-pub(crate) fn destination_from(destination: pb::Destination) -> Result<Destination, CodecError> {
-    let nonsense = destination.nonsense.map(learned_from).transpose()?;
-    Ok(Destination {
-        reachability: destination
-            .down
-            .map_or(Reachability::Up, Reachability::Down),
-        since: Timestamp(destination.since_ms),
-        flushed_at: Timestamp(destination.flushed_at_ms),
-        totals: Totals {
-            waiting: destination.waiting,
-            deferred: destination.deferred,
-            held: destination.held,
-            rejected: destination.rejected,
-            bytes: destination.bytes,
-        },
-        learned: destination.learned.map(|learned| KnownOffers {
-            offers: offers_from(&learned.offers.unwrap_or_default()),
-            since: Timestamp(learned.since_ms),
-        }),
-        roster: Roster {
-            valid: destination.valid,
-            unknown: destination.unknown,
-            nonsense,
-        },
-        moved_by: destination.moved_by,
-        moved_at: destination.moved_at_ms.map(Timestamp),
-        paused: destination.paused.map(pause_from).map(Box::new),
-        revision: destination.revision,
-        guard: destination.guard.map(guard_from).map(Box::new),
-        posted: posted_from(destination.posted),
-        starttls: destination.starttls.map(|known| {
-            Box::new(Starttls {
-                is_offered: known.is_offered,
-                since: Timestamp(known.since_ms),
-                host: known.host,
-            })
-        }),
-    })
-}
-
-pub(super) const fn offers_to(offers: Offers) -> pb::PrimaryOffers {
-    pb::PrimaryOffers {
-        size_max: offers.size_max,
-        eight_bit_mime: offers.eight_bit_mime,
-        smtputf8: offers.smtputf8,
-        chunking: offers.chunking,
-        binary_mime: offers.binary_mime,
-        dsn: offers.dsn,
-    }
-}
-
-pub(super) const fn offers_from(offers: &pb::PrimaryOffers) -> Offers {
-    Offers {
-        size_max: offers.size_max,
-        eight_bit_mime: offers.eight_bit_mime,
-        smtputf8: offers.smtputf8,
-        chunking: offers.chunking,
-        binary_mime: offers.binary_mime,
-        dsn: offers.dsn,
-    }
 }

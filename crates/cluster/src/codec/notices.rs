@@ -5,8 +5,9 @@ use spool::{Delay, Notify, Timestamp, notice::Kind};
 
 use super::{
     CodecError,
-    command::{accept_from, accept_to},
-    id_from, id_to, required,
+    accept::{accept_from, accept_to},
+    required,
+    values::{id_from, id_to},
 };
 
 pub(super) const fn kind_to(kind: Option<Kind>) -> pb::NoticeKind {

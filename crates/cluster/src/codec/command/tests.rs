@@ -1,12 +1,12 @@
 use prost::Message as _;
 use smtp::{
-    Mailbox, ReversePath,
+    BodyType, Mailbox, Recipient, ReversePath,
     dsn::{Notify, PerMessage, PerRecipient, Ret},
 };
 use spool::{
-    Action, Adopt, Authentication, Client, Delay, Digest, Expire, Fact, Finding, Fingerprint,
-    Handling, Lessons, Notify as Telling, Offers, Recovery, Replay, SeenStarttls, Tally, Verb,
-    Visitor, Visits,
+    Accept, Action, Adopt, Authentication, Client, Delay, Digest, Expire, Fact, Finding,
+    Fingerprint, Handling, Lessons, MessageId, Notify as Telling, Offers, Outcome, Recovery,
+    Replay, SeenStarttls, Tally, Verb, Visitor, Visits,
     authentication::{SIGNATURES_MAX, Signature},
     guard::Step,
     notice::Kind,
@@ -15,6 +15,7 @@ use spool::{
 };
 
 use super::*;
+use crate::codec::{outcome_from, outcome_to};
 
 const MANY: usize = 1000;
 
