@@ -5,14 +5,15 @@
 
 CARGO ?= cargo
 SETUP := sh tests/setup/install.sh
-BUILD := $(CARGO) build --release --locked --workspace
+BUILD = $(CARGO) build --release --locked $(SELECTION)
+SELECTION = --workspace
 # `cargo run` would select one package and compile its dependencies again with fewer features; so
 # what was built is run from where cargo says that it lies.
 TARGET_DIR = $$($(CARGO) metadata --format-version 1 --no-deps --offline \
 	| sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
 PROGRAMS = "$(TARGET_DIR)/release"
 
-.PHONY: all build deb demo test chart fixture pictures faults fuzz bench lint deny docs setup help
+.PHONY: all build deb release reproducible demo test chart fixture pictures faults fuzz bench lint deny docs setup help
 
 all: build
 
@@ -30,6 +31,8 @@ help:
 	@echo "make pictures     draws the pictures of the web page in docs/pictures anew"
 	@echo "make build        the programs, in the release directory of cargo's target directory"
 	@echo "make deb          Debian packages of both programs, in the folder debian of cargo's target directory"
+	@echo "make release      the same packages, built so that everybody gets the same octets of the same commit"
+	@echo "make reproducible builds twice, at different places, and compares; PROGRAM=layover: only the command line"
 	@echo "make setup        what the build needs (the commands above do it themselves)"
 
 setup:
@@ -41,14 +44,17 @@ build: setup
 # Of what was built for everything else: the programs in the packages are those that were tested.
 deb: build
 	@$(SETUP) deb
-	@rm -rf $(PROGRAMS)/manual
-	$(PROGRAMS)/layover manual $(PROGRAMS)/manual
-	$(PROGRAMS)/layoverd manual $(PROGRAMS)/manual
-	@mkdir -p $(PROGRAMS)/completions
-	for shell in bash zsh fish; do \
-		$(PROGRAMS)/layover completions $$shell >$(PROGRAMS)/completions/$$shell || exit 1; done
-	$(CARGO) deb --no-build --locked --package node
-	$(CARGO) deb --no-build --locked --package ctl
+	@sh deploy/packages.sh $(PACKED)
+
+PACKED = node ctl
+
+# The same, but so that everybody who builds this commit gets the same octets.
+release:
+	@sh deploy/release.sh
+
+# PROGRAM=layover is the quick one: no RocksDB.
+reproducible:
+	@sh deploy/reproducible.sh $(if $(filter layover,$(PROGRAM)),PACKED=ctl SELECTION='--package ctl')
 
 demo: build
 	@$(PROGRAMS)/demo $(if $(filter-out 0,$(KEEP)),--keep)

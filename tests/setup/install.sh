@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what is missing for: build (libclang), test (cargo-nextest, swaks, Python, strace, foreign mail
 # servers, Chromium, Prometheus, and NSD), faults (nft, ip and tc, strace, mkfs.ext4), fuzz (cargo-fuzz), bench (Postfix),
-# lint (cargo-deny), deb (cargo-deb), chart (Helm), pictures (pngquant). Packages come by apt where this user may install them; otherwise one
+# lint (cargo-deny), deb (cargo-deb, cargo-cyclonedx), chart (Helm), pictures (pngquant). Packages come by apt where this user may install them; otherwise one
 # line says what to install. What is there already is left alone, and then nothing is asked of the network.
 set -eu
 
@@ -233,7 +233,10 @@ for purpose in "$@"; do
         cargo_tool cargo-nextest 0.9.143
         ;;
     lint) cargo_tool cargo-deny 0.20.2 --debug ;;
-    deb) cargo_tool cargo-deb 3.8.0 --debug ;;
+    deb)
+        cargo_tool cargo-deb 3.8.0 --debug
+        cargo_tool cargo-cyclonedx 0.5.9 --debug
+        ;;
     chart) unpack_helm ;;
     fuzz)
         cargo +nightly --version >/dev/null 2>&1 || {
