@@ -47,6 +47,12 @@ fn without_a_quorum_nothing_is_acknowledged_and_the_port_closes() {
         Sender::dial(smtp).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
     });
     assert!(!cluster.nodes[survivor].is_ready());
+    let told = cluster.nodes[survivor].ctl().json(&["status"]);
+    assert!(told["cluster"]["leader"].is_null(), "{told}");
+    let first = told["troubles"][0].as_str().unwrap_or_default();
+    assert!(first.starts_with("No leader is known"), "{told}");
+    let leads = cluster.nodes[survivor].metric("layover_raft_is_leader", &[]);
+    assert_eq!(leads, Some(0.0));
 
     for place in (0..3).filter(|&place| place != survivor) {
         cluster.nodes[place].spawn();
@@ -164,6 +170,8 @@ fn a_disk_that_is_too_full_is_a_reason_to_come_again() {
         assert!(reply.is_transient(), "{reply}");
         reply.code == 452 && reply.lines[0].starts_with("4.3.1")
     });
+    let accepting = cluster.nodes[0].metric("layover_smtp_accepting", &[]);
+    assert_eq!(accepting, Some(0.0), "alerts go by it");
 }
 
 #[test]

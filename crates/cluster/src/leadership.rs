@@ -1,7 +1,10 @@
 //! Who leads and whether a quorum is there, watched all the time.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -24,6 +27,8 @@ use crate::{
 pub(crate) struct Signals {
     pub(crate) leadership: watch::Sender<Leadership>,
     pub(crate) accepting: watch::Sender<bool>,
+    /// Whether this node sees a quorum. What it knows of a leader is out of date otherwise.
+    pub(crate) in_quorum: AtomicBool,
     /// Whether this node's forwarder may run, and whether it does.
     pub(crate) turns: Turns,
     /// Why this node can not go on.
@@ -41,6 +46,7 @@ impl Signals {
         Self {
             leadership: watch::Sender::new(nobody),
             accepting: watch::Sender::new(false),
+            in_quorum: AtomicBool::new(false),
             turns: Turns::new(),
             failed: watch::Sender::new(None),
         }
@@ -132,7 +138,9 @@ fn tell(sources: &Sources, signals: &Signals, state: &RaftMetrics, standing: &mu
         _ => *sources.policy_in_force.borrow(),
     };
     let keeps_up = standing.keeps_up(own, told, moment);
-    let in_quorum = standing.is_in_quorum(moment) && is_voter(state);
+    let in_quorum = standing.is_in_quorum(moment);
+    signals.in_quorum.store(in_quorum, Ordering::Relaxed);
+    let in_quorum = in_quorum && is_voter(state);
     let accepting = in_quorum
         && (standing.has_policy_in_force(own, told) || (accepts && keeps_up))
         && signals.failed.borrow().is_none();

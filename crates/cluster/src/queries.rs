@@ -3,14 +3,14 @@
 use std::{
     collections::BTreeMap,
     io,
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use api::peer::v1::{Follower, FollowersRequest, FollowersResponse};
 use spool::{
-    Command, Expiry, Fact, HistoryTotals, Learned, Lessons, Message, MessageId, Outage, Timestamp,
-    view::Known,
+    Command, Expiry, Fact, HistoryTotals, Intake as _, Learned, Lessons, Message, MessageId,
+    Outage, Timestamp, view::Known,
 };
 use tokio::time::timeout;
 
@@ -41,10 +41,15 @@ impl Cluster {
         self.0.config.node_id
     }
 
-    /// The cluster as this node sees it; on a follower, lag and silence come from the leader.
+    /// The cluster as this node sees it; on a follower, lag and silence come from the leader. Without a quorum
+    /// nobody is told to lead: who led before may be gone, or have been deposed.
     pub async fn status(&self) -> ClusterStatus {
         let metrics = raft::metrics(&self.0.raft);
-        let leadership = *self.0.signals.leadership.borrow();
+        let mut leadership = *self.0.signals.leadership.borrow();
+        if !self.0.signals.in_quorum.load(Ordering::Relaxed) {
+            leadership.leader = None;
+            leadership.leading = false;
+        }
         let last_log_index = metrics.last_log_index.unwrap_or(0);
         let (followers, leader_disk) = self.followers(leadership.leader).await;
         let membership = &metrics.membership_config;
@@ -70,7 +75,9 @@ impl Cluster {
                 } else {
                     follower.map(|follower| follower.silent_ms)
                 },
-                disk: if leads {
+                disk: if *id == self.0.config.node_id {
+                    Some(self.0.space.own())
+                } else if leads {
                     leader_disk
                 } else {
                     follower
@@ -83,7 +90,7 @@ impl Cluster {
             cluster: self.0.tables.figures().cluster,
             node_id: self.0.config.node_id,
             leadership,
-            accepting: *self.0.signals.accepting.borrow(),
+            accepting: self.ready().is_ok(),
             last_log_index,
             last_applied_index: metrics.last_applied.map_or(0, |applied| applied.index),
             disk: self.0.space.own(),

@@ -30,9 +30,10 @@ pub struct MemberStatus {
     pub voter: bool,
     /// How many log entries it lacks; known to the leader only.
     pub lag: Option<u64>,
-    /// Milliseconds since it last answered the leader; known to the leader only.
+    /// Milliseconds since it last answered the leader, or since that began to lead where it never has; known
+    /// to the leader only.
     pub silent_ms: Option<u64>,
-    /// How its disk stands; known to the leader only.
+    /// How its disk stands; of others known to the leader only.
     pub disk: Option<Room>,
 }
 
@@ -52,9 +53,9 @@ pub struct ClusterStatus {
     pub cluster: Option<u128>,
     /// This node.
     pub node_id: u64,
-    /// Who leads.
+    /// Who leads; nobody while this node sees no quorum.
     pub leadership: Leadership,
-    /// Whether this node can take mail: it sees a quorum and its disk is sound.
+    /// Whether this node can take mail: it sees a quorum, its disk is sound, and a majority has room.
     pub accepting: bool,
     /// Index of the last entry in this node's log.
     pub last_log_index: u64,

@@ -50,7 +50,7 @@ use spool::{Clock, Message, MessageId, policy::domain_named};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use crate::{logging::Shown, lookback::Lookback};
+use crate::{logging::Shown, lookback::Lookback, readiness};
 use doctor::Doctor;
 use drill::Drills;
 pub(crate) use serve::serve;
@@ -124,7 +124,11 @@ impl AdminService {
     async fn message(&self, text: &str) -> Result<Message, Status> {
         let id = id_of(text)?;
         let message = self.cluster.message(id).await.map_err(refused)?;
-        message.ok_or_else(|| Status::not_found(format!("no message {id} is in the spool")))
+        message.ok_or_else(|| {
+            Status::not_found(format!(
+                "no message {id} is in the spool; `layover trace {id}` tells of one that has left"
+            ))
+        })
     }
 
     /// A whole message, for somebody of whom it is noted first that he has read it.
@@ -190,12 +194,13 @@ impl Admin for AdminService {
         let cluster = self.cluster.status().await;
         let domains = self.domains().await?;
         let alarms = self.alarms();
+        let obstacle = readiness::obstacle(&self.cluster);
         let history = self.cluster.history();
         Ok(Response::new(StatusResponse {
             now_ms: self.clock.now().0,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             hostname: self.hostname.clone(),
-            troubles: trouble::troubles(&cluster, &domains, &alarms),
+            troubles: trouble::troubles(&cluster, obstacle.as_deref(), &domains, &alarms),
             alarms: alarms.into_iter().map(delivery::alarm).collect(),
             cluster: Some(answer::cluster(&cluster)),
             domains,

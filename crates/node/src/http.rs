@@ -15,17 +15,20 @@ use axum::{
 };
 use cluster::Cluster;
 use ipnet::IpNet;
-use spool::Intake as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use crate::{admin::AdminService, config::Http, metrics::Metrics, page, page::Page};
+use crate::{
+    admin::AdminService,
+    config::Http,
+    metrics::{self, Metrics},
+    page,
+    page::Page,
+    readiness,
+};
 
 pub(crate) use names::host_of;
-
-/// Prometheus' text format, as OpenMetrics has standardised it.
-const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What the answers are made of.
 #[derive(Debug)]
@@ -102,7 +105,7 @@ fn is_in(networks: &[IpNet], peer: SocketAddr) -> bool {
 }
 
 async fn readiness(State(site): State<Arc<Site>>) -> Response {
-    match unready(&site.cluster) {
+    match readiness::obstacle(&site.cluster) {
         None => "ready\n".into_response(),
         Some(reason) => (
             StatusCode::SERVICE_UNAVAILABLE,
@@ -112,26 +115,9 @@ async fn readiness(State(site): State<Arc<Site>>) -> Response {
     }
 }
 
-/// Why the node takes no mail; `None` when it does.
-fn unready(cluster: &Cluster) -> Option<String> {
-    if cluster.policy().is_none() {
-        return Some("the cluster is not founded yet, or this node has not heard of it".to_owned());
-    }
-    if !cluster.votes() {
-        return Some(
-            "this node is no voter of its cluster: it is being added, or was removed".to_owned(),
-        );
-    }
-    if let Err(refusal) = cluster.ready() {
-        return Some(refusal.to_string());
-    }
-    (!*cluster.accepting().borrow())
-        .then(|| "this node sees no quorum, or its storage has failed".to_owned())
-}
-
 async fn scrape(State(site): State<Arc<Site>>) -> Response {
     match site.metrics.scrape().await {
-        Ok(page) => ([(header::CONTENT_TYPE, METRICS_TYPE)], page).into_response(),
+        Ok(page) => ([(header::CONTENT_TYPE, metrics::TYPE)], page).into_response(),
         Err(error) => {
             error!(%error, "writing the metrics failed");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()

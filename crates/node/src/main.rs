@@ -27,6 +27,7 @@ mod open_files;
 mod page;
 mod part;
 mod password;
+mod readiness;
 mod renewal;
 mod run;
 mod signals;

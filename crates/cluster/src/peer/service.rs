@@ -47,6 +47,8 @@ pub(crate) struct Served {
     /// Whether this node founds nothing, so that it waits to be added while its log is empty.
     joins: bool,
     signs: Signs,
+    /// When this node was started.
+    began: Instant,
     /// Octets that others have passed to this leader and that are not committed yet, in KiB.
     passed: Arc<Semaphore>,
     stop: CancellationToken,
@@ -90,6 +92,7 @@ impl Served {
             changer,
             joins: matches!(config.founding, Founding::Join(_)),
             signs,
+            began: Instant::now(),
             passed,
             stop,
         }
@@ -425,9 +428,12 @@ impl Peer for Served {
         let metrics = crate::raft::metrics(&self.raft);
         let replication = metrics.replication.unwrap_or_default();
         let heartbeat = metrics.heartbeat.unwrap_or_default();
+        // Who has not answered this leader at all has been silent at least since there was another one, or
+        // since this node was started.
+        let led_before = self.signs.heard.borrow().unwrap_or(self.began);
         let silent = |id: &u64| {
             let heard = heartbeat.get(id).copied().flatten();
-            heard.map_or(Duration::MAX, |heard| heard.elapsed())
+            heard.map_or_else(|| led_before.elapsed(), |heard| heard.elapsed())
         };
         let followers = replication.iter().map(|(id, matched)| pb::Follower {
             node_id: *id,

@@ -12,28 +12,38 @@ const LAG_MAX: u64 = 10_000;
 /// The end of the year 9999, up to which moments can be written.
 pub(super) const FAR_MS: u64 = 253_402_300_799_000;
 
-/// The worst first.
+/// The worst first. `obstacle` is why the node that is asked takes no mail, if it takes none.
 pub(super) fn troubles(
     cluster: &ClusterStatus,
+    obstacle: Option<&str>,
     domains: &[DomainStatus],
     alarms: &[Alarm],
 ) -> Vec<String> {
     let mut troubles = Vec::new();
-    if cluster.leadership.leader.is_none() {
+    if cluster.leadership.leader.is_none() && cluster.members.is_empty() {
         troubles.push(
-            "No leader is known: too few nodes see each other. No mail is taken or delivered."
+            "There is no cluster yet: it begins once a majority of the [cluster] members run and reach each \
+             other, or a node that joins one has been added."
                 .to_owned(),
         );
-    } else if cluster.cluster.is_none() {
-        troubles.push("The cluster is not founded yet: it has no policy.".to_owned());
-    } else if !cluster.accepting {
-        troubles.push(format!("Node {} takes no mail.", cluster.node_id));
+    } else if cluster.leadership.leader.is_none() {
+        troubles.push(
+            "No leader is known: this node sees no majority of the nodes, so no mail is taken or delivered. What \
+             was acknowledged is safe. Start the nodes that are down, and delete nothing; layover doctor says \
+             which do not answer."
+                .to_owned(),
+        );
+    } else if let Some(obstacle) = obstacle.filter(|_| !cluster.disks_full) {
+        troubles.push(format!(
+            "Node {} takes no mail: {obstacle}.",
+            cluster.node_id
+        ));
     }
     troubles.extend(alarms.iter().map(|alarm| alarm.words.clone()));
     if cluster.disks_full {
         troubles.push(
             "Too little disk space is free on a majority of the nodes: no mail is taken. What is \
-             queued is delivered."
+             queued is delivered. Grow the disks, or make room beside the data directories."
                 .to_owned(),
         );
     }
@@ -55,7 +65,7 @@ pub(super) fn troubles(
         if member.answers() == Some(false) {
             let silence = Duration::from_millis(member.silent_ms.unwrap_or(0));
             troubles.push(format!(
-                "Node {} ({}) has not answered for {}.",
+                "Node {} ({}) has not answered for {}: start it again; its log says why it ended.",
                 member.id,
                 member.address,
                 humantime::format_duration(Duration::from_secs(silence.as_secs()))
@@ -193,7 +203,7 @@ mod tests {
             primary_state: "up".to_owned(),
             ..DomainStatus::default()
         };
-        assert!(troubles(&sound(), &[up], &[]).is_empty());
+        assert!(troubles(&sound(), None, &[up], &[]).is_empty());
     }
 
     #[test]
@@ -241,12 +251,12 @@ mod tests {
             words: "The primary of example.net is back and not itself.".to_owned(),
         };
         assert_eq!(
-            troubles(&status, &[domain, left], &[alarm]),
+            troubles(&status, Some("no room"), &[domain, left], &[alarm]),
             [
                 "The primary of example.net is back and not itself.",
-                "Too little disk space is free on a majority of the nodes: no mail is taken. What is queued is delivered.",
+                "Too little disk space is free on a majority of the nodes: no mail is taken. What is queued is delivered. Grow the disks, or make room beside the data directories.",
                 "Node 1 (mx1:7400) has too little free disk space: 7 MiB.",
-                "Node 2 (mx2:7400) has not answered for 1m 5s.",
+                "Node 2 (mx2:7400) has not answered for 1m 5s: start it again; its log says why it ended.",
                 "example.com is paused by ann (new disks): its mail is taken, and none is sent (layover domain resume example.com).",
                 "The primary of example.com is down: connection refused.",
                 "The primary of example.com takes mail for every address: recipients = \"verify\" can refuse nobody there.",
@@ -255,7 +265,22 @@ mod tests {
                 "3 messages wait for example.org, which is not in the policy any more: they leave when it is in it again (layover policy apply).",
             ]
         );
+    }
+
+    #[test]
+    fn why_no_mail_is_taken_comes_first() {
+        let first = |status: &ClusterStatus, obstacle| {
+            let troubles = troubles(status, obstacle, &[], &[]);
+            troubles.into_iter().next().unwrap_or_default()
+        };
+        let mut status = sound();
+        assert_eq!(
+            first(&status, Some("storage has failed")),
+            "Node 1 takes no mail: storage has failed."
+        );
         status.leadership.leader = None;
-        assert!(troubles(&status, &[], &[])[0].starts_with("No leader is known"));
+        assert!(first(&status, Some("no quorum")).starts_with("No leader is known"));
+        status.members.clear();
+        assert!(first(&status, Some("no policy")).starts_with("There is no cluster yet"));
     }
 }

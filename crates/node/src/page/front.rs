@@ -73,8 +73,25 @@ pub(super) async fn show(State(page): State<Arc<Page>>, form: Form) -> Answer {
     Ok(live("Status", AGAIN_SECONDS, &content).into_response())
 }
 
-/// The one sentence for whoever reads no more.
+/// The one sentence for whoever reads no more; two, when the node takes no mail.
 fn headline(status: &StatusResponse) -> String {
+    let refuses = status.cluster.as_ref().filter(|here| !here.accepting);
+    let Some(here) = refuses else {
+        return of_mail(status);
+    };
+    let who = if here.leader.is_some() {
+        "This node takes no mail now."
+    } else {
+        "No mail is taken now: too few nodes see each other."
+    };
+    match waiting(status) {
+        0 => who.to_owned(),
+        waiting => format!("{who} {} safe here.", messages(waiting)),
+    }
+}
+
+/// How the mail of all domains stands.
+fn of_mail(status: &StatusResponse) -> String {
     let waiting = waiting(status);
     let down = status
         .domains
@@ -212,6 +229,8 @@ fn buttons(domain: &DomainStatus, person: &Person) -> Markup {
 
 #[cfg(test)]
 mod tests {
+    use api::admin::v1::ClusterStatusResponse;
+
     use super::*;
 
     fn status(domains: &[(&str, u64, &str)]) -> StatusResponse {
@@ -246,6 +265,20 @@ mod tests {
         ] {
             assert_eq!(headline(&status(domains)), words);
         }
+    }
+
+    #[test]
+    fn a_node_that_takes_no_mail_says_so_first() {
+        let mut status = status(&[("a.example", 2, "up")]);
+        status.cluster = Some(ClusterStatusResponse::default());
+        let words = "No mail is taken now: too few nodes see each other. 2 messages safe here.";
+        assert_eq!(headline(&status), words);
+        status.cluster = Some(ClusterStatusResponse {
+            leader: Some(2),
+            ..ClusterStatusResponse::default()
+        });
+        status.domains[0].waiting = 0;
+        assert_eq!(headline(&status), "This node takes no mail now.");
     }
 
     #[test]
