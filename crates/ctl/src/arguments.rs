@@ -43,13 +43,13 @@ pub(crate) struct Arguments {
 #[derive(Debug, Default, Args)]
 pub(crate) struct TlsFiles {
     /// The authority that signed the nodes' certificates.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", env = "LAYOVER_TLS_CA")]
     pub(crate) tls_ca: Option<PathBuf>,
     /// The certificate to show to the nodes.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", env = "LAYOVER_TLS_CERT")]
     pub(crate) tls_cert: Option<PathBuf>,
     /// Its key.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", env = "LAYOVER_TLS_KEY")]
     pub(crate) tls_key: Option<PathBuf>,
 }
 

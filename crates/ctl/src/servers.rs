@@ -1,6 +1,6 @@
 //! The nodes that may be asked, and how one that answers is found.
 
-use std::{error::Error as _, fs, path::Path, time::Duration};
+use std::{error::Error as _, fs, net::IpAddr, path::Path, time::Duration};
 
 use anyhow::{Context as _, bail};
 use api::admin::v1::admin_client::AdminClient;
@@ -89,9 +89,11 @@ impl Servers {
         request: impl AsyncFn(Client) -> Result<T, Status>,
     ) -> anyhow::Result<T> {
         let mut complaints = Vec::new();
+        let mut is_reached = false;
         for (address, endpoint) in &self.endpoints {
             let client = match endpoint.connect().await {
                 Ok(channel) => {
+                    is_reached = true;
                     let client = AdminClient::with_interceptor(channel, self.asker.clone());
                     client.max_decoding_message_size(ANSWER_BYTES_MAX)
                 }
@@ -108,13 +110,36 @@ impl Servers {
                 Err(status) => bail!("{}", status_words(&status)),
             }
         }
-        let hint = if self.with_tls {
+        bail!(
+            "no node answered: {}{}",
+            complaints.join("; "),
+            self.advice(&complaints, is_reached)
+        )
+    }
+
+    /// What to look at when no node has answered. `is_reached`: one took the connection.
+    fn advice(&self, complaints: &[String], is_reached: bool) -> &'static str {
+        let is_remote = |address: &str| !is_loopback(address);
+        let is_of_tls = |words: &String| words.contains("certificate") || words.contains("alert");
+        if self.with_tls && complaints.iter().any(is_of_tls) {
+            "; --tls-ca is what has signed the node's [admin] tls_cert, and the node's [admin] tls_ca what has \
+             signed --tls-cert"
+        } else if !self.with_tls && self.endpoints.iter().any(|(address, _)| is_remote(address)) {
+            " (a node beyond loopback wants --tls-ca, --tls-cert and --tls-key)"
+        } else if is_reached {
             ""
         } else {
-            " (a node beyond loopback wants --tls-ca)"
-        };
-        bail!("no node answered: {}{hint}", complaints.join("; "))
+            "; see whether layoverd runs there (systemctl status layoverd), or name another node with --server"
+        }
     }
+}
+
+/// Whether an address, "host:port", is of this machine by what it says of itself.
+fn is_loopback(address: &str) -> bool {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let number = host.parse::<IpAddr>();
+    host == "localhost" || number.is_ok_and(|number| number.is_loopback())
 }
 
 /// Puts the usual limit on the wait for one answer, or for the next part of one.

@@ -60,13 +60,14 @@ pub(crate) fn headline(status: &StatusResponse) -> String {
     );
     if let Some(cluster) = &status.cluster {
         line.push_str(&format!(
-            ", node {}: {}, {} free",
+            ", node {}: {}, term {}, {} free",
             cluster.node_id,
             if cluster.accepting {
                 "takes mail"
             } else {
                 "takes no mail"
             },
+            cluster.term,
             words::size(cluster.free_bytes)
         ));
     }

@@ -350,6 +350,23 @@ async fn when_nobody_answers_each_reason_is_told() {
     assert!(error.contains(": no quorum"), "{error}");
 }
 
+#[test]
+fn what_to_look_at_depends_on_where_nobody_answered() {
+    let advice = |addresses: &[&str], is_reached| {
+        let addresses: Vec<String> = addresses
+            .iter()
+            .map(|&address| address.to_owned())
+            .collect();
+        let servers = Servers::new(&addresses, &TlsFiles::default()).unwrap();
+        servers.advice(&[], is_reached)
+    };
+    let here = ["127.0.0.1:7401", "[::1]:7401", "localhost:7401"];
+    assert!(advice(&here, false).contains("systemctl status layoverd"));
+    assert_eq!(advice(&here, true), "");
+    let there = ["127.0.0.1:7401", "mx2.internal:7401"];
+    assert!(advice(&there, false).contains("--tls-ca"));
+}
+
 #[tokio::test]
 async fn a_list_that_breaks_off_is_no_complete_list() {
     let (address, node) = start(Node(None)).await;

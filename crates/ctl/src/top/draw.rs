@@ -286,7 +286,7 @@ mod tests {
         view.learn(Ok(answer()), now);
         let terminal = drawn(&mut view, now, 100, 24);
         let expected = [
-            "mx1.example.net, layover 0.1.0, node 1: takes mail, 5 GiB free",
+            "mx1.example.net, layover 0.1.0, node 1: takes mail, term 0, 5 GiB free",
             "",
             "NODE   ADDRESS                                ROLE      LAG       LAST ANSWER            FREE",
             "1      mx1.internal:7400                      leader    0         -                      5 GiB",
