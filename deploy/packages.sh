@@ -1,14 +1,16 @@
 #!/bin/sh
 # Debian packages of the programs that cargo has built, by `make deb`: deploy/packages.sh CRATE...
-# Beside them, in the folder `debian` of cargo's target directory: SHA256SUMS, and which compilers made them.
+# They come into the folder `debian` of cargo's target directory, or into LAYOVER_PACKAGES, with SHA256SUMS and the
+# names of the compilers. LAYOVER_PACK: further options for cargo-deb.
 set -eu
 cd "$(dirname "$0")/.."
 target=$(cargo metadata --format-version 1 --no-deps --offline |
     sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
 built="$target/release"
+packages=${LAYOVER_PACKAGES:-$target/debian}
 
-rm -rf "$built/manual" "$built/completions" "$built/contents" "$target/debian"
-mkdir -p "$built/completions" "$built/contents" "$target/debian"
+rm -rf "$built/manual" "$built/completions" "$built/contents" "$packages"
+mkdir -p "$built/completions" "$built/contents" "$packages"
 
 # Which libraries a program is made of (CycloneDX). cargo-cyclonedx writes into the tree that it looks at, and
 # paths of that into the list: so it looks at a copy, at a place that is always called the same.
@@ -35,11 +37,12 @@ for crate in "$@"; do
     "$built/$program" manual "$built/manual"
     sed "s|$copy|/layover|g" "$copy/crates/$crate/${program}_bin.cdx.json" \
         >"$built/contents/$program.cdx.json"
-    cargo deb --no-build --locked --package "$crate"
-    cp "$built/contents/$program.cdx.json" "$target/debian"
+    # shellcheck disable=SC2086
+    cargo deb --no-build --locked ${LAYOVER_PACK:-} --output "$packages/" --package "$crate"
+    cp "$built/contents/$program.cdx.json" "$packages"
 done
 
-cd "$target/debian"
+cd "$packages"
 {
     rustc --version
     for compiler in cc c++ ld; do "$compiler" --version 2>/dev/null | head -n 1; done

@@ -41,6 +41,7 @@ mod membership;
 mod operator;
 mod origins;
 mod own_scripts;
+mod packages;
 mod page;
 mod pause;
 mod policy;

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what is missing for: build (libclang), test (cargo-nextest, swaks, Python, strace, foreign mail
+# Installs what is missing for: build (libclang), test (cargo-nextest, cargo-deb, cargo-cyclonedx, swaks, Python, strace, foreign mail
 # servers, Chromium, Prometheus, and NSD), faults (nft, ip and tc, strace, mkfs.ext4), fuzz (cargo-fuzz), bench (Postfix),
 # lint (cargo-deny), deb (cargo-deb, cargo-cyclonedx), chart (Helm), pictures (pngquant). Packages come by apt where this user may install them; otherwise one
 # line says what to install. What is there already is left alone, and then nothing is asked of the network.
@@ -72,6 +72,7 @@ for purpose in "$@"; do
             /usr/bin/python3 -c "import aiosmtpd" >/dev/null 2>&1 || welcomed python3-aiosmtpd
         # It brings the browser along.
         has_file /usr/bin/chromedriver || welcomed chromium-driver
+        command -v dpkg-shlibdeps >/dev/null 2>&1 || welcomed dpkg-dev
         command -v testssl >/dev/null 2>&1 || command -v testssl.sh >/dev/null 2>&1 || welcomed testssl.sh
         # Only root can run it; and it would take the place of another mail server.
         [ "$(id -u)" != 0 ] || has_file /usr/sbin/postfix /usr/sbin/sendmail || welcomed postfix
@@ -224,6 +225,12 @@ unpack_helm() {
     rm -rf "$scratch"
 }
 
+# What makes the Debian packages, and the lists of what is in them.
+packers() {
+    cargo_tool cargo-deb 3.8.0 --debug
+    cargo_tool cargo-cyclonedx 0.5.9 --debug
+}
+
 for purpose in "$@"; do
     case $purpose in
     test)
@@ -231,12 +238,10 @@ for purpose in "$@"; do
         unpack_prometheus
         unpack_nsd
         cargo_tool cargo-nextest 0.9.143
+        (packers) || echo "setup: tests of the packages are skipped" >&2
         ;;
     lint) cargo_tool cargo-deny 0.20.2 --debug ;;
-    deb)
-        cargo_tool cargo-deb 3.8.0 --debug
-        cargo_tool cargo-cyclonedx 0.5.9 --debug
-        ;;
+    deb) packers ;;
     chart) unpack_helm ;;
     fuzz)
         cargo +nightly --version >/dev/null 2>&1 || {
