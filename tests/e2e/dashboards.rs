@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    io::{Seek as _, Write as _},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -108,6 +109,26 @@ fn nodes_export_what_the_rules_and_the_dashboard_name() {
         unknown.is_empty(),
         "no node exports {unknown:?} of {seen:?}"
     );
+}
+
+#[test]
+fn prometheus_own_judge_finds_nothing_wrong_with_what_nodes_export() {
+    let Some(promtool) = or_skip(promtool()) else {
+        return;
+    };
+    let (_primary, cluster) = start();
+    scene::send_all(&cluster, &scene::letters(0..3));
+    let (_, text) = http::get(cluster.nodes[0].ports.http.address(), "/metrics").unwrap();
+    let mut page = tempfile::tempfile().unwrap();
+    page.write_all(text.as_bytes()).unwrap();
+    page.rewind().unwrap();
+    let judged = Command::new(&promtool)
+        .args(["check", "metrics"])
+        .stdin(page)
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&judged.stderr);
+    assert!(judged.status.success(), "{words}\n{text}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod drills;
 mod member;
+mod plain;
 mod queues;
 
 use std::{fmt, sync::Arc};
@@ -16,9 +17,9 @@ use prometheus_client::{
 use spool::Clock;
 
 use crate::{admin::drill::Drills, certificates::Expiries};
+use plain::plain;
 
-/// Prometheus' text format, as OpenMetrics has standardised it.
-pub(crate) const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(crate) use plain::TYPE;
 
 /// The prefix of every metric's name.
 const PREFIX: &str = "layover";
@@ -134,8 +135,7 @@ impl Metrics {
         let mut page = String::new();
         text::encode_registry(&mut page, &self.counted)?;
         text::encode_registry(&mut page, &registry)?;
-        text::encode_eof(&mut page)?;
-        Ok(page)
+        Ok(plain(&page))
     }
 }
 
