@@ -27,6 +27,7 @@ mod problem;
 mod queue;
 mod rights;
 mod sessions;
+mod table;
 mod words;
 
 use std::sync::Arc;

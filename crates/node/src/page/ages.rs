@@ -3,7 +3,7 @@
 //! To know that, every message is looked at. So it is counted only while somebody wants to see it, and with pauses
 //! that are longer than the counting.
 
-use std::time::Duration;
+use std::{iter, time::Duration};
 
 use api::admin::v1::{QueueSummaryRequest, QueueSummaryRow, admin_server::Admin as _};
 use futures::StreamExt as _;
@@ -18,7 +18,10 @@ use tracing::warn;
 
 use crate::{
     admin::AdminService,
-    page::words::{ago, span},
+    page::{
+        table::{Column, table},
+        words::{ago, span},
+    },
 };
 
 /// How long it rests between two counts, at least.
@@ -92,7 +95,7 @@ async fn count(service: &AdminService) -> Result<Vec<QueueSummaryRow>, Status> {
 }
 
 /// The count as a table; nothing where no mail is.
-pub(super) fn table(count: Option<&Count>) -> Markup {
+pub(super) fn section(count: Option<&Count>) -> Markup {
     let Some(count) = count else {
         return html! { section { h2 { "By age" } p { "It is being counted." } } };
     };
@@ -108,26 +111,22 @@ pub(super) fn table(count: Option<&Count>) -> Markup {
             (None, _) => "any age".to_owned(),
         }
     });
+    let headings: Vec<String> = headings.collect();
+    let figures = headings.iter().map(|heading| Column::Figures(heading));
+    let columns: Vec<Column<'_>> = iter::once(Column::Words("Domain")).chain(figures).collect();
+    let rows = html! {
+        @for row in &count.rows {
+            tr {
+                th scope="row" { (row.domain) }
+                @for bucket in &row.buckets { td .number { (bucket.messages) } }
+            }
+        }
+    };
     let elapsed = u64::try_from(count.at.elapsed().as_millis()).unwrap_or(u64::MAX);
     html! {
         section aria-labelledby="ages" {
             h2 #ages { "By age" }
-            div .wide {
-                table {
-                    thead { tr {
-                        th scope="col" { "Domain" }
-                        @for heading in headings { th scope="col" .number { (heading) } }
-                    } }
-                    tbody {
-                        @for row in &count.rows {
-                            tr {
-                                th scope="row" { (row.domain) }
-                                @for bucket in &row.buckets { td .number { (bucket.messages) } }
-                            }
-                        }
-                    }
-                }
-            }
+            (table(&columns, &rows))
             p .aside { "Messages, also held and refused ones, as counted " (ago(elapsed, 0)) " ago." }
         }
     }
@@ -158,7 +157,7 @@ mod tests {
             at: Instant::now(),
             rows: vec![row],
         };
-        let shown = table(Some(&count)).into_string();
+        let shown = section(Some(&count)).into_string();
         for words in [
             "under 5 min</th>",
             "under 1 d</th>",
@@ -175,7 +174,7 @@ mod tests {
             at: Instant::now(),
             rows: Vec::new(),
         };
-        assert_eq!(table(Some(&count)).into_string(), "");
-        assert!(table(None).into_string().contains("It is being counted."));
+        assert_eq!(section(Some(&count)).into_string(), "");
+        assert!(section(None).into_string().contains("It is being counted."));
     }
 }

@@ -7,13 +7,28 @@ use axum::{extract::State, response::IntoResponse as _};
 use futures::StreamExt as _;
 use maud::html;
 
-use crate::page::{Answer, Page, document::document, form::Form, words::moment};
+use crate::page::{
+    Answer, Page,
+    document::document,
+    form::Form,
+    table::{Column, table},
+    words::moment,
+};
 
 /// How far back it goes.
 const SPAN_MS: u64 = 14 * 24 * 3600 * 1000;
 
 /// Rows that are shown.
 const ROWS_MAX: usize = 500;
+
+/// What is shown of each change.
+const COLUMNS: [Column<'static>; 5] = [
+    Column::Words("When"),
+    Column::Words("Who"),
+    Column::Words("What"),
+    Column::Words("Why"),
+    Column::Figures("Changed"),
+];
 
 /// Shows it.
 pub(super) async fn show(State(page): State<Arc<Page>>, form: Form) -> Answer {
@@ -29,31 +44,21 @@ pub(super) async fn show(State(page): State<Arc<Page>>, form: Form) -> Answer {
         rows.push_front(row?);
         rows.truncate(ROWS_MAX);
     }
+    let rows = html! {
+        @for row in &rows {
+            tr {
+                td .when { (moment(row.at_ms)) }
+                td { (row.by) }
+                td { code { (row.what) } }
+                td { (row.reason) }
+                td .number { (row.changed) }
+            }
+        }
+    };
     let content = html! {
         h1 { "What was changed" }
         p { "In the last fourteen days, the latest first." }
-        div .wide {
-            table {
-                thead { tr {
-                    th scope="col" { "When" }
-                    th scope="col" { "Who" }
-                    th scope="col" { "What" }
-                    th scope="col" { "Why" }
-                    th scope="col" .number { "Changed" }
-                } }
-                tbody {
-                    @for row in &rows {
-                        tr {
-                            td { (moment(row.at_ms)) }
-                            td { (row.by) }
-                            td { code { (row.what) } }
-                            td { (row.reason) }
-                            td .number { (row.changed) }
-                        }
-                    }
-                }
-            }
-        }
+        (table(&COLUMNS, &rows))
     };
     Ok(document("What was changed", &content).into_response())
 }

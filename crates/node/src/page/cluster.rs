@@ -15,6 +15,7 @@ use crate::{
         Answer, Page,
         document::document,
         form::Form,
+        table::{Column, table},
         words::{ago, moment, size, span},
     },
 };
@@ -51,25 +52,24 @@ fn quorum(cluster: &ClusterStatusResponse) -> String {
     }
 }
 
+/// What is shown of each member.
+const OF_NODES: [Column<'static>; 6] = [
+    Column::Words("Node"),
+    Column::Words("Address"),
+    Column::Words("Role"),
+    Column::Figures("Entries behind"),
+    Column::Figures("Silent for"),
+    Column::Figures("Free disk"),
+];
+
 /// The members, one a row.
 pub(super) fn nodes(status: &StatusResponse) -> Markup {
     let members = status.cluster.iter().flat_map(|cluster| &cluster.members);
     let here = status.cluster.as_ref().map(|cluster| cluster.node_id);
-    html! {
-        div .wide {
-            table {
-                thead { tr {
-                    th scope="col" { "Node" }
-                    th scope="col" { "Address" }
-                    th scope="col" { "Role" }
-                    th scope="col" .number { "Entries behind" }
-                    th scope="col" .number { "Silent for" }
-                    th scope="col" .number { "Free disk" }
-                } }
-                tbody { @for member in members { (node(member, here)) } }
-            }
-        }
-    }
+    table(
+        &OF_NODES,
+        &html! { @for member in members { (node(member, here)) } },
+    )
 }
 
 fn node(member: &Member, here: Option<u64>) -> Markup {
@@ -106,23 +106,24 @@ fn this_node(status: &StatusResponse) -> Markup {
     }
 }
 
+/// What is shown of each certificate.
+const OF_CERTIFICATES: [Column<'static>; 3] = [
+    Column::Words("For"),
+    Column::Words("Ends"),
+    Column::Figures("Left"),
+];
+
 fn certificates(ends: &[(&'static str, Timestamp)], now: u64) -> Markup {
+    let rows = html! {
+        @for (usage, end) in ends { (certificate(usage, *end, Timestamp(now))) }
+    };
     html! {
         section aria-labelledby="certificates" {
             h2 #certificates { "Certificates of this node" }
             @if ends.is_empty() {
                 p { "It has none: senders are offered no STARTTLS, and peers and operators reach it from this machine alone." }
             } @else {
-                div .wide {
-                    table {
-                        thead { tr {
-                            th scope="col" { "For" }
-                            th scope="col" { "Ends" }
-                            th scope="col" .number { "Left" }
-                        } }
-                        tbody { @for (usage, end) in ends { (certificate(usage, *end, Timestamp(now))) } }
-                    }
-                }
+                (table(&OF_CERTIFICATES, &rows))
             }
         }
     }

@@ -13,6 +13,7 @@ use crate::page::{
     document::{live, token},
     form::Form,
     rights::{Person, Right},
+    table::{Column, table},
     words::{ago, messages, moment, size, soon},
 };
 
@@ -54,7 +55,7 @@ pub(super) async fn show(State(page): State<Arc<Page>>, form: Form) -> Answer {
         }
         (domains(&status, &form.person))
         (curve(&lookback.day(), waiting(&status), begun, status.now_ms))
-        (ages::table(count.as_ref()))
+        (ages::section(count.as_ref()))
         section aria-labelledby="nodes" {
             h2 #nodes { "Nodes" }
             (nodes(&status))
@@ -122,28 +123,29 @@ fn waiting(status: &StatusResponse) -> u64 {
     domains.map(|domain| domain.waiting + domain.deferred).sum()
 }
 
+/// What is shown of each domain.
+const COLUMNS: [Column<'static>; 10] = [
+    Column::Words("Domain"),
+    Column::Words("Primary"),
+    Column::Figures("Waiting"),
+    Column::Figures("Deferred"),
+    Column::Figures("Held"),
+    Column::Figures("Refused"),
+    Column::Figures("Size"),
+    Column::Words("Oldest"),
+    Column::Words("Delivery"),
+    Column::Words("Do"),
+];
+
 fn domains(status: &StatusResponse, person: &Person) -> Markup {
     let now = status.now_ms;
+    let rows = html! {
+        @for domain in &status.domains { (row(domain, now, person)) }
+    };
     html! {
         section aria-labelledby="domains" {
             h2 #domains { "Domains" }
-            div .wide {
-                table {
-                    thead { tr {
-                        th scope="col" { "Domain" }
-                        th scope="col" { "Primary" }
-                        th scope="col" .number { "Waiting" }
-                        th scope="col" .number { "Deferred" }
-                        th scope="col" .number { "Held" }
-                        th scope="col" .number { "Refused" }
-                        th scope="col" .number { "Size" }
-                        th scope="col" { "Oldest" }
-                        th scope="col" { "Delivery" }
-                        th scope="col" { "Do" }
-                    } }
-                    tbody { @for domain in &status.domains { (row(domain, now, person)) } }
-                }
-            }
+            (table(&COLUMNS, &rows))
             @if person.may(Right::Operate) {
                 form method="post" action="/flush" {
                     (token(person))

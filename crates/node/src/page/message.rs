@@ -19,6 +19,7 @@ use crate::page::{
     form::Form,
     queue,
     rights::{Person, Right},
+    table::{Column, table},
     words::{moment, size},
 };
 
@@ -115,33 +116,32 @@ fn brought(client: &Client) -> String {
     format!("{} ({}), {tls}", client.helo, client.address)
 }
 
+/// What is shown of each recipient.
+const OF_RECIPIENTS: [Column<'static>; 5] = [
+    Column::Words("Address"),
+    Column::Words("State"),
+    Column::Words("When"),
+    Column::Words("Host"),
+    Column::Words("Words"),
+];
+
 fn recipients(trace: &TraceResponse) -> Markup {
     let recipients: &[Recipient] = trace.message.as_ref().map_or(&[], |m| &m.recipients);
+    let rows = html! {
+        @for recipient in recipients {
+            tr {
+                th scope="row" { (recipient.address) }
+                td { span class={ "state " (recipient.status) } { (recipient.status) } }
+                td .when { @if let Some(at) = recipient.at_ms { (moment(at)) } }
+                td { @if let Some(host) = &recipient.host { (host) } }
+                td { @if let Some(reply) = &recipient.reply { (reply) } }
+            }
+        }
+    };
     html! {
         section {
             h2 { "Recipients" }
-            div .wide {
-                table {
-                    thead { tr {
-                        th scope="col" { "Address" }
-                        th scope="col" { "State" }
-                        th scope="col" { "When" }
-                        th scope="col" { "Host" }
-                        th scope="col" { "Words" }
-                    } }
-                    tbody {
-                        @for recipient in recipients {
-                            tr {
-                                th scope="row" { (recipient.address) }
-                                td { span class={ "state " (recipient.status) } { (recipient.status) } }
-                                td { @if let Some(at) = recipient.at_ms { (moment(at)) } }
-                                td { @if let Some(host) = &recipient.host { (host) } }
-                                td { @if let Some(reply) = &recipient.reply { (reply) } }
-                            }
-                        }
-                    }
-                }
-            }
+            (table(&OF_RECIPIENTS, &rows))
         }
     }
 }

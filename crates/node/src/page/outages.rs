@@ -10,11 +10,22 @@ use crate::page::{
     Answer, Page,
     document::document,
     form::Form,
+    table::{Column, table},
     words::{ago, messages, moment, span},
 };
 
 /// Rows that are shown.
 const ROWS_MAX: u64 = 200;
+
+/// What is shown of each outage.
+const COLUMNS: [Column<'static>; 6] = [
+    Column::Words("Domain"),
+    Column::Words("From"),
+    Column::Words("To"),
+    Column::Figures("Lasted"),
+    Column::Figures("Waited at the end"),
+    Column::Figures("Delivered within"),
+];
 
 /// Shows them, of one domain or of all.
 pub(super) async fn show(State(page): State<Arc<Page>>, form: Form) -> Answer {
@@ -37,28 +48,10 @@ fn content(listed: &OutageListResponse, domain: Option<&str>) -> Markup {
         @if listed.outages.is_empty() {
             p { "None is known." }
         } @else {
-            (table(listed))
+            (table(&COLUMNS, &html! { @for outage in &listed.outages { (row(outage, listed.now_ms)) } }))
             p .aside {
                 "All nodes remember when outages began and ended. How much mail waited at the end, and how long \
                  that took to leave, is what this node has seen since its start, " (moment(listed.seen_since_ms)) "."
-            }
-        }
-    }
-}
-
-fn table(listed: &OutageListResponse) -> Markup {
-    html! {
-        div .wide {
-            table {
-                thead { tr {
-                    th scope="col" { "Domain" }
-                    th scope="col" { "From" }
-                    th scope="col" { "To" }
-                    th scope="col" .number { "Lasted" }
-                    th scope="col" .number { "Waited at the end" }
-                    th scope="col" .number { "Delivered within" }
-                } }
-                tbody { @for outage in &listed.outages { (row(outage, listed.now_ms)) } }
             }
         }
     }

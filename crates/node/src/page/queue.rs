@@ -11,6 +11,7 @@ use crate::page::{
     document::{document, token},
     form::Form,
     rights::{Person, Right},
+    table::{Column, table},
     words::{moment, size},
 };
 
@@ -25,6 +26,18 @@ const STATES: [&str; 4] = ["waiting", "deferred", "held", "rejected"];
 
 /// What is chosen by: fields of the form, as they are called in the request.
 const FIELDS: [&str; 5] = ["domain", "sender", "recipient", "state", "older"];
+
+/// What is shown of each message.
+const COLUMNS: [Column<'static>; 8] = [
+    Column::Unseen("Choose"),
+    Column::Words("Received"),
+    Column::Words("From"),
+    Column::Words("To"),
+    Column::Words("State"),
+    Column::Figures("Size"),
+    Column::Figures("Tries"),
+    Column::Words("Last words"),
+];
 
 /// What the fields of a form choose.
 pub(super) fn filter(form: &Form) -> Result<QueueListRequest, Problem> {
@@ -70,7 +83,7 @@ pub(super) async fn show(State(page): State<Arc<Page>>, form: Form) -> Answer {
                     @else { "No message is chosen." }
                 }
             } @else {
-                (table(&listed.entries))
+                (table(&COLUMNS, &html! { @for entry in &listed.entries { (row(entry)) } }))
                 @if form.person.may(Right::Operate) { (verbs(&form.person)) }
             }
             @if let Some(next) = listed.next {
@@ -115,32 +128,12 @@ fn onward(form: &Form, after: u64) -> String {
     format!("/queue?{query}")
 }
 
-fn table(entries: &[QueueEntry]) -> Markup {
-    html! {
-        div .wide {
-            table {
-                thead { tr {
-                    th scope="col" { span .hidden { "Choose" } }
-                    th scope="col" { "Received" }
-                    th scope="col" { "From" }
-                    th scope="col" { "To" }
-                    th scope="col" { "State" }
-                    th scope="col" .number { "Size" }
-                    th scope="col" .number { "Tries" }
-                    th scope="col" { "Last words" }
-                } }
-                tbody { @for entry in entries { (row(entry)) } }
-            }
-        }
-    }
-}
-
 fn row(entry: &QueueEntry) -> Markup {
     let more = entry.recipients.len().saturating_sub(RECIPIENTS_SHOWN);
     html! {
         tr {
             td { input type="checkbox" name="id" value=(entry.id) aria-label={ "Message " (entry.id) }; }
-            td { a href={ "/message/" (entry.id) } { (moment(entry.received_ms)) } }
+            td .when { a href={ "/message/" (entry.id) } { (moment(entry.received_ms)) } }
             td { @if entry.sender.is_empty() { "<>" } @else { (entry.sender) } }
             td {
                 @for recipient in entry.recipients.iter().take(RECIPIENTS_SHOWN) { (recipient) br; }
