@@ -39,7 +39,7 @@ pub(crate) struct Flags {
     /// Where mail comes in.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:2525")]
     smtp_listen: SocketAddr,
-    /// Where metrics and health are served.
+    /// Where the web page, metrics and health are served.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7402")]
     http_listen: SocketAddr,
     /// Where `layover` connects to; on loopback only.
@@ -188,7 +188,7 @@ fn summary(flags: &Flags, ports: &Ports) -> String {
          \n\
          \x20 SMTP   {smtp} (STARTTLS with a self-signed certificate)\n\
          \x20 admin  {admin}\n\
-         \x20 HTTP   http://{http}/metrics\n\
+         \x20 page   http://{http}/ (metrics at /metrics)\n\
          \x20 spool  {spool}\n\
          \n\
          Try:\n\
