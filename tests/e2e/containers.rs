@@ -33,7 +33,7 @@ print(json.dumps([document for text in texts for document in yaml.safe_load_all(
 "#;
 
 /// What a script prints, as JSON.
-fn asked(python: &str, script: &str, arguments: &[&str]) -> Result<Value, String> {
+pub(crate) fn asked(python: &str, script: &str, arguments: &[&str]) -> Result<Value, String> {
     let mut command = Command::new(python);
     command.args(["-c", script]).args(arguments);
     let outcome = ctl::outcome(command.env("PYTHONPATH", binaries::unpacked("helm")));
@@ -49,7 +49,7 @@ fn yaml(path: &Path) -> Option<Value> {
 }
 
 /// Directory with certificates of these hosts, made as the documentation says, twice.
-fn certified(hosts: &[&str]) -> TempDir {
+pub(crate) fn certified(hosts: &[&str]) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     for _ in 0..2 {
         let mut command = Command::new(binaries::layover());
@@ -62,7 +62,7 @@ fn certified(hosts: &[&str]) -> TempDir {
 
 /// Has a node check its file, in which the paths of a container stand for those of this machine.
 #[track_caller]
-fn check(text: &str, paths: &[(&str, &Path)]) {
+pub(crate) fn check(text: &str, paths: &[(&str, &Path)]) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("layover.toml");
     let mut text = text.to_owned();

@@ -66,6 +66,8 @@ for purpose in "$@"; do
         command -v strace >/dev/null 2>&1 || wanted strace
         python3 -c "import yaml" >/dev/null 2>&1 ||
             /usr/bin/python3 -c "import yaml" >/dev/null 2>&1 || welcomed python3-yaml
+        python3 -c "import jinja2" >/dev/null 2>&1 ||
+            /usr/bin/python3 -c "import jinja2" >/dev/null 2>&1 || welcomed python3-jinja2
         python3 -c "import aiosmtplib" >/dev/null 2>&1 ||
             /usr/bin/python3 -c "import aiosmtplib" >/dev/null 2>&1 || welcomed python3-aiosmtplib
         python3 -c "import aiosmtpd" >/dev/null 2>&1 ||
