@@ -69,7 +69,10 @@ impl Cluster {
         let tls = config.tls.clone();
         let port = PeerServer::bind(config.listen, tls.clone())
             .await
-            .map_err(failed(format!("[cluster] listen {}", config.listen)))?;
+            .map_err(failed(format!(
+                "[cluster] listen = \"{}\" is not possible; use a free port of this machine",
+                config.listen
+            )))?;
         let opened = open_store(&config, Arc::clone(&metrics)).await?;
         let stored = opened.tables.membership().map_err(failed("the members"))?;
         let retired = opened.tables.figures().retired.clone();
