@@ -46,7 +46,8 @@ $rust]
 END
 
 export CARGO_TARGET_DIR="$target"
-export SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}"
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+export SOURCE_DATE_EPOCH
 export LC_ALL=C TZ=UTC
 umask 022
 make --no-print-directory deb CARGO="cargo --config $target/paths.toml" "$@"
