@@ -35,7 +35,8 @@ pub(super) fn curve(samples: &[Sample], waiting: u64, begun_ms: u64, now_ms: u64
             p {
                 (messages(waiting)) @if waiting == 1 { " waits" } @else { " wait" } " now. "
                 @match peak {
-                    Some(peak) if peak.messages > 0 => {
+                    // The last look may be a second old.
+                    Some(peak) if peak.messages > 0 && peak.messages >= waiting => {
                         "The most were " (peak.messages) ", at " (minute(peak.minute * 60_000)) "."
                     }
                     _ => { @if waiting == 0 { "None has in all this time." } }
