@@ -35,6 +35,25 @@ fn any_node_starts_the_drain_of_the_clusters_queue() {
 }
 
 #[test]
+fn of_two_who_ask_at_once_one_hears_how_much_waits_and_the_other_that_something_does() {
+    let mut primary = Primary::down_at_first();
+    let cluster = Cluster::start(1, &Settings::for_primary(primary.address()));
+    let letters = scene::letters(0..3);
+    scene::send_all(&cluster, &letters);
+    let mut first = Sender::connect(cluster.nodes[0].smtp()).unwrap();
+    let mut second = Sender::connect(cluster.nodes[0].smtp()).unwrap();
+    assert_eq!(first.command("ETRN example.com").unwrap().code, 253);
+    // Both wait until the domain may be flushed again.
+    for sender in [&mut first, &mut second] {
+        sender.write(b"ETRN example.com\r\n").unwrap();
+    }
+    let mut codes = [first, second].map(|mut sender| sender.read_reply().unwrap().code);
+    codes.sort_unstable();
+    assert_eq!(codes, [252, 253]);
+    scene::drain(&cluster, &mut primary, &letters);
+}
+
+#[test]
 fn whoever_is_neither_primary_nor_trusted_starts_nothing() {
     let elsewhere: SocketAddr = "192.0.2.9:25".parse().unwrap();
     let settings = Settings::for_primary(elsewhere).with("http", "trusted = [\"192.0.2.0/24\"]");

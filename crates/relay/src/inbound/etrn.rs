@@ -96,6 +96,8 @@ pub(super) async fn reply<I: Intake>(shared: &Shared<I>, peer: IpAddr, node: &Et
     for domain in &domains {
         if !shared.flushes.begin(&domain.name).await {
             is_counted = false;
+            // What this node knows of the queue may be a moment old.
+            pending += shared.intake.primary(&domain.name).totals.undelivered();
             continue;
         }
         match shared.intake.flush(&domain.name).await {
@@ -107,12 +109,12 @@ pub(super) async fn reply<I: Intake>(shared: &Shared<I>, peer: IpAddr, node: &Et
             }
         }
     }
-    if !is_counted {
-        debug!(%node, "etrn: flushed for another client");
-        return under_way(node);
+    if is_counted {
+        info!(target: "mail", %peer, %node, pending, "flush started by etrn");
+    } else {
+        debug!(%node, pending, "etrn: flushed for another client");
     }
-    info!(target: "mail", %peer, %node, pending, "flush started by etrn");
-    started(node, pending)
+    started(node, pending, is_counted)
 }
 
 /// The policy's domains that are meant; at least one.
@@ -163,21 +165,20 @@ async fn is_at(lookups: &Arc<Semaphore>, host: &Host, peer: IpAddr) -> bool {
     asked.await.unwrap_or(false)
 }
 
-fn started(node: &EtrnNode, pending: u64) -> Reply {
-    let (code, text) = match pending {
-        0 => (251, format!("OK, no messages waiting for node {node}")),
-        _ => (
+/// As much as is known of what was started (RFC 1985 section 5.3): nothing waits, or so many messages do;
+/// and where a flush for another client has begun meanwhile, which counted them for that one, that some
+/// do, or only that it has begun.
+fn started(node: &EtrnNode, pending: u64, is_counted: bool) -> Reply {
+    let (code, text) = match (pending, is_counted) {
+        (0, true) => (251, format!("OK, no messages waiting for node {node}")),
+        (_, true) => (
             253,
             format!("OK, {pending} pending messages for node {node} started"),
         ),
+        (0, false) => (250, format!("OK, queuing for node {node} started")),
+        (_, false) => (252, format!("OK, pending messages for node {node} started")),
     };
     Reply::new(code, EnhancedCode::new(2, 0, 0), text)
-}
-
-/// What another client has asked for is as good.
-fn under_way(node: &EtrnNode) -> Reply {
-    let text = format!("OK, queuing for node {node} started");
-    Reply::new(250, EnhancedCode::new(2, 0, 0), text)
 }
 
 fn unable(node: &EtrnNode, subject: u16, detail: u16, why: &str) -> Reply {
@@ -194,6 +195,20 @@ fn not_allowed(node: &EtrnNode) -> Reply {
 mod tests {
     use super::*;
     use crate::route::Route;
+
+    #[test]
+    fn each_code_says_as_much_as_is_known() {
+        let node = EtrnNode::Domain("example.com".into());
+        for (pending, is_counted, code) in [
+            (0, true, 251),
+            (1, true, 253),
+            (0, false, 250),
+            (1, false, 252),
+        ] {
+            let reply = started(&node, pending, is_counted);
+            assert_eq!(reply.code, code, "{reply}");
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn who_asks_while_too_many_names_are_looked_up_waits_and_no_longer() {
