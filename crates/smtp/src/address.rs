@@ -110,13 +110,19 @@ impl ForwardPath {
 }
 
 impl ForwardPath {
-    /// Whether it is the postmaster of any domain, whose name has no case (RFC 5321 section 4.5.1).
+    /// Whether it is the postmaster of any domain, whose name has no case (RFC 5321 section 4.5.1) and is
+    /// the same in quotes (section 4.1.2).
     #[must_use]
     pub fn is_postmaster(&self) -> bool {
-        match self {
-            Self::Postmaster => true,
-            Self::Mailbox(mailbox) => mailbox.local_part.eq_ignore_ascii_case("postmaster"),
-        }
+        let Self::Mailbox(Mailbox { local_part, .. }) = self else {
+            return true;
+        };
+        let quoted = local_part
+            .strip_prefix('"')
+            .and_then(|rest| rest.strip_suffix('"'));
+        quoted
+            .unwrap_or(local_part)
+            .eq_ignore_ascii_case("postmaster")
     }
 }
 

@@ -219,10 +219,10 @@ impl Domain {
     #[must_use]
     pub fn has(&self, path: &ForwardPath) -> bool {
         match (&self.recipients, path) {
-            (Recipients::Any | Recipients::Verify { .. }, _) | (_, ForwardPath::Postmaster) => true,
             (Recipients::List(list), ForwardPath::Mailbox(mailbox)) => {
-                mailbox.local_part.eq_ignore_ascii_case("postmaster") || list.has(mailbox)
+                path.is_postmaster() || list.has(mailbox)
             }
+            _ => true,
         }
     }
 }

@@ -252,6 +252,21 @@ mod tests {
     }
 
     #[test]
+    fn a_postmaster_is_one_in_any_case_and_in_quotes() {
+        for (text, is_postmaster) in [
+            ("<Postmaster>", true),
+            ("<postMaster@example.com>", true),
+            ("<\"postmaster\"@example.com>", true),
+            ("<postmaster1@example.com>", false),
+            ("<\"postmaster \"@example.com>", false),
+            ("<postmaster%a@example.com>", false),
+        ] {
+            let (path, _) = ForwardPath::parse(text).unwrap();
+            assert_eq!(path.is_postmaster(), is_postmaster, "{text}");
+        }
+    }
+
+    #[test]
     fn the_null_path_is_only_a_senders() {
         assert_eq!(
             ReversePath::parse("<> BODY=7BIT"),

@@ -12,6 +12,16 @@ pub struct Quota {
 }
 
 impl Quota {
+    /// What a domain's postmaster may be sent beyond it: as much again. He is to be reached about a domain
+    /// that takes nothing any more (RFC 5321 section 4.5.1), and the disk is everybody's all the same.
+    #[must_use]
+    pub const fn of_postmaster(self) -> Self {
+        Self {
+            messages: self.messages.saturating_mul(2),
+            bytes: self.bytes.saturating_mul(2),
+        }
+    }
+
     /// Whether there is any limit.
     #[must_use]
     pub const fn is_set(self) -> bool {
@@ -46,6 +56,23 @@ mod tests {
         assert!(is_reached(3, 0) && is_reached(2, 1000) && is_reached(1000, 100));
         assert!(!is_reached(4, 101) && !is_reached(0, 0));
         assert!(!Quota::default().is_set());
+    }
+
+    #[test]
+    fn a_postmaster_is_reached_beyond_it_and_not_without_end() {
+        let quota = Quota {
+            messages: 3,
+            bytes: 0,
+        };
+        let of = |waiting| Totals {
+            waiting,
+            bytes: u64::MAX,
+            ..Totals::default()
+        };
+        assert!(quota.is_reached(&of(3)));
+        assert!(!quota.of_postmaster().is_reached(&of(5)));
+        assert!(quota.of_postmaster().is_reached(&of(6)));
+        assert!(!Quota::default().of_postmaster().is_set());
     }
 
     #[test]

@@ -239,16 +239,20 @@ impl<I: Intake> Connection<I> {
                 }
             }
         }
-        if self.has_reached_quota(domain) {
+        if self.has_reached_quota(domain, path) {
             return Err(refusal::quota_reached());
         }
         Ok(domain.name.clone())
     }
 
-    /// Whether as much of a domain's mail is queued as may be, a postmaster's too: the disk is everybody's.
-    /// What is under way in other sessions is not counted yet.
-    fn has_reached_quota(&self, domain: &Domain) -> bool {
-        let quota = domain.quota;
+    /// Whether as much of a domain's mail is queued as may be for this recipient. What is under way in other
+    /// sessions is not counted yet.
+    fn has_reached_quota(&self, domain: &Domain, path: &ForwardPath) -> bool {
+        let quota = if path.is_postmaster() {
+            domain.quota.of_postmaster()
+        } else {
+            domain.quota
+        };
         quota.is_set() && quota.is_reached(&self.shared.intake.primary(&domain.name).totals)
     }
 
