@@ -2,10 +2,12 @@
 //! beyond it (RFC 6531 section 3.3).
 
 mod parser;
+mod unseen;
 
 use core::{fmt, str::FromStr};
 
 pub(crate) use parser::{is_atext, is_domain};
+pub(crate) use unseen::holds_unseen;
 
 /// `local-part@domain`, each side as it was written.
 ///
@@ -154,6 +156,9 @@ pub enum AddressError {
     /// It needs SMTPUTF8 (RFC 6531), which MAIL did not say.
     #[error("address is not ASCII, and MAIL did not say SMTPUTF8")]
     NotAscii,
+    /// It holds a character that cannot be seen, or that turns about what stands beside it.
+    #[error("address holds an invisible character, or one that changes the direction of writing")]
+    Unseen,
     /// It is neither ASCII nor UTF-8.
     #[error("address is not UTF-8")]
     NotUtf8,

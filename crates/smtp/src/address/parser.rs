@@ -3,11 +3,11 @@
 //! Whether such a mailbox exists is for its own host to say.
 //!
 //! Characters beyond ASCII are read wherever RFC 6531 section 3.3 lets them stand; whether the sender
-//! may use them is decided elsewhere.
+//! may use them is decided elsewhere. A path that a client names has none that cannot be seen ([`super::unseen`]).
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
-use super::{AddressError, ForwardPath, Mailbox, ReversePath};
+use super::{AddressError, ForwardPath, Mailbox, ReversePath, holds_unseen};
 use crate::limits::{DOMAIN_MAX, LABEL_MAX, LOCAL_PART_MAX, MAILBOX_MAX};
 
 pub(super) fn reverse_path(text: &str) -> Result<(ReversePath, &str), AddressError> {
@@ -60,6 +60,9 @@ fn bracketed(text: &str) -> Result<(&str, &str), AddressError> {
     let (local_part, rest) = inner.split_at(local_part_end(inner));
     let close = rest.find('>').ok_or(AddressError::Brackets)?;
     let (mailbox, rest) = inner.split_at(local_part.len() + close);
+    if holds_unseen(mailbox) {
+        return Err(AddressError::Unseen);
+    }
     Ok((mailbox, rest.get(1..).unwrap_or_default()))
 }
 
@@ -233,6 +236,9 @@ mod tests {
             ("<a\u{a0}b@example.com>", AddressError::LocalPart),
             ("<a@b\u{3002}example>", AddressError::Domain),
             ("<a@b\u{2028}.example>", AddressError::Domain),
+            ("<a\u{202e}b@example.com>", AddressError::Unseen),
+            ("<\"a \u{200b}\"@example.com>", AddressError::Unseen),
+            ("<a@b\u{ad}c.example>", AddressError::Unseen),
         ] {
             assert_eq!(forward(text), Err(expected), "{text}");
         }

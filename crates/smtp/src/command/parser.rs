@@ -3,7 +3,7 @@
 use super::{Command, CommandError, EtrnNode};
 use crate::{
     BodyType, Envelope, ForwardPath, Recipient, ReversePath,
-    address::{AddressError, is_domain},
+    address::{AddressError, holds_unseen, is_domain},
     limits::{DOMAIN_MAX, HELO_MAX},
 };
 
@@ -137,7 +137,8 @@ fn rcpt(arguments: &[u8]) -> Result<Command, CommandError> {
         if keyword.eq_ignore_ascii_case("NOTIFY") {
             once("NOTIFY", &mut recipient.dsn.notify, value.parse().ok())?;
         } else if keyword.eq_ignore_ascii_case("ORCPT") {
-            once("ORCPT", &mut recipient.dsn.orcpt, value.parse().ok())?;
+            let original = value.parse().ok().filter(|_| !holds_unseen(value));
+            once("ORCPT", &mut recipient.dsn.orcpt, original)?;
         } else {
             return Err(CommandError::Parameter);
         }
