@@ -77,6 +77,8 @@ pub struct Session {
     errors: u32,
     idle_commands: u32,
     junk_commands: u32,
+    /// Whether there was a RCPT for the message under way, accepted or not.
+    recipient_was_named: bool,
     /// Of the recipients that were accepted for the message under way.
     recipients_octets: usize,
     lines: LineReader,
@@ -99,6 +101,7 @@ impl Session {
             errors: 0,
             idle_commands: 0,
             junk_commands: 0,
+            recipient_was_named: false,
             recipients_octets: 0,
             lines: LineReader::default(),
             unread: BytesMut::new(),
@@ -186,6 +189,7 @@ impl Session {
         let state = match core::mem::replace(&mut self.state, State::Closed) {
             State::Sender(envelope) => match answer {
                 Ok(()) => {
+                    self.recipient_was_named = false;
                     self.recipients_octets = 0;
                     let next = State::Command(Transaction::Open(envelope));
                     self.answer(&replies::sender_ok(), next)

@@ -107,10 +107,10 @@ impl Session {
 
     /// What in a MAIL command needs an extension that is not offered, or was not asked for.
     fn objection_to(&self, opened: &Envelope) -> Option<CommandError> {
-        if opened.smtputf8 && !self.settings.smtputf8 {
+        let is_binary = opened.body_type == BodyType::BinaryMime;
+        if (opened.smtputf8 && !self.settings.smtputf8) || (is_binary && !self.settings.binary_mime)
+        {
             Some(CommandError::Parameter)
-        } else if opened.body_type == BodyType::BinaryMime && !self.settings.binary_mime {
-            Some(CommandError::ParameterValue("BODY"))
         } else if !opened.smtputf8 && !opened.reverse_path.is_ascii() {
             Some(CommandError::Sender(AddressError::NotAscii))
         } else {
@@ -127,6 +127,7 @@ impl Session {
             }
             Transaction::Chunks(_) => return (self.object_to_command_between_chunks(open), None),
         };
+        self.recipient_was_named = true;
         if !envelope.smtputf8
             && let Some(error) = needs_smtputf8(&recipient)
         {
@@ -159,7 +160,7 @@ impl Session {
             Transaction::Chunks(_) => return self.object_to_command_between_chunks(open),
         };
         let objection = if envelope.recipients.is_empty() {
-            Some(replies::no_valid_recipients())
+            Some(self.without_recipients())
         } else if envelope.body_type == BodyType::BinaryMime {
             Some(replies::out_of_order("Error: a binary body needs BDAT"))
         } else {
@@ -193,7 +194,7 @@ impl Session {
                 } else {
                     Transaction::Open(envelope)
                 };
-                return State::Stray(chunk, replies::no_valid_recipients(), next);
+                return State::Stray(chunk, self.without_recipients(), next);
             }
             Transaction::None => {
                 let reply = replies::out_of_order("Error: need MAIL command");
@@ -206,6 +207,15 @@ impl Session {
         }
         chunks.begin(chunk);
         State::Chunk(chunks)
+    }
+
+    /// A message for nobody: all who were named were refused, or nobody was (RFC 5321 section 4.1.1.4).
+    fn without_recipients(&self) -> Reply {
+        if self.recipient_was_named {
+            replies::no_valid_recipients()
+        } else {
+            replies::out_of_order("Error: need RCPT command")
+        }
     }
 
     fn object_to_command_between_chunks(&mut self, open: Transaction) -> State {
