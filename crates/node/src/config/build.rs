@@ -200,6 +200,7 @@ fn smtp(table: SmtpTable) -> Result<Smtp, Fault> {
             connections: table.max_connections_per_minute_per_ip,
             messages: table.max_messages_per_minute_per_ip,
             recipients: table.max_recipients_per_minute_per_ip,
+            unknown: table.max_unknown_recipients_per_minute_per_ip,
         },
         trusted: networks(table.trusted),
         proxies: networks(table.proxy_protocol_from),

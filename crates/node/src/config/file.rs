@@ -70,6 +70,9 @@ fn default_share() -> Share {
     Share(FreeSpace::Percent(10))
 }
 
+/// Recipients that one client may guess in a minute: far more than a sender with an old list names by himself.
+const UNKNOWN_PER_MINUTE: u32 = 300;
+
 /// A PEM file; an empty path is none.
 pub(super) type PemFile = Option<Spanned<PathBuf>>;
 
@@ -87,6 +90,7 @@ pub(super) struct SmtpTable {
     pub(super) max_connections_per_minute_per_ip: u32,
     pub(super) max_messages_per_minute_per_ip: u32,
     pub(super) max_recipients_per_minute_per_ip: u32,
+    pub(super) max_unknown_recipients_per_minute_per_ip: u32,
     pub(super) trusted: Vec<Network>,
     pub(super) command_timeout: Spanned<Span>,
     pub(super) proxy_protocol_from: Vec<Network>,
@@ -108,6 +112,7 @@ impl Default for SmtpTable {
             max_connections_per_minute_per_ip: 0,
             max_messages_per_minute_per_ip: 0,
             max_recipients_per_minute_per_ip: 0,
+            max_unknown_recipients_per_minute_per_ip: UNKNOWN_PER_MINUTE,
             trusted: Vec::new(),
             command_timeout: unwritten(Span(Duration::from_secs(5 * 60))),
             proxy_protocol_from: Vec::new(),

@@ -64,7 +64,11 @@ fn what_is_left_out_gets_the_documented_defaults() {
         (1000, 2000)
     );
     assert_eq!(config.smtp.max_connections_per_ip, 50);
-    assert_eq!(config.smtp.per_minute, PerMinute::default());
+    let per_minute = PerMinute {
+        unknown: 300,
+        ..PerMinute::default()
+    };
+    assert_eq!(config.smtp.per_minute, per_minute);
     assert!(config.smtp.trusted.is_empty() && config.smtp.proxies.is_empty());
     assert_eq!(config.smtp.command_timeout, Duration::from_secs(300));
     assert_eq!(config.smtp.commit_timeout, Duration::from_secs(60));

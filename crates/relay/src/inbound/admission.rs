@@ -270,6 +270,19 @@ impl Guest {
             .allow(self.origin, deed, is_crowded, Instant::now())
     }
 
+    /// Whether it may not do something once more now. Counts nothing.
+    pub(super) fn has_spent(&self, deed: Deed) -> bool {
+        if self.is_trusted {
+            return false;
+        }
+        let admission = self.admission();
+        let is_crowded = *admission.crowded.borrow();
+        let books = admission.books();
+        books
+            .rates
+            .is_spent(self.origin, deed, is_crowded, Instant::now())
+    }
+
     /// Counts that it is sent away.
     pub(super) fn refuse(&self, reason: Reason) {
         let admission = self.admission();

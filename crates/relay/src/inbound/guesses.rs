@@ -2,14 +2,17 @@
 
 use smtp::Reply;
 
-use super::limits::{CROWDED_GUESSES_MAX, GUESSES_MAX};
+use super::limits::{CROWDED_GUESSES_MAX, GUESSES_IN_ALL_MAX, GUESSES_MAX};
 
 /// Counts the answers to RCPT of one session. A message to a long list names some that are gone;
-/// who guesses is refused again and again, and is accepted rarely.
+/// who guesses is refused again and again, and is accepted rarely, unless he knows somebody whom he names in
+/// between.
 #[derive(Debug, Default)]
 pub(super) struct Guesses {
-    /// Refusals beyond acceptances.
+    /// Refusals beyond acceptances, since a message was taken.
     refused: u32,
+    /// Refusals in the whole session.
+    in_all: u32,
 }
 
 impl Guesses {
@@ -27,7 +30,8 @@ impl Guesses {
             }
             Err(reply) if reply.code / 100 == 5 => {
                 self.refused += 1;
-                self.refused > max
+                self.in_all += 1;
+                self.refused > max || self.in_all > GUESSES_IN_ALL_MAX
             }
             Err(_) => false,
         }
@@ -50,7 +54,7 @@ mod tests {
     #[test]
     fn who_guesses_is_told_from_who_has_an_old_list() {
         let mut guesses = Guesses::default();
-        for _ in 0..10 * GUESSES_MAX {
+        for _ in 0..2 * GUESSES_MAX {
             assert!(!guesses.are_too_many(&reply(550), false));
             assert!(!guesses.are_too_many(&Ok(()), false));
             assert!(!guesses.are_too_many(&reply(451), false));
@@ -61,6 +65,18 @@ mod tests {
         assert!(guesses.are_too_many(&reply(550), false));
         guesses.forget();
         assert!(!guesses.are_too_many(&reply(550), false));
+    }
+
+    #[test]
+    fn neither_a_recipient_who_is_known_nor_a_message_hides_guesses_for_ever() {
+        let mut guesses = Guesses::default();
+        for _ in 0..GUESSES_IN_ALL_MAX {
+            assert!(!guesses.are_too_many(&reply(550), false));
+            assert!(!guesses.are_too_many(&Ok(()), false));
+            guesses.forget();
+        }
+        assert!(!guesses.are_too_many(&Ok(()), false));
+        assert!(guesses.are_too_many(&reply(550), false));
     }
 
     #[test]

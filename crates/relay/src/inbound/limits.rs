@@ -49,6 +49,10 @@ pub const GUESSES_MAX: u32 = 50;
 /// The same while places are short: whoever has a list that old comes again when they are not.
 pub const CROWDED_GUESSES_MAX: u32 = 10;
 
+/// Recipients that a session may name in vain in all, whomever it names between them: who knows one that
+/// is taken could go on for ever with the others. A list of which more are gone is sent in several sessions.
+pub const GUESSES_IN_ALL_MAX: u32 = 200;
+
 /// Clients whose rates are remembered: some MiB, and more than come in a busy minute.
 pub const CLIENTS_REMEMBERED_MAX: usize = 1 << 16;
 
@@ -89,6 +93,9 @@ pub const CROWDED_MESSAGES_PER_MINUTE: u32 = 3000;
 
 /// While places are short, recipients that one client may name in a minute: five a message.
 pub const CROWDED_RECIPIENTS_PER_MINUTE: u32 = 15_000;
+
+/// While places are short, recipients that one client may name in a minute and that there are not.
+pub const CROWDED_UNKNOWN_PER_MINUTE: u32 = 60;
 
 /// Octets of a PROXY header of version 1 at most, its CRLF included (proxy-protocol.txt section 2.1).
 pub const PROXY_LINE_MAX: usize = 107;

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{
     limits::{
         CLIENTS_REMEMBERED_MAX, CROWDED_CONNECTIONS_PER_MINUTE, CROWDED_MESSAGES_PER_MINUTE,
-        CROWDED_RECIPIENTS_PER_MINUTE,
+        CROWDED_RECIPIENTS_PER_MINUTE, CROWDED_UNKNOWN_PER_MINUTE,
     },
     origin::Origin,
 };
@@ -24,6 +24,8 @@ pub struct PerMinute {
     pub messages: u32,
     /// Recipients that are named, whether they are taken or not.
     pub recipients: u32,
+    /// Those of them that there are not, in domains that are ours.
+    pub unknown: u32,
 }
 
 /// What is counted.
@@ -32,6 +34,7 @@ pub(super) enum Deed {
     Connection,
     Message,
     Recipient,
+    Unknown,
 }
 
 /// What clients did lately. It holds so many of them and no more: of those beyond, the ones that
@@ -51,6 +54,7 @@ struct Lately {
     connections: Instant,
     messages: Instant,
     recipients: Instant,
+    unknown: Instant,
 }
 
 impl Rates {
@@ -71,21 +75,8 @@ impl Rates {
         is_crowded: bool,
         now: Instant,
     ) -> bool {
-        let (configured, when_crowded) = match deed {
-            Deed::Connection => (self.limits.connections, CROWDED_CONNECTIONS_PER_MINUTE),
-            Deed::Message => (self.limits.messages, CROWDED_MESSAGES_PER_MINUTE),
-            Deed::Recipient => (self.limits.recipients, CROWDED_RECIPIENTS_PER_MINUTE),
-        };
-        let (limit, is_binding) = match configured {
-            0 => (when_crowded, is_crowded),
-            configured => (configured, true),
-        };
-        let lately = self.lately(origin, now);
-        let full_at = match deed {
-            Deed::Connection => &mut lately.connections,
-            Deed::Message => &mut lately.messages,
-            Deed::Recipient => &mut lately.recipients,
-        };
+        let (limit, is_binding) = self.limit(deed, is_crowded);
+        let full_at = self.lately(origin, now).full_at(deed);
         let then = (*full_at).max(now) + MINUTE / limit;
         let is_within = then <= now + MINUTE;
         if is_within {
@@ -95,6 +86,40 @@ impl Rates {
             *full_at = now + MINUTE;
         }
         is_within || !is_binding
+    }
+
+    /// Whether a deed would not be within the limit. Counts nothing.
+    pub(super) fn is_spent(
+        &self,
+        origin: Origin,
+        deed: Deed,
+        is_crowded: bool,
+        now: Instant,
+    ) -> bool {
+        let (limit, is_binding) = self.limit(deed, is_crowded);
+        let lately = self
+            .recent
+            .get(&origin)
+            .or_else(|| self.earlier.get(&origin));
+        is_binding
+            && lately.copied().is_some_and(|mut lately| {
+                let full_at = *lately.full_at(deed);
+                full_at.max(now) + MINUTE / limit > now + MINUTE
+            })
+    }
+
+    /// How often in a minute, and whether that binds now.
+    const fn limit(&self, deed: Deed, is_crowded: bool) -> (u32, bool) {
+        let (configured, when_crowded) = match deed {
+            Deed::Connection => (self.limits.connections, CROWDED_CONNECTIONS_PER_MINUTE),
+            Deed::Message => (self.limits.messages, CROWDED_MESSAGES_PER_MINUTE),
+            Deed::Recipient => (self.limits.recipients, CROWDED_RECIPIENTS_PER_MINUTE),
+            Deed::Unknown => (self.limits.unknown, CROWDED_UNKNOWN_PER_MINUTE),
+        };
+        match configured {
+            0 => (when_crowded, is_crowded),
+            configured => (configured, true),
+        }
     }
 
     fn lately(&mut self, origin: Origin, now: Instant) -> &mut Lately {
@@ -112,8 +137,20 @@ impl Rates {
                 connections: now,
                 messages: now,
                 recipients: now,
+                unknown: now,
             })
         })
+    }
+}
+
+impl Lately {
+    const fn full_at(&mut self, deed: Deed) -> &mut Instant {
+        match deed {
+            Deed::Connection => &mut self.connections,
+            Deed::Message => &mut self.messages,
+            Deed::Recipient => &mut self.recipients,
+            Deed::Unknown => &mut self.unknown,
+        }
     }
 }
 
@@ -152,6 +189,21 @@ mod tests {
             [500, 500, 500, 500].map(&mut send),
             [true, true, true, false]
         );
+    }
+
+    #[test]
+    fn whether_one_more_is_within_the_limit_can_be_asked_without_counting() {
+        let mut rates = three_messages();
+        let now = Instant::now();
+        let is_spent = |rates: &Rates, at| rates.is_spent(client(1), Deed::Message, false, at);
+        for _ in 0..3 {
+            assert!(!is_spent(&rates, now));
+            rates.allow(client(1), Deed::Message, false, now);
+        }
+        assert!(is_spent(&rates, now));
+        assert!(!is_spent(&rates, now + MINUTE / 3));
+        assert!(!rates.is_spent(client(1), Deed::Unknown, false, now));
+        assert!(!rates.is_spent(client(2), Deed::Message, false, now));
     }
 
     #[test]

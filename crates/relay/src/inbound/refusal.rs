@@ -5,6 +5,9 @@ use std::net::IpAddr;
 use smtp::{EnhancedCode, Reply};
 use spool::Refusal;
 
+/// Bad destination mailbox address (RFC 3463 section 3.2).
+const UNKNOWN: EnhancedCode = EnhancedCode::new(5, 1, 1);
+
 /// The one place where a refusal becomes a reply. Each is a 4xx: the sender keeps the message and
 /// goes to another MX host or comes again. The cause in full is for our own log.
 pub(super) fn reply(refusal: &Refusal, hostname: &str) -> Reply {
@@ -53,7 +56,12 @@ pub(super) fn not_ours() -> Reply {
 
 /// The domain is ours, and has no such recipient.
 pub(super) fn unknown() -> Reply {
-    Reply::new(550, EnhancedCode::new(5, 1, 1), "User unknown")
+    Reply::new(550, UNKNOWN, "User unknown")
+}
+
+/// Whether a reply says that there is no such recipient.
+pub(super) fn is_of_unknown(reply: &Reply) -> bool {
+    reply.enhanced == Some(UNKNOWN)
 }
 
 /// The sentry of the recipient's domain sends the sender to the primary.
@@ -103,7 +111,7 @@ fn sent_away(hostname: &str, why: &str) -> Reply {
     Reply::new(421, EnhancedCode::new(4, 7, 0), text)
 }
 
-/// This client has named too many recipients in the last minute.
+/// This client has named too many recipients in the last minute, or too many that there are not.
 pub(super) fn too_many_recipients() -> Reply {
     let text = "Error: too many recipients in a minute, try again later";
     Reply::new(450, EnhancedCode::new(4, 7, 1), text)

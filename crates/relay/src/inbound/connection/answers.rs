@@ -48,7 +48,7 @@ impl<I: Intake> Connection<I> {
                 self.session.answer_sender(answer);
             }
             Question::Recipient(path) => {
-                let answer = match self.may_name_recipient() {
+                let answer = match self.may_name(&path) {
                     Ok(()) => self.recipient(&path).await,
                     refused => refused,
                 };
@@ -78,8 +78,11 @@ impl<I: Intake> Connection<I> {
         Err(refusal::too_many_messages(&self.shared.config.hostname))
     }
 
-    fn may_name_recipient(&self) -> Result<(), Reply> {
-        if self.guest.may(Deed::Recipient) {
+    /// Whether the client has named too many recipients lately, or too many that there are not. While that is
+    /// so it finds out about nobody; but a postmaster can always be reached.
+    fn may_name(&self, path: &ForwardPath) -> Result<(), Reply> {
+        let may = self.guest.may(Deed::Recipient) && !self.guest.has_spent(Deed::Unknown);
+        if may || path.is_postmaster() {
             return Ok(());
         }
         self.shared.metrics.recipients.deferred.inc();
@@ -159,6 +162,9 @@ impl<I: Intake> Connection<I> {
                     recipients.deferred.inc();
                 } else {
                     recipients.rejected.inc();
+                }
+                if refusal::is_of_unknown(&reply) {
+                    self.guest.may(Deed::Unknown);
                 }
                 debug!(from = %self.sender, to = %path, %reply, "recipient refused");
                 Err(reply)

@@ -1,11 +1,12 @@
 //! What a client may do, and for how long.
 
+use spool::policy::Document;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 use crate::inbound::limits::{
     CROWDED_BODY_RATE_MIN, CROWDED_BODY_TIMEOUT, CROWDED_COMMAND_TIMEOUT, CROWDED_FRUITLESS_MAX,
-    CROWDED_GUESSES_MAX, GUESSES_MAX, PIECE_WAIT_MAX,
+    CROWDED_GUESSES_MAX, GUESSES_IN_ALL_MAX, GUESSES_MAX, PIECE_WAIT_MAX,
 };
 
 /// A node that a single session fills.
@@ -192,6 +193,77 @@ async fn who_guesses_addresses_is_sent_away() {
 }
 
 #[tokio::test]
+async fn who_knows_one_recipient_does_not_guess_the_others_behind_him() {
+    let mut piped = Piped::start(config(), Memory::new(), None).await;
+    piped.client.line().await;
+    piped.client.ask("HELO client.example").await;
+    for number in 0..GUESSES_IN_ALL_MAX {
+        assert!(piped.client.ask("MAIL FROM:<>").await.starts_with("250 "));
+        let known = piped.client.ask("RCPT TO:<b@example.com>").await;
+        assert!(known.starts_with("250 "), "{known}");
+        let guess = format!("RCPT TO:<user{number}@elsewhere.example>");
+        let reply = piped.client.ask(&guess).await;
+        assert!(reply.starts_with("550 "), "{number}: {reply}");
+        assert!(piped.client.ask("RSET").await.starts_with("250 "));
+    }
+    piped.client.ask("MAIL FROM:<>").await;
+    let reply = piped.client.ask("RCPT TO:<b@elsewhere.example>").await;
+    assert!(reply.starts_with("421 4.7.0 "), "{reply}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_has_guessed_enough_for_a_minute_finds_out_about_nobody() {
+    let config = Config {
+        per_minute: PerMinute {
+            unknown: 2,
+            ..PerMinute::default()
+        },
+        ..config()
+    };
+    let text = "[[domain]]\nname = \"example.com\"\nprimary = [\"[::1]:25\"]\n\
+        recipients = \"list\"\nrecipients_file = \"users\"\n";
+    let document = Document {
+        text: text.to_owned(),
+        lists: [("users".to_owned(), "ann@example.com\n".to_owned())].into(),
+    };
+    let memory = || Memory {
+        policy: Some(Arc::new(document.policy().unwrap())),
+        ..Memory::default()
+    };
+    let mut piped = Piped::start(config.clone(), memory(), None).await;
+    piped.client.line().await;
+    piped.client.ask("HELO client.example").await;
+    piped.client.ask("MAIL FROM:<>").await;
+    for (to, expected) in [
+        ("a@example.com", "550 5.1.1 "),
+        ("ann@example.com", "250 2.1.5 "),
+        ("c@elsewhere.example", "550 5.7.1 "),
+        ("b@example.com", "550 5.1.1 "),
+        ("ann@example.com", "450 4.7.1 "),
+        ("d@example.com", "450 4.7.1 "),
+        ("postmaster@example.com", "250 2.1.5 "),
+    ] {
+        let reply = piped.client.ask(&format!("RCPT TO:<{to}>")).await;
+        assert!(reply.starts_with(expected), "{to}: {reply}");
+    }
+    sleep(Duration::from_secs(31)).await;
+    let reply = piped.client.ask("RCPT TO:<ann@example.com>").await;
+    assert!(reply.starts_with("250 2.1.5 "), "{reply}");
+    let trusted = Config {
+        trusted: vec!["192.0.2.0/24".parse().unwrap()],
+        ..config
+    };
+    let mut piped = Piped::start(trusted, memory(), None).await;
+    piped.client.line().await;
+    piped.client.ask("HELO client.example").await;
+    piped.client.ask("MAIL FROM:<>").await;
+    for _ in 0..2 * GUESSES_MAX {
+        let reply = piped.client.ask("RCPT TO:<a@example.com>").await;
+        assert!(reply.starts_with("550 5.1.1 "), "{reply}");
+    }
+}
+
+#[tokio::test]
 async fn recipients_of_whom_much_is_said_are_fewer() {
     let mut piped = Piped::start(config(), Memory::new(), None).await;
     piped.client.line().await;
@@ -232,7 +304,7 @@ async fn what_a_client_may_send_in_a_minute_is_limited() {
     let per_minute = PerMinute {
         messages: 2,
         recipients: 3,
-        connections: 0,
+        ..PerMinute::default()
     };
     let config = Config {
         per_minute,
@@ -246,6 +318,8 @@ async fn what_a_client_may_send_in_a_minute_is_limited() {
         let reply = piped.client.ask("RCPT TO:<b@example.com>").await;
         assert!(reply.starts_with(expected), "{reply}");
     }
+    let reply = piped.client.ask("RCPT TO:<postmaster@example.com>").await;
+    assert!(reply.starts_with("250 2.1.5 "), "{reply}");
     piped.client.ask("RSET").await;
     let reply = piped.client.ask("MAIL FROM:<>").await;
     assert!(reply.starts_with("421 4.7.0 "), "{reply}");
