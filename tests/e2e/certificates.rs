@@ -3,10 +3,11 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
-use harness::{Cluster, Ctl, Daemon, Primary, Sender, Settings, logs, wait_until};
+use harness::{Cluster, Ctl, Daemon, Primary, Sender, Settings, ctl, logs, wait_until};
 
 use crate::scene;
 
@@ -275,6 +276,53 @@ fn sighup_reads_certificates_at_once_and_a_broken_one_is_said_once_and_not_used(
         count(node, "certificate reloaded", "cluster") > before
     });
     scene::drain(&cluster, &mut primary, &letters);
+}
+
+/// Says what certificate a client is shown that asks for a name: the names in it.
+const ASK: &str = r#"
+import smtplib, ssl, sys
+host, port, ca, asked = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
+context = ssl.create_default_context(cafile=ca)
+context.check_hostname = False
+with smtplib.SMTP(host, port, timeout=20) as client:
+    # It is this that starttls asks for; no name at all where it is an address.
+    client._host = asked
+    client.starttls(context=context)
+    names = client.sock.getpeercert()["subjectAltName"]
+    print(" ".join(name for kind, name in names if kind == "DNS"))
+"#;
+
+#[test]
+fn a_sender_that_asks_for_a_customers_name_is_shown_the_customers_certificate() {
+    let (_primary, mut cluster) = prepare(1);
+    let customer = cluster.authority.sign("mx.customer.test");
+    edit(&cluster.nodes[0], |text| {
+        let (cert, key) = (&customer.cert, &customer.key);
+        format!("{text}\n[[smtp.certificate]]\ncert = {cert:?}\nkey = {key:?}\n")
+    });
+    start(&mut cluster);
+    let script = cluster.directory().join("ask.py");
+    fs::write(&script, ASK).unwrap();
+    let address = cluster.nodes[0].smtp();
+    let ask = |name: &str| {
+        let mut python = Command::new("python3");
+        python.arg(&script).arg(address.ip().to_string());
+        python.arg(address.port().to_string());
+        let outcome = ctl::outcome(python.arg(cluster.authority.ca()).arg(name));
+        assert_eq!(outcome.code, 0, "{}", outcome.err);
+        outcome.out.trim().to_owned()
+    };
+    let first = ask("127.0.0.1");
+    assert!(!first.contains("customer"), "{first}");
+    assert_eq!(ask("elsewhere.test"), first);
+    assert_eq!(ask("MX.customer.test"), "mx.customer.test localhost");
+    let renewed = cluster.authority.sign("mx2.customer.test");
+    fs::copy(&renewed.cert, &customer.cert).unwrap();
+    fs::copy(&renewed.key, &customer.key).unwrap();
+    wait_until(NOTICED, "the other certificate is shown", || {
+        ask("mx2.customer.test") == "mx2.customer.test localhost"
+    });
+    assert_eq!(ask("mx.customer.test"), first);
 }
 
 #[test]

@@ -32,13 +32,14 @@ impl Certificates {
     /// Reads the files.
     pub(crate) fn load(config: &Config, now: Timestamp) -> anyhow::Result<Self> {
         let now = unix(now);
-        let smtp = config.smtp.tls.as_ref();
+        let smtp = config.smtp.tls.clone();
+        let named = config.smtp.certificates.clone();
         let host = tls::host_of(&config.cluster.advertise);
         let cluster = config.cluster.tls.clone();
         let admin = config.admin_tls.clone();
         Ok(Self {
             smtp: smtp
-                .map(|(cert, key)| ServerTls::load(cert, key).map(Arc::new))
+                .map(|first| ServerTls::load_all(first, named).map(Arc::new))
                 .transpose()
                 .context("[smtp] certificates")?,
             cluster: cluster

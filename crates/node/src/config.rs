@@ -31,7 +31,7 @@ use relay::{
     inbound::PerMinute,
 };
 use spool::{Timestamp, policy::Document};
-use tls::MutualFiles;
+use tls::{MutualFiles, PemPair};
 
 use crate::page::User;
 
@@ -82,7 +82,9 @@ pub(crate) struct Smtp {
     /// Addresses under which the Internet sees this node.
     pub(crate) public_addresses: Vec<IpAddr>,
     /// Certificate chain and key, for STARTTLS.
-    pub(crate) tls: Option<(PathBuf, PathBuf)>,
+    pub(crate) tls: Option<PemPair>,
+    /// Others, for clients that ask for a name that one of them has; none without the first.
+    pub(crate) certificates: Vec<PemPair>,
     pub(crate) max_message_size: u64,
     pub(crate) max_recipients: usize,
     pub(crate) max_connections: usize,

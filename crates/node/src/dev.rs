@@ -17,6 +17,7 @@ use relay::{
 };
 use spool::policy::Document;
 use tempfile::TempDir;
+use tls::PemPair;
 
 use crate::{
     config::{Config, Http, LOG_KEEP_BYTES_DEFAULT, LOG_KEEP_DEFAULT, Peers, Smtp},
@@ -120,6 +121,7 @@ fn config(flags: &Flags, data_dir: PathBuf, certificates: &Path) -> anyhow::Resu
             listen: vec![flags.smtp_listen],
             public_addresses: Vec::new(),
             tls: Some(tls),
+            certificates: Vec::new(),
             max_message_size: 50 << 20,
             max_recipients: 1000,
             max_connections: 2000,
@@ -154,8 +156,8 @@ fn config(flags: &Flags, data_dir: PathBuf, certificates: &Path) -> anyhow::Resu
     })
 }
 
-/// Makes a certificate for this host, and returns its file and that of its key.
-fn self_signed(folder: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
+/// Makes a certificate for this host.
+fn self_signed(folder: &Path) -> anyhow::Result<PemPair> {
     let key = rcgen::KeyPair::generate().context("making a key failed")?;
     let names = vec![
         HOSTNAME.to_owned(),
@@ -165,11 +167,14 @@ fn self_signed(folder: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
     let certificate = rcgen::CertificateParams::new(names)
         .and_then(|params| params.self_signed(&key))
         .context("making a certificate failed")?;
-    let (cert_file, key_file) = (folder.join("cert.pem"), folder.join("key.pem"));
-    fs::write(&cert_file, certificate.pem())
+    let (cert, key_file) = (folder.join("cert.pem"), folder.join("key.pem"));
+    fs::write(&cert, certificate.pem())
         .and_then(|()| fs::write(&key_file, key.serialize_pem()))
         .with_context(|| format!("writing a certificate to {} failed", folder.display()))?;
-    Ok((cert_file, key_file))
+    Ok(PemPair {
+        cert,
+        key: key_file,
+    })
 }
 
 fn summary(flags: &Flags, ports: &Ports) -> String {
@@ -252,7 +257,7 @@ mod tests {
         let folder = TempDir::new().unwrap();
         let flags = flags("dev").unwrap();
         let config = config(&flags, folder.path().join("data"), folder.path()).unwrap();
-        let (cert, key) = config.smtp.tls.unwrap();
+        let PemPair { cert, key } = config.smtp.tls.unwrap();
         assert!(cert.exists() && key.exists());
     }
 }

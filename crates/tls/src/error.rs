@@ -44,6 +44,15 @@ pub enum TlsError {
         /// The file.
         path: PathBuf,
     },
+    /// No client could ask for the certificate.
+    #[error(
+        "the certificate in {} names no host among its alternative names, so that no client would be shown it",
+        path.display()
+    )]
+    Nameless {
+        /// The file.
+        path: PathBuf,
+    },
     /// The two do not belong together.
     #[error(
         "the key in {} does not belong to the first certificate in {}; that one must be the server's own",
@@ -113,6 +122,7 @@ impl TlsError {
             | Self::NoCertificate { path }
             | Self::NoKey { path }
             | Self::Malformed { path }
+            | Self::Nameless { path }
             | Self::BadKey { path, .. }
             | Self::BadAuthority { path, .. } => path,
             Self::Mismatch { key, .. } => key,

@@ -1,7 +1,7 @@
 //! Certificates in files: read, checked, shown to others, and exchanged while a node runs.
 //!
 //! ```text
-//!   PEM files ──▶ ServerTls   a server that anyone may connect to (SMTP)
+//!   PEM files ──▶ ServerTls   a server that anyone may connect to (SMTP), under several names
 //!            └──▶ MutualTls   both ends of a talk in which each has a certificate (peers, admin)
 //!                   ▲   └──▶ incoming: connections that have come through the handshake
 //!                Watched      reads the files again when they have changed
@@ -29,6 +29,6 @@ pub use mutual::{MutualFiles, MutualTls};
 pub use names::{Unnamed, host_of, names, verify_name};
 pub use pem::{certificates, not_after};
 pub use rustls_pki_types::{CertificateDer, UnixTime};
-pub use server::ServerTls;
+pub use server::{PemPair, ServerTls};
 pub use tokio_rustls::{client, server as accepted};
 pub use watch::{Fingerprint, Reload, Watched};

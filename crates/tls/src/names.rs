@@ -40,25 +40,35 @@ pub fn verify_name(certificate: &CertificateDer<'_>, host: &str) -> Result<(), U
 /// Every host that a certificate names, for people.
 #[must_use]
 pub fn names(certificate: &CertificateDer<'_>) -> String {
-    let found: Vec<String> = parse_x509_certificate(certificate)
-        .ok()
-        .and_then(|(_, parsed)| {
-            let extension = parsed.subject_alternative_name().ok()??;
-            Some(
-                extension
-                    .value
-                    .general_names
-                    .iter()
-                    .filter_map(text)
-                    .collect(),
-            )
-        })
-        .unwrap_or_default();
+    let found = alternative_names(certificate, text);
     if found.is_empty() {
         "no host".to_owned()
     } else {
         found.join(", ")
     }
+}
+
+/// The names of hosts in a certificate, wildcards among them; no addresses.
+pub(crate) fn dns_names(certificate: &CertificateDer<'_>) -> Vec<String> {
+    alternative_names(certificate, |name| match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        _ => None,
+    })
+}
+
+/// What is made of each alternative name of a certificate (RFC 5280 section 4.2.1.6).
+fn alternative_names(
+    certificate: &CertificateDer<'_>,
+    of: fn(&GeneralName<'_>) -> Option<String>,
+) -> Vec<String> {
+    let found = parse_x509_certificate(certificate)
+        .ok()
+        .and_then(|(_, parsed)| {
+            let extension = parsed.subject_alternative_name().ok()??;
+            let names = &extension.value.general_names;
+            Some(names.iter().filter_map(of).collect())
+        });
+    found.unwrap_or_default()
 }
 
 fn text(name: &GeneralName<'_>) -> Option<String> {

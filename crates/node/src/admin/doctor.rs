@@ -54,6 +54,8 @@ pub(crate) struct Doctor {
     hostname: String,
     data_dir: PathBuf,
     smtp: Option<PathBuf>,
+    /// The certificates for clients that ask for a name.
+    named: Vec<PathBuf>,
     advertise: String,
     cluster: Option<MutualFiles>,
     admin: Option<MutualFiles>,
@@ -94,7 +96,13 @@ impl Doctor {
             node: node(config.node_id),
             hostname: config.hostname.clone(),
             data_dir: config.data_dir.clone(),
-            smtp: config.smtp.tls.as_ref().map(|(cert, _)| cert.clone()),
+            smtp: config.smtp.tls.as_ref().map(|pair| pair.cert.clone()),
+            named: config
+                .smtp
+                .certificates
+                .iter()
+                .map(|pair| pair.cert.clone())
+                .collect(),
             advertise: config.cluster.advertise.clone(),
             cluster: config.cluster.tls.clone(),
             admin: config.admin_tls.clone(),
@@ -144,7 +152,12 @@ impl Doctor {
     fn uses(&self) -> Vec<certificates::Use> {
         let mutual = |files: &Option<MutualFiles>| files.as_ref().map(|files| files.cert.clone());
         let advertised = tls::host_of(&self.advertise).to_owned();
-        vec![
+        let named = self.named.iter().map(|file| certificates::Use {
+            table: "[[smtp.certificate]]",
+            file: Some(file.clone()),
+            host: None,
+        });
+        let mut uses = vec![
             certificates::Use {
                 table: "[smtp]",
                 file: self.smtp.clone(),
@@ -160,7 +173,9 @@ impl Doctor {
                 file: mutual(&self.admin),
                 host: None,
             },
-        ]
+        ];
+        uses.extend(named);
+        uses
     }
 
     /// What the DNS says of the nodes and of domains.

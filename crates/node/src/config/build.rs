@@ -1,6 +1,6 @@
 //! From the tables of the file to a sound configuration.
 
-use std::{ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use cluster::Founding;
 use ipnet::IpNet;
@@ -14,7 +14,7 @@ use toml::Spanned;
 
 use super::{
     Config, Http, LOG_KEEP_BYTES_DEFAULT, LOG_KEEP_DEFAULT, Peers, Smtp,
-    certificates::{self, PemFiles},
+    certificates::{self, PemFiles, written},
     file::{
         AdminTable, ClusterTable, DnsTable, Fault, File, MemberTable, NodeTable, PemFile,
         SmtpTable, UserTable,
@@ -180,8 +180,11 @@ fn smtp(table: SmtpTable) -> Result<Smtp, Fault> {
         COMMIT_TIMEOUT_MIN,
         COMMIT_TIMEOUT_MAX,
     )?;
+    let (tls, certificates) =
+        certificates::of_smtp(table.tls_cert, table.tls_key, table.certificate)?;
     Ok(Smtp {
-        tls: smtp_tls(table.tls_cert, table.tls_key)?,
+        tls,
+        certificates,
         max_message_size: table.max_message_size.get_ref().0,
         max_recipients: count(
             "max_recipients",
@@ -251,23 +254,6 @@ fn count(key: &str, value: &Spanned<u32>, min: u32, max: u32) -> Result<usize, F
             let message = format!("{key} = {number} is out of range; {min} to {max} are possible");
             Err(Fault::at(value, message))
         }
-    }
-}
-
-/// What was written, unless it is the empty path that stands for none.
-fn written(file: PemFile) -> PemFile {
-    file.filter(|path| !path.get_ref().as_os_str().is_empty())
-}
-
-fn smtp_tls(cert: PemFile, key: PemFile) -> Result<Option<(PathBuf, PathBuf)>, Fault> {
-    match (written(cert), written(key)) {
-        (None, None) => Ok(None),
-        (Some(cert), Some(key)) => {
-            certificates::check_pair(&cert, &key)?;
-            Ok(Some((cert.into_inner(), key.into_inner())))
-        }
-        (Some(one), None) => Err(Fault::at(&one, "tls_cert needs tls_key; give both or none")),
-        (None, Some(one)) => Err(Fault::at(&one, "tls_key needs tls_cert; give both or none")),
     }
 }
 

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use spool::Timestamp;
-use tls::{MutualFiles, MutualTls, ServerTls, TlsError};
+use tls::{MutualFiles, MutualTls, PemPair, ServerTls, TlsError};
 use toml::Spanned;
 
-use super::file::Fault;
+use super::file::{CertificateTable, Fault, PemFile};
 use crate::certificates::unix;
 
 /// The files of `tls_ca`, `tls_cert` and `tls_key`.
@@ -49,9 +49,72 @@ impl PemFiles {
     }
 }
 
+/// The certificate that clients are shown, and those for clients that ask for a name.
+pub(super) fn of_smtp(
+    cert: PemFile,
+    key: PemFile,
+    named: Vec<CertificateTable>,
+) -> Result<(Option<PemPair>, Vec<PemPair>), Fault> {
+    let first = pair(("tls_cert", cert), ("tls_key", key))?;
+    if let Some((cert, key)) = &first {
+        check_pair(cert, key)?;
+    }
+    let mut others = Vec::new();
+    for table in named {
+        let Some((cert, key)) = pair(("cert", table.cert), ("key", table.key))? else {
+            continue;
+        };
+        if first.is_none() {
+            let message = "[[smtp.certificate]] needs tls_cert and tls_key in [smtp], for clients that ask for no name";
+            return Err(Fault::at(&cert, message));
+        }
+        check_named_pair(&cert, &key)?;
+        others.push(pem_pair(cert, key));
+    }
+    Ok((first.map(|(cert, key)| pem_pair(cert, key)), others))
+}
+
+/// Two files that belong together, each with the key that names it.
+fn pair(
+    (cert_name, cert): (&str, PemFile),
+    (key_name, key): (&str, PemFile),
+) -> Result<Option<(Spanned<PathBuf>, Spanned<PathBuf>)>, Fault> {
+    let (one, name, other) = match (written(cert), written(key)) {
+        (None, None) => return Ok(None),
+        (Some(cert), Some(key)) => return Ok(Some((cert, key))),
+        (Some(cert), None) => (cert, cert_name, key_name),
+        (None, Some(key)) => (key, key_name, cert_name),
+    };
+    let message = format!("{name} needs {other}; give both or none");
+    Err(Fault::at(&one, message))
+}
+
+fn pem_pair(cert: Spanned<PathBuf>, key: Spanned<PathBuf>) -> PemPair {
+    PemPair {
+        cert: cert.into_inner(),
+        key: key.into_inner(),
+    }
+}
+
+/// What was written, unless it is the empty path that stands for none.
+pub(super) fn written(file: PemFile) -> PemFile {
+    file.filter(|path| !path.get_ref().as_os_str().is_empty())
+}
+
 /// The certificate and the key can be read and belong together.
-pub(super) fn check_pair(cert: &Spanned<PathBuf>, key: &Spanned<PathBuf>) -> Result<(), Fault> {
+fn check_pair(cert: &Spanned<PathBuf>, key: &Spanned<PathBuf>) -> Result<(), Fault> {
     ServerTls::load(cert.get_ref(), key.get_ref())
+        .map(drop)
+        .map_err(|error| fault(None, cert, key, &error))
+}
+
+/// Also, the certificate names a host that clients may ask for.
+fn check_named_pair(cert: &Spanned<PathBuf>, key: &Spanned<PathBuf>) -> Result<(), Fault> {
+    let pair = PemPair {
+        cert: cert.get_ref().clone(),
+        key: key.get_ref().clone(),
+    };
+    ServerTls::load_all(pair.clone(), vec![pair])
         .map(drop)
         .map_err(|error| fault(None, cert, key, &error))
 }

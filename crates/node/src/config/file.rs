@@ -83,6 +83,7 @@ pub(super) struct SmtpTable {
     pub(super) public_addresses: Vec<PublicAddress>,
     pub(super) tls_cert: PemFile,
     pub(super) tls_key: PemFile,
+    pub(super) certificate: Vec<CertificateTable>,
     pub(super) max_message_size: Spanned<Size>,
     pub(super) max_recipients: Spanned<u32>,
     pub(super) max_connections: Spanned<u32>,
@@ -105,6 +106,7 @@ impl Default for SmtpTable {
             public_addresses: Vec::new(),
             tls_cert: None,
             tls_key: None,
+            certificate: Vec::new(),
             max_message_size: unwritten(Size(50 << 20)),
             max_recipients: unwritten(1000),
             max_connections: unwritten(2000),
@@ -119,6 +121,13 @@ impl Default for SmtpTable {
             commit_timeout: unwritten(Span(Duration::from_secs(60))),
         }
     }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct CertificateTable {
+    pub(super) cert: PemFile,
+    pub(super) key: PemFile,
 }
 
 fn unwritten<T>(value: T) -> Spanned<T> {

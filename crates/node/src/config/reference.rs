@@ -276,8 +276,10 @@ fn the_sample_files_show_every_key_with_its_default() {
             let place = (key.table.clone(), key.name.clone());
             // Shown as comments, and as one line of `members`.
             let (table, name) = (key.table.as_str(), key.name.as_str());
-            if matches!(table, "[[cluster.members]]" | "[[http.user]]")
-                || matches!(name, "advertise" | "user")
+            if matches!(
+                table,
+                "[[cluster.members]]" | "[[http.user]]" | "[[smtp.certificate]]"
+            ) || matches!(name, "advertise" | "user" | "certificate")
             {
                 continue;
             }

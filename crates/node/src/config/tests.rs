@@ -226,6 +226,14 @@ fn a_mistake_is_one_line_with_its_place_and_the_remedy() {
             "7:12: tls_cert needs tls_key; give both or none",
         ),
         (
+            alone("[[smtp.certificate]]\nkey = \"/x\""),
+            "7:7: key needs cert; give both or none",
+        ),
+        (
+            alone("[[smtp.certificate]]\ncert = \"/x\"\nkey = \"/y\""),
+            "7:8: [[smtp.certificate]] needs tls_cert and tls_key in [smtp]",
+        ),
+        (
             alone("[smtp]\ntls_cert = \"/none/c\"\ntls_key = \"/none/k\""),
             "7:12: cannot read /none/c: ",
         ),
@@ -419,6 +427,27 @@ fn write_certificates(folder: &Path) {
         fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
     }
     fs::write(folder.join("empty.pem"), "").unwrap();
+}
+
+#[test]
+fn further_certificates_for_senders_are_held_to_their_keys() {
+    let folder = TempDir::new().unwrap();
+    write_certificates(folder.path());
+    let named = |pem: &str, key: &str| {
+        let path = |name: &str| folder.path().join(name);
+        let lines = format!(
+            "{ALONE}[smtp]\ntls_cert = {:?}\ntls_key = {:?}\n[[smtp.certificate]]\ncert = {:?}\nkey = {:?}\n",
+            path("a.pem"),
+            path("a.key"),
+            path(pem),
+            path(key)
+        );
+        read_in(folder.path(), &lines)
+    };
+    let config = named("b.pem", "b.key").unwrap();
+    assert_eq!(config.smtp.certificates.len(), 1);
+    let said = named("b.pem", "a.key").unwrap_err().to_string();
+    assert!(said.contains("does not belong to"), "{said}");
 }
 
 #[test]
