@@ -64,6 +64,7 @@ mod sentry;
 mod single;
 mod smuggling;
 mod snapshots;
+mod spam_filters;
 mod startup;
 mod supervised;
 mod swaks;

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what is missing for: build (libclang), test (cargo-nextest, cargo-deb, cargo-cyclonedx, swaks, Python, strace, foreign mail
-# servers, Chromium, Prometheus, and NSD), faults (nft, ip and tc, strace, mkfs.ext4), fuzz (cargo-fuzz), bench (Postfix),
+# servers, Chromium, Prometheus, NSD, SpamAssassin, and rspamd), faults (nft, ip and tc, strace, mkfs.ext4), fuzz (cargo-fuzz), bench (Postfix),
 # lint (cargo-deny), deb (cargo-deb, cargo-cyclonedx), chart (Helm), pictures (pngquant). Packages come by apt where this user may install them; otherwise one
 # line says what to install. What is there already is left alone, and then nothing is asked of the network.
 set -eu
@@ -72,6 +72,7 @@ for purpose in "$@"; do
             /usr/bin/python3 -c "import aiosmtplib" >/dev/null 2>&1 || welcomed python3-aiosmtplib
         python3 -c "import aiosmtpd" >/dev/null 2>&1 ||
             /usr/bin/python3 -c "import aiosmtpd" >/dev/null 2>&1 || welcomed python3-aiosmtpd
+        perl -MMail::SpamAssassin -e 1 >/dev/null 2>&1 || welcomed spamassassin
         # It brings the browser along.
         has_file /usr/bin/chromedriver || welcomed chromium-driver
         command -v dpkg-shlibdeps >/dev/null 2>&1 || welcomed dpkg-dev
@@ -209,6 +210,27 @@ unpack_nsd() {
     rm -rf "$scratch"
 }
 
+# rspamd, with the libraries that few other programs need. Its package would start a service, too.
+unpack_rspamd() {
+    command -v apt-get >/dev/null 2>&1 && command -v dpkg-deb >/dev/null 2>&1 || return 0
+    target=$(target_directory)
+    has_file "$target/rspamd/usr/bin/rspamadm" && return 0
+    echo "setup: unpacking rspamd"
+    apt-cache show rspamd >/dev/null 2>&1 || [ "$root" = none ] || apt_get update || true
+    libraries=$(apt-cache depends rspamd |
+        sed -n 's/^ *Depends: \(lib\(hyperscan\|luajit2\|sodium\|unwind\)[^ ]*\)$/\1/p' | sort -u)
+    scratch=$(mktemp -d)
+    # shellcheck disable=SC2086
+    if ! (cd "$scratch" && apt-get download rspamd $libraries &&
+        for package in *.deb; do dpkg-deb -x "$package" rspamd || exit 1; done &&
+        mkdir rspamd/libraries && mv rspamd/usr/lib/*-linux-*/*.so* rspamd/usr/lib/rspamd/*.so* rspamd/libraries &&
+        mkdir -p "$target" && mv rspamd "$target/rspamd") >>"$log" 2>&1; then
+        tail -n 20 "$log" >&2
+        echo "setup: could not unpack rspamd; tests with it are skipped" >&2
+    fi
+    rm -rf "$scratch"
+}
+
 # Helm, as a library for Python that somebody else than its authors has packed: so it is for `make chart` only, and
 # no other file than the one that was looked at will do.
 unpack_helm() {
@@ -239,6 +261,7 @@ for purpose in "$@"; do
         unpack_exim
         unpack_prometheus
         unpack_nsd
+        unpack_rspamd
         cargo_tool cargo-nextest 0.9.143
         (packers) || echo "setup: tests of the packages are skipped" >&2
         ;;
