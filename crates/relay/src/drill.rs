@@ -137,6 +137,7 @@ fn host(addresses: &Addresses, exchange: &str) -> Result<Host, NotTaken> {
     Ok(Host {
         name: format!("{exchange}:{DEFAULT_SMTP_PORT}"),
         addresses: addresses.iter().map(at_port).collect(),
+        preference: 0,
         exchange_of: None,
         is_met_first: false,
     })

@@ -13,6 +13,7 @@
 //! back: it waits.
 
 pub(crate) mod exchanges;
+mod known;
 pub mod limits;
 pub(crate) mod lookups;
 pub(crate) mod met;
@@ -26,18 +27,17 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rand::random_range;
 use smtp::client::Failure;
 use spool::destination::NO_ROUTE;
-use spool::policy::{DEFAULT_SMTP_PORT, Domain};
+use spool::policy::Domain;
 use spool::ports::{MemberHost, Members};
 use tokio::net::lookup_host;
 use tokio::time::Instant;
 
 use crate::dns::Dns;
 use crate::outbound::connection::{Broken, Connection, Terms};
-use crate::route::exchanges::{Records, Turn, in_turn, is_nowhere, weigh};
-use crate::route::limits::{DOUBT_REFRESH, REFRESH, RETRY};
+use crate::route::exchanges::Records;
+use crate::route::known::{Found, Known, at_smtp};
 use crate::route::lookups::Untold;
 use crate::route::met::{Meeting, Met};
 use crate::route::ourselves::Ourselves;
@@ -112,6 +112,8 @@ pub(crate) struct Host {
     pub(crate) name: String,
     /// Empty: the system knows where the name leads.
     pub(crate) addresses: Vec<SocketAddr>,
+    /// Of its MX record, or 0: lower ones come first, but for those that rest.
+    pub(crate) preference: u16,
     /// The domain whose MX records name it; `None` where the policy does, or it is the domain itself.
     pub(crate) exchange_of: Option<String>,
     /// It may be this cluster, and is as preferred as the host before it: that gets no mail before this one has
@@ -152,6 +154,7 @@ impl Route {
         let host = |name: &String| Host {
             name: name.clone(),
             addresses: Vec::new(),
+            preference: 0,
             exchange_of: None,
             is_met_first: false,
         };
@@ -166,14 +169,25 @@ impl Route {
         &self.hosts
     }
 
+    /// Puts those last that were waited for in vain just now.
+    fn have_rest(&mut self, met: &Met) {
+        self.hosts.sort_by_key(|host| met.is_resting(&host.name));
+    }
+
     /// Opens a connection to the first of the hosts that talks to us, and notes whom it has met.
     async fn open_first(&self, terms: Terms<'_>, met: &mut Met) -> Result<Connection, Unopened> {
         let mut opened: Option<Connection> = None;
         let mut unopened = Unopened::default();
+        let mut ours: Option<u16> = None;
         for host in self.hosts() {
+            // Mail comes back that a host takes which is not more preferred than this cluster.
+            if ours.is_some_and(|ours| host.preference >= ours) {
+                continue;
+            }
             if opened.is_some() && !host.is_met_first {
                 break;
             }
+            let began = Instant::now();
             match Connection::open(host, terms).await {
                 Ok(connection) => {
                     let Some(objection) = self.objection(&connection) else {
@@ -188,15 +202,14 @@ impl Route {
                     connection.quit().await;
                     let reason = format!("{}: {objection}", host.name);
                     unopened.reasons.push(reason);
-                    // The others are not more preferred than this one: mail that they take comes back.
                     unopened.is_ours = true;
+                    ours = Some(host.preference);
                     if let Some(equal) = opened.take() {
                         equal.quit().await;
                     }
-                    break;
                 }
                 Err(broken) => {
-                    met.note(&host.name, Meeting::Silent(Instant::now()));
+                    met.note(&host.name, Meeting::of_silence(began));
                     unopened.reasons.push(format!("{}: {broken}", host.name));
                     if matches!(broken, Broken::Session(Failure::TlsNotOffered)) {
                         unopened.without_starttls = Some(host.name.clone());
@@ -228,110 +241,13 @@ impl fmt::Display for Route {
 pub struct Routes {
     dns: Arc<Dns>,
     members: Arc<dyn Members>,
-    /// Those that MX records lead to, and that were asked for: as many as policies have named.
+    /// Those that were asked for: as many as policies have named.
     by_domain: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Known>>>>,
 }
 
 impl fmt::Debug for Routes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Routes").finish_non_exhaustive()
-    }
-}
-
-/// What is known of the way to one domain.
-#[derive(Debug, Default)]
-struct Known {
-    found: Option<Found>,
-    /// When the DNS was asked last, and whether it told.
-    asked: Option<(Instant, bool)>,
-    /// Whether the domain has had MX records. It has, where this cluster is one of its MX hosts.
-    had_exchanges: bool,
-    /// Whether there was no route by it, or no host could be reached since.
-    is_doubted: bool,
-    met: Met,
-    /// What the log was told last.
-    said: Option<String>,
-}
-
-/// The last answer of the DNS.
-#[derive(Debug)]
-struct Found {
-    records: Records,
-    /// The addresses of the members' names.
-    of_members: HashMap<String, Vec<IpAddr>>,
-}
-
-impl Known {
-    fn is_due(&self) -> bool {
-        let Some((at, was_told)) = self.asked else {
-            return true;
-        };
-        let wait = match (was_told, self.is_doubted) {
-            (false, _) => RETRY,
-            (true, true) => DOUBT_REFRESH,
-            (true, false) => REFRESH,
-        };
-        at.elapsed() >= wait
-    }
-
-    /// `is_doubted` names the hosts that are connected to before their equals get mail.
-    fn route(
-        &self,
-        domain: &str,
-        members: &dyn Members,
-        is_doubted: impl Fn(&str) -> bool,
-    ) -> Result<Route, NoRoute> {
-        let domain = domain.to_owned();
-        let Some(found) = &self.found else {
-            return Err(NoRoute::Unanswered(domain));
-        };
-        let exchanges = match &found.records {
-            Records::NoDomain => return Err(NoRoute::NoDomain(domain)),
-            Records::Null => return Err(NoRoute::Null(domain)),
-            Records::Exchanges(_) | Records::Implicit(_) => found.records.exchanges(),
-        };
-        let ourselves = Ourselves::new(&members.members(), &found.of_members);
-        let weighed = weigh(exchanges, &ourselves);
-        let words: Vec<String> = weighed.iter().map(ToString::to_string).collect();
-        let words = words.join("; ");
-        let is_doubted = |name: &str| is_doubted(&at_smtp(name));
-        let hosts = in_turn(&weighed, is_doubted, |count| random_range(0..count));
-        if is_nowhere(&weighed) {
-            return Err(NoRoute::Nowhere(words));
-        }
-        if hosts.is_empty() {
-            return Err(NoRoute::NoneLeft(words));
-        }
-        let is_named = matches!(found.records, Records::Exchanges(_));
-        let exchange_of = is_named.then_some(domain);
-        let at_port = |address| SocketAddr::new(address, DEFAULT_SMTP_PORT);
-        let host = |turn: Turn| Host {
-            name: at_smtp(&turn.name),
-            addresses: turn.addresses.into_iter().map(at_port).collect(),
-            exchange_of: exchange_of.clone(),
-            is_met_first: turn.is_met_first,
-        };
-        Ok(Route {
-            hosts: hosts.into_iter().map(host).collect(),
-            ourselves: Some(ourselves),
-            words,
-        })
-    }
-
-    /// Tells the log of a change.
-    fn tell(&mut self, domain: &str, route: &Result<Route, NoRoute>) {
-        let words = match route {
-            Ok(route) => route.to_string(),
-            Err(none) => none.to_string(),
-        };
-        if self.said.as_ref() == Some(&words) {
-            return;
-        }
-        match route {
-            Ok(_) => tracing::info!(domain, route = words, "route by mx records"),
-            Err(_) => tracing::warn!(domain, reason = words, "its mail waits"),
-        }
-        self.said = Some(words);
     }
 }
 
@@ -363,12 +279,14 @@ impl Routes {
     /// # Errors
     /// There is none, and why.
     pub async fn find(&self, domain: &Domain) -> Result<Route, NoRoute> {
-        if !domain.primary.is_empty() {
-            return Ok(Route::named(&domain.primary));
-        }
         let known = self.known(&domain.name);
         // Whoever comes meanwhile waits for the same answer.
         let mut known = known.lock().await;
+        if !domain.primary.is_empty() {
+            let mut route = Route::named(&domain.primary);
+            route.have_rest(&known.met);
+            return Ok(route);
+        }
         if known.is_due() {
             self.look_up(&domain.name, &mut known).await;
         }
@@ -393,11 +311,19 @@ impl Routes {
             words: none.to_string(),
             without_starttls: None,
         })?;
+        let known = self.known(&domain.name);
+        if let Some(first) = route.hosts().first() {
+            known.lock().await.met.try_again(&first.name);
+        }
         let mut met = Met::default();
         let opened = route.open_first(terms, &mut met).await;
-        if domain.primary.is_empty() {
-            let known = self.known(&domain.name);
+        {
             let mut known = known.lock().await;
+            if !domain.primary.is_empty() {
+                known
+                    .met
+                    .keep(|host| domain.primary.iter().any(|name| name == host));
+            }
             known.met.learn(met);
             known.is_doubted |= opened.is_err();
         }
@@ -472,23 +398,6 @@ impl Routes {
                 // Whoever mends the zone does not wait until that answer is forgotten everywhere.
                 known.is_doubted |= matches!(error, Untold::Vanished);
             }
-        }
-    }
-}
-
-/// Where a host takes mail that an MX record names.
-fn at_smtp(name: &str) -> String {
-    format!("{name}:{DEFAULT_SMTP_PORT}")
-}
-
-impl Found {
-    /// What the DNS did not tell this time stays as it was.
-    fn keep(&mut self, before: Self) {
-        for (name, addresses) in before.of_members {
-            self.of_members.entry(name).or_insert(addresses);
-        }
-        for exchange in self.records.exchanges_mut() {
-            exchange.keep(before.records.exchanges());
         }
     }
 }

@@ -44,6 +44,7 @@ async fn greeting(dns: &Dns, at: SocketAddr, hostname: &str) -> Result<String, B
     let host = Host {
         name: at.to_string(),
         addresses: vec![at],
+        preference: 0,
         exchange_of: None,
         is_met_first: false,
     };

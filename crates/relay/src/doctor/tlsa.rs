@@ -32,6 +32,7 @@ pub async fn tlsa(
     let host = Host {
         name: format!("{}:25", node.hostname),
         addresses: Vec::new(),
+        preference: 0,
         exchange_of: None,
         is_met_first: false,
     };

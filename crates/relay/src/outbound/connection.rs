@@ -13,12 +13,14 @@ use smtp::client::{Awaiting, Failure, Opinion, Origin, Output, Session};
 use spool::policy::Tls;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::dns::Dns;
 use crate::outbound::dane::DaneError;
-use crate::outbound::limits::{READ_MAX, Timeouts};
+use crate::outbound::limits::{NEXT_ADDRESS, READ_MAX, Timeouts};
 use crate::outbound::protection::Protection;
+use crate::outbound::resume;
 use crate::outbound::stream::Stream;
 use crate::outbound::tls::Connectors;
 use crate::route::Host;
@@ -338,23 +340,41 @@ impl Connection {
     }
 }
 
-/// Connects to the first of a host's addresses that can be connected to.
+/// Connects to the first of a host's addresses that can be connected to. One that swallows packets, as an IPv6
+/// address may on a machine without IPv6, is not waited for: the next one is tried beside it (RFC 8305 section 5).
 async fn dial(host: &Host, patience: Duration) -> Result<TcpStream, Broken> {
     let addresses = timeout(patience, host.addresses())
         .await
         .map_err(|_| Broken::Silent("address", patience))?
         .map_err(Broken::Connect)?;
-    // One that swallows packets, as an IPv6 address may on a machine without IPv6, leaves the others time.
-    let share = patience / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
-    let mut last = Broken::Connect(io::Error::other("it has no address"));
-    for address in addresses {
-        match timeout(share, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => last = Broken::Connect(error),
-            Err(_) => last = Broken::Silent("connection", share),
+    let deadline = Instant::now() + patience;
+    let mut addresses = addresses.into_iter();
+    let mut attempts = JoinSet::new();
+    let mut refusal = None;
+    loop {
+        match addresses.next() {
+            Some(address) => drop(attempts.spawn(TcpStream::connect(address))),
+            None if attempts.is_empty() => {
+                let none = || Broken::Connect(io::Error::other("it has no address"));
+                return Err(refusal.unwrap_or_else(none));
+            }
+            None => {}
+        }
+        let next = match addresses.len() {
+            0 => deadline,
+            _ => deadline.min(Instant::now() + NEXT_ADDRESS),
+        };
+        match timeout_at(next, attempts.join_next()).await {
+            Ok(Some(Ok(Ok(stream)))) => return Ok(stream),
+            Ok(Some(Ok(Err(error)))) => refusal = Some(Broken::Connect(error)),
+            Ok(Some(Err(error))) => resume(error),
+            Ok(None) => {}
+            Err(_) if Instant::now() >= deadline => {
+                return Err(Broken::Silent("connection", patience));
+            }
+            Err(_) => {}
         }
     }
-    Err(last)
 }
 
 /// The host's name without its port, as certificates carry it.

@@ -67,6 +67,10 @@ pub const STEADY: Duration = Duration::from_secs(5);
 /// one message learns whether it has been mended.
 pub const CHUNKING_DISTRUST: Duration = Duration::from_hours(1);
 
+/// How long one address of a host is waited for before the next is tried beside it: longer than the way to any
+/// primary takes that is near, so that there is mostly one connection.
+pub const NEXT_ADDRESS: Duration = Duration::from_secs(1);
+
 /// How long a connection without work is kept. Postfix keeps its cached ones for 2 s; what comes
 /// later may as well open a new one.
 pub const IDLE_MAX: Duration = Duration::from_secs(3);

@@ -58,7 +58,11 @@ pub async fn probe(
     let mut is_ready = false;
     // Whether one is that is as preferred as the next.
     let mut is_equal_ready = false;
+    let mut ours: Option<u16> = None;
     for host in route.hosts() {
+        if ours.is_some_and(|ours| host.preference >= ours) {
+            continue;
+        }
         if !host.is_met_first {
             is_ready |= is_equal_ready;
             is_equal_ready = false;
@@ -67,7 +71,10 @@ pub async fn probe(
             Found::Ready => is_equal_ready = true,
             Found::Unready => {}
             // Nor is any host used that is not more preferred.
-            Found::Ourselves => return is_ready,
+            Found::Ourselves => {
+                ours = Some(host.preference);
+                is_equal_ready = false;
+            }
         }
     }
     is_ready || is_equal_ready

@@ -147,6 +147,7 @@ pub(crate) fn is_nowhere(weighed: &[Weighed]) -> bool {
 /// An MX host that mail may go to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Turn {
+    pub(crate) preference: u16,
     pub(crate) name: String,
     pub(crate) addresses: Vec<IpAddr>,
     /// It is doubted, and as preferred as the one before it.
@@ -173,6 +174,7 @@ pub(crate) fn in_turn(
         Fate::Used(addresses) => {
             let before = before.replace(host.preference);
             Some(Turn {
+                preference: host.preference,
                 name: host.name.clone(),
                 addresses: addresses.clone(),
                 is_met_first: before == Some(host.preference) && is_doubted(&host.name),

@@ -20,6 +20,13 @@ pub const DOUBT_REFRESH: Duration = Duration::from_secs(10);
 /// that nobody knows, and to look whether it is costs the time in which a connection is given up.
 pub const SILENCE_KEEP: Duration = Duration::from_secs(10 * 60);
 
+/// For how long a host that was waited for in vain comes behind the others of its route. Each connection would
+/// wait for it otherwise, and a primary of several hosts get its mail at the pace of those that are gone.
+pub const REST: Duration = Duration::from_secs(60);
+
+/// What counts as waiting. A refusal comes at once and costs nothing.
+pub const WAIT_MIN: Duration = Duration::from_secs(1);
+
 /// How soon the DNS is asked again when it did not answer.
 pub const RETRY: Duration = Duration::from_secs(3);
 

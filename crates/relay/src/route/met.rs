@@ -1,4 +1,4 @@
-//! Whom the hosts that MX records name turned out to be.
+//! Whom the hosts of a route turned out to be, and which of them are only waited for.
 //!
 //! A host that is this cluster under a name and an address of which no member knows is recognised when it
 //! introduces itself, and no sooner. So as long as it has not done that, it is doubted.
@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use tokio::time::Instant;
 
-use crate::route::limits::SILENCE_KEEP;
+use crate::route::limits::{REST, SILENCE_KEEP, WAIT_MIN};
 
 /// What came of it when each host was last connected to.
 #[derive(Debug, Default)]
@@ -22,6 +22,20 @@ pub(crate) enum Meeting {
     Stranger,
     /// It has not introduced itself, at that moment. It would be waited for each time if that counted for nothing.
     Silent(Instant),
+    /// Nor that, and it was waited for, up to that moment.
+    Mute(Instant),
+}
+
+impl Meeting {
+    /// With a host that was connected to in vain since then.
+    pub(crate) fn of_silence(since: Instant) -> Self {
+        let now = Instant::now();
+        if now - since >= WAIT_MIN {
+            Self::Mute(now)
+        } else {
+            Self::Silent(now)
+        }
+    }
 }
 
 impl Met {
@@ -44,7 +58,21 @@ impl Met {
         match self.0.get(host) {
             None | Some(Meeting::Ourselves) => true,
             Some(Meeting::Stranger) => false,
-            Some(Meeting::Silent(since)) => since.elapsed() >= SILENCE_KEEP,
+            Some(Meeting::Silent(since) | Meeting::Mute(since)) => since.elapsed() >= SILENCE_KEEP,
+        }
+    }
+
+    /// Whether a host was waited for in vain just now, so that others come before it.
+    pub(crate) fn is_resting(&self, host: &str) -> bool {
+        matches!(self.0.get(host), Some(Meeting::Mute(since)) if since.elapsed() < REST)
+    }
+
+    /// Somebody tries a host again that has rested: until he knows more, it rests for the others.
+    pub(crate) fn try_again(&mut self, host: &str) {
+        if let Some(Meeting::Mute(since)) = self.0.get_mut(host)
+            && since.elapsed() >= REST
+        {
+            *since = Instant::now();
         }
     }
 }
@@ -74,5 +102,23 @@ mod tests {
         met.note("mail.test:25", Meeting::Stranger);
         met.keep(|host| host != "mail.test:25");
         assert!(met.is_doubted("mail.test:25"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_host_that_was_waited_for_rests_and_is_tried_by_one_at_a_time_then() {
+        let mut met = Met::default();
+        let began = Instant::now();
+        met.note("quick.test:25", Meeting::of_silence(began));
+        tokio::time::advance(WAIT_MIN).await;
+        met.note("mute.test:25", Meeting::of_silence(began));
+        assert!(!met.is_resting("quick.test:25"));
+        assert!(met.is_resting("mute.test:25") && !met.is_doubted("mute.test:25"));
+        met.try_again("mute.test:25");
+        tokio::time::advance(REST).await;
+        assert!(!met.is_resting("mute.test:25"));
+        met.try_again("mute.test:25");
+        assert!(met.is_resting("mute.test:25"));
+        met.note("mute.test:25", Meeting::Stranger);
+        assert!(!met.is_resting("mute.test:25"));
     }
 }

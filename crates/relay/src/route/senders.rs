@@ -7,10 +7,11 @@ use spool::policy::in_ascii;
 
 use crate::dns::LookupError;
 use crate::outbound::connection::{Connection, Terms};
+use crate::route::known::{Found, Known};
 use crate::route::lookups::{self, Untold};
 use crate::route::met::Met;
 use crate::route::ourselves::Ourselves;
-use crate::route::{Found, Known, NoRoute, Route, Routes};
+use crate::route::{NoRoute, Route, Routes};
 
 /// Why none of a sender's hosts is of use; the words begin with an enhanced code where it is for good.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use spool::Policy;
+use spool::policy::DEFAULT_SMTP_PORT;
 use spool::ports::{MailHost, MemberHost};
 
 use super::*;
@@ -392,6 +393,41 @@ async fn no_host_is_used_before_its_equals_are_known_not_to_be_this_cluster() {
         let is_ready = probe(&domain(), &routes, "mx1.example.net", tell).await;
         assert!(!is_ready, "{told:?}");
     }
+}
+
+#[tokio::test]
+async fn a_host_that_rests_is_used_when_one_behind_it_is_this_cluster() {
+    let addresses = [[127, 25, 5, 1], [127, 25, 5, 2]].map(at_port_25);
+    let [Some(one), Some(two)] = addresses else {
+        return;
+    };
+    let ours: Script = Arc::new(|_, moment| match moment {
+        Moment::Ehlo => Act::Say("250 mx1.example.net at your service"),
+        _ => Act::Usual,
+    });
+    let _stranger = Primary::start(one, Arc::new(|_, _| Act::Usual), None).await;
+    let _ours = Primary::start(two, ours, None).await;
+    let server = server_of_equals(5);
+    let exchanges = [
+        Data::Mx(10, "one.example.com"),
+        Data::Mx(20, "two.example.com"),
+    ];
+    server.tell("example.com", &exchanges);
+    let routes = routes(&server).await;
+    // What is noted before the first look at the DNS is forgotten with it.
+    routes.find(&domain()).await.unwrap();
+    let known = routes.known("example.com");
+    known
+        .lock()
+        .await
+        .met
+        .note("one.example.com:25", Meeting::Mute(Instant::now()));
+    let route = routes.find(&domain()).await.unwrap();
+    assert_eq!(route.hosts()[0].name, "two.example.com:25");
+    let connectors = Connectors::new();
+    let terms = terms(&routes, &connectors);
+    let connection = routes.connect(&domain(), terms).await.unwrap();
+    assert_eq!(connection.host, "one.example.com:25");
 }
 
 #[tokio::test]

@@ -205,6 +205,7 @@ fn host(name: &str, exchange_of: Option<&str>) -> Host {
     Host {
         name: format!("{name}:25"),
         addresses: Vec::new(),
+        preference: 0,
         exchange_of: exchange_of.map(str::to_owned),
         is_met_first: false,
     }
@@ -402,6 +403,7 @@ async fn a_primary_is_talked_to_as_its_records_say() {
         let host = Host {
             name: format!("{HOST}:{}", primary.address.port()),
             addresses: vec![primary.address],
+            preference: 0,
             exchange_of: None,
             is_met_first: false,
         };

@@ -1,12 +1,82 @@
 //! Primaries that are down, silent, senseless or busy.
 
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::*;
 use crate::outbound::connection::{Broken, Connection, Terms};
 use crate::outbound::tls::Connectors;
-use crate::route::Route;
+use crate::route::{Host, Route};
+
+/// Listens and takes no connection: what is sent there gets no answer. It ends with what is returned.
+async fn swallowing() -> (SocketAddr, Vec<TcpStream>, TcpListener) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(ANY_PORT).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut filling = Vec::new();
+    // The kernel answers for so many as may wait to be accepted, and drops the packets of the rest.
+    while let Ok(connected) =
+        tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await
+    {
+        filling.push(connected.unwrap());
+        assert!(filling.len() < 100, "there is room for everybody");
+    }
+    (address, filling, listener)
+}
+
+#[tokio::test]
+async fn an_address_that_swallows_packets_holds_up_no_other() {
+    let primary = Primary::start(ANY_PORT, usual(), None).await;
+    let (swallowing, _filling, _listener) = swallowing().await;
+    let host = Host {
+        addresses: vec![swallowing, primary.address],
+        ..Route::named(&["primary.test:25".to_owned()]).hosts()[0].clone()
+    };
+    let connectors = Connectors::new();
+    let routes = routes_without_dns();
+    let terms = Terms {
+        hostname: "node.test",
+        tls: Tls::Off,
+        connectors: &connectors,
+        dns: routes.dns(),
+        timeouts: PATIENT,
+    };
+    let opening = Connection::open(&host, terms);
+    // Half of the patience with a host, as a share of each address, would be too long for this.
+    let opened = tokio::time::timeout(PATIENT.connect / 2, opening).await;
+    opened.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_host_that_is_only_waited_for_comes_behind_the_others_for_a_while() {
+    let primary = Primary::start(ANY_PORT, usual(), None).await;
+    let (swallowing, _filling, _listener) = swallowing().await;
+    let hosts = vec![swallowing.to_string(), primary.address.to_string()];
+    let outbox = MapOutbox::new(
+        Domain {
+            primary: hosts,
+            connections: 1,
+            ..domain(primary.address)
+        },
+        NEVER,
+    );
+    let impatient = Timeouts {
+        connect: Duration::from_secs(3),
+        // A connection for each message.
+        connection_age: Duration::ZERO,
+        ..PATIENT
+    };
+    for _ in 0..30 {
+        outbox.queue(&["a"], BODY);
+    }
+    let running = Running::start_with(&outbox, impatient);
+    // Ten seconds of waiting would be three messages.
+    until("delivered", || outbox.is_empty()).await;
+    running.stop().await.unwrap();
+    assert_eq!(primary.log.lock().unwrap().connections, 30);
+    assert_no_deferral(&outbox);
+}
 
 #[tokio::test]
 async fn a_silent_primary_is_down_and_one_that_falls_silent_loses_the_connection() {
