@@ -110,12 +110,25 @@ impl Connection {
         let stream = dial(host, terms.timeouts.connect).await?;
         let mut connection = Self::begin(&host.name, stream, terms, protection)?;
         loop {
-            match connection.advance().await? {
-                Output::Ready => return Ok(connection),
-                Output::StartTls => connection = connection.secure(terms, protection).await?,
-                _ => return Err(Broken::Ended),
+            match connection.advance().await {
+                Ok(Output::Ready) => return Ok(connection),
+                Ok(Output::StartTls) => connection = connection.secure(terms, protection).await?,
+                Ok(_) => return Err(Broken::Ended),
+                // A server of TLS 1.3 may find only now that the handshake has failed (RFC 8446 section 4.4.2.4).
+                Err(Broken::Lost(error)) if connection.is_newly_secured() => {
+                    return Err(Broken::Handshake(error));
+                }
+                Err(Broken::Session(Failure::Disconnected)) if connection.is_newly_secured() => {
+                    return Err(Broken::Handshake(io::ErrorKind::UnexpectedEof.into()));
+                }
+                Err(broken) => return Err(broken),
             }
         }
+    }
+
+    /// Whether TLS runs, and nothing has come over it.
+    const fn is_newly_secured(&self) -> bool {
+        matches!(self.stream, Stream::Tls(_)) && self.session.hello().is_none()
     }
 
     /// A connection on which nothing has been said.

@@ -99,6 +99,26 @@ async fn a_handshake_that_fails_is_followed_by_clear_text_where_that_is_allowed(
 }
 
 #[tokio::test]
+async fn tls_that_ends_before_anything_was_said_counts_as_a_handshake_that_failed() {
+    let greetings = AtomicUsize::new(0);
+    // The second EHLO of the first connection is the one under TLS.
+    let script: Script = Arc::new(move |connection, moment| {
+        let is_under_tls = connection == 1
+            && *moment == Moment::Ehlo
+            && greetings.fetch_add(1, Ordering::SeqCst) == 1;
+        if is_under_tls { Act::Close } else { Act::Usual }
+    });
+    let primary = Primary::start(ANY_PORT, script, Some(acceptor())).await;
+    let outbox = MapOutbox::new(domain(primary.address), NEVER);
+    outbox.queue(&["a"], BODY);
+    let running = Running::start(&outbox);
+    until("delivered", || outbox.is_empty()).await;
+    running.stop().await.unwrap();
+    assert!(!primary.taken()[0].tls);
+    assert!(outbox.state.lock().unwrap().observations.is_empty());
+}
+
+#[tokio::test]
 async fn tls_that_is_gone_is_an_alarm_until_it_is_back() {
     for tls in [Tls::Opportunistic, Tls::Require] {
         let primary = Primary::start(ANY_PORT, usual(), Some(acceptor())).await;
