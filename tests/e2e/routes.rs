@@ -79,6 +79,10 @@ fn mail_goes_to_the_mx_host_in_front_of_the_cluster() {
         let probed = ctl.run(&["domain", "probe", "example.com"]);
         assert_eq!(probed.code, 0, "{}{}", probed.out, probed.err);
         for said in [
+            "route: example.com has 4 MX hosts",
+            "route: mail.example.com (10) -> 127.25.0.1",
+            "route: mx3.example.net (20) is this cluster itself (node 3)",
+            "route: mail goes to mail.example.com:25",
             "mail.example.com:25: connected to 127.25.0.1:25",
             "mail.example.com:25: greets: 220 primary.test ESMTP stand-in",
             "mail.example.com:25: offers PIPELINING, SIZE 104857600",
@@ -136,6 +140,21 @@ fn mail_without_a_route_waits_until_there_is_one() {
             )
         },
     );
+    let id = ctl.json(&["queue", "list"])[0]["id"].clone();
+    let id = id.as_str().unwrap();
+    let traced = ctl.json(&["trace", id]);
+    let way = &traced["ways"][0];
+    assert_eq!(way["domain"], "example.com", "{traced}");
+    assert_eq!(
+        way["words"][1],
+        "mx1.example.net (10) is this cluster itself (node 1)"
+    );
+    let last = way["words"].as_array().unwrap().last().unwrap();
+    let last = last.as_str().unwrap();
+    assert!(last.ends_with("its mail waits, and none is returned for it"));
+    let table = ctl.run(&["trace", id]).out;
+    assert!(table.contains("way to example.com\n"), "{table}");
+    assert!(table.contains(last), "{table}");
     server.tell("example.com", &[Data::Mx(0, ".")]);
     wait_until(scene::DRAIN, "the status tells of the null MX", || {
         is_told("no route: example.com takes no mail, as its null MX record says")
@@ -180,6 +199,12 @@ fn while_the_dns_is_dead_its_last_answer_counts() {
             .log_text()
             .contains("the last answer counts")
     });
+    let probed = cluster.ctl().run(&["domain", "probe", "example.com"]);
+    assert!(
+        probed.out.contains("): its last answer counts, which is "),
+        "{}",
+        probed.out
+    );
     scene::drain(&cluster, &mut primary, &letters);
 }
 

@@ -1,6 +1,6 @@
 //! `layover trace`.
 
-use api::admin::v1::{Recipient, TraceRequest, TraceResponse, Traced, Try};
+use api::admin::v1::{Recipient, TraceRequest, TraceResponse, Traced, Try, WayOfDomain};
 use comfy_table::Table;
 
 use crate::{
@@ -31,7 +31,19 @@ pub(crate) async fn show(servers: &Servers, output: &mut Output, id: String) -> 
         output.line("")?;
         output.table(tries(&message.tries))?;
     }
+    for line in trace.ways.iter().flat_map(way) {
+        output.line(&line)?;
+    }
     Ok(())
+}
+
+/// How mail goes to a domain, behind an empty line.
+fn way(way: &WayOfDomain) -> Vec<String> {
+    let domain = words::escaped(&way.domain);
+    let mut lines = vec![String::new(), format!("way to {domain}")];
+    let sentences = way.words.iter();
+    lines.extend(sentences.map(|words| format!("  {}", words::escaped(words))));
+    lines
 }
 
 fn facts(trace: &TraceResponse) -> Vec<(&'static str, String)> {
@@ -187,6 +199,20 @@ mod tests {
 
     fn state_of(trace: &TraceResponse) -> String {
         state(trace)
+    }
+
+    #[test]
+    fn what_the_dns_says_of_the_way_does_not_reach_the_terminal_as_it_is() {
+        let told = way(&WayOfDomain {
+            domain: "example.com".to_owned(),
+            words: vec!["mail\u{1b}[2J (10) has no address".to_owned()],
+        });
+        let expected = [
+            "",
+            "way to example.com",
+            "  mail\\u{1b}[2J (10) has no address",
+        ];
+        assert_eq!(told, expected);
     }
 
     #[test]

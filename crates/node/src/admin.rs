@@ -25,6 +25,7 @@ mod status;
 mod summary;
 mod trace;
 mod trouble;
+mod ways;
 
 use std::{pin::Pin, sync::Arc};
 

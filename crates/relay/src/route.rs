@@ -13,6 +13,7 @@
 //! back: it waits.
 
 pub(crate) mod exchanges;
+mod explanation;
 mod known;
 pub mod limits;
 pub(crate) mod lookups;
@@ -385,7 +386,10 @@ impl Routes {
                 });
                 known.found = Some(found);
                 known.is_doubted = false;
-                known.asked = Some((Instant::now(), true));
+                let now = Instant::now();
+                known.asked = Some((now, true));
+                known.told_at = Some(now);
+                known.untold = None;
             }
             Err(error) => {
                 if was_told && known.found.is_some() {
@@ -395,6 +399,7 @@ impl Routes {
                     );
                 }
                 known.asked = Some((Instant::now(), false));
+                known.untold = Some(error.to_string());
                 // Whoever mends the zone does not wait until that answer is forgotten everywhere.
                 known.is_doubted |= matches!(error, Untold::Vanished);
             }

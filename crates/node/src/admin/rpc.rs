@@ -180,7 +180,7 @@ impl Admin for AdminService {
         request: Request<TraceRequest>,
     ) -> Result<Response<TraceResponse>, Status> {
         let id = id_of(&request.into_inner().id)?;
-        let response = trace::trace(&self.cluster, id, self.clock.now()).await?;
+        let response = trace::trace(&self.cluster, &self.routes, id, self.clock.now()).await?;
         Ok(Response::new(response))
     }
 

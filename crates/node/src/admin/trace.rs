@@ -2,14 +2,16 @@
 
 use api::admin::v1::{TraceResponse, Traced, Try};
 use cluster::{Cluster, Trace};
+use relay::route::Routes;
 use spool::{Message, MessageId, Timestamp};
 use tonic::Status;
 
-use super::{answer, refused};
+use super::{answer, refused, ways};
 
-/// Looks it up, and tells when it is given up if it is in the spool.
+/// Looks it up, and tells when it is given up and which way it goes if it is in the spool.
 pub(super) async fn trace(
     cluster: &Cluster,
+    routes: &Routes,
     id: MessageId,
     now: Timestamp,
 ) -> Result<TraceResponse, Status> {
@@ -24,6 +26,7 @@ pub(super) async fn trace(
     if let (Trace::Queued(message), Some(traced)) = (&trace, &mut response.message) {
         let expiry = cluster.expiry(message).await.map_err(refused)?;
         traced.expiry = expiry.map(|expiry| answer::expiry(expiry, now));
+        response.ways = ways::of(cluster, routes, message).await;
     }
     Ok(response)
 }

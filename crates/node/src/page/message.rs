@@ -47,6 +47,7 @@ pub(super) async fn show(
         (envelope(&trace, queued.as_ref()))
         (recipients(&trace))
         (tries(&trace))
+        (ways(&trace))
         @if let Some(queued) = &queued { (inside(queued, &form.person)) }
     };
     Ok(document("Message", &content).into_response())
@@ -162,6 +163,20 @@ fn tries(trace: &TraceResponse) -> Markup {
                             @if let Some(words) = &tried.words { ": " (words) }
                         }
                     }
+                }
+            }
+        }
+    }
+}
+
+/// Where it goes, of what is still to be delivered.
+fn ways(trace: &TraceResponse) -> Markup {
+    html! {
+        @for way in &trace.ways {
+            section {
+                h2 { "Way to " (way.domain) }
+                ul {
+                    @for words in &way.words { li { (words) } }
                 }
             }
         }

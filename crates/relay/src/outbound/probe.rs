@@ -47,14 +47,19 @@ pub async fn probe(
         timeouts: PROBE_TIMEOUTS,
     };
     let mut account = Account::new(tell);
+    let mut explanation = routes.explain(domain).await;
+    let verdict = explanation.pop();
+    for words in explanation {
+        account.sound(format!("route: {words}"));
+    }
     let route = match routes.find(domain).await {
         Ok(route) => route,
         Err(none) => {
-            account.unsound(none.to_string());
+            account.unsound(verdict.unwrap_or_else(|| none.to_string()));
             return false;
         }
     };
-    account.sound(format!("route: {route}"));
+    account.sound(format!("route: {}", verdict.unwrap_or_default()));
     let mut is_ready = false;
     // Whether one is that is as preferred as the next.
     let mut is_equal_ready = false;

@@ -8,7 +8,7 @@ use spool::policy::DEFAULT_SMTP_PORT;
 use spool::ports::Members;
 use tokio::time::Instant;
 
-use crate::route::exchanges::{Records, Turn, in_turn, is_nowhere, weigh};
+use crate::route::exchanges::{Records, Turn, Weighed, in_turn, is_nowhere, weigh};
 use crate::route::limits::{DOUBT_REFRESH, REFRESH, RETRY};
 use crate::route::met::Met;
 use crate::route::ourselves::Ourselves;
@@ -20,6 +20,10 @@ pub(super) struct Known {
     pub(super) found: Option<Found>,
     /// When the DNS was asked last, and whether it told.
     pub(super) asked: Option<(Instant, bool)>,
+    /// When it told last.
+    pub(super) told_at: Option<Instant>,
+    /// Why it did not when it was asked last.
+    pub(super) untold: Option<String>,
     /// Whether the domain has had MX records. It has, where this cluster is one of its MX hosts.
     pub(super) had_exchanges: bool,
     /// Whether there was no route by it, or no host could be reached since.
@@ -120,6 +124,12 @@ pub(super) fn at_smtp(name: &str) -> String {
 }
 
 impl Found {
+    /// What becomes of each host.
+    pub(super) fn weighed(&self, members: &dyn Members) -> Vec<Weighed> {
+        let ourselves = Ourselves::new(&members.members(), &self.of_members);
+        weigh(self.records.exchanges(), &ourselves)
+    }
+
     /// What the DNS did not tell this time stays as it was.
     pub(super) fn keep(&mut self, before: Self) {
         for (name, addresses) in before.of_members {

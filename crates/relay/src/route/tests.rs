@@ -457,3 +457,108 @@ async fn equal_hosts_are_met_once_and_one_that_is_down_holds_up_none() {
     }
     assert_eq!(connections().iter().sum::<usize>(), before + 8);
 }
+
+#[tokio::test]
+async fn how_a_route_comes_about_is_told_in_words() {
+    let server = name_server();
+    let exchanges = [
+        Data::Mx(10, "mail.example.com"),
+        Data::Mx(10, "other.example.com"),
+        Data::Mx(20, "mx1.example.net"),
+        Data::Mx(20, "elsewhere.test"),
+        Data::Mx(30, "last.test"),
+    ];
+    server.tell("example.com", &[Data::Cname("real.test")]);
+    server.tell("real.test", &exchanges);
+    for (name, last) in [
+        ("other.example.com", 11),
+        ("elsewhere.test", 12),
+        ("last.test", 13),
+    ] {
+        server.tell(name, &[Data::A(v4(last))]);
+    }
+    let routes = routes(&server).await;
+    let mut words = routes.explain(&domain()).await;
+    let drawn = words.pop().unwrap();
+    assert_eq!(
+        words,
+        [
+            "example.com has 5 MX hosts",
+            "example.com is an alias (CNAME) of real.test",
+            "mail.example.com (10) -> 192.0.2.10, [2001:db8::10]",
+            "other.example.com (10) -> 192.0.2.11",
+            "elsewhere.test (20) is not more preferred than what is, or may be, this cluster",
+            "mx1.example.net (20) is this cluster itself (node 1)",
+            "last.test (30) is not more preferred than what is, or may be, this cluster",
+            "mail.example.com and other.example.com are equal: which of them comes first is drawn for each \
+             connection",
+        ]
+    );
+    let hosts = ["mail.example.com:25", "other.example.com:25"];
+    let [first, second] = hosts;
+    let orders = [(first, second), (second, first)];
+    assert!(
+        orders
+            .map(|(a, b)| format!("mail goes to {a}, then {b}"))
+            .contains(&drawn),
+        "{drawn}"
+    );
+
+    server.fail("example.com");
+    age(&routes).await;
+    let words = routes.explain(&domain()).await;
+    let told = "the DNS does not tell now who takes the mail of example.com (";
+    assert!(words[0].starts_with(told), "{words:?}");
+    assert!(
+        words[0].contains("its last answer counts, which is "),
+        "{words:?}"
+    );
+    assert!(
+        words.contains(&"example.com has 5 MX hosts".to_owned()),
+        "{words:?}"
+    );
+}
+
+#[tokio::test]
+async fn that_there_is_no_route_is_told_with_what_becomes_of_the_mail() {
+    let server = name_server();
+    let cases: [(&[Data], &str); 4] = [
+        (&[Data::Mx(0, ".")], "example.com has a null MX record"),
+        (
+            &[Data::Mx(10, "mx1.example.net")],
+            "mx1.example.net (10) is this cluster itself (node 1)",
+        ),
+        (
+            &[Data::Cname("mx1.example.net")],
+            "example.com has no MX record, so it is its own host",
+        ),
+        (
+            &[Data::Mx(10, "empty.test")],
+            "empty.test (10) has no address",
+        ),
+    ];
+    server.tell("empty.test", &[]);
+    for (records, told) in cases {
+        server.tell("example.com", records);
+        let words = routes(&server).await.explain(&domain()).await;
+        assert!(words.iter().any(|said| said.contains(told)), "{words:?}");
+        let last = words.last().unwrap();
+        assert!(last.starts_with("no route: "), "{words:?}");
+        assert!(
+            last.ends_with("until then its mail waits, and none is returned for it"),
+            "{words:?}"
+        );
+    }
+    server.fail("example.com");
+    let words = routes(&server).await.explain(&domain()).await;
+    let told = "the DNS does not tell who takes the mail of example.com: ";
+    assert!(words[0].starts_with(told), "{words:?}");
+
+    let mut named = domain();
+    named.primary = vec!["a.test:25".to_owned(), "b.test:2525".to_owned()];
+    let words = routes_without_dns().explain(&named).await;
+    assert_eq!(
+        words,
+        ["as the policy says, mail goes to a.test:25, then b.test:2525"]
+    );
+}

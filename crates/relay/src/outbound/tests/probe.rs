@@ -19,7 +19,7 @@ async fn each_step_up_to_a_ready_session_is_told() {
     let at = primary.address;
     let (is_ready, told) = probed(&domain(at), &routes_without_dns()).await;
     let words = [
-        format!("route: {at}"),
+        format!("route: as the policy says, mail goes to {at}"),
         format!("{at}: connected to {at}"),
         format!("{at}: greets: 220 primary.test"),
         format!("{at}: offers PIPELINING"),
