@@ -6,6 +6,7 @@ use spool::{Alarm, Offers, Outbox, alarm};
 
 use crate::outbound::Shared;
 use crate::outbound::connection::{Connection, Terms};
+use crate::outbound::limits::Timeouts;
 use crate::outbound::worker::shortened;
 
 impl<O: Outbox> Shared<O> {
@@ -14,12 +15,24 @@ impl<O: Outbox> Shared<O> {
     /// # Errors
     /// In words, why none does.
     pub(super) async fn connect(&self, domain: &Domain) -> Result<Connection, String> {
+        self.connect_within(domain, self.config.timeouts).await
+    }
+
+    /// The same with another patience.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub(super) async fn connect_within(
+        &self,
+        domain: &Domain,
+        timeouts: Timeouts,
+    ) -> Result<Connection, String> {
         let terms = Terms {
             hostname: &self.config.hostname,
             tls: domain.tls,
             connectors: &self.connectors,
             dns: self.config.routes.dns(),
-            timeouts: self.config.timeouts,
+            timeouts,
         };
         let unreached = match self.config.routes.connect(domain, terms).await {
             Ok(connection) => return Ok(connection),

@@ -54,6 +54,11 @@ pub const CANARY_MESSAGES_MAX: usize = 10;
 /// check it; a message that is put off costs no more than its own retry.
 pub const HESITATION_MAX: Duration = Duration::from_mins(10);
 
+/// How long a probe waits at least for a connection, and alone for what comes behind it. No longer than the policy's
+/// interval where that is more: a host that swallows packets is not heard of before its next one, and that a primary
+/// is back must be known within an interval. No shorter: a name server that is gone costs seconds.
+pub const PROBE_PATIENCE_MIN: Duration = Duration::from_secs(10);
+
 /// An outage of which the first answers after it are a trial: longer than a server takes to start again
 /// after an update, and shorter than one is restored from a backup.
 pub const OUTAGE_MIN: Duration = Duration::from_secs(3);

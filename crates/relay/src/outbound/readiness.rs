@@ -9,11 +9,12 @@ use smtp::{EnhancedCode, ForwardPath, Reply};
 use spool::Outbox;
 use spool::policy::{Domain, Recipients};
 use spool::recipients::{address_of, in_dns_form};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::outbound::Shared;
 use crate::outbound::connection::Connection;
 use crate::outbound::delivery::Aborted;
-use crate::outbound::limits::{CANARIES_MAX, CANARY_MESSAGES_MAX};
+use crate::outbound::limits::{CANARIES_MAX, CANARY_MESSAGES_MAX, PROBE_PATIENCE_MIN, Timeouts};
 use crate::outbound::worker::shortened;
 
 /// Why a primary is not ready.
@@ -26,13 +27,40 @@ pub(super) enum Unready {
 }
 
 impl<O: Outbox> Shared<O> {
+    /// The same as [`Self::readied`], while a probe that hangs stands in the way of no other: of a host that went
+    /// while it was waited for it hears no more, and a new one finds it as soon as it is back.
+    pub(super) async fn probed(&self, domain: &Domain) -> Result<Connection, Unready> {
+        let interval = domain.probe_interval.max(PROBE_PATIENCE_MIN);
+        let beside = async {
+            let mut next = Instant::now();
+            loop {
+                next += interval;
+                sleep_until(next).await;
+                let probe = timeout_at(next + interval, self.readied(domain));
+                if let Ok(Ok(connection)) = probe.await {
+                    return connection;
+                }
+            }
+        };
+        tokio::select! {
+            probed = self.readied(domain) => probed,
+            connection = beside => Ok(connection),
+        }
+    }
+
     /// Goes as far with a primary as is possible without a message: EHLO, STARTTLS where the policy
     /// wants it, MAIL, and RCPT for somebody whom it knows, where one is known.
     ///
     /// # Errors
     /// Why it is not ready.
     pub(super) async fn readied(&self, domain: &Domain) -> Result<Connection, Unready> {
-        let mut connection = self.connect(domain).await.map_err(Unready::Silent)?;
+        let connect = domain.probe_interval.max(PROBE_PATIENCE_MIN);
+        let timeouts = Timeouts {
+            connect: connect.min(self.config.timeouts.connect),
+            ..self.config.timeouts
+        };
+        let connected = self.connect_within(domain, timeouts).await;
+        let mut connection = connected.map_err(Unready::Silent)?;
         let canaries = self.canaries(domain).await;
         if canaries.is_empty() {
             return open_to_any(connection).await;

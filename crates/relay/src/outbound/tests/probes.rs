@@ -166,3 +166,21 @@ async fn a_flush_ends_a_probe_that_hangs() {
     until("delivered", || outbox.is_empty()).await;
     running.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_probe_that_hangs_stands_in_the_way_of_no_other() {
+    // As a host does that hung when it took the connection, and was restarted.
+    let script = at_first(1, |m| *m == Moment::Greeting, Act::Silence);
+    let (primary, outbox) = setup(script, NEVER).await;
+    outbox.adopt(Some(Domain {
+        probe_interval: SOON,
+        ..domain(primary.address)
+    }));
+    outbox.set_down("told by another leader");
+    outbox.queue(&["a"], BODY);
+    let running = Running::start(&outbox);
+    // Long before anybody gives up on the greeting.
+    until("delivered", || outbox.is_empty()).await;
+    running.stop().await.unwrap();
+    assert_no_deferral(&outbox);
+}
