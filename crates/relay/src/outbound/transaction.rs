@@ -37,7 +37,7 @@ pub(super) enum Unended {
 
 impl<O: Outbox> Worker<O> {
     /// One transaction, for as many of the recipients behind the first `done` as the primary takes
-    /// at once.
+    /// at once. The verdicts are those of the first of them, of one at least.
     pub(super) async fn transact(
         &self,
         due: &Due,
@@ -78,7 +78,8 @@ impl<O: Outbox> Worker<O> {
         let started = Instant::now();
         let offered = self.offer(due, recipients, origin, &mut open);
         match offered.instrument(span).await {
-            Ok(verdicts) => {
+            Ok(mut verdicts) => {
+                verdicts.truncate(heard(&verdicts));
                 open.count();
                 if let Some(failure @ Failure::BdatUnknown(_)) = open.connection.session.failure() {
                     warn!(domain = %self.domain.name, host, %failure, "bodies go by DATA from now on");
@@ -172,6 +173,21 @@ impl<O: Outbox> Worker<O> {
             fitness::verdict(lack, offered, learned, self.shared.clock.now())
         });
         Ok((verdict, alike))
+    }
+}
+
+/// How many recipients the primary has heard of: where it has taken the message for some, those behind them that
+/// were too many for it go in the next transaction (RFC 5321 section 4.5.3.1.10).
+fn heard(verdicts: &[client::Verdict]) -> usize {
+    let is_too_many = |verdict: &client::Verdict| verdict.is_for_the_number_of_recipients();
+    let heard = verdicts.iter().rposition(|verdict| !is_too_many(verdict));
+    let heard = heard.map_or(0, |last| last + 1);
+    let (first, _) = verdicts.split_at(heard);
+    let is_taken = |verdict: &client::Verdict| matches!(verdict, client::Verdict::Delivered(_));
+    if first.iter().any(is_taken) {
+        heard
+    } else {
+        verdicts.len()
     }
 }
 

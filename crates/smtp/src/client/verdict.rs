@@ -1,6 +1,6 @@
 //! What a reply means for a recipient.
 
-use crate::Reply;
+use crate::{EnhancedCode, Reply};
 
 /// What became of one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +70,17 @@ impl Verdict {
             (_, 500..=599) => Self::Rejected(reply),
             _ => Self::Deferred(reply),
         }
+    }
+
+    /// Whether the server takes no further recipient in the same transaction, and says so as RFC 5321
+    /// section 4.5.3.1.10 wants, or as old servers do.
+    #[must_use]
+    pub fn is_for_the_number_of_recipients(&self) -> bool {
+        let Self::Deferred(reply) = self else {
+            return false;
+        };
+        let is_about_number = |code: EnhancedCode| (code.subject, code.detail) == (5, 3);
+        matches!(reply.code, 452 | 552) && reply.enhanced.is_none_or(is_about_number)
     }
 
     /// Decides from the reply by which the server wants nothing of the client that a message came from.
@@ -152,7 +163,6 @@ fn shortened(mut reply: Reply) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::EnhancedCode;
 
     fn decide(answered: Answered, code: u16) -> Verdict {
         Verdict::of(
@@ -224,6 +234,23 @@ mod tests {
             decide(Answered::FinalDot, 552),
             Verdict::Rejected(_)
         ));
+    }
+
+    #[test]
+    fn who_is_one_too_many_is_told_from_who_is_put_off() {
+        let deferred = |code, detail: Option<(u16, u16)>| {
+            let enhanced = detail.map(|(subject, detail)| EnhancedCode::new(4, subject, detail));
+            let lines = vec![String::new()];
+            let reply = Reply {
+                code,
+                enhanced,
+                lines,
+            };
+            Verdict::of(Answered::Recipient, reply).is_for_the_number_of_recipients()
+        };
+        assert!(deferred(452, None) && deferred(552, None) && deferred(452, Some((5, 3))));
+        assert!(!deferred(452, Some((2, 2))) && !deferred(450, Some((5, 3))));
+        assert!(!decide(Answered::FinalDot, 552).is_for_the_number_of_recipients());
     }
 
     fn refusal(code: u16, detail: Option<(u16, u16)>) -> Reply {

@@ -112,6 +112,29 @@ async fn no_transaction_has_more_recipients_than_the_primary_takes() {
 }
 
 #[tokio::test]
+async fn who_is_one_too_many_goes_in_the_next_transaction_at_once() {
+    let named = AtomicUsize::new(0);
+    let script: Script = Arc::new(move |_, moment| match moment {
+        Moment::Mail => {
+            named.store(0, Ordering::SeqCst);
+            Act::Usual
+        }
+        Moment::Rcpt(_) if named.fetch_add(1, Ordering::SeqCst) >= 2 => {
+            Act::Say("452 4.5.3 too many recipients")
+        }
+        _ => Act::Usual,
+    });
+    let (primary, outbox) = setup(script, NEVER).await;
+    outbox.queue(&["a", "b", "c", "d", "e"], BODY);
+    let running = Running::start(&outbox);
+    until("delivered", || outbox.is_empty()).await;
+    running.stop().await.unwrap();
+    let to: Vec<usize> = primary.taken().iter().map(|taken| taken.to.len()).collect();
+    assert_eq!(to, [2, 2, 1]);
+    assert_no_deferral(&outbox);
+}
+
+#[tokio::test]
 async fn a_connection_carries_no_more_messages_than_the_primary_takes() {
     let script = offering("250-primary.test\r\n250 LIMITS MAILMAX=2 RCPTMAX=1");
     let (primary, outbox) = setup(script, NEVER).await;
