@@ -20,6 +20,7 @@ pub(crate) mod connection;
 mod contact;
 mod courier;
 pub(crate) mod dane;
+mod dead_ends;
 mod delivery;
 mod destination;
 mod distrust;

@@ -16,6 +16,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
 
 use crate::outbound::connection::{Connection, Terms};
+use crate::outbound::dead_ends::DeadEnds;
 use crate::outbound::delivery::Aborted;
 use crate::outbound::fitness::{self, Fitness};
 use crate::outbound::limits::{
@@ -34,6 +35,9 @@ pub(super) struct Courier<O> {
     /// The places in the order of arrival of those that are under way.
     under_way: BTreeSet<u64>,
     deliveries: JoinSet<(u64, Result<(), OutboxError>)>,
+    dead_ends: Arc<DeadEnds>,
+    /// When an operator wanted all to be tried, for the sake of dead ends.
+    heeded_at: Timestamp,
     /// All that was last tried before this moment has been tried again.
     flushed_at: Timestamp,
 }
@@ -53,6 +57,8 @@ impl<O: Outbox> Courier<O> {
             changes,
             under_way: BTreeSet::new(),
             deliveries: JoinSet::new(),
+            dead_ends: Arc::default(),
+            heeded_at: Timestamp(0),
             flushed_at: Timestamp(0),
         }
     }
@@ -113,8 +119,9 @@ impl<O: Outbox> Courier<O> {
             let sequence = due.message.sequence;
             self.under_way.insert(sequence);
             let shared = Arc::clone(&self.shared);
+            let dead_ends = Arc::clone(&self.dead_ends);
             self.deliveries
-                .spawn(async move { (sequence, carry(&shared, due).await) });
+                .spawn(async move { (sequence, carry(&shared, &dead_ends, due).await) });
         }
         Ok(())
     }
@@ -128,6 +135,10 @@ impl<O: Outbox> Courier<O> {
         due.extend(deferred.await?.into_iter().map(|(_, due)| due));
         due.retain(|due| self.may_start(due));
         let flushed_at = outbox.destination(notice::QUEUE).flushed_at;
+        if flushed_at > self.heeded_at {
+            self.heeded_at = flushed_at;
+            self.dead_ends.forget();
+        }
         if due.is_empty() && flushed_at > self.flushed_at {
             due = self.flushed(now, flushed_at).await?;
             if due.is_empty() {
@@ -188,16 +199,22 @@ fn parted(
 }
 
 /// Delivers one report and records what became of it.
-async fn carry<O: Outbox>(shared: &Shared<O>, due: Due) -> Result<(), OutboxError> {
+async fn carry<O: Outbox>(
+    shared: &Shared<O>,
+    dead_ends: &DeadEnds,
+    due: Due,
+) -> Result<(), OutboxError> {
     let (outbox, term) = (&shared.outbox, shared.config.term);
     let message = due.message.id;
-    let tried = match shared.stop.run_until_cancelled(connect(shared, &due)).await {
-        // Nothing is under way yet, and a host that is gone takes its time.
-        None => None,
-        Some(Ok(connection)) => hand_over(shared, &due, connection).await,
-        Some(Err(Unreached::Never(why))) => Some((String::new(), Verdict::Rejected(why))),
-        Some(Err(Unreached::NotNow(why))) => Some((String::new(), Verdict::Deferred(why))),
+    let began = Instant::now();
+    let domain = domain_of(&due).unwrap_or_default();
+    let tried = match dead_ends.objection(domain) {
+        Some(why) => Some((String::new(), Verdict::Deferred(why))),
+        None => attempt(shared, &due, domain).await,
     };
+    if let Some((_, Verdict::Deferred(why))) = &tried {
+        dead_ends.note(domain, began, why);
+    }
     let Some((host, verdict)) = tried else {
         let sequence = due.message.sequence;
         return outbox.release(term, notice::QUEUE, &[sequence]).await;
@@ -226,12 +243,35 @@ async fn carry<O: Outbox>(shared: &Shared<O>, due: Due) -> Result<(), OutboxErro
     reported
 }
 
-async fn connect<O: Outbox>(shared: &Shared<O>, due: &Due) -> Result<Connection, Unreached> {
+/// The domain that a report goes to.
+fn domain_of(due: &Due) -> Option<&str> {
     let mut recipients = due.recipients.iter();
-    let recipient = recipients.find_map(|index| due.message.recipients.get(*index as usize));
-    let Some(ForwardPath::Mailbox(to)) = recipient.map(|recipient| &recipient.path) else {
+    let recipient = recipients.find_map(|index| due.message.recipients.get(*index as usize))?;
+    match &recipient.path {
+        ForwardPath::Mailbox(to) => Some(&to.domain),
+        ForwardPath::Postmaster => None,
+    }
+}
+
+/// Returns the host that was asked and its verdict; `None` when nothing has become of the report.
+async fn attempt<O: Outbox>(
+    shared: &Shared<O>,
+    due: &Due,
+    domain: &str,
+) -> Option<(String, Verdict)> {
+    // Nothing is under way yet when the forwarder stops, and a host that is gone takes its time.
+    let connecting = connect(shared, domain);
+    match shared.stop.run_until_cancelled(connecting).await? {
+        Ok(connection) => hand_over(shared, due, connection).await,
+        Err(Unreached::Never(why)) => Some((String::new(), Verdict::Rejected(why))),
+        Err(Unreached::NotNow(why)) => Some((String::new(), Verdict::Deferred(why))),
+    }
+}
+
+async fn connect<O: Outbox>(shared: &Shared<O>, domain: &str) -> Result<Connection, Unreached> {
+    if domain.is_empty() {
         return Err(Unreached::Never("5.1.3 there is no domain".to_owned()));
-    };
+    }
     let terms = Terms {
         hostname: &shared.config.hostname,
         tls: Tls::Opportunistic,
@@ -239,7 +279,7 @@ async fn connect<O: Outbox>(shared: &Shared<O>, due: &Due) -> Result<Connection,
         dns: shared.config.routes.dns(),
         timeouts: shared.config.timeouts,
     };
-    let connecting = shared.config.routes.connect_to_sender(&to.domain, terms);
+    let connecting = shared.config.routes.connect_to_sender(domain, terms);
     connecting.await.map_err(|unreached| match unreached {
         Unreached::Never(why) => Unreached::Never(shortened(why)),
         Unreached::NotNow(why) => Unreached::NotNow(shortened(why)),

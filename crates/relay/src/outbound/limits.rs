@@ -159,6 +159,12 @@ pub const REPORT_PACE: Duration = Duration::from_millis(50);
 /// Reports under way to the senders' own hosts at once. A host that says nothing keeps one busy for minutes.
 pub const COURIERS_MAX: usize = 10;
 
+/// What counts as keeping a courier waiting, where nothing comes of it.
+pub const DEAD_END_WAIT: Duration = Duration::from_secs(1);
+
+/// For how long other reports to a domain that has done so are put off without being tried.
+pub const DEAD_END_KEEP: Duration = Duration::from_mins(10);
+
 /// How long a domain waits after the outbox could not be read.
 pub const STORAGE_RETRY: Duration = Duration::from_secs(1);
 

@@ -5,6 +5,9 @@ use core::time::Duration;
 /// MX hosts of one domain that are looked at, the most preferred ones. Domains have a handful.
 pub const EXCHANGES_MAX: usize = 32;
 
+/// Hosts of a sender's domain that a report is taken to, the most preferred ones; as many as Postfix tries.
+pub const SENDERS_HOSTS_MAX: usize = 5;
+
 /// Addresses of one host that are tried.
 pub const ADDRESSES_MAX: usize = 8;
 

@@ -8,6 +8,7 @@ use spool::policy::in_ascii;
 use crate::dns::LookupError;
 use crate::outbound::connection::{Connection, Terms};
 use crate::route::known::{Found, Known};
+use crate::route::limits::SENDERS_HOSTS_MAX;
 use crate::route::lookups::{self, Untold};
 use crate::route::met::Met;
 use crate::route::ourselves::Ourselves;
@@ -33,7 +34,9 @@ impl Routes {
         domain: &str,
         terms: Terms<'_>,
     ) -> Result<Connection, Unreached> {
-        let route = self.find_sender(domain).await?;
+        let mut route = self.find_sender(domain).await?;
+        // Anybody may name as many as he likes, and have them say nothing.
+        route.hosts.truncate(SENDERS_HOSTS_MAX);
         let opened = route.open_first(terms, &mut Met::default()).await;
         opened.map_err(|unopened| Unreached::NotNow(unopened.reasons.join("; ")))
     }

@@ -14,6 +14,7 @@ use crate::outbound::limits::Timeouts;
 use crate::outbound::probe::{Step, probe};
 use crate::outbound::tests::primary::{Act, Moment, Primary, Script};
 use crate::outbound::tls::Connectors;
+use crate::route::limits::SENDERS_HOSTS_MAX;
 
 /// A cluster of nobody, and a DNS of nobody: for primaries that the policy names.
 pub(crate) fn routes_without_dns() -> Arc<Routes> {
@@ -561,4 +562,32 @@ async fn that_there_is_no_route_is_told_with_what_becomes_of_the_mail() {
         words,
         ["as the policy says, mail goes to a.test:25, then b.test:2525"]
     );
+}
+
+#[tokio::test]
+async fn no_more_than_a_few_hosts_of_a_sender_are_tried() {
+    let server = name_server();
+    let names = ["a.test", "b.test", "c.test", "d.test", "e.test", "f.test"];
+    let hosts: Vec<Data> = (10..)
+        .zip(names)
+        .map(|(at, name)| Data::Mx(at, name))
+        .collect();
+    server.tell("many.example", &hosts);
+    for (name, last) in names.iter().zip(1..) {
+        // Nobody listens there.
+        server.tell(name, &[Data::A(Ipv4Addr::new(127, 25, 4, last))]);
+    }
+    let routes = routes(&server).await;
+    let connectors = Connectors::new();
+    let terms = terms(&routes, &connectors);
+    let unreached = routes.connect_to_sender("many.example", terms).await;
+    let Err(Unreached::NotNow(why)) = unreached else {
+        panic!("{unreached:?}");
+    };
+    assert_eq!(
+        why.matches(".test:25: ").count(),
+        SENDERS_HOSTS_MAX,
+        "{why}"
+    );
+    assert!(!why.contains("f.test"), "{why}");
 }

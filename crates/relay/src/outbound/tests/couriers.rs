@@ -11,6 +11,7 @@ use spool::{Message, Policy};
 use super::reports::verdicts;
 use super::*;
 use crate::dns::tests::name_server::{Data, NameServer};
+use crate::outbound::limits::{COURIERS_MAX, DEAD_END_WAIT};
 use crate::route::tests::routes_by;
 
 /// Where the sender's own host is in a test of this number.
@@ -250,4 +251,36 @@ async fn a_stop_behind_the_final_dot_waits_for_the_answer() {
     running.stop().await.unwrap();
     assert_eq!(verdicts(&outbox), [taken()]);
     assert!(outbox.is_empty());
+}
+
+#[tokio::test]
+async fn a_host_that_keeps_couriers_waiting_does_not_keep_all_of_them_for_long() {
+    let Some(host) = host(20, Arc::new(|_, _| Act::Silence)).await else {
+        return;
+    };
+    let server = name_server(20);
+    let outbox = reports(NEVER);
+    let count = 4 * COURIERS_MAX;
+    for _ in 0..count {
+        outbox.queue_as(&["x"], BODY, to("sender.example"));
+    }
+    let waiting = Timeouts {
+        greeting: DEAD_END_WAIT,
+        ..PATIENT
+    };
+    let running = Running::by_routes(&outbox, 1, waiting, routes_by(&server).await);
+    until("each is put off", || verdicts(&outbox).len() == count).await;
+    assert_eq!(host.log.lock().unwrap().connections, COURIERS_MAX);
+    let is_put_off = |verdict: &Verdict| match verdict {
+        Verdict::Deferred(words) => words.contains("no greeting"),
+        _ => false,
+    };
+    assert!(verdicts(&outbox).iter().all(is_put_off));
+    // An operator may know better.
+    outbox.flush();
+    until("they are tried again", || {
+        host.log.lock().unwrap().connections > COURIERS_MAX
+    })
+    .await;
+    running.stop().await.unwrap();
 }
