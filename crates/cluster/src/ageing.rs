@@ -7,6 +7,8 @@
 //!
 //! A queue stands in order of arrival, so where nothing is too old one row is read.
 
+mod pace;
+
 use std::{
     collections::BTreeMap,
     io,
@@ -19,6 +21,8 @@ use spool::{
 };
 use tokio::{sync::watch, time::interval};
 use tokio_util::sync::CancellationToken;
+
+use pace::{Going, Pace};
 
 use crate::{
     limits,
@@ -55,8 +59,9 @@ impl Watcher {
         let mut counted_at: Option<Instant> = None;
         let mut warned: BTreeMap<String, Instant> = BTreeMap::new();
         let mut spared: BTreeMap<String, Instant> = BTreeMap::new();
+        let mut pace = Pace::new();
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
-            if self.leadership.borrow().leading {
+            if self.may_expire(&mut pace) && self.leadership.borrow().leading {
                 let expired = stop.run_until_cancelled(self.expire_all(&mut spared)).await;
                 report(
                     expired.unwrap_or(Ok(())),
@@ -72,6 +77,18 @@ impl Watcher {
                 self.warn(&mut warned);
             }
         }
+    }
+
+    /// Whether the clock has gone steadily for long enough that mail may be given up by it.
+    fn may_expire(&self, pace: &mut Pace) -> bool {
+        let going = pace.look(self.clock.now(), Instant::now());
+        if let Going::Jumped(by) = going {
+            tracing::warn!(
+                by_seconds = by.as_secs(),
+                "the clock has jumped: no mail is given up for its age within the next hour; set the clock if it is wrong"
+            );
+        }
+        going == Going::Steadily
     }
 
     /// Domains that have mail to be delivered.

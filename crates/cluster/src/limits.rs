@@ -156,6 +156,12 @@ pub(crate) const REPLAY_READ_MAX: usize = 1000;
 pub(crate) const REPLAY_PATIENCE: Duration = Duration::from_secs(120);
 /// How often it is looked for mail that is too old.
 pub(crate) const AGEING_INTERVAL: Duration = Duration::from_secs(5);
+/// How far the clock may be from where it should be at the next such look: a machine that is short of processors, and
+/// what sets clocks right bit by bit.
+pub(crate) const CLOCK_DRIFT_MAX: Duration = Duration::from_secs(10 * 60);
+/// For how long no mail is given up for its age after the clock has jumped: whoever looks after the machine, or its
+/// time servers, can set it right.
+pub(crate) const CLOCK_REST: Duration = Duration::from_secs(3600);
 /// How often it is looked for mail whose senders are to know that it waits.
 pub(crate) const DELAYS_INTERVAL: Duration = Duration::from_secs(2);
 /// How long a domain rests after a look for mail that is too old has found much that is spared.
