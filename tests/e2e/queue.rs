@@ -212,6 +212,58 @@ fn what_the_primary_refused_is_tried_again_when_an_operator_wants_it() {
 }
 
 #[test]
+fn each_verb_takes_a_reason_and_leaves_a_line() {
+    let (_primary, cluster) = scene::outage(1);
+    scene::send_all(&cluster, &scene::letters(0..8));
+    cluster.wait_queued(8, scene::CATCH_UP);
+    let ctl = cluster.ctl();
+    let all = ids(&ctl, &[]);
+    let (one, another) = (&all[0], &all[1]);
+    // By id and by filter; a delivery that was put off is what can be retried.
+    let done: [(&[&str], u64); 8] = [
+        (&["hold", one], 1),
+        (&["release", one], 1),
+        (&["hold", "--sender", "@sender.test"], 8),
+        (&["release", "--domain", "example.com"], 8),
+        (&["bounce", another], 1),
+        (&["retry", another], 1),
+        (&["delete", "--yes", "--recipient", ANN], 2),
+        (&["hold", "--all"], 6),
+    ];
+    for (number, (words, changed)) in done.iter().enumerate() {
+        let reason = format!("reason {number}");
+        let told = change(&ctl, &[*words, &["--reason", &reason]].concat());
+        assert_eq!(told["changed"], *changed, "{words:?}: {told}");
+    }
+    for verb in ["pause", "resume"] {
+        let acted = ctl.run(&[
+            "domain",
+            verb,
+            "example.com",
+            "--reason",
+            "reason of a domain",
+        ]);
+        assert_eq!(acted.code, 0, "{}", acted.err);
+    }
+    let rows = rows(&ctl);
+    assert_eq!(rows.len(), done.len() + 2, "{rows:?}");
+    for (number, ((words, changed), row)) in done.iter().zip(&rows).enumerate() {
+        let typed: Vec<&str> = words
+            .iter()
+            .copied()
+            .filter(|word| *word != "--yes")
+            .collect();
+        assert_eq!(row["what"], typed.join(" "), "{row}");
+        assert_eq!(row["reason"], format!("reason {number}"), "{row}");
+        assert_eq!(row["changed"], *changed, "{row}");
+        assert!(!row["by"].as_str().unwrap().is_empty(), "{row}");
+    }
+    for row in &rows[done.len()..] {
+        assert_eq!(row["reason"], "reason of a domain", "{row}");
+    }
+}
+
+#[test]
 fn the_queue_is_summed_up_and_a_message_exported_whole() {
     let (_primary, cluster) = scene::outage(3);
     let letters = [Letter::new(0, ANN, 2_000), Letter::new(1, ANN, 3_000_000)];

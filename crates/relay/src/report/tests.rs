@@ -1,4 +1,7 @@
-//! Reports as another parser reads them.
+//! Reports as two other parsers read them: `mail-parser`, and Python's `email`.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 
 use bytes::Bytes;
 use mail_parser::{Message as Parsed, MessageParser, MimeHeaders as _, PartType};
@@ -72,6 +75,63 @@ fn composed(message: &Message, kind: Kind, head: Option<&[u8]>) -> Composed {
     })
 }
 
+/// Reads a report as Python's `email` does, and tells the actions in it.
+const PYTHON: &str = r#"
+import sys
+from email import message_from_string, policy
+from email.parser import BytesParser
+report = BytesParser(policy=policy.default).parse(sys.stdin.buffer)
+for part in report.walk():
+    assert not part.defects, (part.get_content_type(), part.defects)
+assert report.get_content_type() == "multipart/report", report.get_content_type()
+assert report.get_param("report-type") == "delivery-status"
+assert report["Auto-Submitted"] == "auto-replied"
+assert report["From"].addresses and report["To"].addresses and report["Date"].datetime
+words, fields, *original = report.iter_parts()
+assert words.get_content_type() == "text/plain" and words.get_content().strip()
+assert len(original) <= 1
+blocks = fields.get_payload()
+if fields.get_content_type() == "message/global-delivery-status":
+    # It is read as a message whose header is the first block.
+    of_message, = blocks
+    rest = of_message.get_payload(decode=True).decode().strip()
+    blocks = [of_message] + [message_from_string(block, policy=policy.default) for block in rest.split("\n\n")]
+else:
+    assert fields.get_content_type() == "message/delivery-status", fields.get_content_type()
+of_message, *of_recipients = [block for block in blocks if block.items()]
+assert of_message["Reporting-MTA"] == "dns; mx1.example.net", of_message.items()
+for block in of_recipients:
+    assert block["Final-Recipient"] and block["Status"], block.items()
+print(" ".join(block["Action"] for block in of_recipients))
+"#;
+
+/// The actions that Python finds; `None` on a machine without it, and a line that says so.
+fn actions_by_python(report: &Composed) -> Option<Vec<String>> {
+    let child = Command::new("python3")
+        .args(["-c", PYTHON])
+        .env("PYTHONIOENCODING", "utf-8")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(error) => {
+            println!("not read by Python: {error}");
+            return None;
+        }
+    };
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(&report.octets).unwrap();
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaint}");
+    let actions = String::from_utf8(output.stdout).unwrap();
+    Some(actions.split_whitespace().map(str::to_owned).collect())
+}
+
+/// A report as both parsers understand it.
 fn parsed(report: &Composed) -> Parsed<'_> {
     let parsed = MessageParser::default().parse(&report.octets).unwrap();
     let parts = parsed.root_part().sub_parts().unwrap().len();
@@ -84,6 +144,13 @@ fn parsed(report: &Composed) -> Parsed<'_> {
     assert_eq!(kind.attribute("report-type"), Some("delivery-status"));
     for line in report.octets.split_inclusive(|octet| *octet == b'\n') {
         assert!(line.ends_with(b"\r\n") && line.len() <= 1000, "{line:?}");
+    }
+    if let Some(actions) = actions_by_python(report) {
+        let (_, status) = part_of(&parsed, 1);
+        let told = status
+            .lines()
+            .filter_map(|line| line.strip_prefix("Action: "));
+        assert_eq!(actions, told.collect::<Vec<_>>());
     }
     parsed
 }

@@ -1,6 +1,7 @@
 //! Policies that change while mail is on its way.
 
 use super::*;
+use crate::outbound::limits::WINDOW_MESSAGES_MAX;
 
 /// Where nobody listens.
 async fn gone() -> SocketAddr {
@@ -149,4 +150,40 @@ async fn connections_and_order_are_those_of_the_policy_in_force() {
     until("delivered", || outbox.is_empty()).await;
     running.stop().await.unwrap();
     assert_eq!(primary.taken().len(), 400, "each once");
+}
+
+#[tokio::test]
+async fn a_long_queue_turns_to_another_primary_within_a_second_and_is_not_read_at_once() {
+    let slow: Script = Arc::new(|_, moment| match moment {
+        Moment::Dot(_) => Act::After(Duration::from_millis(5)),
+        _ => Act::Usual,
+    });
+    let mut primary = Primary::start(ANY_PORT, slow.clone(), None).await;
+    let outbox = MapOutbox::new(domain(primary.address), NEVER);
+    for n in 0..100_000 {
+        outbox.queue(&[&format!("user{}", n % 50)], b"Subject: x\r\n\r\n");
+    }
+    let running = Running::start(&outbox);
+    // A machine that is busy with something else may be late once.
+    let mut waits = Vec::new();
+    while !waits.iter().any(|wait| *wait <= Duration::from_secs(1)) {
+        assert!(waits.len() < 3, "{waits:?}");
+        until("some are delivered", || primary.taken().len() > 20).await;
+        primary = Primary::start(ANY_PORT, slow.clone(), None).await;
+        let began = Instant::now();
+        outbox.adopt(Some(domain(primary.address)));
+        until("the next one gets mail", || !primary.taken().is_empty()).await;
+        waits.push(began.elapsed());
+    }
+    let claims = outbox.claims().len();
+    assert!(
+        claims <= WINDOW_MESSAGES_MAX,
+        "{claims} are in memory, no more than a window"
+    );
+    running.stop().await.unwrap();
+    assert!(
+        outbox.claims().is_empty(),
+        "what has not started is given back"
+    );
+    assert_eq!(outbox.state.lock().unwrap().unclaimed_reports, 0);
 }
