@@ -74,11 +74,14 @@ pub(super) fn of_smtp(
     Ok((first.map(|(cert, key)| pem_pair(cert, key)), others))
 }
 
+/// A certificate and its key, and where each is written.
+type WrittenPair = (Spanned<PathBuf>, Spanned<PathBuf>);
+
 /// Two files that belong together, each with the key that names it.
 fn pair(
     (cert_name, cert): (&str, PemFile),
     (key_name, key): (&str, PemFile),
-) -> Result<Option<(Spanned<PathBuf>, Spanned<PathBuf>)>, Fault> {
+) -> Result<Option<WrittenPair>, Fault> {
     let (one, name, other) = match (written(cert), written(key)) {
         (None, None) => return Ok(None),
         (Some(cert), Some(key)) => return Ok(Some((cert, key))),
