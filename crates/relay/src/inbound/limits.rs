@@ -50,8 +50,9 @@ pub const GUESSES_MAX: u32 = 50;
 pub const CROWDED_GUESSES_MAX: u32 = 10;
 
 /// Recipients that a session may name in vain in all, whomever it names between them: who knows one that
-/// is taken could go on for ever with the others. A list of which more are gone is sent in several sessions.
-pub const GUESSES_IN_ALL_MAX: u32 = 200;
+/// is taken could go on for ever with the others. As many as a message may have by default, since the next
+/// try of one to so long a list would end in the same way.
+pub const GUESSES_IN_ALL_MAX: u32 = 1000;
 
 /// Clients whose rates are remembered: some MiB, and more than come in a busy minute.
 pub const CLIENTS_REMEMBERED_MAX: usize = 1 << 16;
