@@ -29,7 +29,10 @@ impl Routes {
         }
         let (mut words, names) = {
             let known = known.lock().await;
-            (records_of(name, &known), names_of(name, &known))
+            // Name servers that do not answer are not waited for once more.
+            let is_told = known.untold.is_none();
+            let names = is_told.then(|| names_of(name, &known));
+            (records_of(name, &known), names.unwrap_or_default())
         };
         words.extend(self.aliases(names).await);
         {
