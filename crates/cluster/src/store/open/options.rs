@@ -10,10 +10,14 @@ use super::Column;
 /// Memory for blocks read from disk, for all columns.
 const BLOCK_CACHE_BYTES: usize = 32 << 20;
 /// Writes gathered in memory before they go to a file: the column of pieces, which gets nearly all
-/// the octets.
+/// the octets. Each time costs several fsyncs and the beginning of another write-ahead log.
 const PIECE_BUFFER_BYTES: usize = 4 << 20;
+/// How many of them there are at most: one that fills, and one that is written to a file.
+const PIECE_BUFFERS_MAX: i32 = 2;
 /// The same for each of the other columns.
 const BUFFER_BYTES: usize = 8 << 20;
+/// How many there are of the others at most.
+const BUFFERS_MAX: i32 = 3;
 /// Values from this size on go to blob files.
 const BLOB_BYTES_MIN: u64 = 1 << 10;
 /// A blob file is closed at this size; the smaller, the sooner a file holds only what has left.
@@ -71,12 +75,13 @@ fn column_options(column: Column, cache: &Cache) -> Options {
     options.set_block_based_table_factory(&blocks);
     options.set_compression_type(DBCompressionType::None);
     options.set_write_buffer_size(BUFFER_BYTES);
-    options.set_max_write_buffer_number(3);
+    options.set_max_write_buffer_number(BUFFERS_MAX);
     options.add_compact_on_deletion_collector_factory(DELETIONS_WINDOW, DELETIONS_TRIGGER, 0.5);
     options.set_max_bytes_for_level_base(LEVEL_BYTES);
     options.set_target_file_size_base(TABLE_BYTES);
     if column == Column::Piece {
         options.set_write_buffer_size(PIECE_BUFFER_BYTES);
+        options.set_max_write_buffer_number(PIECE_BUFFERS_MAX);
         options.set_enable_blob_files(true);
         options.set_min_blob_size(BLOB_BYTES_MIN);
         options.set_blob_file_size(BLOB_FILE_BYTES);
