@@ -26,7 +26,7 @@ help:
 	@echo "                  NODES=n, or FAULTS='--only power-cut-all': see docs/reliability.md"
 	@echo "make fuzz         invents input for one parser: TARGET=a folder of fuzz/corpus, MINUTES=m; needs a"
 	@echo "                  nightly compiler"
-	@echo "make bench        accept rate, latency, drain and CPU beside Postfix"
+	@echo "make bench        accept rate, latency, drain and CPU beside Postfix and Exim"
 	@echo "make lint         formatting, clippy, licences and sources of dependencies, documentation"
 	@echo "make pictures     draws the pictures of the web page in docs/pictures anew"
 	@echo "make build        the programs, in the release directory of cargo's target directory"

@@ -4,12 +4,15 @@ use std::{
     fmt,
     net::SocketAddr,
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
 
 use crate::{
+    disk,
+    meter::Meter,
+    starttls,
     system::{DOMAIN, System},
     table::Figures,
 };
@@ -19,6 +22,9 @@ const BYTES_MAX: f64 = 1_500_000_000.0;
 
 /// Messages sent to warm caches and processes up, and to guess how many the measurement needs.
 const PILOT: usize = 400;
+
+/// As few of them as to write no more than this.
+const PILOT_BYTES_MAX: usize = 50_000_000;
 
 /// Who sends, mostly.
 pub(crate) const SENDER: &str = "sender@sender.test";
@@ -32,6 +38,8 @@ pub(crate) struct Load {
     pub(crate) sessions: usize,
     /// Whether a session carries many messages.
     pub(crate) kept_open: bool,
+    /// Whether a session runs TLS.
+    pub(crate) starttls: bool,
     /// The reverse-path of all of them.
     pub(crate) sender: &'static str,
 }
@@ -43,59 +51,98 @@ impl fmt::Display for Load {
         } else {
             "one message each"
         };
+        let tls = if self.starttls { ", STARTTLS" } else { "" };
         write!(
             f,
-            "{} KiB, {} sessions {kept}",
+            "{} KiB, {} sessions {kept}{tls}",
             self.size / 1024,
             self.sessions
         )
     }
 }
 
-/// What is measured.
-pub(crate) fn loads(quick: bool) -> Vec<Load> {
-    let load = |kib: usize, sessions| Load {
-        size: kib * 1024,
-        sessions,
-        kept_open: true,
-        sender: SENDER,
-    };
-    if quick {
-        return vec![load(10, 50)];
+impl Load {
+    /// Sessions in clear that are kept open.
+    pub(crate) const fn of(kib: usize, sessions: usize) -> Self {
+        Self {
+            size: kib * 1024,
+            sessions,
+            kept_open: true,
+            starttls: false,
+            sender: SENDER,
+        }
     }
-    vec![
-        load(10, 1),
-        load(10, 50),
-        load(10, 200),
-        Load {
+
+    const fn one_message_each(self) -> Self {
+        Self {
             kept_open: false,
-            ..load(10, 50)
-        },
-        load(1, 50),
-        load(100, 50),
-    ]
+            ..self
+        }
+    }
+
+    const fn with_starttls(self) -> Self {
+        Self {
+            starttls: true,
+            ..self
+        }
+    }
 }
 
-/// Measures one load for about `span`.
+/// What is measured.
+pub(crate) const LOADS: [Load; 11] = [
+    Load::of(10, 1),
+    Load::of(10, 10),
+    Load::of(10, 50),
+    Load::of(10, 200),
+    Load::of(10, 50).one_message_each(),
+    Load::of(10, 50).with_starttls(),
+    Load::of(10, 50).one_message_each().with_starttls(),
+    Load::of(1, 50),
+    Load::of(100, 50),
+    Load::of(1024, 10),
+    Load::of(1024, 50),
+];
+
+/// The same in short: one of each kind.
+pub(crate) const QUICK_LOADS: [Load; 3] = [
+    Load::of(10, 50),
+    Load::of(10, 50).one_message_each().with_starttls(),
+    Load::of(1024, 10),
+];
+
+/// Measures one load for about `span`, and what the disk allows just before.
 pub(crate) fn run(system: &mut dyn System, load: &Load, span: Duration) -> Result<Figures> {
-    let pilot = send(system, load, PILOT.max(load.sessions * 2))?;
+    let bound = disk::bound(load.size, load.sessions)?;
+    let few = PILOT.min(PILOT_BYTES_MAX / load.size);
+    let pilot = send(system, load, few.max(load.sessions * 2))?;
     let affordable = BYTES_MAX / load.size as f64;
     let wanted = (pilot.per_second * span.as_secs_f64()).min(affordable);
-    send(system, load, wanted as usize)
+    let figures = send(system, load, wanted as usize)?;
+    Ok(figures.beside(bound))
 }
 
 /// Sends `count` messages, spread evenly over the system's hosts.
 pub(crate) fn send(system: &dyn System, load: &Load, count: usize) -> Result<Figures> {
     let hosts = system.hosts();
-    let used: Vec<SocketAddr> = hosts.into_iter().take(load.sessions).collect();
-    let cpu_before = system.cpu_time();
-    let began = Instant::now();
-    let sources: Vec<Child> = used
+    let used = hosts.get(..load.sessions).unwrap_or(&hosts);
+    let meter = Meter::start(system);
+    if load.starttls {
+        starttls::send(used, &system.trust(), load, count)?;
+    } else {
+        send_in_clear(used, load, count)?;
+    }
+    Ok(meter.figures(system, count, load.size))
+}
+
+fn send_in_clear(hosts: &[SocketAddr], load: &Load, count: usize) -> Result<()> {
+    let share =
+        |whole: usize, place| whole / hosts.len() + usize::from(place < whole % hosts.len());
+    let sources: Vec<Child> = hosts
         .iter()
         .enumerate()
         .map(|(place, host)| {
-            let share = |whole: usize| whole / used.len() + usize::from(place < whole % used.len());
-            source(*host, load, share(load.sessions), share(count).max(1))
+            let sessions = share(load.sessions, place);
+            source(*host, load, sessions, share(count, place).max(1))
         })
         .collect::<Result<_>>()?;
     for mut source in sources {
@@ -105,13 +152,7 @@ pub(crate) fn send(system: &dyn System, load: &Load, count: usize) -> Result<Fig
             "smtp-source ended with {status}: a message was not accepted"
         );
     }
-    let elapsed = began.elapsed().as_secs_f64();
-    let cpu = (system.cpu_time() - cpu_before).as_secs_f64();
-    Ok(Figures {
-        per_second: count as f64 / elapsed,
-        cpu_ms: cpu * 1000.0 / count as f64,
-        count,
-    })
+    Ok(())
 }
 
 /// Postfix's own load generator. Recipients are numbered (-N), so that no cache answers for all.

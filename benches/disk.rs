@@ -11,6 +11,11 @@ use anyhow::Result;
 const BATCH: usize = 64;
 const ROUNDS: usize = 100;
 
+/// No server gathers more octets than this before it syncs them.
+const BATCH_BYTES_MAX: usize = 2 << 20;
+/// How long the bound of one load is measured.
+const BOUND_SPAN: Duration = Duration::from_millis(500);
+
 /// Writes batches into a file and syncs each; says how long one takes.
 pub(crate) fn probe() -> Result<String> {
     let mut file = tempfile::tempfile()?;
@@ -40,4 +45,20 @@ pub(crate) fn probe() -> Result<String> {
         ));
     }
     Ok(line.join(", "))
+}
+
+/// Messages a second that nobody exceeds who writes each once: a batch of what all sessions can have under way is
+/// appended to a file and synced, over and over.
+pub(crate) fn bound(size: usize, sessions: usize) -> Result<f64> {
+    let batch = (size * sessions).min(BATCH_BYTES_MAX.max(size));
+    let octets = vec![0x58; batch];
+    let mut file = tempfile::tempfile()?;
+    let began = Instant::now();
+    let mut written = 0;
+    while began.elapsed() < BOUND_SPAN {
+        file.write_all(&octets)?;
+        file.sync_data()?;
+        written += batch;
+    }
+    Ok(written as f64 / size as f64 / began.elapsed().as_secs_f64())
 }

@@ -1,18 +1,19 @@
-//! How fast the queue empties when the primary is back.
+//! How fast mail leaves when the primary is back, and while it is there.
 
 use std::{
     fs::{self, File},
     net::TcpStream,
     path::Path,
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
 use harness::{wait, wait_until};
 
 use crate::{
-    accept::{self, Load, SENDER},
+    accept::{self, Load},
+    meter::Meter,
     system::System,
     table::Figures,
 };
@@ -20,37 +21,52 @@ use crate::{
 /// Even one message at a time is faster than this.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Fills the queue with `count` messages of 10 KiB, opens the primary's port, flushes, and waits
+/// What is sent.
+const LOAD: Load = Load::of(10, 50);
+
+/// Messages that go ahead, by which it is seen that the primary is up.
+const AHEAD: usize = 200;
+
+/// Fills the queue with `count` messages, opens the primary's port, tells the system if it is to be told, and waits
 /// until all are there.
-pub(crate) fn run(system: &mut dyn System, count: usize) -> Result<Figures> {
-    let load = Load {
-        size: 10 * 1024,
-        sessions: 50,
-        kept_open: true,
-        sender: SENDER,
-    };
-    accept::send(system, &load, count)?;
+pub(crate) fn run(system: &mut dyn System, count: usize, is_told: bool) -> Result<Figures> {
+    accept::send(system, &LOAD, count)?;
     let directory = tempfile::tempdir()?;
     let counter = directory.path().join("sink");
     system.settle()?;
     let mut sink = Sink::start(system, &counter)?;
-    let cpu_before = system.cpu_time();
-    let began = Instant::now();
-    system.flush()?;
-    let drained = wait::within(PATIENCE, || (messages(&counter) >= count).then_some(()));
-    let elapsed = began.elapsed().as_secs_f64();
-    let cpu = (system.cpu_time() - cpu_before).as_secs_f64();
+    let meter = Meter::start(system);
+    if is_told {
+        system.flush()?;
+    }
+    wait_for(&counter, count)?;
+    let figures = meter.figures(system, count, 0);
     sink.stop();
-    ensure!(
-        drained.is_some(),
-        "only {} of {count} left in time",
-        messages(&counter)
-    );
-    Ok(Figures {
-        per_second: count as f64 / elapsed,
-        cpu_ms: cpu * 1000.0 / count as f64,
-        count,
-    })
+    Ok(figures)
+}
+
+/// Sends `count` messages while the primary is up, and waits until all are there.
+pub(crate) fn pass_through(system: &mut dyn System, count: usize) -> Result<Figures> {
+    let directory = tempfile::tempdir()?;
+    let counter = directory.path().join("sink");
+    accept::send(system, &LOAD, AHEAD)?;
+    system.settle()?;
+    let mut sink = Sink::start(system, &counter)?;
+    system.flush()?;
+    wait_for(&counter, AHEAD)?;
+    let meter = Meter::start(system);
+    accept::send(system, &LOAD, count)?;
+    wait_for(&counter, AHEAD + count)?;
+    let figures = meter.figures(system, count, LOAD.size);
+    sink.stop();
+    Ok(figures)
+}
+
+fn wait_for(counter: &Path, count: usize) -> Result<()> {
+    let have_come = wait::within(PATIENCE, || (messages(counter) >= count).then_some(()));
+    let came = messages(counter);
+    ensure!(have_come.is_some(), "only {came} of {count} came in time");
+    Ok(())
 }
 
 /// Postfix's own stand-in for a server.

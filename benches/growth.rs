@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use harness::{Cluster, Daemon, process, wait};
 
 use crate::{
-    accept::{self, Load, SENDER},
+    accept::{self, Load},
     drain::{self, Sink},
     layover::Nodes,
     system::System as _,
@@ -21,12 +21,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Small messages: what grows with their number is what is asked for.
-const LOAD: Load = Load {
-    size: 1024,
-    sessions: 50,
-    kept_open: true,
-    sender: SENDER,
-};
+const LOAD: Load = Load::of(1, 50);
 
 /// One node with a queue of some length.
 #[derive(Debug)]
@@ -51,7 +46,7 @@ pub(crate) fn run(quick: bool) -> Result<()> {
     } else {
         [10_000, 100_000, 1_000_000]
     };
-    let mut nodes = Nodes::start(1, "layover, one node");
+    let mut nodes = Nodes::start(1);
     let mut rows = Vec::new();
     let mut sent = 0;
     for queued in steps {
@@ -146,7 +141,7 @@ fn on_disk(directory: &Path) -> Result<u64> {
 /// Kills the leader of three nodes with a queue, brings the primary back at that moment, and tells how long it took
 /// until the first message was there.
 fn lead_anew(queued: usize) -> Result<Duration> {
-    let mut nodes = Nodes::start(3, "layover, three nodes");
+    let mut nodes = Nodes::start(3);
     let figures = accept::send(&nodes, &LOAD, queued)?;
     println!("{queued} queued on three nodes: {figures}");
     let directory = tempfile::tempdir()?;

@@ -10,7 +10,10 @@ use std::{
 use anyhow::{Result, anyhow, ensure};
 use harness::{Letter, Sender, sender::stuffed};
 
-use crate::system::{DOMAIN, System};
+use crate::{
+    starttls::prepare,
+    system::{DOMAIN, System},
+};
 
 /// Times from the final dot to its 250.
 #[derive(Clone, Copy, Debug)]
@@ -19,21 +22,41 @@ pub(crate) struct Latency {
     pub(crate) p50: Duration,
     /// All but one in a hundred are below.
     pub(crate) p99: Duration,
+    /// All but one in a thousand are below.
+    pub(crate) p999: Duration,
+    /// Messages a second meanwhile.
+    pub(crate) per_second: f64,
 }
 
 impl fmt::Display for Latency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = |time: Duration| time.as_secs_f64() * 1000.0;
-        write!(f, "p50 {:.2} ms, p99 {:.2} ms", ms(self.p50), ms(self.p99))
+        let (p50, p99, p999) = (ms(self.p50), ms(self.p99), ms(self.p999));
+        let rate = self.per_second;
+        write!(
+            f,
+            "p50 {p50:.2} ms, p99 {p99:.2} ms, p99.9 {p999:.2} ms at {rate:.0} msg/s"
+        )
     }
 }
 
-/// Sends 10 KiB messages over `sessions` sessions for `span`.
-pub(crate) fn run(system: &dyn System, sessions: usize, span: Duration) -> Result<Latency> {
-    let hosts = system.hosts();
-    let threads: Vec<_> = (0..sessions)
-        .filter_map(|number| hosts.get(number % hosts.len()).map(|host| (number, *host)))
-        .map(|(number, host)| thread::spawn(move || one_session(host, number, span)))
+/// Sends 10 KiB messages over `sessions` sessions for `span`: as many as are taken, or `per_second`, evenly.
+pub(crate) fn run(
+    system: &dyn System,
+    sessions: usize,
+    span: Duration,
+    per_second: Option<f64>,
+) -> Result<Latency> {
+    let pace = per_second.map(|rate| Duration::from_secs_f64(sessions as f64 / rate.max(1.0)));
+    let jobs = (0..sessions).zip(system.hosts().into_iter().cycle());
+    let threads: Vec<_> = jobs
+        .map(|(number, host)| {
+            // They do not all begin at once.
+            let offset = pace
+                .unwrap_or_default()
+                .mul_f64(number as f64 / sessions as f64);
+            thread::spawn(move || one_session(host, number, span, (offset, pace)))
+        })
         .collect();
     let mut times = Vec::new();
     for thread in threads {
@@ -44,36 +67,42 @@ pub(crate) fn run(system: &dyn System, sessions: usize, span: Duration) -> Resul
         );
     }
     times.sort_unstable();
-    let at = |hundredths: usize| {
+    let at = |thousandths: usize| {
         times
-            .get(times.len() * hundredths / 100)
+            .get(times.len() * thousandths / 1000)
             .copied()
             .unwrap_or_default()
     };
     Ok(Latency {
-        p50: at(50),
-        p99: at(99),
+        p50: at(500),
+        p99: at(990),
+        p999: at(999),
+        per_second: times.len() as f64 / span.as_secs_f64(),
     })
 }
 
-fn one_session(host: SocketAddr, number: usize, span: Duration) -> Result<Vec<Duration>> {
+/// Sends message after message; when there is a pace, each at its time, or at once where that is over.
+fn one_session(
+    host: SocketAddr,
+    number: usize,
+    span: Duration,
+    (offset, pace): (Duration, Option<Duration>),
+) -> Result<Vec<Duration>> {
     let mut sender = Sender::connect(host)?;
     let to = format!("latency{number}@{DOMAIN}");
     let mut times = Vec::new();
-    let end = Instant::now() + span;
+    let began = Instant::now();
     let mut serial = number * 1_000_000;
-    while Instant::now() < end {
+    let mut due = offset;
+    while began.elapsed() < span {
+        if let Some(pace) = pace {
+            thread::sleep(due.saturating_sub(began.elapsed()));
+            due += pace;
+        }
         serial += 1;
         let letter = Letter::new(serial, &to, 10 * 1024);
         let body = stuffed(&letter.body);
-        for command in [
-            format!("MAIL FROM:<{}>", letter.from),
-            format!("RCPT TO:<{to}>"),
-            "DATA".to_owned(),
-        ] {
-            let reply = sender.command(&command)?;
-            ensure!(reply.is_positive(), "{command}: {reply}");
-        }
+        prepare(&mut sender, &letter.from, &to)?;
         sender.write(&body)?;
         let sent = Instant::now();
         let reply = sender.read_reply()?;

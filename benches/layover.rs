@@ -1,11 +1,12 @@
-//! One or three Layover nodes under test.
+//! One or several Layover nodes under test.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Result, ensure};
 use harness::{Cluster, Port, Settings, process, wait_until};
+use rustls::ClientConfig;
 
-use crate::system::{DOMAIN, System};
+use crate::system::{DOMAIN, Drains, System};
 
 /// A running cluster whose primary is down.
 #[derive(Debug)]
@@ -18,11 +19,15 @@ pub(crate) struct Nodes {
 
 impl Nodes {
     /// Starts `size` nodes.
-    pub(crate) fn start(size: u64, name: &str) -> Self {
+    pub(crate) fn start(size: u64) -> Self {
+        let name = match size {
+            1 => "layover, one node".to_owned(),
+            size => format!("layover, {size} nodes"),
+        };
         let primary = Port::free();
         let cluster = found(size, &primary);
         Self {
-            name: name.to_owned(),
+            name,
             size,
             primary,
             cluster,
@@ -55,11 +60,22 @@ impl System for Nodes {
         self.cluster.hosts()
     }
 
+    fn trust(&self) -> Arc<ClientConfig> {
+        self.cluster.authority.client()
+    }
+
     fn cpu_time(&self) -> Duration {
         self.cluster
             .nodes
             .iter()
             .map(|node| process::cpu_time(node.pid()))
+            .sum()
+    }
+
+    fn written_bytes(&self) -> u64 {
+        let nodes = self.cluster.nodes.iter();
+        nodes
+            .filter_map(|node| process::written_bytes(node.pid()))
             .sum()
     }
 
@@ -72,6 +88,10 @@ impl System for Nodes {
 
     fn primary(&self) -> SocketAddr {
         self.primary.address()
+    }
+
+    fn drains(&self) -> Drains {
+        Drains::ByItself
     }
 
     fn reset(&mut self) -> Result<()> {

@@ -1,12 +1,14 @@
-//! Layover beside Postfix: the same load, the same machine, the same run.
+//! Layover beside other mail servers: the same load, the same machine, the same run.
 //!
 //! ```text
-//!   bench [--quick] [--only postfix|one|three]…
+//!   bench [--quick] [--nodes N]… [--only postfix|exim|N]…
 //!   bench [--quick] --operators | --growth
 //! ```
 //!
 //! Postfix's own smtp-source drives all of them and its smtp-sink takes what drains; every system
 //! syncs to disk before its 250. Figures are printed as they come and as one table at the end.
+//!
+//! Layover is measured with one node and with three, and with as many as `--nodes` says besides.
 //!
 //! With `--operators` nothing is compared: it is measured what operators do to a long queue of one node. With
 //! `--growth`, what a queue costs as it grows to a million.
@@ -14,18 +16,23 @@
 mod accept;
 mod disk;
 mod drain;
+mod exim;
 mod growth;
 mod latency;
 mod layover;
+mod meter;
 mod operators;
 mod postfix;
+mod starttls;
 mod system;
 mod table;
 
-use std::{env, time::Duration};
+use std::{env, path::Path, time::Duration};
 
-use anyhow::{Result, bail};
-use system::System;
+use accept::{LOADS, Load, QUICK_LOADS};
+use anyhow::{Context as _, Result, bail};
+use harness::or_skip;
+use system::{Drains, System};
 use table::Table;
 
 /// What to measure.
@@ -34,6 +41,7 @@ struct Plan {
     quick: bool,
     operators: bool,
     growth: bool,
+    nodes: Vec<u64>,
     only: Vec<String>,
 }
 
@@ -46,55 +54,87 @@ fn main() -> Result<()> {
         return growth::run(plan.quick);
     }
     let mut table = Table::default();
+    let directory = tempfile::tempdir()?;
     println!("disk: {}", disk::probe()?);
-    if plan.includes("postfix") {
-        measure(&mut postfix::Instance::start()?, &plan, &mut table)?;
-    }
-    if plan.includes("one") {
-        measure(
-            &mut layover::Nodes::start(1, "layover, one node"),
-            &plan,
-            &mut table,
-        )?;
-    }
-    if plan.includes("three") {
-        measure(
-            &mut layover::Nodes::start(3, "layover, three nodes"),
-            &plan,
-            &mut table,
-        )?;
+    for name in plan.systems() {
+        let system = started(&name, directory.path()).map_err(|why| format!("{name}: {why:#}"));
+        if let Some(mut system) = or_skip(system) {
+            measure(system.as_mut(), &plan, &mut table)?;
+        }
     }
     println!("disk: {}", disk::probe()?);
     println!("\n{table}");
     Ok(())
 }
 
+/// Starts a system; a number is that of Layover's nodes.
+fn started(name: &str, directory: &Path) -> Result<Box<dyn System>> {
+    Ok(match name {
+        "postfix" => Box::new(postfix::Instance::start(&directory.join(name))?),
+        "exim" => Box::new(exim::Instance::start(&directory.join(name))?),
+        number => {
+            let nodes = number
+                .parse()
+                .with_context(|| format!("{number} is no system that is known"))?;
+            Box::new(layover::Nodes::start(nodes))
+        }
+    })
+}
+
 /// Runs every measurement against one system.
 fn measure(system: &mut dyn System, plan: &Plan, table: &mut Table) -> Result<()> {
     let name = system.name().to_owned();
-    for load in accept::loads(plan.quick) {
-        let figures = accept::run(system, &load, plan.span())?;
-        println!("{name}: {load}: {figures}");
+    for load in plan.loads() {
+        let figures = accept::run(system, load, plan.span())?;
         table.add(&format!("accept, {load}"), &name, figures);
     }
     for sessions in [1, 50] {
-        let figures = latency::run(system, sessions, plan.span())?;
-        println!("{name}: time to 250, {sessions} sessions: {figures}");
-        table.add_latency(
-            &format!("time to 250, 10 KiB, {sessions} sessions"),
-            &name,
-            figures,
-        );
+        let row = format!("time to 250, 10 KiB, {sessions} sessions");
+        let full = latency::run(system, sessions, plan.span(), None)?;
+        table.add_latency(&row, &name, full);
+        if sessions > 1 {
+            let half = Some(full.per_second / 2.0);
+            let figures = latency::run(system, sessions, plan.span(), half)?;
+            table.add_latency(&format!("{row}, half the load"), &name, figures);
+        }
     }
+    let figures = starttls::handshakes(system, plan.span())?;
+    table.add(
+        "STARTTLS and QUIT, 50 sessions, whole handshakes",
+        &name,
+        figures,
+    );
     println!(
         "{name}: memory {:.0} MiB",
         system.memory_bytes() as f64 / 1_048_576.0
     );
-    system.reset()?;
-    let figures = drain::run(system, if plan.quick { 2_000 } else { 20_000 })?;
-    println!("{name}: drain: {figures}");
-    table.add("drain after a flush, 10 KiB", &name, figures);
+    measure_drain(system, plan, table)?;
     system.stop()
+}
+
+/// What a system does when its primary is back.
+fn measure_drain(system: &mut dyn System, plan: &Plan, table: &mut Table) -> Result<()> {
+    let name = system.name().to_owned();
+    let drains = system.drains();
+    if drains == Drains::No {
+        return Ok(());
+    }
+    let count = if plan.quick { 1_000 } else { 10_000 };
+    system.reset()?;
+    let figures = drain::run(system, count, true)?;
+    table.add("drain after a flush, 10 KiB", &name, figures);
+    if drains == Drains::ByItself {
+        let figures = drain::run(system, count, false)?;
+        let row = format!("from the primary's return until {count} of 10 KiB are there");
+        table.add(&row, &name, figures);
+    }
+    let figures = drain::pass_through(system, count)?;
+    table.add(
+        "pass-through while the primary is up, 10 KiB",
+        &name,
+        figures,
+    );
+    Ok(())
 }
 
 impl Plan {
@@ -103,6 +143,7 @@ impl Plan {
             quick: false,
             operators: false,
             growth: false,
+            nodes: vec![1, 3],
             only: Vec::new(),
         };
         let mut arguments = env::args().skip(1);
@@ -111,21 +152,35 @@ impl Plan {
                 "--quick" => plan.quick = true,
                 "--operators" => plan.operators = true,
                 "--growth" => plan.growth = true,
+                "--nodes" => {
+                    let number = arguments.next().unwrap_or_default();
+                    plan.nodes
+                        .push(number.parse().context("--nodes wants a number")?);
+                }
                 "--only" => plan.only.extend(arguments.next()),
                 _ => bail!(
-                    "usage: bench [--quick] [--operators | --growth | --only postfix|one|three...]"
+                    "usage: bench [--quick] [--operators | --growth | [--nodes N]... [--only postfix|exim|N]...]"
                 ),
             }
         }
         Ok(plan)
     }
 
-    fn includes(&self, system: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|name| name == system)
+    /// Postfix first: the others are compared with it.
+    fn systems(&self) -> Vec<String> {
+        if !self.only.is_empty() {
+            return self.only.clone();
+        }
+        let peers = ["postfix", "exim"].map(str::to_owned).into_iter();
+        peers.chain(self.nodes.iter().map(u64::to_string)).collect()
+    }
+
+    const fn loads(&self) -> &'static [Load] {
+        if self.quick { &QUICK_LOADS } else { &LOADS }
     }
 
     /// How long one measurement is to run, about.
-    fn span(&self) -> Duration {
-        Duration::from_secs(if self.quick { 2 } else { 8 })
+    const fn span(&self) -> Duration {
+        Duration::from_secs(if self.quick { 1 } else { 4 })
     }
 }

@@ -37,13 +37,11 @@ struct Row {
 pub(crate) fn run(quick: bool) -> Result<()> {
     let count = if quick { 2_000 } else { 100_000 };
     let unwanted = count / ONE_UNWANTED_IN;
-    let mut nodes = Nodes::start(1, "layover, one node");
+    let mut nodes = Nodes::start(1);
     for (sender, count) in [(UNWANTED, unwanted), (SENDER, count - unwanted)] {
         let load = Load {
-            size: 1024,
-            sessions: 50,
-            kept_open: true,
             sender,
+            ..Load::of(1, 50)
         };
         let figures = accept::send(&nodes, &load, count)?;
         println!("{load} from {sender}: {figures}");

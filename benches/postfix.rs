@@ -1,12 +1,13 @@
 //! Postfix, tuned as someone would who wants speed and knows it, and fair: no DNS, no filters, no
 //! limits, no delay; its log goes nowhere, which spares it work that our nodes do.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Result, anyhow};
-use harness::{Port, Postfix, process, wait_until};
+use harness::{Authority, Port, Postfix, process, wait_until};
+use rustls::ClientConfig;
 
-use crate::system::{DOMAIN, System};
+use crate::system::{DOMAIN, Drains, System};
 
 /// Enough for 200 sessions, each of which holds an smtpd and a cleanup of its own.
 const PROCESSES: &str = "500";
@@ -16,14 +17,18 @@ const PROCESSES: &str = "500";
 pub(crate) struct Instance {
     postfix: Postfix,
     primary: Port,
+    authority: Authority,
 }
 
 impl Instance {
-    /// Writes its files and starts it.
-    pub(crate) fn start() -> Result<Self> {
+    /// Writes its files and starts it; its certificate lies below `directory`.
+    pub(crate) fn start(directory: &Path) -> Result<Self> {
         let primary = Port::free();
+        let authority = Authority::new(directory);
         let postfix = Postfix::prepare(DOMAIN).map_err(|why| anyhow!(why))?;
-        let mut postfix = postfix.relaying_to(&[primary.address()]);
+        let mut postfix = postfix
+            .relaying_to(&[primary.address()])
+            .offering_tls(&authority.sign("postfix"));
         for (name, value) in [
             ("maillog_file", ""),
             ("default_process_limit", PROCESSES),
@@ -35,7 +40,11 @@ impl Instance {
             postfix.set(name, value);
         }
         postfix.up();
-        Ok(Self { postfix, primary })
+        Ok(Self {
+            postfix,
+            primary,
+            authority,
+        })
     }
 }
 
@@ -48,6 +57,10 @@ impl System for Instance {
         vec![self.postfix.address()]
     }
 
+    fn trust(&self) -> Arc<ClientConfig> {
+        self.authority.client()
+    }
+
     fn cpu_time(&self) -> Duration {
         self.postfix
             .master()
@@ -55,20 +68,20 @@ impl System for Instance {
             .unwrap_or_default()
     }
 
+    fn written_bytes(&self) -> u64 {
+        process::written_bytes_of_family(self.postfix.master())
+    }
+
     fn memory_bytes(&self) -> u64 {
-        let family = self
-            .postfix
-            .master()
-            .map(process::family)
-            .unwrap_or_default();
-        family
-            .into_iter()
-            .filter_map(process::proportional_bytes)
-            .sum()
+        process::proportional_bytes_of_family(self.postfix.master())
     }
 
     fn primary(&self) -> SocketAddr {
         self.primary.address()
+    }
+
+    fn drains(&self) -> Drains {
+        Drains::WhenTold
     }
 
     fn reset(&mut self) -> Result<()> {

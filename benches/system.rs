@@ -1,8 +1,9 @@
 //! What every mail server under test must be able to do.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Result;
+use rustls::ClientConfig;
 
 /// The domain that is backed up.
 pub(crate) const DOMAIN: &str = "bench.test";
@@ -15,14 +16,23 @@ pub(crate) trait System {
     /// Where it takes mail: one address a node.
     fn hosts(&self) -> Vec<SocketAddr>;
 
+    /// What a client needs to trust its certificate.
+    fn trust(&self) -> Arc<ClientConfig>;
+
     /// User and system time of all its processes so far.
     fn cpu_time(&self) -> Duration;
+
+    /// Octets that all its processes have had written to the disk so far.
+    fn written_bytes(&self) -> u64;
 
     /// Memory of all its processes, shared pages counted once.
     fn memory_bytes(&self) -> u64;
 
     /// Where it expects its primary.
     fn primary(&self) -> SocketAddr;
+
+    /// What it does for a primary that is back.
+    fn drains(&self) -> Drains;
 
     /// Empties the queue.
     fn reset(&mut self) -> Result<()>;
@@ -35,4 +45,15 @@ pub(crate) trait System {
 
     /// Ends it properly.
     fn stop(&mut self) -> Result<()>;
+}
+
+/// What a system does for a primary that is back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Drains {
+    /// Nothing that could be compared.
+    No,
+    /// It delivers what is queued when it is told to.
+    WhenTold,
+    /// It notices the primary by itself within a second or two.
+    ByItself,
 }

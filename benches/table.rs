@@ -11,21 +11,32 @@ pub(crate) struct Figures {
     pub(crate) per_second: f64,
     /// Milliseconds of CPU for each, over all processes of the system.
     pub(crate) cpu_ms: f64,
-    /// How many messages it was taken over.
-    pub(crate) count: usize,
+    /// Octets that each node has had written to its disk for each of the messages' own.
+    pub(crate) written: Option<f64>,
+    /// As a part of what the machine allows.
+    pub(crate) of_bound: Option<f64>,
+}
+
+impl Figures {
+    /// The same beside a rate that the machine allows.
+    pub(crate) fn beside(self, bound: f64) -> Self {
+        Self {
+            of_bound: Some(self.per_second / bound),
+            ..self
+        }
+    }
 }
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            per_second,
-            cpu_ms,
-            count,
-        } = self;
-        write!(
-            f,
-            "{per_second:.0} msg/s, {cpu_ms:.2} ms of CPU each (over {count})"
-        )
+        write!(f, "{:.0}/s, {:.2} ms CPU", self.per_second, self.cpu_ms)?;
+        if let Some(written) = self.written {
+            write!(f, ", {written:.1} written for one")?;
+        }
+        if let Some(part) = self.of_bound {
+            write!(f, ", {:.0} % of the bound", part * 100.0)?;
+        }
+        Ok(())
     }
 }
 
@@ -44,17 +55,18 @@ enum Cell {
 }
 
 impl Table {
-    /// Adds a rate.
+    /// Adds a rate, and shows it.
     pub(crate) fn add(&mut self, row: &str, system: &str, figures: Figures) {
         self.put(row, system, Cell::Rate(figures));
     }
 
-    /// Adds a time.
+    /// Adds a time, and shows it.
     pub(crate) fn add_latency(&mut self, row: &str, system: &str, latency: Latency) {
         self.put(row, system, Cell::Time(latency));
     }
 
     fn put(&mut self, row: &str, system: &str, cell: Cell) {
+        println!("{system}: {row}: {}", cell.text());
         let place = self
             .rows
             .iter()
@@ -96,12 +108,7 @@ impl fmt::Display for Table {
 impl Cell {
     fn text(&self) -> String {
         match self {
-            Self::Rate(figures) => {
-                format!(
-                    "{:.0} msg/s, {:.2} ms CPU",
-                    figures.per_second, figures.cpu_ms
-                )
-            }
+            Self::Rate(figures) => figures.to_string(),
             Self::Time(latency) => latency.to_string(),
         }
     }

@@ -31,6 +31,8 @@ pub struct Exim {
     smtp: Port,
     directory: TempDir,
     child: Option<Child>,
+    /// Whether it takes mail and does nothing more about it.
+    only_queues: bool,
 }
 
 impl Exim {
@@ -66,11 +68,30 @@ impl Exim {
             smtp: Port::free(),
             directory,
             child: None,
+            only_queues: false,
         };
         // It calls itself again as its own user, who may not look into the folders of others.
         fs::copy(program, exim.program()).expect("programs can be copied");
         exim.write_files(domain, next_hop, pair);
         Ok(exim)
+    }
+
+    /// Has it take mail and do nothing more about it.
+    #[must_use]
+    pub fn only_queueing(mut self) -> Self {
+        self.only_queues = true;
+        self.set("queue_only", "true");
+        self
+    }
+
+    /// Sets a main option: what is started goes by it.
+    ///
+    /// # Panics
+    /// When its configuration can not be written.
+    pub fn set(&mut self, name: &str, value: &str) {
+        let others = fs::read_to_string(self.path("conf")).expect("the configuration is there");
+        let text = format!("{name} = {value}\n{others}");
+        fs::write(self.path("conf"), text).expect("the configuration can be written");
     }
 
     /// Starts it, and waits until it answers.
@@ -79,12 +100,13 @@ impl Exim {
     /// When it does not.
     pub fn up(&mut self) {
         const SCRIPT: &str = "mount --bind \"$0/passwd\" /etc/passwd && \
-             mount --bind \"$0/group\" /etc/group && exec \"$1\" -C \"$0/conf\" -bdf -q1s";
+             mount --bind \"$0/group\" /etc/group && exec \"$1\" -C \"$0/conf\" -bdf $2";
         let said = fs::File::create(self.path("said")).expect("files can be written");
         let child = Command::new("unshare")
             .args(["-m", "sh", "-c", SCRIPT])
             .arg(self.directory.path())
             .arg(self.program())
+            .arg(if self.only_queues { "" } else { "-q1s" })
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(said)
@@ -104,6 +126,23 @@ impl Exim {
             drop(child.kill());
             drop(child.wait());
         }
+    }
+
+    /// Removes everything from its queue; it has to be down.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn empty_queue(&self) {
+        let queue = self.path("spool").join("input");
+        if queue.exists() {
+            fs::remove_dir_all(queue).expect("root may remove anything");
+        }
+    }
+
+    /// The process id of its daemon, while it runs.
+    #[must_use]
+    pub fn daemon(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
     }
 
     /// Where it listens, when it runs.

@@ -61,6 +61,20 @@ pub fn written_bytes(pid: u32) -> Option<u64> {
     line.trim().parse().ok()
 }
 
+/// The same of a process and all below it; the kernel counts those in that it has waited for.
+#[must_use]
+pub fn written_bytes_of_family(pid: Option<u32>) -> u64 {
+    let family = pid.map(family).unwrap_or_default();
+    family.into_iter().filter_map(written_bytes).sum()
+}
+
+/// Memory of a process and all below it, shared pages counted once, in bytes.
+#[must_use]
+pub fn proportional_bytes_of_family(pid: Option<u32>) -> u64 {
+    let family = pid.map(family).unwrap_or_default();
+    family.into_iter().filter_map(proportional_bytes).sum()
+}
+
 /// How many files and sockets a process holds open.
 #[must_use]
 pub fn open_files(pid: u32) -> Option<usize> {

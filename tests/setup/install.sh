@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what is missing for: build (libclang), test (cargo-nextest, cargo-deb, cargo-cyclonedx, swaks, Python, strace, foreign mail
-# servers, Chromium, Prometheus, NSD, SpamAssassin, and rspamd), faults (nft, ip and tc, strace, mkfs.ext4), fuzz (cargo-fuzz), bench (Postfix),
+# servers, Chromium, Prometheus, NSD, SpamAssassin, and rspamd), faults (nft, ip and tc, strace, mkfs.ext4), fuzz (cargo-fuzz), bench (Postfix, Exim),
 # lint (cargo-deny), deb (cargo-deb, cargo-cyclonedx), chart (Helm), pictures (pngquant). Packages come by apt where this user may install them; otherwise one
 # line says what to install. What is there already is left alone, and then nothing is asked of the network.
 set -eu
@@ -149,7 +149,7 @@ target_directory() {
     cargo metadata --format-version 1 --no-deps --offline | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'
 }
 
-# Exim, for tests that root runs. Its package and that of Postfix exclude each other, so it is not
+# Exim, for tests and benches that root runs. Its package and that of Postfix exclude each other, so it is not
 # installed: its files go beside what cargo builds, and it gives nobody root's rights there.
 unpack_exim() {
     [ "$root" = "" ] && command -v dpkg >/dev/null 2>&1 || return 0
@@ -265,6 +265,7 @@ for purpose in "$@"; do
         cargo_tool cargo-nextest 0.9.143
         (packers) || echo "setup: tests of the packages are skipped" >&2
         ;;
+    bench) unpack_exim ;;
     lint) cargo_tool cargo-deny 0.20.2 --debug ;;
     deb) packers ;;
     chart) unpack_helm ;;
