@@ -13,7 +13,7 @@ TARGET_DIR = $$($(CARGO) metadata --format-version 1 --no-deps --offline \
 	| sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
 PROGRAMS = "$(TARGET_DIR)/release"
 
-.PHONY: all build deb release reproducible demo test chart fixture pictures faults fuzz bench lint deny docs setup help
+.PHONY: all build deb release reproducible demo test counts chart fixture pictures faults fuzz bench lint deny docs setup help
 
 all: build
 
@@ -21,6 +21,7 @@ help:
 	@echo "make demo         three nodes, a primary that is down, a killed leader: nothing is lost"
 	@echo "make demo KEEP=1  the same, and the cluster stays up to be tried by hand"
 	@echo "make test         the whole test suite"
+	@echo "make counts       records anew how many instructions pure code takes, which the tests compare"
 	@echo "make chart        what Helm makes of deploy/helm; it fetches Helm, packed for Python by a third party"
 	@echo "make faults       everything that happens to machines, while mail flows (as root); SEED=n, MINUTES=m,"
 	@echo "                  NODES=n, or FAULTS='--only power-cut-all': see docs/reliability.md"
@@ -65,6 +66,13 @@ test:
 	@$(SETUP) build test faults
 	$(BUILD) --bins --tests
 	$(CARGO) nextest run --release --locked --workspace
+
+# One at a time, as they write one file.
+counts:
+	@$(SETUP) build test
+	$(BUILD) --bins --tests
+	LAYOVER_RECORD_COUNTS=1 $(CARGO) nextest run --release --locked --workspace -j 1 \
+		-E 'test(are_those_recorded)'
 
 chart:
 	@$(SETUP) build test faults chart

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what is missing for: build (libclang), test (cargo-nextest, cargo-deb, cargo-cyclonedx, swaks, Python, strace, foreign mail
-# servers, Chromium, Prometheus, NSD, SpamAssassin, and rspamd), faults (nft, ip and tc, strace, mkfs.ext4), fuzz (cargo-fuzz), bench (Postfix, Exim),
+# Installs what is missing for: build (libclang), test (cargo-nextest, cargo-deb, cargo-cyclonedx, swaks, Python, strace, valgrind, foreign
+# mail servers, Chromium, Prometheus, NSD, SpamAssassin, and rspamd), faults (nft, ip and tc, strace, mkfs.ext4), fuzz (cargo-fuzz), bench (Postfix, Exim),
 # lint (cargo-deny), deb (cargo-deb, cargo-cyclonedx), chart (Helm), pictures (pngquant). Packages come by apt where this user may install them; otherwise one
 # line says what to install. What is there already is left alone, and then nothing is asked of the network.
 set -eu
@@ -64,6 +64,8 @@ for purpose in "$@"; do
         perl -MNet::SSLeay -e 1 >/dev/null 2>&1 || wanted libnet-ssleay-perl
         command -v python3 >/dev/null 2>&1 || wanted python3
         command -v strace >/dev/null 2>&1 || wanted strace
+        # It counts instructions.
+        command -v valgrind >/dev/null 2>&1 || welcomed valgrind
         python3 -c "import yaml" >/dev/null 2>&1 ||
             /usr/bin/python3 -c "import yaml" >/dev/null 2>&1 || welcomed python3-yaml
         python3 -c "import jinja2" >/dev/null 2>&1 ||

@@ -1,7 +1,8 @@
 //! Proofs that the spool keeps what it promises, over a store in memory.
 //!
 //! `behaviours` says in examples what each command does, `properties` what holds after any
-//! commands whatever, and `simulation` what holds for nodes that crash and repeat themselves.
+//! commands whatever, and `simulation` what holds for nodes that crash and repeat themselves;
+//! `instructions` says what it costs.
 
 mod audit;
 mod behaviours;
@@ -10,6 +11,7 @@ mod dice;
 mod expiry;
 mod handling;
 mod history;
+mod instructions;
 mod letters;
 mod memory;
 mod notices;

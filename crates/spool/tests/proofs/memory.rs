@@ -101,6 +101,13 @@ impl Memory {
         outcomes
     }
 
+    /// What a command comes to, behind which nothing is written; its instructions are counted.
+    pub(crate) fn would_apply(&self, index: u64, command: Command) -> (Outcome, Vec<Change>) {
+        let pending = Pending::new(self, self.held.clone());
+        let applied = counts::instructions_of(|| spool::apply(&pending, index, command));
+        applied.unwrap_or_else(|never| match never {})
+    }
+
     fn write(&mut self, (rows, dropped): Written) {
         for (key, row) in rows {
             match row {
