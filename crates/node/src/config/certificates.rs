@@ -55,71 +55,71 @@ pub(super) fn of_smtp(
     key: PemFile,
     named: Vec<CertificateTable>,
 ) -> Result<(Option<PemPair>, Vec<PemPair>), Fault> {
-    let first = pair(("tls_cert", cert), ("tls_key", key))?;
-    if let Some((cert, key)) = &first {
-        check_pair(cert, key)?;
-    }
+    let first = WrittenPair::of(("tls_cert", cert), ("tls_key", key))?;
+    let first = first.map(WrittenPair::checked).transpose()?;
     let mut others = Vec::new();
     for table in named {
-        let Some((cert, key)) = pair(("cert", table.cert), ("key", table.key))? else {
+        let Some(pair) = WrittenPair::of(("cert", table.cert), ("key", table.key))? else {
             continue;
         };
         if first.is_none() {
             let message = "[[smtp.certificate]] needs tls_cert and tls_key in [smtp], for clients that ask for no name";
-            return Err(Fault::at(&cert, message));
+            return Err(Fault::at(&pair.cert, message));
         }
-        check_named_pair(&cert, &key)?;
-        others.push(pem_pair(cert, key));
+        others.push(pair.checked_for_its_names()?);
     }
-    Ok((first.map(|(cert, key)| pem_pair(cert, key)), others))
+    Ok((first, others))
 }
 
-/// A certificate and its key, and where each is written.
-type WrittenPair = (Spanned<PathBuf>, Spanned<PathBuf>);
-
-/// Two files that belong together, each with the key that names it.
-fn pair(
-    (cert_name, cert): (&str, PemFile),
-    (key_name, key): (&str, PemFile),
-) -> Result<Option<WrittenPair>, Fault> {
-    let (one, name, other) = match (written(cert), written(key)) {
-        (None, None) => return Ok(None),
-        (Some(cert), Some(key)) => return Ok(Some((cert, key))),
-        (Some(cert), None) => (cert, cert_name, key_name),
-        (None, Some(key)) => (key, key_name, cert_name),
-    };
-    let message = format!("{name} needs {other}; give both or none");
-    Err(Fault::at(&one, message))
+/// A certificate and its key, where they stand.
+struct WrittenPair {
+    cert: Spanned<PathBuf>,
+    key: Spanned<PathBuf>,
 }
 
-fn pem_pair(cert: Spanned<PathBuf>, key: Spanned<PathBuf>) -> PemPair {
-    PemPair {
-        cert: cert.into_inner(),
-        key: key.into_inner(),
+impl WrittenPair {
+    /// Both or none, each with the name of its line.
+    fn of(
+        (cert_name, cert): (&str, PemFile),
+        (key_name, key): (&str, PemFile),
+    ) -> Result<Option<Self>, Fault> {
+        let (one, name, other) = match (written(cert), written(key)) {
+            (None, None) => return Ok(None),
+            (Some(cert), Some(key)) => return Ok(Some(Self { cert, key })),
+            (Some(cert), None) => (cert, cert_name, key_name),
+            (None, Some(key)) => (key, key_name, cert_name),
+        };
+        let message = format!("{name} needs {other}; give both or none");
+        Err(Fault::at(&one, message))
+    }
+
+    /// The files, if they can be read and belong together.
+    fn checked(self) -> Result<PemPair, Fault> {
+        let pair = self.files();
+        ServerTls::load(&pair.cert, &pair.key)
+            .map_err(|error| fault(None, &self.cert, &self.key, &error))?;
+        Ok(pair)
+    }
+
+    /// The same, if the certificate also names a host that clients may ask for.
+    fn checked_for_its_names(self) -> Result<PemPair, Fault> {
+        let pair = self.files();
+        ServerTls::load_all(pair.clone(), vec![pair.clone()])
+            .map_err(|error| fault(None, &self.cert, &self.key, &error))?;
+        Ok(pair)
+    }
+
+    fn files(&self) -> PemPair {
+        PemPair {
+            cert: self.cert.get_ref().clone(),
+            key: self.key.get_ref().clone(),
+        }
     }
 }
 
 /// What was written, unless it is the empty path that stands for none.
 pub(super) fn written(file: PemFile) -> PemFile {
     file.filter(|path| !path.get_ref().as_os_str().is_empty())
-}
-
-/// The certificate and the key can be read and belong together.
-fn check_pair(cert: &Spanned<PathBuf>, key: &Spanned<PathBuf>) -> Result<(), Fault> {
-    ServerTls::load(cert.get_ref(), key.get_ref())
-        .map(drop)
-        .map_err(|error| fault(None, cert, key, &error))
-}
-
-/// Also, the certificate names a host that clients may ask for.
-fn check_named_pair(cert: &Spanned<PathBuf>, key: &Spanned<PathBuf>) -> Result<(), Fault> {
-    let pair = PemPair {
-        cert: cert.get_ref().clone(),
-        key: key.get_ref().clone(),
-    };
-    ServerTls::load_all(pair.clone(), vec![pair])
-        .map(drop)
-        .map_err(|error| fault(None, cert, key, &error))
 }
 
 /// The error at the value that names the file.
