@@ -4,6 +4,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 tree=$(pwd -P)
+# Somebody may commit meanwhile.
+commit=$(git rev-parse HEAD)
 cargo_home=${CARGO_HOME:-$HOME/.cargo}
 scratch=$(mktemp -d "${TMPDIR:-/var/tmp}/layover-reproducible-XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
@@ -11,6 +13,7 @@ trap 'rm -rf "$scratch"' EXIT
 build() {
     git clone --quiet --no-hardlinks "$tree" "$1"
     cd "$1"
+    git checkout --quiet "$commit"
     shift
     sh deploy/release.sh "$@"
     cd "$tree"
