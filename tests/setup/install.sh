@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what is missing for: build (libclang), test (cargo-nextest, cargo-deb, cargo-cyclonedx, swaks, Python, strace, valgrind, foreign
+# Installs what is missing for: build (libclang), test (cargo-nextest, swaks, Python, strace, valgrind, foreign
 # mail servers, Chromium, Prometheus, NSD, SpamAssassin, and rspamd), faults (nft, ip and tc, strace, mkfs.ext4), fuzz (cargo-fuzz), bench (Postfix, Exim),
 # lint (cargo-deny), deb (cargo-deb, cargo-cyclonedx), chart (Helm), pictures (pngquant). Packages come by apt where this user may install them; otherwise one
 # line says what to install. What is there already is left alone, and then nothing is asked of the network.
@@ -265,7 +265,6 @@ for purpose in "$@"; do
         unpack_nsd
         unpack_rspamd
         cargo_tool cargo-nextest 0.9.143
-        (packers) || echo "setup: tests of the packages are skipped" >&2
         ;;
     bench) unpack_exim ;;
     lint) cargo_tool cargo-deny 0.20.2 --debug ;;
