@@ -21,9 +21,13 @@ build() {
 
 (build "$scratch/one" "$@")
 (
-    # What was fetched serves both.
+    # What was fetched serves both. A link to the folder would not do: where a path leads through one, rustc writes
+    # another into line tables.
     mkdir -p "$scratch/another/home"
-    ln -s "$cargo_home/registry" "$scratch/another/home/registry"
+    cp -al "$cargo_home/registry" "$scratch/another/home/" 2>/dev/null || {
+        rm -rf "$scratch/another/home/registry"
+        cp -a "$cargo_home/registry" "$scratch/another/home/"
+    }
     export CARGO_HOME="$scratch/another/home"
     export CARGO_TARGET_DIR="$scratch/built/elsewhere"
     build "$scratch/another/clone/of/it" "$@"

@@ -11,9 +11,7 @@ fn had(program: &str, argument: &str) -> Result<(), String> {
     let ran = Command::new(program).arg(argument).output();
     match ran {
         Ok(output) if output.status.success() => Ok(()),
-        Ok(_) | Err(_) => Err(format!(
-            "{program} is not there; tests/setup/install.sh builds it"
-        )),
+        Ok(_) | Err(_) => Err(format!("{program} is not there; `make deb` builds it")),
     }
 }
 

@@ -12,6 +12,8 @@ mod copy;
 mod destination;
 mod dsn;
 mod history;
+#[cfg(test)]
+mod instructions;
 mod message;
 mod notices;
 mod outcome;
