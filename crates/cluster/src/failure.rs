@@ -48,3 +48,18 @@ pub enum Failure {
     #[error("{0}")]
     NotAMember(String),
 }
+
+impl Failure {
+    /// Whether nothing can be recorded any more, so that there is nothing to wait for.
+    #[must_use]
+    pub const fn is_of_storage(&self) -> bool {
+        match self {
+            Self::Consensus(_) | Self::ConsensusGone | Self::Disk(_) | Self::Damaged(_) => true,
+            Self::Ended(_)
+            | Self::Panicked(_)
+            | Self::PeersPort(_)
+            | Self::NotAdmitted(_)
+            | Self::NotAMember(_) => false,
+        }
+    }
+}

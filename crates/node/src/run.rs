@@ -38,9 +38,9 @@ use crate::{
 /// All in all, so that the service manager, which waits for 30 s, never has to kill.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(29);
 
-/// A node that can not go on has nothing to finish: its senders go to another one, and the sooner it has ended,
-/// the sooner it is started again.
-const FAILED_TIMEOUT: Duration = Duration::from_secs(2);
+/// A node whose storage has failed has nothing to finish: its senders go to another one, and the sooner it has
+/// ended, the sooner it is started again. One that was removed hands over what is under way, like any.
+const STORAGE_FAILED_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Operators and scrapers get their last answers within this.
 const LAST_ANSWERS_TIMEOUT: Duration = Duration::from_secs(2);
@@ -101,11 +101,8 @@ async fn run(
         smtp = ?node.ports.smtp, admin = %node.ports.admin, http = %node.ports.http,
         "started"
     );
-    let failure = node.attend(&mut signals).await;
+    let (failure, limit) = node.attend(&mut signals).await;
     supervisor::notify(NotifyState::Stopping);
-    let limit = failure
-        .as_ref()
-        .map_or(SHUTDOWN_TIMEOUT, |_| FAILED_TIMEOUT);
     if tokio::time::timeout(limit, node.stop()).await.is_err() {
         warn!("the node did not stop in time; what was under way is broken off");
     }
@@ -212,15 +209,23 @@ impl Node {
         })
     }
 
-    /// Does what signals ask for; returns when the node is to stop, with the reason if it has to.
-    async fn attend(&mut self, signals: &mut Signals) -> Option<String> {
+    /// Does what signals ask for; returns when the node is to stop, with the reason if it has to, and how long
+    /// that may take.
+    async fn attend(&mut self, signals: &mut Signals) -> (Option<String>, Duration) {
         loop {
             tokio::select! {
-                failure = self.cluster.failed() => return Some(failure.to_string()),
-                reason = self.mail.broken() => return Some(reason),
-                reason = self.answers.broken() => return Some(reason),
+                failure = self.cluster.failed() => {
+                    let limit = if failure.is_of_storage() {
+                        STORAGE_FAILED_TIMEOUT
+                    } else {
+                        SHUTDOWN_TIMEOUT
+                    };
+                    return (Some(failure.to_string()), limit);
+                }
+                reason = self.mail.broken() => return (Some(reason), SHUTDOWN_TIMEOUT),
+                reason = self.answers.broken() => return (Some(reason), SHUTDOWN_TIMEOUT),
                 request = signals.next() => match request {
-                    Request::Stop => return None,
+                    Request::Stop => return (None, SHUTDOWN_TIMEOUT),
                     Request::Reload => {
                         self.reload.notify_one();
                         self.dns.read_again();
