@@ -74,6 +74,7 @@ impl Postfix {
         if owned.code != 0 {
             return Err(format!("Postfix has no user: {}", owned.err.trim()));
         }
+        postfix.open_log();
         postfix.set_defaults(domain);
         fs::write(postfix.path("etc").join("master.cf"), postfix.master_cf())
             .expect("master.cf can be written");
@@ -224,6 +225,15 @@ impl Postfix {
 
     fn log_path(&self) -> PathBuf {
         self.path("log")
+    }
+
+    /// Makes the log, and lets each of Postfix's users write there: its own start would leave it to root, but after a
+    /// crash `postsuper` tells of files that were left half written when it is root no longer, and ends if it can not.
+    fn open_log(&self) {
+        let path = self.log_path();
+        fs::write(&path, "").expect("files can be written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666))
+            .expect("what is ours can be opened to others");
     }
 
     /// Runs `postfix VERB`.
