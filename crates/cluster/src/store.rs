@@ -14,6 +14,7 @@
 
 mod anew;
 mod audit;
+mod blocking;
 mod cache;
 mod digest;
 mod directory;
@@ -22,6 +23,7 @@ mod extent;
 mod files;
 mod history;
 mod incoming;
+mod job;
 mod keys;
 mod log;
 mod lost;
@@ -35,9 +37,11 @@ mod outages;
 mod outgoing;
 mod pending;
 mod present;
+mod raft_state;
 mod received;
 mod receiving;
 mod room;
+mod rows;
 mod snapshot;
 mod tables;
 mod tail;

@@ -7,12 +7,11 @@ use spool::MessageId;
 
 use super::{
     keys::{self, Table},
-    log,
     open::Column,
+    raft_state::{self, VOTE},
     received::drop_log,
     tables::Tables,
     tail::Tail,
-    writer::VOTE,
 };
 use crate::{
     codec,
@@ -38,7 +37,7 @@ pub(crate) fn found_anew(tables: &Tables, node_id: u64, member: Member) -> io::R
     };
     // Entries of the new cluster must follow those of the former: places in the order of arrival
     // are log indices, and terms never go back.
-    let term = log::vote(&database)?.map_or(0, |vote| vote.leader_id.term);
+    let term = raft_state::vote(&database)?.map_or(0, |vote| vote.leader_id.term);
     let vote = Vote::new(term.max(last.leader_id.term), node_id);
     let name: u128 = rand::random();
     let mut founded: api::spool::v1::Founded = codec::decode(founded.as_slice(), "founding")?;

@@ -6,9 +6,9 @@ use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    blocking::blocking,
     keys::{self, Table},
     open::{Column, Database},
-    snapshot::blocking,
     tables::Tables,
 };
 use crate::codec;

@@ -9,7 +9,6 @@ use super::{
     extent::Extent,
     keys,
     open::{Column, Database, Moment},
-    writer,
 };
 use crate::{
     codec,
@@ -132,7 +131,7 @@ pub(super) fn read_bare(store: &Database, index: u64) -> io::Result<Option<(LogI
 
 /// An entry with the piece it carried.
 pub(super) fn with_piece(mut stored: Stored, piece: Bytes) -> io::Result<Entry> {
-    if let Some(place) = writer::piece_of(&mut stored) {
+    if let Some(place) = piece_of(&mut stored) {
         *place = piece;
     }
     Ok(codec::entry_from(stored)?)
@@ -147,4 +146,26 @@ pub(super) fn log_id(store: &Database, index: u64) -> io::Result<Option<LogId>> 
 fn read_entry_head(octets: &[u8]) -> io::Result<LogId> {
     let entry: Stored = codec::decode(octets, "log entry")?;
     Ok(codec::log_id_from(codec::required(entry.log_id, "log id")?))
+}
+
+/// Takes the piece of a body out of an entry; empty when it carries none.
+pub(super) fn take_piece(entry: &mut api::peer::v1::Entry) -> Bytes {
+    piece_of(entry).map(std::mem::take).unwrap_or_default()
+}
+
+/// Where an entry's piece of a body is.
+const fn piece_of(entry: &mut api::peer::v1::Entry) -> Option<&mut Bytes> {
+    use api::{peer::v1::entry::Payload, spool::v1::command::Kind};
+    let Some(Payload::Command(command)) = &mut entry.payload else {
+        return None;
+    };
+    match &mut command.kind {
+        Some(Kind::Stage(stage)) => Some(&mut stage.piece),
+        Some(Kind::Accept(accept)) => Some(&mut accept.tail),
+        Some(Kind::Notify(notify)) => match &mut notify.report {
+            Some(report) => Some(&mut report.tail),
+            None => None,
+        },
+        _ => None,
+    }
 }

@@ -2,14 +2,14 @@
 
 use std::io;
 
-use spool::{HistoryTotals, Message, MessageId, Retained, Timestamp, view::Known};
+use spool::{Message, MessageId, Retained, Timestamp, view::Known};
 
 use super::{
     keys::{self, Table},
-    open::{Column, Database},
-    tables::{self, Tables},
+    open::Column,
+    rows,
+    tables::Tables,
 };
-use crate::codec;
 
 /// What is known of a message's id.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,10 +37,10 @@ impl Tables {
     pub(crate) fn trace(&self, id: MessageId) -> io::Result<Option<Trace>> {
         let now = self.now();
         let moment = now.moment();
-        let message = |key: Vec<u8>| decode_departure(moment.get(Column::Spool, key)?);
+        let message = |key: Vec<u8>| rows::decode_departure(moment.get(Column::Spool, key)?);
         let known = moment.get(Column::Spool, now.keys().known(id))?;
         let known = known
-            .map(|octets| tables::decode_known(&octets))
+            .map(|octets| rows::decode_known(&octets))
             .transpose()?;
         Ok(match known {
             None => None,
@@ -56,13 +56,15 @@ impl Tables {
 
     pub(super) fn departure(&self, at: Timestamp, id: MessageId) -> io::Result<Option<Message>> {
         let now = self.now();
-        decode_departure(now.get(Column::Spool, now.keys().departed(at, id))?)
+        rows::decode_departure(now.get(Column::Spool, now.keys().departed(at, id))?)
     }
 
     pub(super) fn retained(&self, at: Timestamp, id: MessageId) -> io::Result<Option<Retained>> {
         let now = self.now();
         let octets = now.get(Column::Spool, now.keys().retained(at, id))?;
-        octets.map(|octets| decode_retained(&octets)).transpose()
+        octets
+            .map(|octets| rows::decode_retained(&octets))
+            .transpose()
     }
 
     pub(super) fn departed_before(
@@ -91,7 +93,7 @@ impl Tables {
         for row in now.range(Column::Spool, &prefix, end).take(limit) {
             let (key, octets) = row?;
             if let Some((at, id)) = moment_and_id(&key) {
-                retained.push((at, id, decode_retained(&octets)?));
+                retained.push((at, id, rows::decode_retained(&octets)?));
             }
         }
         Ok(retained)
@@ -109,7 +111,7 @@ impl Tables {
         let mut from = now.keys().departed(after.0, after.1);
         from.push(0);
         let mut departures = Vec::new();
-        for row in tables::scan(&now, &from, &prefix).take(limit) {
+        for row in rows::scan(&now, &from, &prefix).take(limit) {
             let (key, octets) = row?;
             let Some((at, id)) = moment_and_id(&key) else {
                 continue;
@@ -117,7 +119,7 @@ impl Tables {
             departures.push(Departure {
                 at,
                 id,
-                message: decode_departure(Some(octets.into_vec()))?,
+                message: rows::decode_departure(Some(octets.into_vec()))?,
                 is_kept: now
                     .get(Column::Spool, now.keys().retained(at, id))?
                     .is_some(),
@@ -145,24 +147,4 @@ fn moment_and_id(key: &[u8]) -> Option<(Timestamp, MessageId)> {
     let (front, id) = key.split_last_chunk()?;
     let moment = keys::last_u64(front)?;
     Some((Timestamp(moment), MessageId(u128::from_be_bytes(*id))))
-}
-
-/// What is remembered of a message; nothing where the row is empty.
-pub(super) fn decode_departure(octets: Option<Vec<u8>>) -> io::Result<Option<Message>> {
-    let octets = octets.filter(|octets| !octets.is_empty());
-    octets.map(tables::decode_message).transpose()
-}
-
-pub(super) fn decode_retained(octets: &[u8]) -> io::Result<Retained> {
-    let octets = bytes::Bytes::copy_from_slice(octets);
-    let retained = codec::decode(octets, "kept message")?;
-    Ok(codec::retained_from(retained))
-}
-
-/// How much a database remembers.
-pub(super) fn read_totals(database: &Database) -> io::Result<HistoryTotals> {
-    let octets = database.get(Column::Spool, database.keys().table(Table::History))?;
-    let totals = octets.map(|octets| codec::decode(octets.as_slice(), "figures of the history"));
-    let totals = totals.transpose()?.unwrap_or_default();
-    Ok(codec::history_totals_from(totals))
 }

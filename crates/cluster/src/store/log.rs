@@ -19,19 +19,19 @@ use super::{
     cache::{self, LogCache},
     entries,
     extent::Extent,
-    keys,
+    job::Job,
     lost::{Lost, LostPieces},
     mark::{Acknowledged, Mark},
     mending::Mending,
     noted::Note,
-    open::{Column, Database},
+    open::Database,
     present::Store,
+    raft_state::{self, COMMITTED},
     received::Received,
     tables::Tables,
-    writer::{self, Job, LogWriter},
+    writer::{self, LogWriter},
 };
 use crate::{
-    codec,
     limits::{APPEND_BYTES_MAX, LOG_JOBS_MAX},
     raft::{Entry, LogId, Types, Vote},
     rebuilding::{EMPTY, Rebuilding},
@@ -92,8 +92,8 @@ impl LogStore {
     /// Reads where the log stands and starts its writer.
     pub(crate) fn open(store: Arc<Store>) -> io::Result<OpenedLog> {
         let database = store.now();
-        let vote = vote(&database)?;
-        let purged = purged(&database)?;
+        let vote = raft_state::vote(&database)?;
+        let purged = raft_state::purged(&database)?;
         let (first, extent) = entries::measure(&database, purged)?;
         let last = entries::last(&database)?.or(purged);
         let ends = Arc::new(Mutex::new(Ends {
@@ -249,28 +249,6 @@ fn lost(acknowledged: Acknowledged, found: Acknowledged) -> Option<String> {
     })
 }
 
-pub(super) fn vote(database: &Database) -> io::Result<Option<Vote>> {
-    let vote = database.get(Column::Raft, keys::raft(writer::VOTE))?;
-    let vote = vote.map(|octets| codec::decode(octets.as_slice(), "vote"));
-    Ok(vote
-        .transpose()?
-        .map(|vote| codec::vote_from(Some(vote)))
-        .transpose()?)
-}
-
-/// The last entry that has left the log, as the disk says.
-pub(super) fn purged(database: &Database) -> io::Result<Option<LogId>> {
-    read_log_id(database, writer::PURGED)
-}
-
-fn read_log_id(store: &Database, name: &str) -> io::Result<Option<LogId>> {
-    let octets = store.get(Column::Raft, keys::raft(name))?;
-    let log_id = octets
-        .map(|octets| codec::decode(octets.as_slice(), "log id"))
-        .transpose()?;
-    Ok(log_id.map(codec::log_id_from))
-}
-
 impl RaftLogReader<Types> for LogStore {
     async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
         &mut self,
@@ -397,7 +375,7 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
-        read_log_id(&self.store.now(), writer::COMMITTED)
+        raft_state::read_log_id(&self.store.now(), COMMITTED)
     }
 
     async fn append<I>(&mut self, entries: I, flushed: IOFlushed<Types>) -> io::Result<()>

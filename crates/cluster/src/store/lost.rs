@@ -8,7 +8,7 @@ use std::{io, sync::Arc};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{entries, open::Database, snapshot::blocking};
+use super::{blocking::blocking, entries, open::Database};
 use crate::{
     limits::LOST_PIECES_MAX,
     raft::{Entry, LogId},

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use spool::{Body, Digest, Message};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{snapshot::blocking, tables::Tables, writer::Job};
+use super::{blocking::blocking, job::Job, tables::Tables};
 
 /// Why a body is not whole after another node was asked.
 #[derive(Debug, thiserror::Error)]

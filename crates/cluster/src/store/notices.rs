@@ -6,8 +6,8 @@ use spool::{Message, Timestamp, policy::Reports};
 
 use super::{
     keys::{self, Table},
-    open::Database,
-    tables::{self, Tables},
+    rows,
+    tables::Tables,
 };
 
 /// What a look through a domain's queue for late messages has come to.
@@ -27,9 +27,9 @@ impl Tables {
         let now = self.now();
         let from = now.keys().owed(after.saturating_add(1));
         let mut messages = Vec::new();
-        for row in tables::scan(&now, &from, &now.keys().table(Table::Owed)).take(limit) {
+        for row in rows::scan(&now, &from, &now.keys().table(Table::Owed)).take(limit) {
             if let Some(sequence) = keys::last_u64(&row?.0)
-                && let Some(message) = tables::message(&now, sequence)?
+                && let Some(message) = rows::message(&now, sequence)?
             {
                 messages.push(message);
             }
@@ -55,12 +55,12 @@ impl Tables {
             last: after,
             ..Late::default()
         };
-        for row in tables::scan(&now, &from, &prefix).take(limit) {
+        for row in rows::scan(&now, &from, &prefix).take(limit) {
             let Some(sequence) = keys::last_u64(&row?.0) else {
                 continue;
             };
             // One that has just left is not late any more.
-            let Some(message) = tables::message(&now, sequence)? else {
+            let Some(message) = rows::message(&now, sequence)? else {
                 continue;
             };
             late.has_more = message.received_at <= until;
@@ -74,10 +74,4 @@ impl Tables {
         }
         Ok(late)
     }
-}
-
-/// How many messages there are whose senders are owed a notice.
-pub(super) fn count(database: &Database) -> io::Result<u64> {
-    let prefix = database.keys().table(Table::Owed);
-    tables::scan(database, &prefix, &prefix).try_fold(0, |count, row| row.map(|_| count + 1))
 }

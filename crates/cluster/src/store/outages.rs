@@ -6,7 +6,8 @@ use spool::{Ageing, Outage, Timestamp};
 
 use super::{
     keys::{self, Table},
-    tables::{self, Tables},
+    rows,
+    tables::Tables,
 };
 
 /// A message that is still to be delivered to a domain.
@@ -28,7 +29,7 @@ impl Tables {
         let now = self.now();
         let prefix = now.keys().of_domain(Table::Outage, domain);
         let mut outages = Vec::new();
-        for row in tables::scan(&now, &prefix, &prefix) {
+        for row in rows::scan(&now, &prefix, &prefix) {
             let (key, octets) = row?;
             if let (Some(since), Some(until)) = (keys::last_u64(&key), keys::last_u64(&octets)) {
                 outages.push(Outage {
@@ -69,14 +70,14 @@ impl Tables {
         let from = now.keys().queue(domain, after.saturating_add(1));
         let prefix = now.keys().of_domain(Table::Queue, domain);
         let mut aged = Vec::new();
-        for row in tables::scan(&now, &from, &prefix).take(limit) {
+        for row in rows::scan(&now, &from, &prefix).take(limit) {
             let (key, octets) = row?;
-            let place = tables::decode_place(&octets)?;
+            let place = rows::decode_place(&octets)?;
             let Some(sequence) = keys::last_u64(&key) else {
                 continue;
             };
             // One that has just left has no more to tell.
-            let Some(message) = tables::message(&now, sequence)? else {
+            let Some(message) = rows::message(&now, sequence)? else {
                 continue;
             };
             if message.received_at > until {

@@ -18,10 +18,11 @@ use spool::{
 };
 
 use super::{
-    audit, history,
+    audit,
     keys::{self, SpoolKeys, Table},
     open::Column,
-    tables::{self, Tables},
+    rows,
+    tables::Tables,
 };
 use crate::{
     codec,
@@ -78,7 +79,7 @@ impl<'t> Pending<'t> {
                     sequence,
                     after,
                 } => {
-                    let octets = tables::encode_place(after);
+                    let octets = rows::encode_place(after);
                     self.rows
                         .insert(self.keys.queue(&domain, sequence), Some(octets));
                 }
@@ -203,7 +204,7 @@ impl<'t> Pending<'t> {
                 );
             }
             let place = is.map(|due| {
-                tables::encode_place(Place {
+                rows::encode_place(Place {
                     due,
                     claimed_by: None,
                 })
@@ -333,14 +334,14 @@ impl View for Pending<'_> {
 
     fn known(&self, id: MessageId) -> io::Result<Option<Known>> {
         match self.rows.get(&self.keys.known(id)) {
-            Some(pending) => pending.as_deref().map(tables::decode_known).transpose(),
+            Some(pending) => pending.as_deref().map(rows::decode_known).transpose(),
             None => self.tables.known(id),
         }
     }
 
     fn message(&self, sequence: u64) -> io::Result<Option<Message>> {
         match self.rows.get(&self.keys.message(sequence)) {
-            Some(pending) => pending.clone().map(tables::decode_message).transpose(),
+            Some(pending) => pending.clone().map(rows::decode_message).transpose(),
             None => self.tables.message(sequence),
         }
     }
@@ -348,7 +349,7 @@ impl View for Pending<'_> {
     fn queued(&self, ids: &[MessageId]) -> io::Result<Vec<Option<Message>>> {
         let known = self.read_each(ids.iter().map(|id| self.keys.known(*id)).collect())?;
         let sequences = known.into_iter().map(|octets| {
-            let known = octets.as_deref().map(tables::decode_known).transpose()?;
+            let known = octets.as_deref().map(rows::decode_known).transpose()?;
             Ok(known.and_then(|known| known.queued_at()))
         });
         let sequences = sequences.collect::<io::Result<Vec<Option<u64>>>>()?;
@@ -357,21 +358,21 @@ impl View for Pending<'_> {
         let mut messages = messages.into_iter();
         let found = sequences.into_iter().map(|place| {
             let octets = place.and_then(|_| messages.next().flatten());
-            octets.map(tables::decode_message).transpose()
+            octets.map(rows::decode_message).transpose()
         });
         found.collect()
     }
 
     fn place(&self, domain: &str, sequence: u64) -> io::Result<Option<Place>> {
         match self.rows.get(&self.keys.queue(domain, sequence)) {
-            Some(pending) => pending.as_deref().map(tables::decode_place).transpose(),
+            Some(pending) => pending.as_deref().map(rows::decode_place).transpose(),
             None => self.tables.place(domain, sequence),
         }
     }
 
     fn staged(&self, id: MessageId) -> io::Result<Option<Staged>> {
         match self.rows.get(&self.keys.staged(id)) {
-            Some(pending) => pending.as_deref().map(tables::decode_staged).transpose(),
+            Some(pending) => pending.as_deref().map(rows::decode_staged).transpose(),
             None => self.tables.staged(id),
         }
     }
@@ -383,21 +384,21 @@ impl View for Pending<'_> {
 
     fn departure(&self, at: Timestamp, id: MessageId) -> io::Result<Option<Message>> {
         match self.rows.get(&self.keys.departed(at, id)) {
-            Some(pending) => history::decode_departure(pending.clone()),
+            Some(pending) => rows::decode_departure(pending.clone()),
             None => self.tables.departure(at, id),
         }
     }
 
     fn retained(&self, at: Timestamp, id: MessageId) -> io::Result<Option<Retained>> {
         match self.rows.get(&self.keys.retained(at, id)) {
-            Some(pending) => pending.as_deref().map(history::decode_retained).transpose(),
+            Some(pending) => pending.as_deref().map(rows::decode_retained).transpose(),
             None => self.tables.retained(at, id),
         }
     }
 
     fn recipient(&self, domain: &str, address: &str) -> io::Result<Option<Learned>> {
         match self.rows.get(&self.keys.recipient(domain, address)) {
-            Some(pending) => pending.as_deref().map(tables::decode_learned).transpose(),
+            Some(pending) => pending.as_deref().map(rows::decode_learned).transpose(),
             None => self.tables.recipient(domain, address),
         }
     }

@@ -8,8 +8,8 @@ use std::{io, path::Path, sync::Arc};
 use super::{
     keys,
     open::{self, Batch, Column, Database},
-    tables,
-    writer::{self, COMMITTED, PURGED},
+    raft_state::{self, COMMITTED, PURGED},
+    rows,
 };
 use crate::{
     limits::LOG_BATCH_BYTES_MAX,
@@ -32,8 +32,8 @@ impl Received {
         let database = open::open(path, metrics)?;
         database.remains().give_up(true);
         let meta = SnapshotMeta {
-            last_log_id: tables::applied(&database)?,
-            last_membership: tables::membership(&database)?,
+            last_log_id: rows::applied(&database)?,
+            last_membership: rows::membership(&database)?,
         };
         let last = meta.last_log_id.ok_or_else(|| {
             io::Error::new(
@@ -96,7 +96,7 @@ pub(super) fn drop_log(database: &Database, batch: &mut Batch<'_>, last: LogId) 
             batch.delete(Column::Raft, key);
         }
     }
-    writer::put_log_id(batch, PURGED, last);
+    raft_state::put_log_id(batch, PURGED, last);
     Ok(())
 }
 

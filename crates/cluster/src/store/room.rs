@@ -7,7 +7,7 @@
 
 use std::io;
 
-use super::{log, present::Store};
+use super::{present::Store, raft_state};
 use crate::disk::Disk;
 
 impl Store {
@@ -20,7 +20,7 @@ impl Store {
     /// written to a file is in the write-ahead log.
     pub(crate) fn give_room_back(&self, before: Option<u64>) -> io::Result<Option<u64>> {
         let database = self.now();
-        let purged = log::purged(&database)?.map(|purged| purged.index);
+        let purged = raft_state::purged(&database)?.map(|purged| purged.index);
         // What must be written first would end the node where there is no room for it.
         let free = Disk::of(self.directory().path())?.free;
         if purged <= before || database.octets_to_give_back() > free {

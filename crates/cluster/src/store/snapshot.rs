@@ -14,7 +14,8 @@ use std::{io, sync::Arc};
 use openraft::Snapshot;
 
 use super::{
-    incoming::Incoming, log::LogStore, outgoing::Outgoing, received::Received, tables::Tables,
+    blocking::blocking, incoming::Incoming, log::LogStore, outgoing::Outgoing, received::Received,
+    tables::Tables,
 };
 use crate::raft::{Types, Vote};
 
@@ -75,12 +76,4 @@ pub(super) async fn install(
         reloaded
     })
     .await
-}
-
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(io::Error::other)?
 }

@@ -8,8 +8,8 @@ use std::{
 };
 
 use spool::{
-    Destination, HistoryTotals, Learned, Message, MessageId, Place, Timestamp, Unconfirmed,
-    Visitors,
+    Destination, HistoryTotals, Learned, Message, MessageId, Patience, Place, Timestamp,
+    Unconfirmed, Visitor, Visitors,
     policy::{InForce, PolicyErrors},
     ports::DeferredCursor,
     view::{Known, Staged},
@@ -17,12 +17,11 @@ use spool::{
 use tokio::sync::watch;
 
 use super::{
-    entries, history,
+    entries,
     keys::{self, Table},
-    notices,
-    open::{Column, Database, Row},
+    open::{Column, Database},
     present::Store,
-    visitors,
+    rows, visitors,
 };
 use crate::{
     codec,
@@ -135,41 +134,43 @@ impl Tables {
     }
 
     pub(crate) fn applied(&self) -> io::Result<Option<LogId>> {
-        applied(&self.now())
+        rows::applied(&self.now())
     }
 
     pub(crate) fn membership(&self) -> io::Result<StoredMembership> {
-        membership(&self.now())
+        rows::membership(&self.now())
     }
 
     pub(crate) fn known(&self, id: MessageId) -> io::Result<Option<Known>> {
         let now = self.now();
         let octets = now.get(Column::Spool, now.keys().known(id))?;
-        octets.map(|octets| decode_known(&octets)).transpose()
+        octets.map(|octets| rows::decode_known(&octets)).transpose()
     }
 
     pub(crate) fn message(&self, sequence: u64) -> io::Result<Option<Message>> {
-        message(&self.now(), sequence)
+        rows::message(&self.now(), sequence)
     }
 
     pub(super) fn staged(&self, id: MessageId) -> io::Result<Option<Staged>> {
         let now = self.now();
         let octets = now.get(Column::Spool, now.keys().staged(id))?;
-        octets.map(|octets| decode_staged(&octets)).transpose()
+        octets
+            .map(|octets| rows::decode_staged(&octets))
+            .transpose()
     }
 
     /// Messages behind a place in the order of arrival.
     pub(crate) fn messages(&self, after: u64, limit: usize) -> io::Result<Vec<Message>> {
         let now = self.now();
         let from = now.keys().message(after.saturating_add(1));
-        let rows = scan(&now, &from, &now.keys().table(Table::Message));
+        let rows = rows::scan(&now, &from, &now.keys().table(Table::Message));
         rows.take(limit)
-            .map(|row| decode_message(row?.1.into_vec()))
+            .map(|row| rows::decode_message(row?.1.into_vec()))
             .collect()
     }
 
     pub(crate) fn place(&self, domain: &str, sequence: u64) -> io::Result<Option<Place>> {
-        place(&self.now(), domain, sequence)
+        rows::place(&self.now(), domain, sequence)
     }
 
     /// A message with its place in a domain's queue, if it is to be delivered there.
@@ -178,7 +179,7 @@ impl Tables {
         domain: &str,
         sequence: u64,
     ) -> io::Result<Option<(Message, Place)>> {
-        queued(&self.now(), domain, sequence)
+        rows::queued(&self.now(), domain, sequence)
     }
 
     /// Messages of a domain that wait, behind a place in the order of arrival.
@@ -191,15 +192,15 @@ impl Tables {
         let now = self.now();
         let from = now.keys().queue(domain, after.saturating_add(1));
         let mut messages = Vec::new();
-        for row in scan(&now, &from, &now.keys().of_domain(Table::Queue, domain)) {
+        for row in rows::scan(&now, &from, &now.keys().of_domain(Table::Queue, domain)) {
             let (key, octets) = row?;
             if messages.len() >= limit {
                 break;
             }
-            let place = decode_place(&octets)?;
+            let place = rows::decode_place(&octets)?;
             if place.due == Timestamp(0)
                 && let Some(sequence) = keys::last_u64(&key)
-                && let Some(message) = message(&now, sequence)?
+                && let Some(message) = rows::message(&now, sequence)?
             {
                 messages.push((message, place));
             }
@@ -224,7 +225,7 @@ impl Tables {
             },
         );
         let mut messages = Vec::new();
-        for row in scan(&now, &from, &prefix) {
+        for row in rows::scan(&now, &from, &prefix) {
             let (key, _) = row?;
             let moment = key.get(prefix.len()..).and_then(|rest| rest.first_chunk());
             let (Some(moment), Some(sequence)) = (moment, keys::last_u64(&key)) else {
@@ -234,7 +235,7 @@ impl Tables {
             if due > until || messages.len() >= limit {
                 break;
             }
-            if let Some((message, place)) = queued(&now, domain, sequence)? {
+            if let Some((message, place)) = rows::queued(&now, domain, sequence)? {
                 messages.push((DeferredCursor(due, sequence), message, place));
             }
         }
@@ -245,9 +246,9 @@ impl Tables {
     pub(crate) fn oldest(&self, domain: &str) -> io::Result<Option<Message>> {
         let now = self.now();
         let prefix = now.keys().of_domain(Table::Queue, domain);
-        let first = scan(&now, &prefix, &prefix).next().transpose()?;
+        let first = rows::scan(&now, &prefix, &prefix).next().transpose()?;
         match first.and_then(|(key, _)| keys::last_u64(&key)) {
-            Some(sequence) => message(&now, sequence),
+            Some(sequence) => rows::message(&now, sequence),
             None => Ok(None),
         }
     }
@@ -256,9 +257,9 @@ impl Tables {
         let now = self.now();
         let prefix = now.keys().table(Table::Staged);
         let mut ids = Vec::new();
-        for row in scan(&now, &prefix, &prefix) {
+        for row in rows::scan(&now, &prefix, &prefix) {
             let (key, octets) = row?;
-            if decode_staged(&octets)?.touched_at < at
+            if rows::decode_staged(&octets)?.touched_at < at
                 && let Some(id) = keys::last_id(&key)
             {
                 ids.push(id);
@@ -274,7 +275,9 @@ impl Tables {
     pub(crate) fn recipient(&self, domain: &str, address: &str) -> io::Result<Option<Learned>> {
         let now = self.now();
         let octets = now.get(Column::Spool, now.keys().recipient(domain, address))?;
-        octets.map(|octets| decode_learned(&octets)).transpose()
+        octets
+            .map(|octets| rows::decode_learned(&octets))
+            .transpose()
     }
 
     /// The recipients of a domain, in order of their addresses, those behind one.
@@ -288,10 +291,13 @@ impl Tables {
         let prefix = now.keys().of_domain(Table::Recipient, domain);
         let mut from = now.keys().recipient(domain, after);
         from.push(0);
-        let rows = scan(&now, &from, &prefix).take(limit);
+        let rows = rows::scan(&now, &from, &prefix).take(limit);
         rows.map(|row| {
             let (key, octets) = row?;
-            Ok((text_behind(&key, prefix.len()), decode_learned(&octets)?))
+            Ok((
+                text_behind(&key, prefix.len()),
+                rows::decode_learned(&octets)?,
+            ))
         })
         .collect()
     }
@@ -310,7 +316,7 @@ impl Tables {
         let mut last = now.keys().learned(domain, is_valid, *span.end(), "");
         // Behind every address: none has such an octet.
         last.push(u8::MAX);
-        let after = scan(&now, &last, &prefix);
+        let after = rows::scan(&now, &last, &prefix);
         let rows = before.chain(after).take(limit);
         rows.map(|row| Ok(text_behind(&row?.0, prefix.len() + size_of::<u64>())))
             .collect()
@@ -318,15 +324,20 @@ impl Tables {
 
     /// Every row of the tables, without what their keys have in common.
     #[cfg(test)]
-    pub(super) fn dump(&self) -> Vec<Row> {
+    pub(super) fn dump(&self) -> Vec<super::open::Row> {
         let now = self.now();
         let prefix = now.keys().incarnation();
-        let rows = scan(&now, &prefix, &prefix);
+        let rows = rows::scan(&now, &prefix, &prefix);
         rows.map(|row| {
             row.map(|(key, value)| (key[prefix.len()..].into(), value))
                 .unwrap()
         })
         .collect()
+    }
+
+    /// What is remembered of a visitor to a sentry.
+    pub(crate) fn patience(&self, visitor: Visitor) -> io::Result<Option<Patience>> {
+        visitors::patience(&self.now(), visitor)
     }
 
     /// The id of a log entry, as long as the log has it.
@@ -340,75 +351,9 @@ impl Tables {
     }
 }
 
-/// A place in a queue as it is stored: the moment, behind the term of a claim.
-pub(super) fn encode_place(place: Place) -> Vec<u8> {
-    let claimed_by = place.claimed_by.map(u64::to_be_bytes);
-    let mut octets = claimed_by.map_or_else(Vec::new, |term| term.to_vec());
-    octets.extend_from_slice(&place.due.0.to_be_bytes());
-    octets
-}
-
-pub(super) fn decode_place(octets: &[u8]) -> io::Result<Place> {
-    let (term, due) = octets
-        .split_last_chunk()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a place in a queue"))?;
-    Ok(Place {
-        due: Timestamp(u64::from_be_bytes(*due)),
-        claimed_by: term.try_into().ok().map(u64::from_be_bytes),
-    })
-}
-
 /// The text that ends a key.
 fn text_behind(key: &[u8], prefix: usize) -> String {
     String::from_utf8_lossy(key.get(prefix..).unwrap_or_default()).into_owned()
-}
-
-/// Rows from `from` on whose keys begin with `prefix`.
-pub(super) fn scan<'d>(
-    database: &'d Database,
-    from: &[u8],
-    prefix: &[u8],
-) -> impl Iterator<Item = io::Result<Row>> + use<'d> {
-    database.range(Column::Spool, from, keys::end_of(prefix.to_vec()))
-}
-
-pub(super) fn message(database: &Database, sequence: u64) -> io::Result<Option<Message>> {
-    let octets = database.get(Column::Spool, database.keys().message(sequence))?;
-    octets.map(decode_message).transpose()
-}
-
-fn place(database: &Database, domain: &str, sequence: u64) -> io::Result<Option<Place>> {
-    let octets = database.get(Column::Spool, database.keys().queue(domain, sequence))?;
-    octets.map(|octets| decode_place(&octets)).transpose()
-}
-
-fn queued(
-    database: &Database,
-    domain: &str,
-    sequence: u64,
-) -> io::Result<Option<(Message, Place)>> {
-    let place = place(database, domain, sequence)?;
-    Ok(message(database, sequence)?.zip(place))
-}
-
-/// How far a database's tables are applied.
-pub(super) fn applied(database: &Database) -> io::Result<Option<LogId>> {
-    let octets = database.get(Column::Spool, database.keys().table(Table::Applied))?;
-    let log_id = octets
-        .map(|octets| codec::decode(octets.as_slice(), "log id"))
-        .transpose()?;
-    Ok(log_id.map(codec::log_id_from))
-}
-
-/// Who a database's tables say that the members are.
-pub(super) fn membership(database: &Database) -> io::Result<StoredMembership> {
-    match database.get(Column::Spool, database.keys().table(Table::Membership))? {
-        None => Ok(StoredMembership::default()),
-        Some(octets) => {
-            let stored = codec::decode(octets.as_slice(), "membership")?;
-            Ok(codec::stored_membership_from(stored)?)
-        }
-    }
 }
 
 fn read_figures(database: &Database) -> io::Result<Figures> {
@@ -420,7 +365,7 @@ fn read_figures(database: &Database) -> io::Result<Figures> {
         figures.policy = Some(Arc::new(policy));
     }
     let prefix = database.keys().table(Table::Destination);
-    for row in scan(database, &prefix, &prefix) {
+    for row in rows::scan(database, &prefix, &prefix) {
         let (key, octets) = row?;
         let domain = String::from_utf8_lossy(key.get(prefix.len()..).unwrap_or_default());
         let destination = codec::decode(&*octets, "domain's figures")?;
@@ -428,10 +373,10 @@ fn read_figures(database: &Database) -> io::Result<Figures> {
             .destinations
             .insert(domain.into_owned(), codec::destination_from(destination)?);
     }
-    figures.history = history::read_totals(database)?;
-    figures.owed = notices::count(database)?;
+    figures.history = rows::read_totals(database)?;
+    figures.owed = rows::count(database, Table::Owed)?;
     let prefix = database.keys().table(Table::Retired);
-    for row in scan(database, &prefix, &prefix) {
+    for row in rows::scan(database, &prefix, &prefix) {
         figures.retired.extend(keys::last_u64(&row?.0));
     }
     Ok(figures)
@@ -440,7 +385,7 @@ fn read_figures(database: &Database) -> io::Result<Figures> {
 fn read_unconfirmed(database: &Database) -> io::Result<Unconfirmed> {
     let mut unconfirmed = Unconfirmed::default();
     let prefix = database.keys().table(Table::Unconfirmed);
-    for row in scan(database, &prefix, &prefix) {
+    for row in rows::scan(database, &prefix, &prefix) {
         let (key, octets) = row?;
         let stored = codec::decode(&*octets, "unconfirmed message")?;
         if let Some(id) = keys::last_id(&key) {
@@ -459,25 +404,4 @@ fn not_understood(errors: PolicyErrors) -> io::Error {
         io::ErrorKind::InvalidData,
         format!("the stored policy is not understood by this version: {errors}"),
     )
-}
-
-pub(super) fn decode_message(octets: Vec<u8>) -> io::Result<Message> {
-    let message = codec::decode(bytes::Bytes::from(octets), "message")?;
-    Ok(codec::message_from(message)?)
-}
-
-pub(super) fn decode_known(octets: &[u8]) -> io::Result<Known> {
-    Ok(codec::known_from(codec::decode(
-        octets,
-        "what is known of an id",
-    )?)?)
-}
-
-pub(super) fn decode_learned(octets: &[u8]) -> io::Result<Learned> {
-    let learned = codec::decode(octets, "what is known of a recipient")?;
-    Ok(codec::learned_from(learned)?)
-}
-
-pub(super) fn decode_staged(octets: &[u8]) -> io::Result<Staged> {
-    Ok(codec::staged_from(codec::decode(octets, "stage")?))
 }

@@ -37,7 +37,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Checkpoints, LogStore, LogWriter, Lost, Machine, Store, Tables, machine,
-    tables::{decode_place, encode_place},
+    rows::{decode_place, encode_place},
 };
 use crate::{
     metrics::Metrics,

@@ -7,17 +7,13 @@ use spool::{Patience, Visitor, Visitors};
 use super::{
     keys::{self, Table},
     open::{Column, Database},
-    tables::Tables,
 };
 use crate::codec;
 
-impl Tables {
-    /// What is remembered of a visitor.
-    pub(crate) fn patience(&self, visitor: Visitor) -> io::Result<Option<Patience>> {
-        let now = self.now();
-        let octets = now.get(Column::Spool, now.keys().visitor(visitor))?;
-        octets.map(|octets| decode(&octets)).transpose()
-    }
+/// What is remembered of one.
+pub(super) fn patience(database: &Database, visitor: Visitor) -> io::Result<Option<Patience>> {
+    let octets = database.get(Column::Spool, database.keys().visitor(visitor))?;
+    octets.map(|octets| decode(&octets)).transpose()
 }
 
 /// All of them.

@@ -6,90 +6,28 @@
 
 use std::{io, sync::Arc, time::Instant};
 
-use bytes::Bytes;
 use openraft::storage::IOFlushed;
 use prost::Message as _;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    cache::{LogCache, cost},
-    keys, log,
+    cache::LogCache,
+    entries,
+    job::Job,
+    keys,
     mark::{Acknowledged, Mark},
     noted::Note,
     open::{Batch, Column, Database},
     present::Store,
+    raft_state,
     received::{self, Received},
-    tables,
+    rows,
 };
 use crate::{
     codec,
     limits::{LOG_BATCH_BYTES_MAX, PURGE_PIECES_MORE},
-    raft::{Entry, LogId, Types, Vote},
+    raft::{Entry, LogId, Types},
 };
-
-/// Names of Raft's values.
-pub(super) const VOTE: &str = "vote";
-pub(super) const COMMITTED: &str = "committed";
-pub(super) const PURGED: &str = "purged";
-
-/// One thing to write.
-pub(super) enum Job {
-    Append {
-        entries: Vec<Entry>,
-        flushed: IOFlushed<Types>,
-        since: Instant,
-    },
-    SaveVote {
-        vote: Vote,
-        done: oneshot::Sender<io::Result<()>>,
-    },
-    SaveCommitted(LogId),
-    TruncateAfter {
-        last: Option<LogId>,
-        done: oneshot::Sender<io::Result<()>>,
-    },
-    Purge {
-        upto: LogId,
-        done: oneshot::Sender<io::Result<()>>,
-    },
-    /// Puts a piece of a message's body in the place of a damaged one.
-    Mend {
-        /// The message's place in the order of arrival.
-        sequence: u64,
-        /// The entry that carried the piece.
-        index: u64,
-        piece: Bytes,
-        done: oneshot::Sender<io::Result<()>>,
-    },
-    /// Puts a received database in the place of the present one; answers with the former.
-    Install {
-        received: Received,
-        done: oneshot::Sender<io::Result<Arc<Database>>>,
-    },
-}
-
-impl Job {
-    fn cost(&self) -> usize {
-        match self {
-            Self::Append { entries, .. } => entries.iter().map(cost).sum(),
-            Self::Mend { piece, .. } => piece.len(),
-            _ => 0,
-        }
-    }
-
-    /// Index of the last entry that it appends, if it appends any.
-    fn last_index(&self) -> Option<u64> {
-        match self {
-            Self::Append { entries, .. } => entries.last().map(|entry| entry.log_id.index),
-            _ => None,
-        }
-    }
-
-    /// Whether somebody relies on it being on the disk.
-    const fn wants_sync(&self) -> bool {
-        !matches!(self, Self::SaveCommitted(_))
-    }
-}
 
 /// What is told when a batch is on the disk.
 enum Waiting {
@@ -238,10 +176,12 @@ fn add(
         }
         Job::SaveVote { vote, done } => {
             let vote = codec::vote_to(&vote).encode_to_vec();
-            batch.put(Column::Raft, keys::raft(VOTE), vote);
+            batch.put(Column::Raft, keys::raft(raft_state::VOTE), vote);
             waiting.push(Waiting::Done(done));
         }
-        Job::SaveCommitted(committed) => put_log_id(batch, COMMITTED, committed),
+        Job::SaveCommitted(committed) => {
+            raft_state::put_log_id(batch, raft_state::COMMITTED, committed);
+        }
         Job::TruncateAfter { last, done } => {
             let from = keys::entry(last.map_or(0, |last| last.index + 1));
             batch.delete_range(Column::Log, from, keys::entry(u64::MAX));
@@ -296,43 +236,13 @@ fn promised(
 fn put_entry(batch: &mut Batch<'_>, entry: Entry) {
     let key = keys::entry(entry.log_id.index);
     let mut stored = codec::entry_to(entry);
-    let piece = take_piece(&mut stored);
+    let piece = entries::take_piece(&mut stored);
     stored.carries_piece = !piece.is_empty();
     stored.piece_bytes = u32::try_from(piece.len()).unwrap_or(u32::MAX);
     if stored.carries_piece {
         batch.put(Column::Piece, key, &piece);
     }
     batch.put(Column::Log, key, stored.encode_to_vec());
-}
-
-/// Takes the piece of a body out of an entry; empty when it carries none.
-fn take_piece(entry: &mut api::peer::v1::Entry) -> Bytes {
-    piece_of(entry).map(std::mem::take).unwrap_or_default()
-}
-
-/// Where an entry's piece of a body is.
-pub(super) const fn piece_of(entry: &mut api::peer::v1::Entry) -> Option<&mut Bytes> {
-    use api::{peer::v1::entry::Payload, spool::v1::command::Kind};
-    let Some(Payload::Command(command)) = &mut entry.payload else {
-        return None;
-    };
-    match &mut command.kind {
-        Some(Kind::Stage(stage)) => Some(&mut stage.piece),
-        Some(Kind::Accept(accept)) => Some(&mut accept.tail),
-        Some(Kind::Notify(notify)) => match &mut notify.report {
-            Some(report) => Some(&mut report.tail),
-            None => None,
-        },
-        _ => None,
-    }
-}
-
-pub(super) fn put_log_id(batch: &mut Batch<'_>, name: &str, log_id: LogId) {
-    batch.put(
-        Column::Raft,
-        keys::raft(name),
-        codec::log_id_to(log_id).encode_to_vec(),
-    );
 }
 
 /// Forgets entries, and the pieces they carried as far as the spool has dropped them. As long as an
@@ -342,10 +252,10 @@ pub(super) fn put_log_id(batch: &mut Batch<'_>, name: &str, log_id: LogId) {
 /// everyone who waits for the log. What is too much for one purge goes with the next ones: each takes more than
 /// can have been dropped of the entries that it forgets.
 fn purge(store: &Database, batch: &mut Batch<'_>, upto: LogId) -> io::Result<()> {
-    let purged = log::purged(store)?.map_or(0, |purged| purged.index);
+    let purged = raft_state::purged(store)?.map_or(0, |purged| purged.index);
     let forgotten = usize::try_from(upto.index.saturating_sub(purged)).unwrap_or(usize::MAX);
     let pieces_max = forgotten.saturating_add(PURGE_PIECES_MORE);
-    put_log_id(batch, PURGED, upto);
+    raft_state::put_log_id(batch, raft_state::PURGED, upto);
     batch.delete_range(Column::Log, keys::entry(0), keys::entry(upto.index + 1));
     let dropped = store.range(
         Column::Raft,
@@ -366,7 +276,7 @@ fn purge(store: &Database, batch: &mut Batch<'_>, upto: LogId) -> io::Result<()>
 /// its pieces, and what was written then would stay for ever. If it leaves behind this look, it marks
 /// its pieces, and the next purge finds them.
 fn is_needed(store: &Database, sequence: u64, index: u64) -> io::Result<bool> {
-    let message = tables::message(store, sequence)?;
+    let message = rows::message(store, sequence)?;
     Ok(message.is_some_and(|message| message.body.pieces.contains(&index)))
 }
 

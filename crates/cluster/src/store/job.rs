@@ -1,0 +1,69 @@
+//! What the log's writer is given to do.
+
+use std::{io, sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use openraft::storage::IOFlushed;
+use tokio::sync::oneshot;
+
+use super::{cache::cost, open::Database, received::Received};
+use crate::raft::{Entry, LogId, Types, Vote};
+
+/// One thing to write.
+pub(super) enum Job {
+    Append {
+        entries: Vec<Entry>,
+        flushed: IOFlushed<Types>,
+        since: Instant,
+    },
+    SaveVote {
+        vote: Vote,
+        done: oneshot::Sender<io::Result<()>>,
+    },
+    SaveCommitted(LogId),
+    TruncateAfter {
+        last: Option<LogId>,
+        done: oneshot::Sender<io::Result<()>>,
+    },
+    Purge {
+        upto: LogId,
+        done: oneshot::Sender<io::Result<()>>,
+    },
+    /// Puts a piece of a message's body in the place of a damaged one.
+    Mend {
+        /// The message's place in the order of arrival.
+        sequence: u64,
+        /// The entry that carried the piece.
+        index: u64,
+        piece: Bytes,
+        done: oneshot::Sender<io::Result<()>>,
+    },
+    /// Puts a received database in the place of the present one; answers with the former.
+    Install {
+        received: Received,
+        done: oneshot::Sender<io::Result<Arc<Database>>>,
+    },
+}
+
+impl Job {
+    pub(super) fn cost(&self) -> usize {
+        match self {
+            Self::Append { entries, .. } => entries.iter().map(cost).sum(),
+            Self::Mend { piece, .. } => piece.len(),
+            _ => 0,
+        }
+    }
+
+    /// Index of the last entry that it appends, if it appends any.
+    pub(super) fn last_index(&self) -> Option<u64> {
+        match self {
+            Self::Append { entries, .. } => entries.last().map(|entry| entry.log_id.index),
+            _ => None,
+        }
+    }
+
+    /// Whether somebody relies on it being on the disk.
+    pub(super) const fn wants_sync(&self) -> bool {
+        !matches!(self, Self::SaveCommitted(_))
+    }
+}
