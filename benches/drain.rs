@@ -11,12 +11,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use harness::{wait, wait_until};
 
-use crate::{
-    accept::{self, Load},
-    meter::Meter,
-    system::System,
-    table::Figures,
-};
+use crate::{accept, figures::Figures, load::Load, meter::Meter, system::System};
 
 /// Even one message at a time is faster than this.
 const PATIENCE: Duration = Duration::from_secs(300);

@@ -10,11 +10,12 @@ use anyhow::{Context as _, Result, ensure};
 use harness::{Cluster, Daemon, process, wait};
 
 use crate::{
-    accept::{self, Load},
+    accept,
     drain::{self, Sink},
+    figures::Figures,
     layover::Nodes,
+    load::Load,
     system::System as _,
-    table::Figures,
 };
 
 /// What has not happened by then never will.

@@ -1,7 +1,6 @@
 //! How long a sender waits for its 250, seen by a client of our own.
 
 use std::{
-    fmt,
     net::SocketAddr,
     thread,
     time::{Duration, Instant},
@@ -11,34 +10,10 @@ use anyhow::{Result, anyhow, ensure};
 use harness::{Letter, Sender, sender::stuffed};
 
 use crate::{
+    figures::Latency,
     starttls::prepare,
     system::{DOMAIN, System},
 };
-
-/// Times from the final dot to its 250.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Latency {
-    /// Half of all are below.
-    pub(crate) p50: Duration,
-    /// All but one in a hundred are below.
-    pub(crate) p99: Duration,
-    /// All but one in a thousand are below.
-    pub(crate) p999: Duration,
-    /// Messages a second meanwhile.
-    pub(crate) per_second: f64,
-}
-
-impl fmt::Display for Latency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ms = |time: Duration| time.as_secs_f64() * 1000.0;
-        let (p50, p99, p999) = (ms(self.p50), ms(self.p99), ms(self.p999));
-        let rate = self.per_second;
-        write!(
-            f,
-            "p50 {p50:.2} ms, p99 {p99:.2} ms, p99.9 {p999:.2} ms at {rate:.0} msg/s"
-        )
-    }
-}
 
 /// Sends 10 KiB messages over `sessions` sessions for `span`: as many as are taken, or `per_second`, evenly.
 pub(crate) fn run(

@@ -17,9 +17,11 @@ mod accept;
 mod disk;
 mod drain;
 mod exim;
+mod figures;
 mod growth;
 mod latency;
 mod layover;
+mod load;
 mod meter;
 mod operators;
 mod postfix;
@@ -29,9 +31,9 @@ mod table;
 
 use std::{env, path::Path, time::Duration};
 
-use accept::{LOADS, Load, QUICK_LOADS};
 use anyhow::{Context as _, Result, bail};
 use harness::or_skip;
+use load::{LOADS, Load, QUICK_LOADS};
 use system::{Drains, System};
 use table::Table;
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{system::System, table::Figures};
+use crate::{figures::Figures, system::System};
 
 /// What a system had used when a measurement began.
 #[derive(Debug)]

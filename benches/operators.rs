@@ -10,9 +10,10 @@ use harness::{Ctl, wait};
 use serde_json::Value;
 
 use crate::{
-    accept::{self, Load, SENDER},
+    accept,
     drain::Sink,
     layover::Nodes,
+    load::{Load, SENDER},
     system::{DOMAIN, System as _},
 };
 

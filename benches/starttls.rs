@@ -20,10 +20,10 @@ use harness::{
 use rustls::{ClientConfig, ServerConfig, client::Resumption};
 
 use crate::{
-    accept::Load,
+    figures::Figures,
+    load::Load,
     meter::Meter,
     system::{DOMAIN, System},
-    table::Figures,
 };
 
 /// Sessions that shake hands side by side.

@@ -2,43 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use crate::latency::Latency;
-
-/// One measurement.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Figures {
-    /// Messages a second.
-    pub(crate) per_second: f64,
-    /// Milliseconds of CPU for each, over all processes of the system.
-    pub(crate) cpu_ms: f64,
-    /// Octets that each node has had written to its disk for each of the messages' own.
-    pub(crate) written: Option<f64>,
-    /// As a part of what the machine allows.
-    pub(crate) of_bound: Option<f64>,
-}
-
-impl Figures {
-    /// The same beside a rate that the machine allows.
-    pub(crate) fn beside(self, bound: f64) -> Self {
-        Self {
-            of_bound: Some(self.per_second / bound),
-            ..self
-        }
-    }
-}
-
-impl fmt::Display for Figures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.0}/s, {:.2} ms CPU", self.per_second, self.cpu_ms)?;
-        if let Some(written) = self.written {
-            write!(f, ", {written:.1} written for one")?;
-        }
-        if let Some(part) = self.of_bound {
-            write!(f, ", {:.0} % of the bound", part * 100.0)?;
-        }
-        Ok(())
-    }
-}
+use crate::figures::{Figures, Latency};
 
 /// Rows in the order in which they came.
 #[derive(Debug, Default)]
