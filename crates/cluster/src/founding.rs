@@ -1,163 +1,17 @@
-//! How a cluster comes to be, and how a node recognises its own data directory.
+//! How a cluster comes to be.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs, io,
-    path::Path,
-};
+use std::collections::BTreeMap;
 
 use openraft::errors::{InitializeError, RaftError};
 
 use crate::{
+    claim,
     config::{Config, Founding},
-    disk,
     failure::StartError,
     membership::{self, Complaint},
     peer::Peers,
     raft::{Member, Raft, StoredMembership},
-    rebuilding, store, witness,
 };
-
-/// The file in a data directory that says whose it is. Written once, before anything else.
-const NODE_FILE: &str = "NODE";
-
-/// The file in a data directory that says that its node was removed, and who said so.
-const REMOVED_FILE: &str = "REMOVED";
-
-/// What the file says first.
-const FORMAT: &str = "layover data, format 1";
-
-/// How the cluster of a data directory came to be, as the file there says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Recorded(String);
-
-/// Claims an empty data directory for this node, or checks that it is this node's.
-pub(crate) fn claim(config: &Config) -> Result<Recorded, StartError> {
-    let dir = &config.data_dir;
-    let failed = |error: io::Error| {
-        StartError(format!(
-            "data_dir {} can not be used: {error}",
-            dir.display()
-        ))
-    };
-    disk::create_private(dir).map_err(failed)?;
-    match fs::read_to_string(dir.join(REMOVED_FILE)) {
-        Ok(why) => return Err(StartError(why.trim().to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(failed(error)),
-    }
-    let file = dir.join(NODE_FILE);
-    let (whose, founding) = (whose(config.node_id), founding(config));
-    let text = match fs::read_to_string(&file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            disk::create_synced(&file, &format!("{whose}{founding}\n")).map_err(failed)?;
-            return Ok(Recorded(founding));
-        }
-        Err(error) => return Err(failed(error)),
-    };
-    match text.strip_prefix(&whose) {
-        Some(recorded) => Ok(Recorded(recorded.trim().to_owned())),
-        None => Err(StartError(format!(
-            "data_dir {} is not this node's: it says \"{}\", the configuration says \"{}\"; \
-             give the node its own data_dir, or correct [node] id",
-            dir.display(),
-            text.trim().replace('\n', ", "),
-            whose.trim().replace('\n', ", "),
-        ))),
-    }
-}
-
-fn whose(node_id: u64) -> String {
-    format!("{FORMAT}\nnode {node_id}\n")
-}
-
-/// Whether a data directory is some node's.
-pub(crate) fn is_claimed(data_dir: &Path) -> bool {
-    data_dir.join(NODE_FILE).exists()
-}
-
-/// Makes a data directory that of a node which has founded its cluster alone, whosever it was. What
-/// it had promised to the members of another cluster binds it no more.
-pub(crate) fn claim_alone(data_dir: &Path, node_id: u64) -> io::Result<()> {
-    for promise in [
-        store::MARK_FILE,
-        rebuilding::FILE,
-        REMOVED_FILE,
-        witness::FILE,
-    ] {
-        match fs::remove_file(data_dir.join(promise)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    let text = format!("{}{}\n", whose(node_id), founded_by(&[node_id]));
-    disk::replace_synced(&data_dir.join(NODE_FILE), &text)
-}
-
-fn founding(config: &Config) -> String {
-    let ids = config.founding.ids(config.node_id);
-    if ids.is_empty() {
-        return "joined".to_owned();
-    }
-    founded_by(&ids)
-}
-
-fn founded_by(ids: &[u64]) -> String {
-    let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
-    format!("founded by {}", ids.join(" "))
-}
-
-/// Checks that the cluster in the data directory is the one that the configuration means. Its
-/// members may have changed since, and the configuration with them or not: what counts is what is
-/// stored. But where the two have no other node in common, one of them is of another cluster.
-pub(crate) fn check_members(
-    config: &Config,
-    recorded: &Recorded,
-    stored: &StoredMembership,
-    retired: &BTreeSet<u64>,
-) -> Result<(), StartError> {
-    let configured = config.founding.ids(config.node_id);
-    if configured.is_empty() || founding(config) == recorded.0 {
-        return Ok(());
-    }
-    let members: Vec<u64> = stored.nodes().map(|(id, _)| *id).collect();
-    let others = |id: &&u64| **id != config.node_id;
-    let known = |id: &u64| members.contains(id) || retired.contains(id);
-    if members == configured {
-        return Ok(());
-    }
-    let listed: Vec<String> = members.iter().map(u64::to_string).collect();
-    let listed = listed.join(", ");
-    if configured.iter().filter(others).any(known) {
-        tracing::warn!(
-            members = %listed,
-            "[cluster] members is outdated; what counts are the members that the cluster has agreed on"
-        );
-        return Ok(());
-    }
-    Err(StartError(format!(
-        "data_dir {} is of another cluster than the one in the configuration: it was {}{}, the \
-         configuration says \"{}\"; give the node its own data_dir, or correct [cluster] members",
-        config.data_dir.display(),
-        recorded.0,
-        if members.is_empty() {
-            String::new()
-        } else {
-            format!(" and its members are {listed}")
-        },
-        founding(config),
-    )))
-}
-
-/// Notes that this node was removed, so that it does not start again.
-pub(crate) fn mark_removed(dir: &Path, why: &str) -> io::Result<()> {
-    let file = dir.join(REMOVED_FILE);
-    if file.exists() {
-        return Ok(());
-    }
-    disk::create_synced(&file, &format!("{why}\n"))
-}
 
 /// Asks the members who answer whether this node belongs to their cluster. Those who do not answer
 /// are not waited for: a node must be able to start alone.
@@ -179,7 +33,7 @@ pub(crate) async fn ask_members(
         }
         Some(Complaint::Foreign(why)) => Err(StartError(why)),
         Some(Complaint::Removed(why)) => {
-            if let Err(error) = mark_removed(&config.data_dir, &why) {
+            if let Err(error) = claim::mark_removed(&config.data_dir, &why) {
                 tracing::warn!(%error, "noting in the data directory that this node was removed failed");
             }
             Err(StartError(why))
@@ -216,111 +70,5 @@ pub(crate) async fn initialize(config: &Config, raft: &Raft) -> Result<(), Start
         // "Not allowed" is the answer of a node that has a log: the cluster is there.
         Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
         Err(error) => Err(StartError(format!("founding the cluster failed: {error}"))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::{
-        config::FreeSpace,
-        raft::{LogId, Membership},
-    };
-
-    fn config(dir: &Path, founding: Founding) -> Config {
-        Config {
-            node_id: 1,
-            data_dir: dir.to_owned(),
-            listen: "127.0.0.1:7400".parse().unwrap(),
-            advertise: "mx1:7400".to_owned(),
-            mail_host: spool::ports::MailHost::default(),
-            founding,
-            policy: None,
-            tls: None,
-            commit_timeout: Duration::from_secs(1),
-            min_free_space: FreeSpace::Bytes(0),
-            log_keep: 100,
-            log_keep_bytes: 1 << 30,
-        }
-    }
-
-    fn listed(ids: &[u64]) -> Founding {
-        let member = |id: &u64| (*id, format!("mx{id}:7400"));
-        Founding::Members(ids.iter().map(member).collect())
-    }
-
-    fn stored(ids: &[u64]) -> StoredMembership {
-        let member = |id: &u64| {
-            let address = format!("mx{id}:7400");
-            (*id, Member { address })
-        };
-        let nodes: BTreeMap<u64, Member> = ids.iter().map(member).collect();
-        let voters: BTreeSet<u64> = ids.iter().copied().collect();
-        let membership = Membership::new(vec![voters], nodes).unwrap();
-        StoredMembership::new(Some(LogId::new(1.into(), 1)), membership)
-    }
-
-    /// Whether data of a cluster that was founded one way starts under a file that says another.
-    fn starts(founded: Founding, members: &[u64], retired: &[u64], file: Founding) -> bool {
-        let dir = tempfile::tempdir().unwrap();
-        claim(&config(dir.path(), founded)).unwrap();
-        let now = config(dir.path(), file);
-        let recorded = claim(&now).unwrap();
-        let retired = retired.iter().copied().collect();
-        check_members(&now, &recorded, &stored(members), &retired).is_ok()
-    }
-
-    fn join() -> Founding {
-        Founding::Join("mx2:7400".to_owned())
-    }
-
-    #[test]
-    fn a_file_of_the_founding_or_of_today_or_of_between_starts() {
-        for (founded, members, file) in [
-            (Founding::Bootstrap, &[1, 2, 3][..], Founding::Bootstrap),
-            (Founding::Bootstrap, &[1, 2, 3], listed(&[1, 2, 3])),
-            (Founding::Bootstrap, &[1, 2, 3], listed(&[1, 2])),
-            (Founding::Bootstrap, &[1, 2, 3], listed(&[1, 2, 3, 4, 5])),
-            (Founding::Bootstrap, &[1], join()),
-            (listed(&[1, 2, 3]), &[1, 2, 4], listed(&[1, 2, 3])),
-            (listed(&[1, 2, 3]), &[1, 2, 4], listed(&[1, 2, 4])),
-            (join(), &[1, 2, 3], join()),
-            (join(), &[1, 2, 3], listed(&[1, 2, 3])),
-        ] {
-            assert!(
-                starts(founded.clone(), members, &[], file.clone()),
-                "{founded:?} {members:?} {file:?}"
-            );
-        }
-        // Everyone else of the list was removed meanwhile.
-        assert!(starts(listed(&[1, 2, 3]), &[1], &[2, 3], listed(&[1, 2])));
-    }
-
-    #[test]
-    fn a_file_of_another_cluster_does_not() {
-        for (founded, members, file) in [
-            (Founding::Bootstrap, &[1][..], listed(&[1, 2, 3])),
-            (listed(&[1, 2, 3]), &[1, 2, 3], Founding::Bootstrap),
-            (listed(&[1, 2, 3]), &[1, 2, 3], listed(&[1, 5, 6])),
-            (join(), &[1, 2, 3], Founding::Bootstrap),
-        ] {
-            assert!(
-                !starts(founded.clone(), members, &[], file.clone()),
-                "{founded:?} {members:?} {file:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_node_that_was_removed_never_starts_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let config = config(dir.path(), Founding::Bootstrap);
-        claim(&config).unwrap();
-        for why in ["node 1 was removed", "said again"] {
-            mark_removed(dir.path(), why).unwrap();
-            assert_eq!(claim(&config).unwrap_err().0, "node 1 was removed");
-        }
     }
 }

@@ -1,10 +1,7 @@
 //! Who leads and whether a quorum is there, watched all the time.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -17,52 +14,10 @@ use crate::{
     limits,
     metrics::Metrics,
     raft::{LogId, RaftMetrics, RaftMetricsWatch},
+    signals::Signals,
     status::Leadership,
     store::Tables,
-    turn::Turns,
 };
-
-/// What the watch tells the rest of the node.
-#[derive(Debug)]
-pub(crate) struct Signals {
-    pub(crate) leadership: watch::Sender<Leadership>,
-    pub(crate) accepting: watch::Sender<bool>,
-    /// Whether this node sees a quorum. What it knows of a leader is out of date otherwise.
-    pub(crate) in_quorum: AtomicBool,
-    /// Whether this node's forwarder may run, and whether it does.
-    pub(crate) turns: Turns,
-    /// Why this node can not go on.
-    pub(crate) failed: watch::Sender<Option<Failure>>,
-}
-
-impl Signals {
-    /// Nobody leads, nothing is accepted, nothing has failed.
-    pub(crate) fn new() -> Self {
-        let nobody = Leadership {
-            term: 0,
-            leader: None,
-            leading: false,
-        };
-        Self {
-            leadership: watch::Sender::new(nobody),
-            accepting: watch::Sender::new(false),
-            in_quorum: AtomicBool::new(false),
-            turns: Turns::new(),
-            failed: watch::Sender::new(None),
-        }
-    }
-
-    /// Notes why this node can not go on, unless there is a reason already: what fails later fails for
-    /// that.
-    pub(crate) fn fail(&self, failure: Failure) {
-        self.failed.send_if_modified(|first| {
-            let is_first = first.is_none();
-            first.get_or_insert(failure);
-            is_first
-        });
-        self.accepting.send_replace(false);
-    }
-}
 
 /// What it watches.
 pub(crate) struct Sources {

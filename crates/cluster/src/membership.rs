@@ -28,7 +28,7 @@ pub(crate) use belonging::is_blank;
 pub(crate) use changer::{Changer, Refused, Tried};
 pub(crate) use strangers::{Complaint, ask_around, known_members};
 
-use crate::{Cluster, Config, leadership::Signals, tasks::Tasks};
+use crate::{Cluster, Config, signals::Signals, tasks::Tasks};
 
 /// Starts what changes members without being asked, and what looks after this node's own place.
 pub(crate) fn start(

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use spool::{Message, Timestamp};
 
 use crate::{
-    Metrics, founding,
+    Metrics, claim,
     raft::Member,
     store::{self, DataDir, Store, Tables, Tail},
 };
@@ -77,7 +77,7 @@ impl Offline {
     }
 
     fn with(data_dir: &Path, open: impl FnOnce(&Path) -> io::Result<Store>) -> io::Result<Self> {
-        if !founding::is_claimed(data_dir) {
+        if !claim::is_claimed(data_dir) {
             return Err(io::Error::new(
                 io::ErrorKind::NotFound,
                 "it is no data directory of a node; name one that has a file NODE",
@@ -156,7 +156,7 @@ impl Offline {
             address: advertise.to_owned(),
         };
         let name = store::found_anew(&self.tables, node_id, member)?;
-        founding::claim_alone(&self.data_dir, node_id)?;
+        claim::claim_alone(&self.data_dir, node_id)?;
         Ok(name)
     }
 }

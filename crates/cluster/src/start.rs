@@ -9,13 +9,14 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Cluster, Config, Founding, Metrics,
     ageing::{Counted, Watcher},
+    claim,
     cluster::Running,
     confirmations::{self, Confirmations},
     delays::Delays,
     failure::{Failure, StartError},
     founding,
     housekeeping::Housekeeper,
-    leadership::{self, Signals, Sources},
+    leadership::{self, Sources},
     lessons::{self, Lessons},
     limits,
     mail_hosts::{self, MailHosts},
@@ -27,6 +28,7 @@ use crate::{
     reach::{Findings, Mover},
     rebuilding::Rebuilding,
     retention::Retention,
+    signals::Signals,
     space::Space,
     store::{Checkpoints, LogStore, LogWriter, Lost, Machine, Store, Tables},
     tasks::Tasks,
@@ -64,7 +66,7 @@ impl Cluster {
         if let Some(document) = &config.policy {
             document.policy().map_err(failed("the policy is wrong"))?;
         }
-        let recorded = founding::claim(&config)?;
+        let recorded = claim::claim(&config)?;
         let metrics = Arc::new(metrics);
         let tls = config.tls.clone();
         let port = PeerServer::bind(config.listen, tls.clone())
@@ -76,7 +78,7 @@ impl Cluster {
         let opened = open_store(&config, Arc::clone(&metrics)).await?;
         let stored = opened.tables.membership().map_err(failed("the members"))?;
         let retired = opened.tables.figures().retired.clone();
-        founding::check_members(&config, &recorded, &stored, &retired)?;
+        claim::check_members(&config, &recorded, &stored, &retired)?;
         let identity = Identity {
             node_id: config.node_id,
             address: config.advertise.clone(),

@@ -7,7 +7,7 @@ use std::{future::Future, sync::Arc, thread};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{failure::Failure, leadership::Signals};
+use crate::{failure::Failure, signals::Signals};
 
 /// Tasks that end together.
 pub(crate) struct Tasks {

@@ -12,56 +12,7 @@
 
 use std::{future::pending, sync::Arc};
 
-use tokio::sync::watch;
-
-use crate::{Cluster, leadership::Signals};
-
-/// The turns of this node.
-#[derive(Debug)]
-pub(crate) struct Turns {
-    /// How many forwarders have begun and not ended.
-    taken: watch::Sender<usize>,
-    /// How many hand-overs are under way.
-    hand_overs: watch::Sender<usize>,
-}
-
-impl Turns {
-    pub(crate) fn new() -> Self {
-        Self {
-            taken: watch::Sender::new(0),
-            hand_overs: watch::Sender::new(0),
-        }
-    }
-
-    /// Ends the turn that is, and lets none begin until the pause is dropped.
-    pub(crate) fn pause(&self) -> Pause<'_> {
-        self.hand_overs.send_modify(|count| *count += 1);
-        Pause(self)
-    }
-
-    fn are_paused(&self) -> bool {
-        *self.hand_overs.borrow() > 0
-    }
-}
-
-/// No turn begins while this is held.
-#[derive(Debug)]
-pub(crate) struct Pause<'a>(&'a Turns);
-
-impl Pause<'_> {
-    /// Waits until nothing is under way any more.
-    pub(crate) async fn drained(&self) {
-        let mut taken = self.0.taken.subscribe();
-        // It does not end before: this holds the other end.
-        drop(taken.wait_for(|count| *count == 0).await);
-    }
-}
-
-impl Drop for Pause<'_> {
-    fn drop(&mut self) {
-        self.0.hand_overs.send_modify(|count| *count -= 1);
-    }
-}
+use crate::{Cluster, signals::Signals};
 
 /// This node may forward, in one term. Leadership is not handed over before it is dropped, or has kept
 /// everyone waiting for too long.
@@ -73,7 +24,7 @@ pub struct Turn {
 
 impl Turn {
     fn take(term: u64, signals: &Arc<Signals>) -> Self {
-        signals.turns.taken.send_modify(|count| *count += 1);
+        signals.turns.begin();
         Self {
             term,
             signals: Arc::clone(signals),
@@ -83,7 +34,7 @@ impl Turn {
     /// Waits until this node leads and keeps leadership.
     async fn next(signals: &Arc<Signals>) -> Self {
         let mut leadership = signals.leadership.subscribe();
-        let mut hand_overs = signals.turns.hand_overs.subscribe();
+        let mut hand_overs = signals.turns.hand_overs();
         loop {
             // Neither sender can go: they are in the same signals.
             let Ok(term) = leadership
@@ -117,7 +68,7 @@ impl Turn {
     /// or hands leadership over.
     pub async fn is_over(&self) {
         let mut leadership = self.signals.leadership.subscribe();
-        let mut hand_overs = self.signals.turns.hand_overs.subscribe();
+        let mut hand_overs = self.signals.turns.hand_overs();
         tokio::select! {
             _ = leadership.wait_for(|now| !now.leading || now.term != self.term) => {}
             _ = hand_overs.wait_for(|count| *count > 0) => {}
@@ -127,7 +78,7 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.signals.turns.taken.send_modify(|count| *count -= 1);
+        self.signals.turns.end();
     }
 }
 

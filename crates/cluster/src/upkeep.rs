@@ -8,12 +8,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     failure::Failure,
-    leadership::{self, Signals},
+    leadership,
     limits::{
         GIVE_BACK_INTERVAL, INCOMING_KEEP, LOG_BYTES_WHEN_FULL, MEMBER_SILENCE_MAX, SNAPSHOT_KEEP,
         UPKEEP_INTERVAL,
     },
     raft::{self, LogId, Raft, RaftMetrics},
+    signals::Signals,
     space::Space,
     store::{Checkpoints, LogSize, Store},
     witness::Witness,

@@ -14,13 +14,13 @@ use super::{
     strangers::{self, Complaint},
 };
 use crate::{
+    claim,
     config::{Config, Founding},
     failure::Failure,
-    founding,
-    leadership::{self, Signals},
-    limits,
+    leadership, limits,
     peer::{self, Peers},
     raft::{self, Raft, RaftMetrics},
+    signals::Signals,
     store::Tables,
 };
 
@@ -85,7 +85,7 @@ impl Belonging {
 
     /// Notes in the data directory that this node was removed, so that it never starts again.
     fn removed(&self, why: String) -> String {
-        if let Err(error) = founding::mark_removed(&self.config.data_dir, &why) {
+        if let Err(error) = claim::mark_removed(&self.config.data_dir, &why) {
             tracing::warn!(%error, "noting in the data directory that this node was removed failed");
         }
         why

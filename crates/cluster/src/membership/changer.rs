@@ -21,10 +21,10 @@ use super::{
     rules::{self, Picture, Seen, Step},
 };
 use crate::{
-    leadership::Signals,
     limits,
     peer::{self, Peers},
     raft::{self, LogId, Member, Raft, RaftMetrics},
+    signals::Signals,
     status::Leadership,
     store::Tables,
 };

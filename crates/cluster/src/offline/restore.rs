@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::metrics;
 use crate::{
-    disk, founding,
+    claim, disk,
     raft::Member,
     store::{self, DataDir, Store, Tables},
 };
@@ -36,7 +36,7 @@ pub fn restore(
     disk::create_private(data_dir)?;
     let directory = DataDir::open_to_read(data_dir)?;
     let database = directory.present();
-    if founding::is_claimed(data_dir) || database.exists() {
+    if claim::is_claimed(data_dir) || database.exists() {
         return Err(io::Error::new(
             io::ErrorKind::AlreadyExists,
             "it has data; give the restored node an empty data_dir",
@@ -59,7 +59,7 @@ pub fn restore(
     drop((tables, opened));
     disk::sync_directory(&draft)?;
     fs::rename(&draft, &database)?;
-    founding::claim_alone(data_dir, node_id)?;
+    claim::claim_alone(data_dir, node_id)?;
     Ok(name)
 }
 
