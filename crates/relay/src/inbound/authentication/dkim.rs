@@ -11,7 +11,7 @@ use spool::{Finding, authentication::SIGNATURES_MAX};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    evidence::Gathered,
+    evidence::{Gathered, Unreadable},
     findings::{Checked, Dmarc, plain_domain},
 };
 use crate::inbound::limits::{FIELDS_SIGNED_MAX, HEADER_FIELDS_MAX};
@@ -21,19 +21,6 @@ pub(super) struct Header<'x> {
     pub(super) message: AuthenticatedMessage<'x>,
     /// Signatures that are not worth a question to the DNS.
     refused: Vec<Checked>,
-}
-
-/// Why a header can not be judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unreadable {
-    /// There is no field in it.
-    Empty,
-    /// It does not end where it should, so that others may read it differently.
-    Malformed,
-    /// Its length makes no sense.
-    TooLong,
-    /// It is long, and too many others are at this moment.
-    NoRoom,
 }
 
 impl Unreadable {

@@ -12,7 +12,6 @@ use mail_auth::{
 use memchr::{memchr, memchr_iter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::dkim::Unreadable;
 use crate::inbound::limits::{HEADER_MAX, SHORT_HEADER_MAX};
 
 type Hasher = BodyHasher<<Sha256 as HashImpl>::Context>;
@@ -27,6 +26,19 @@ pub(in crate::inbound) struct Evidence {
     /// The one that this header has.
     long: Option<OwnedSemaphorePermit>,
     bodies: Vec<(Canonicalization, Hasher)>,
+}
+
+/// Why a header can not be judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// There is no field in it.
+    Empty,
+    /// It does not end where it should, so that others may read it differently.
+    Malformed,
+    /// Its length makes no sense.
+    TooLong,
+    /// It is long, and too many others are at this moment.
+    NoRoom,
 }
 
 /// What was gathered.

@@ -3,7 +3,7 @@
 use mail_auth::{AuthenticatedMessage, dkim::Canonicalization};
 use proptest::{collection::vec, prelude::*, sample::select};
 
-use super::{dkim::Unreadable, signer::Form, *};
+use super::{evidence::Unreadable, signer::Form, *};
 use crate::inbound::limits::{HEADER_MAX, SHORT_HEADER_MAX};
 
 const HEADER: &[u8] = b"From: a@sender.example\r\nSubject: a  subject \r\n\r\n";
