@@ -40,7 +40,7 @@ fn blob_files(node: &Daemon) -> Vec<PathBuf> {
         .map(|file| file.path())
         .filter(|file| {
             file.extension()
-                .is_some_and(|extension| extension == "blob")
+                .is_some_and(|extension| extension == "blob" || extension == "piece")
         })
         .collect()
 }

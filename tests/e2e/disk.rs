@@ -18,9 +18,8 @@ const NOTICED: Duration = Duration::from_secs(15);
 /// Long enough for a full disk to be noticed by everyone who writes to it.
 const FILLED_UP: Duration = Duration::from_secs(40);
 
-/// What is free above what must stay free when a disk is filled and emptied again and again. A
-/// message takes its room twice while the write-ahead log has it.
-const ROOM: u64 = 40 << 20;
+/// What is free above what must stay free when a disk is filled and emptied again and again.
+const ROOM: u64 = 20 << 20;
 
 /// A node that is short of room gives back once a minute what has left.
 const GIVEN_BACK: Duration = Duration::from_secs(90);

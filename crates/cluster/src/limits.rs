@@ -261,3 +261,15 @@ pub(crate) const REACH_LOOK: Duration = Duration::from_secs(5);
 pub(crate) const MOVE_REST: Duration = Duration::from_secs(10 * 60);
 /// A move that came to nothing is tried again after this.
 pub(crate) const MOVE_RETRY: Duration = Duration::from_secs(30);
+
+/// A segment of bodies is closed at this size; the smaller, the sooner one holds only what has left.
+pub(crate) const SEGMENT_BYTES: u64 = 64 << 20;
+/// Pieces of a batch go to a segment when they have so many octets together. Fewer are written twice, which costs
+/// less than a second fdatasync.
+pub(crate) const SEGMENT_BATCH_BYTES_MIN: usize = 64 << 10;
+/// Of a closed segment so many hundredths are needed, or what is needed is moved to another.
+pub(crate) const SEGMENT_NEEDED_MIN: u64 = 25;
+/// Octets that are moved in one go: the log's writer writes nothing else meanwhile.
+pub(crate) const SEGMENT_MOVE_BYTES_MAX: usize = 4 << 20;
+/// With less free on the disk nothing is moved.
+pub(crate) const SEGMENT_MOVE_FREE_MIN: u64 = 32 << 20;

@@ -207,6 +207,7 @@ fn assemble(
     tasks.spawn_finite("asking others for lost pieces", lost);
     let log_size = opened.log.size();
     let mending = opened.log.mending(Arc::clone(&tables));
+    let tidying = opened.log.tidying();
     let admission = Admission {
         config: Arc::clone(&config),
         raft: raft.clone(),
@@ -276,6 +277,7 @@ fn assemble(
         raft: raft.clone(),
         store: Arc::clone(&opened.store),
         log_size: log_size.clone(),
+        tidying,
         checkpoints: opened.checkpoints,
         space: Arc::clone(&space),
         witness: opened.witness,

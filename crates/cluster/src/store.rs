@@ -4,12 +4,13 @@
 //!   column  key                          value
 //!   ──────  ───────────────────────────  ─────────────────────────────────────────────
 //!   log     group, index                 the entry without its piece of a body
-//!   piece   group, index                 the piece of a body that this entry carried
+//!   segment group, index                 where the piece of a body lies that this entry carried
+//!   piece   group, index                 the piece itself, where there was little to write at once
 //!   raft    group, name                  vote, committed, purged, dropped pieces
 //!   spool   group, incarnation, table    what `apply` made of the log, with the last applied id
 //! ```
 //!
-//! There is one write-ahead log below all four, so what is fsync'd for the log carries every
+//! There is one write-ahead log below all five, so what is fsync'd for the log carries every
 //! earlier write with it.
 
 mod anew;
@@ -42,9 +43,11 @@ mod received;
 mod receiving;
 mod room;
 mod rows;
+mod segments;
 mod snapshot;
 mod tables;
 mod tail;
+mod tidying;
 mod visitors;
 mod writer;
 
@@ -68,6 +71,7 @@ pub(crate) use received::Received;
 pub(crate) use snapshot::SnapshotData;
 pub(crate) use tables::Tables;
 pub(crate) use tail::Tail;
+pub(crate) use tidying::Tidying;
 pub(crate) use writer::LogWriter;
 
 #[cfg(test)]

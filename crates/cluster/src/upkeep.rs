@@ -16,7 +16,7 @@ use crate::{
     raft::{self, LogId, Raft, RaftMetrics},
     signals::Signals,
     space::Space,
-    store::{Checkpoints, LogSize, Store},
+    store::{Checkpoints, LogSize, Store, Tidying},
     witness::Witness,
 };
 
@@ -25,6 +25,7 @@ pub(crate) struct Upkeep {
     pub(crate) raft: Raft,
     pub(crate) store: Arc<Store>,
     pub(crate) log_size: LogSize,
+    pub(crate) tidying: Tidying,
     pub(crate) checkpoints: Arc<Checkpoints>,
     pub(crate) space: Arc<Space>,
     pub(crate) witness: Arc<Witness>,
@@ -46,6 +47,7 @@ impl Upkeep {
             self.remove_old_copies().await;
             self.shorten_log().await;
             self.give_room_back(&mut given_back).await;
+            self.tidying.ask().await;
             self.save_witness().await;
         }
         self.save_witness().await;

@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Nemesis, Undo, Unplayed, nodes::LACKS};
+use super::{
+    Nemesis, Undo, Unplayed,
+    nodes::{LACKS, LACKS_BODIES},
+};
 use crate::fault::Kind;
 
 /// An octet behind the header of a MANIFEST's first record. A record whose length is damaged is
@@ -54,6 +57,7 @@ impl Nemesis<'_> {
         refuses: bool,
     ) -> Result<Undo, Unplayed> {
         self.node_mut(place).allow_error(LACKS);
+        self.node_mut(place).allow_error(LACKS_BODIES);
         let file = self.kill_to_damage(place, kind)?;
         let whole = fs::read(&file).map_err(|error| error.to_string())?;
         let mut harmed = whole.clone();

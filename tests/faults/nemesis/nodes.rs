@@ -39,6 +39,9 @@ const STORAGE_FAILED: [&str; 8] = [
 /// What a node says whose disk has less than it had acknowledged, as it should.
 pub(super) const LACKS: &str = "lacks entries that it had acknowledged";
 
+/// What a node logs whose tables are older than its files of bodies.
+pub(super) const LACKS_BODIES: &str = "a file of bodies is missing or cut off";
+
 impl Nemesis<'_> {
     pub(super) fn harm_node(&mut self, kind: Kind, place: usize) -> Result<Undo, Unplayed> {
         let everyone: Vec<usize> = (0..self.world.cluster.nodes.len()).collect();
@@ -154,6 +157,7 @@ impl Nemesis<'_> {
 
     fn replace_disk(&mut self, kind: Kind, place: usize) -> Result<(), String> {
         self.node_mut(place).allow_error(LACKS);
+        self.node_mut(place).allow_error(LACKS_BODIES);
         self.kill(&[place]);
         if kind == Kind::WipedDisk {
             self.disk(place)?.wipe();

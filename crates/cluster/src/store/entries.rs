@@ -111,7 +111,7 @@ pub(super) fn read_entries(
 }
 
 fn read_piece(now: &Moment<'_>, index: u64) -> io::Result<Bytes> {
-    let piece = now.get(Column::Piece, keys::entry(index))?;
+    let piece = now.piece(index)?;
     piece.map(Bytes::from).ok_or_else(|| {
         io::Error::other(format!(
             "the piece of a body of log entry {index} is missing"

@@ -38,6 +38,8 @@ pub(super) enum Job {
         piece: Bytes,
         done: oneshot::Sender<io::Result<()>>,
     },
+    /// Moves what is still needed out of segments of which most is not.
+    Tidy,
     /// Puts a received database in the place of the present one; answers with the former.
     Install {
         received: Received,

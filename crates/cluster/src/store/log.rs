@@ -29,6 +29,7 @@ use super::{
     raft_state::{self, COMMITTED},
     received::Received,
     tables::Tables,
+    tidying::Tidying,
     writer::{self, LogWriter},
 };
 use crate::{
@@ -161,6 +162,11 @@ impl LogStore {
     /// Mends bodies, without keeping the log open.
     pub(crate) fn mending(&self, tables: Arc<Tables>) -> Mending {
         Mending::new(tables, self.jobs.downgrade())
+    }
+
+    /// Keeps the files of bodies few, without keeping the log open.
+    pub(crate) fn tidying(&self) -> Tidying {
+        Tidying::new(self.jobs.downgrade())
     }
 
     fn note_purged(&self, upto: LogId) {

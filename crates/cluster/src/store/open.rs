@@ -1,6 +1,7 @@
 //! The one room that knows RocksDB: columns, options, and what "durable" means.
 
 mod options;
+mod pieces;
 
 use std::{fs, io, path::Path, sync::Arc, time::Instant};
 
@@ -10,11 +11,13 @@ use rocksdb::{
 };
 
 use options::{database_options, descriptors};
+use pieces::Pieces;
 
 use super::{
     directory::Remains,
     keys::{self, SpoolKeys},
     noted,
+    segments::{self, Reader, Segments},
 };
 use crate::metrics::Metrics;
 
@@ -23,8 +26,10 @@ use crate::metrics::Metrics;
 pub(crate) enum Column {
     /// Log entries without the pieces they carried.
     Log,
-    /// Pieces of bodies, in blob files, so that compaction does not copy them.
+    /// Pieces of bodies that are not in segments, in blob files, so that compaction does not copy them.
     Piece,
+    /// Where the others lie in segments.
+    Segment,
     /// Raft's own values and this node's bookkeeping.
     Raft,
     /// What `apply` made of the log.
@@ -32,12 +37,19 @@ pub(crate) enum Column {
 }
 
 impl Column {
-    const ALL: [Self; 4] = [Self::Log, Self::Piece, Self::Raft, Self::Spool];
+    const ALL: [Self; 5] = [
+        Self::Log,
+        Self::Piece,
+        Self::Segment,
+        Self::Raft,
+        Self::Spool,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Log => "log",
             Self::Piece => "piece",
+            Self::Segment => "segment",
             Self::Raft => "raft",
             Self::Spool => "spool",
         }
@@ -56,6 +68,7 @@ pub(crate) struct Database {
     // In this order: closed first, then removed if it is to be.
     db: DB,
     remains: Remains,
+    segments: Segments,
     keys: SpoolKeys,
     metrics: Arc<Metrics>,
 }
@@ -96,6 +109,7 @@ fn open_with(options: &Options, path: &Path, metrics: Arc<Metrics>) -> io::Resul
     let mut database = Database::new(db, metrics);
     database.keys = SpoolKeys(database.incarnation()?);
     database.drop_other_incarnations()?;
+    database.open_segments(false)?;
     Ok(database)
 }
 
@@ -106,15 +120,20 @@ fn open_with(options: &Options, path: &Path, metrics: Arc<Metrics>) -> io::Resul
 pub(crate) fn open_to_read(path: &Path, metrics: Arc<Metrics>) -> io::Result<Database> {
     check_there(path)?;
     let options = database_options();
-    let db = DB::open_cf_descriptors_read_only(&options, path, descriptors(), false);
+    let there = DB::list_cf(&options, path).map_err(failed)?;
+    let columns = descriptors().into_iter();
+    // Before there were segments, there was no column for them.
+    let columns = columns.filter(|column| there.iter().any(|name| name == column.name()));
+    let db = DB::open_cf_descriptors_read_only(&options, path, columns, false);
     let mut database = Database::new(db.map_err(failed)?, metrics);
     database.keys = SpoolKeys(database.incarnation()?);
+    database.open_segments(true)?;
     Ok(database)
 }
 
 /// Endings of files that hold data: RocksDB makes none of them before `CURRENT` is on the disk, so
 /// that a first start that broke off has left none.
-const DATA: [&str; 3] = ["sst", "blob", "log"];
+const DATA: [&str; 4] = ["sst", "blob", "log", segments::ENDING];
 
 fn check_there(path: &Path) -> io::Result<()> {
     if path.join(noted::CURRENT).try_exists()? {
@@ -158,6 +177,8 @@ fn failed(error: rocksdb::Error) -> io::Error {
 /// A database as it was at one moment, whatever is written meanwhile.
 pub(crate) struct Moment<'d> {
     database: &'d Database,
+    /// From before the moment, so that no segment goes whose rows it shows.
+    _reader: Reader<'d>,
     snapshot: SnapshotWithThreadMode<'d, DB>,
 }
 
@@ -188,6 +209,7 @@ pub(crate) type Row = (Box<[u8]>, Box<[u8]>);
 pub(crate) struct Batch<'s> {
     database: &'s Database,
     writes: WriteBatch,
+    pieces: Pieces,
 }
 
 impl Batch<'_> {
@@ -213,20 +235,24 @@ impl Batch<'_> {
 
     /// Octets gathered so far.
     pub(crate) fn bytes(&self) -> usize {
-        self.writes.size_in_bytes()
+        self.writes.size_in_bytes() + self.pieces.bytes()
     }
 
     /// Writes without waiting for the disk: survives the end of the process, and a power failure
     /// only once something later was written with [`Batch::write_synced`].
-    pub(crate) fn write(self) -> io::Result<()> {
-        self.database.db.write(self.writes).map_err(failed)
+    pub(crate) fn write(mut self) -> io::Result<()> {
+        let released = self.write_pieces(false)?;
+        self.database.db.write(self.writes).map_err(failed)?;
+        self.database.segments.release(released, false);
+        Ok(())
     }
 
     /// Writes and fsyncs: returns once this and everything before it survive a power failure.
-    pub(crate) fn write_synced(self) -> io::Result<()> {
+    pub(crate) fn write_synced(mut self) -> io::Result<()> {
         let mut options = WriteOptions::default();
         options.set_sync(true);
         let began = Instant::now();
+        let released = self.write_pieces(true)?;
         self.database
             .db
             .write_opt(self.writes, &options)
@@ -235,6 +261,7 @@ impl Batch<'_> {
             .metrics
             .storage_fsync_seconds
             .observe(began.elapsed().as_secs_f64());
+        self.database.segments.release(released, true);
         Ok(())
     }
 }
@@ -245,6 +272,7 @@ impl Database {
         Self {
             db,
             remains,
+            segments: Segments::default(),
             keys: SpoolKeys(0),
             metrics,
         }
@@ -290,8 +318,10 @@ impl Database {
     /// file system is the same. What is still in memory is written to files first, so that the
     /// write-ahead log in the copy is short.
     pub(crate) fn checkpoint(&self, directory: &Path) -> io::Result<()> {
+        let _reader = self.segments.reader();
         let checkpoint = Checkpoint::new(&self.db).map_err(failed)?;
-        checkpoint.create_checkpoint(directory).map_err(failed)
+        checkpoint.create_checkpoint(directory).map_err(failed)?;
+        self.segments.link_into(directory)
     }
 
     fn column(&self, column: Column) -> &ColumnFamily {
@@ -304,6 +334,7 @@ impl Database {
         Batch {
             database: self,
             writes: WriteBatch::default(),
+            pieces: Pieces::default(),
         }
     }
 
@@ -344,6 +375,7 @@ impl Database {
     pub(crate) fn moment(&self) -> Moment<'_> {
         Moment {
             database: self,
+            _reader: self.segments.reader(),
             snapshot: self.db.snapshot(),
         }
     }
@@ -375,7 +407,7 @@ impl Database {
     /// # Errors
     /// What is damaged, as `InvalidData`.
     pub(crate) fn check(&self) -> io::Result<()> {
-        for column in [Column::Log, Column::Raft, Column::Spool] {
+        for column in [Column::Log, Column::Raft, Column::Spool, Column::Segment] {
             let mut options = ReadOptions::default();
             options.fill_cache(false);
             // What was deleted is read once more when its file is compacted.
@@ -414,6 +446,7 @@ impl Database {
 
     /// Gives the room of deleted pieces, and of the write-ahead log, back to the disk.
     pub(crate) fn give_room_back(&self) -> io::Result<()> {
+        self.segments.close_open()?;
         for column in Column::ALL {
             self.db.flush_cf(self.column(column)).map_err(failed)?;
         }
@@ -432,8 +465,13 @@ impl Database {
 
     /// Octets on the disk by column, without what is still in memory.
     pub(crate) fn bytes_by_kind(&self) -> Vec<(&'static str, u64)> {
-        let bytes =
-            |column: Column| self.property(column, FILE_BYTES) + self.property(column, BLOB_BYTES);
+        let bytes = |column: Column| {
+            let segments = match column {
+                Column::Piece => self.segments.bytes(),
+                _ => 0,
+            };
+            self.property(column, FILE_BYTES) + self.property(column, BLOB_BYTES) + segments
+        };
         Column::ALL
             .map(|column| (column.name(), bytes(column)))
             .to_vec()

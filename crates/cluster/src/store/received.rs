@@ -85,12 +85,12 @@ impl Drop for Received {
 pub(super) fn drop_log(database: &Database, batch: &mut Batch<'_>, last: LogId) -> io::Result<()> {
     let (first, end) = (keys::entry(0), keys::entry(u64::MAX));
     batch.delete_range(Column::Log, first, end);
-    batch.delete_range(Column::Piece, keys::entry(last.index + 1), end);
+    batch.delete_pieces(last.index + 1..u64::MAX)?;
     let all = keys::all_raft();
     for row in database.range(Column::Raft, &all, keys::end_of(all.clone())) {
         let (key, _) = row?;
         if let Some(index) = keys::dropped_index(&key) {
-            batch.delete(Column::Piece, keys::entry(index));
+            batch.delete_piece(index)?;
         }
         if *key != *keys::raft(keys::INCARNATION) {
             batch.delete(Column::Raft, key);
@@ -114,8 +114,10 @@ pub(super) fn carry_over(from: &Database, to: &Database, last: LogId) -> io::Res
     let rest = keys::entry(last.index + 1);
     for row in from.range(Column::Log, &rest, keys::entry(u64::MAX).to_vec()) {
         let (key, entry) = row?;
-        if let Some(piece) = from.get(Column::Piece, &key)? {
-            batch.put(Column::Piece, &key, piece);
+        if let Some(index) = keys::entry_index(&key)
+            && let Some(piece) = from.piece(index)?
+        {
+            batch.put_piece(index, piece.into());
         }
         batch.put(Column::Log, &key, entry);
         if batch.bytes() > LOG_BATCH_BYTES_MAX {

@@ -347,7 +347,7 @@ impl Tables {
 
     /// The octets that a log entry carried.
     pub(crate) fn piece(&self, index: u64) -> io::Result<Option<Vec<u8>>> {
-        self.now().get(Column::Piece, keys::entry(index))
+        self.now().piece(index)
     }
 }
 

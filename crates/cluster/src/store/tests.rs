@@ -9,6 +9,7 @@ mod policies;
 mod reading;
 mod recipients;
 mod room;
+mod segments;
 mod snapshots;
 mod torn;
 mod visitors;

@@ -54,10 +54,12 @@ pub(super) fn write_jobs(
         let mut bytes = 0;
         let mut next = Some(first);
         let mut installed = None;
+        let mut tidies = false;
         while let Some(job) = next.take() {
             bytes += job.cost();
             match job {
                 Job::Install { received, done } => installed = Some((received, done)),
+                Job::Tidy => tidies = true,
                 job => gathered.push(job),
             }
             // What comes behind an installed snapshot belongs into its database.
@@ -73,6 +75,10 @@ pub(super) fn write_jobs(
         let written = written.and_then(|()| match installed {
             Some((received, done)) => install(store, &mut mark, &mut noted, received, done),
             None => Ok(()),
+        });
+        let written = written.and_then(|()| match tidies {
+            true => store.now().move_pieces(),
+            false => Ok(()),
         });
         if let Err(error) = written {
             tracing::error!(%error, "writing the log failed; this node writes nothing any more");
@@ -183,9 +189,9 @@ fn add(
             raft_state::put_log_id(batch, raft_state::COMMITTED, committed);
         }
         Job::TruncateAfter { last, done } => {
-            let from = keys::entry(last.map_or(0, |last| last.index + 1));
-            batch.delete_range(Column::Log, from, keys::entry(u64::MAX));
-            batch.delete_range(Column::Piece, from, keys::entry(u64::MAX));
+            let first = last.map_or(0, |last| last.index + 1);
+            batch.delete_range(Column::Log, keys::entry(first), keys::entry(u64::MAX));
+            batch.delete_pieces(first..u64::MAX)?;
             waiting.push(Waiting::Done(done));
         }
         Job::Purge { upto, done } => {
@@ -200,15 +206,16 @@ fn add(
         } => match is_needed(store, sequence, index) {
             Ok(needed) => {
                 if needed {
-                    batch.put(Column::Piece, keys::entry(index), piece);
+                    batch.delete_piece(index)?;
+                    batch.put_piece(index, piece);
                 }
                 waiting.push(Waiting::Done(done));
             }
             // The log can do without it.
             Err(error) => drop(done.send(Err(error))),
         },
-        // Comes behind a batch, never into one.
-        Job::Install { .. } => {}
+        // Come behind a batch, never into one.
+        Job::Install { .. } | Job::Tidy => {}
     }
     Ok(())
 }
@@ -228,21 +235,21 @@ fn promised(
             after.last = *last;
         }
         Job::Purge { upto, .. } => after.last = after.last.max(Some(*upto)),
-        Job::SaveCommitted(_) | Job::Mend { .. } | Job::Install { .. } => {}
+        Job::SaveCommitted(_) | Job::Mend { .. } | Job::Install { .. } | Job::Tidy => {}
     }
     (kept, after)
 }
 
 fn put_entry(batch: &mut Batch<'_>, entry: Entry) {
-    let key = keys::entry(entry.log_id.index);
+    let index = entry.log_id.index;
     let mut stored = codec::entry_to(entry);
     let piece = entries::take_piece(&mut stored);
     stored.carries_piece = !piece.is_empty();
     stored.piece_bytes = u32::try_from(piece.len()).unwrap_or(u32::MAX);
     if stored.carries_piece {
-        batch.put(Column::Piece, key, &piece);
+        batch.put_piece(index, piece);
     }
-    batch.put(Column::Log, key, stored.encode_to_vec());
+    batch.put(Column::Log, keys::entry(index), stored.encode_to_vec());
 }
 
 /// Forgets entries, and the pieces they carried as far as the spool has dropped them. As long as an
@@ -265,7 +272,7 @@ fn purge(store: &Database, batch: &mut Batch<'_>, upto: LogId) -> io::Result<()>
     for row in dropped.take(pieces_max) {
         let (key, _) = row?;
         if let Some(index) = keys::dropped_index(&key) {
-            batch.delete(Column::Piece, keys::entry(index));
+            batch.delete_piece(index)?;
         }
         batch.delete(Column::Raft, key);
     }
@@ -313,7 +320,7 @@ fn refuse_all(jobs: &mut mpsc::Receiver<Job>, error: &io::Error) {
             | Job::Purge { done, .. }
             | Job::Mend { done, .. } => drop(done.send(refusal())),
             Job::Install { done, .. } => drop(done.send(Err(copy_of(error)))),
-            Job::SaveCommitted(_) => {}
+            Job::SaveCommitted(_) | Job::Tidy => {}
         }
     }
 }

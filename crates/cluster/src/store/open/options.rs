@@ -39,7 +39,7 @@ const DELETIONS_WINDOW: usize = 32 << 10;
 /// See [`DELETIONS_WINDOW`].
 const DELETIONS_TRIGGER: usize = 24 << 10;
 
-pub(super) fn descriptors() -> [ColumnFamilyDescriptor; 4] {
+pub(super) fn descriptors() -> [ColumnFamilyDescriptor; 5] {
     let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
     Column::ALL
         .map(|column| ColumnFamilyDescriptor::new(column.name(), column_options(column, &cache)))

@@ -1,0 +1,197 @@
+//! Pieces of bodies: in segments where there are many octets at once, or else in RocksDB.
+
+use std::{io, mem, ops::Range};
+
+use bytes::Bytes;
+
+use super::{Batch, Column, Database, Moment};
+use crate::{
+    disk::Disk,
+    limits::{SEGMENT_BATCH_BYTES_MIN, SEGMENT_MOVE_BYTES_MAX, SEGMENT_MOVE_FREE_MIN},
+    store::{
+        keys,
+        segments::{Location, Segments},
+    },
+};
+
+/// Pieces that a batch writes and gives up.
+#[derive(Debug, Default)]
+pub(super) struct Pieces {
+    put: Vec<(u64, Bytes)>,
+    released: Vec<Location>,
+}
+
+impl Pieces {
+    pub(super) fn bytes(&self) -> usize {
+        self.put.iter().map(|(_, piece)| piece.len()).sum()
+    }
+}
+
+impl Database {
+    /// The segments of a database that was opened just now.
+    pub(super) fn open_segments(&mut self, only_read: bool) -> io::Result<()> {
+        let all = self.locations(0..u64::MAX);
+        self.segments = Segments::open(self.db.path(), all, only_read)?;
+        Ok(())
+    }
+
+    /// Where pieces lie that are in segments, with the indices of their entries.
+    fn locations(
+        &self,
+        entries: Range<u64>,
+    ) -> impl Iterator<Item = io::Result<(u64, Location)>> + use<'_> {
+        let (from, to) = (
+            keys::entry(entries.start),
+            keys::entry(entries.end).to_vec(),
+        );
+        let rows = self
+            .has(Column::Segment)
+            .then(|| self.range(Column::Segment, &from, to));
+        rows.into_iter().flatten().map(|row| {
+            let (key, location) = row?;
+            let index = keys::entry_index(&key).unwrap_or_default();
+            Ok((index, Location::from_octets(&location)?))
+        })
+    }
+
+    /// Whether a column is there. One that is only read may be of the time before there were segments.
+    fn has(&self, column: Column) -> bool {
+        self.db.cf_handle(column.name()).is_some()
+    }
+
+    /// The piece of a body that an entry carried.
+    ///
+    /// # Errors
+    /// It is damaged (`InvalidData`), or can not be read.
+    pub(crate) fn piece(&self, index: u64) -> io::Result<Option<Vec<u8>>> {
+        let _reader = self.segments.reader();
+        match self.location(index)? {
+            Some(location) => self.segments.read(location).map(Some),
+            None => self.get(Column::Piece, keys::entry(index)),
+        }
+    }
+
+    fn location(&self, index: u64) -> io::Result<Option<Location>> {
+        if !self.has(Column::Segment) {
+            return Ok(None);
+        }
+        let octets = self.get(Column::Segment, keys::entry(index))?;
+        octets.as_deref().map(Location::from_octets).transpose()
+    }
+
+    /// Moves what is still needed out of a segment of which most is not, or a part of it. Nobody else may write or
+    /// delete pieces meanwhile.
+    ///
+    /// # Errors
+    /// It can not be written.
+    pub(crate) fn move_pieces(&self) -> io::Result<()> {
+        self.segments.close_unneeded()?;
+        let Some((segment, entries)) = self.segments.wasteful() else {
+            return Ok(());
+        };
+        // To move takes room first, and a write that fails ends the node.
+        if Disk::of(self.path())?.free < SEGMENT_MOVE_FREE_MIN {
+            return Ok(());
+        }
+        let mut batch = self.batch();
+        for row in self.locations(*entries.start()..entries.end().saturating_add(1)) {
+            let (index, location) = row?;
+            if location.segment() != segment {
+                continue;
+            }
+            let Ok(piece) = self.segments.read(location) else {
+                // Whoever needs it asks another node for it.
+                self.segments.leave(segment);
+                continue;
+            };
+            batch.delete_piece(index)?;
+            batch.put_piece(index, piece.into());
+            if batch.bytes() >= SEGMENT_MOVE_BYTES_MAX {
+                break;
+            }
+        }
+        batch.write_synced()
+    }
+}
+
+impl Moment<'_> {
+    /// The piece of a body that an entry carried.
+    ///
+    /// # Errors
+    /// As [`Database::piece`].
+    pub(crate) fn piece(&self, index: u64) -> io::Result<Option<Vec<u8>>> {
+        let key = keys::entry(index);
+        let location = match self.database.has(Column::Segment) {
+            true => self.get(Column::Segment, key)?,
+            false => None,
+        };
+        match location {
+            Some(octets) => {
+                let location = Location::from_octets(&octets)?;
+                self.database.segments.read(location).map(Some)
+            }
+            None => self.get(Column::Piece, key),
+        }
+    }
+}
+
+impl Batch<'_> {
+    /// Puts the piece that an entry carries; the entry has none now.
+    pub(crate) fn put_piece(&mut self, index: u64, piece: Bytes) {
+        self.pieces.put.push((index, piece));
+    }
+
+    /// Deletes the piece that an entry carried, wherever it is.
+    ///
+    /// # Errors
+    /// Where it is can not be read.
+    pub(crate) fn delete_piece(&mut self, index: u64) -> io::Result<()> {
+        self.pieces.put.retain(|(put, _)| *put != index);
+        match self.database.location(index)? {
+            Some(location) => {
+                self.delete(Column::Segment, keys::entry(index));
+                self.pieces.released.push(location);
+            }
+            None => self.delete(Column::Piece, keys::entry(index)),
+        }
+        Ok(())
+    }
+
+    /// Deletes the pieces of all these entries.
+    ///
+    /// # Errors
+    /// Where they are can not be read.
+    pub(crate) fn delete_pieces(&mut self, entries: Range<u64>) -> io::Result<()> {
+        self.pieces
+            .put
+            .retain(|(index, _)| !entries.contains(index));
+        for row in self.database.locations(entries.clone()) {
+            let (index, location) = row?;
+            self.delete(Column::Segment, keys::entry(index));
+            self.pieces.released.push(location);
+        }
+        let (from, to) = (keys::entry(entries.start), keys::entry(entries.end));
+        self.delete_range(Column::Piece, from, to);
+        Ok(())
+    }
+
+    /// Writes the pieces to where they are to be, ahead of the batch; returns what is to be released behind it.
+    pub(super) fn write_pieces(&mut self, sync: bool) -> io::Result<Vec<Location>> {
+        let Pieces { put, released } = mem::take(&mut self.pieces);
+        let bytes: usize = put.iter().map(|(_, piece)| piece.len()).sum();
+        if bytes < SEGMENT_BATCH_BYTES_MIN {
+            for (index, piece) in put {
+                self.put(Column::Piece, keys::entry(index), piece);
+            }
+            if sync {
+                self.database.segments.sync()?;
+            }
+            return Ok(released);
+        }
+        let locations = self.database.segments.append(&put, sync)?;
+        for ((index, _), location) in put.iter().zip(locations) {
+            self.put(Column::Segment, keys::entry(*index), location.to_octets());
+        }
+        Ok(released)
+    }
+}

@@ -1,0 +1,283 @@
+//! Pieces in segments: there as long as a row names them, and no longer.
+
+use std::{fs, io, path::Path};
+
+use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
+
+use super::super::open::{self, Database};
+use super::*;
+
+/// Goes to a segment, by itself.
+const LARGE: usize = 100 << 10;
+
+fn opened(path: &Path) -> Database {
+    let metrics = Arc::new(Metrics::register(&mut Registry::default()));
+    open::open_or_make(path, metrics).unwrap()
+}
+
+/// Octets that no other piece has.
+fn piece(index: u64, length: usize) -> Bytes {
+    let octets = index.to_be_bytes().into_iter().cycle();
+    octets.take(length).collect()
+}
+
+fn put(database: &Database, entries: impl IntoIterator<Item = u64>) {
+    let mut batch = database.batch();
+    for index in entries {
+        batch.put_piece(index, piece(index, LARGE));
+    }
+    batch.write_synced().unwrap();
+}
+
+fn delete(database: &Database, entries: impl IntoIterator<Item = u64>) {
+    let mut batch = database.batch();
+    for index in entries {
+        batch.delete_piece(index).unwrap();
+    }
+    batch.write_synced().unwrap();
+}
+
+#[track_caller]
+fn has(database: &Database, entries: impl IntoIterator<Item = u64>) {
+    for index in entries {
+        let read = database.piece(index).unwrap();
+        assert_eq!(read.as_deref(), Some(&*piece(index, LARGE)), "{index}");
+    }
+}
+
+/// Ends the segment that is written to, as a copy does.
+fn close_segment(database: &Database, copies: &Path) {
+    let copy = copies.join(format!("{:x}", rand::random::<u64>()));
+    database.checkpoint(&copy).unwrap();
+    fs::remove_dir_all(copy).unwrap();
+}
+
+fn segments(directory: &Path) -> Vec<String> {
+    let names = fs::read_dir(directory).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.filter(|name| name.ends_with(".piece")).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn what_is_much_goes_into_a_segment_and_what_is_little_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let database = opened(&path);
+    let mut batch = database.batch();
+    batch.put_piece(1, piece(1, 100));
+    batch.write_synced().unwrap();
+    assert_eq!(segments(&path).len(), 0);
+    let mut batch = database.batch();
+    for index in 2..20 {
+        batch.put_piece(index, piece(index, 10 << 10));
+    }
+    batch.write_synced().unwrap();
+    assert_eq!(segments(&path).len(), 1);
+    drop(database);
+
+    let database = opened(&path);
+    for (index, length) in [(1, 100), (2, 10 << 10), (19, 10 << 10)] {
+        let read = database.piece(index).unwrap();
+        assert_eq!(read.as_deref(), Some(&*piece(index, length)));
+    }
+    assert_eq!(database.piece(20).unwrap(), None);
+}
+
+#[test]
+fn what_a_batch_deletes_again_was_never_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = opened(&dir.path().join("db"));
+    put(&database, 1..=2);
+    let mut batch = database.batch();
+    for index in 3..=9 {
+        batch.put_piece(index, piece(index, LARGE));
+    }
+    batch.delete_piece(4).unwrap();
+    batch.delete_pieces(8..u64::MAX).unwrap();
+    batch.put_piece(8, piece(8, LARGE));
+    batch.delete_piece(1).unwrap();
+    batch.write_synced().unwrap();
+    has(&database, [2, 3, 5, 6, 7, 8]);
+    for index in [1, 4, 9] {
+        assert_eq!(database.piece(index).unwrap(), None, "{index}");
+    }
+}
+
+#[test]
+fn a_closed_segment_goes_with_its_last_piece_and_the_open_one_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let database = opened(&path);
+    put(&database, 1..=3);
+    close_segment(&database, dir.path());
+    put(&database, 4..=5);
+    assert_eq!(segments(&path), ["00000001.piece", "00000002.piece"]);
+    delete(&database, [1, 3]);
+    assert_eq!(segments(&path).len(), 2);
+    delete(&database, [2, 4, 5]);
+    assert_eq!(segments(&path), ["00000002.piece"]);
+    drop(database);
+    let database = opened(&path);
+    assert_eq!(segments(&path).len(), 0);
+    put(&database, [6]);
+    has(&database, [6]);
+}
+
+#[test]
+fn who_reads_an_earlier_moment_finds_what_it_shows() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let database = opened(&path);
+    put(&database, 1..=3);
+    close_segment(&database, dir.path());
+    let moment = database.moment();
+    delete(&database, 1..=3);
+    assert_eq!(moment.piece(2).unwrap().as_deref(), Some(&*piece(2, LARGE)));
+    assert_eq!(segments(&path).len(), 1);
+    drop(moment);
+    assert_eq!(segments(&path).len(), 0);
+}
+
+#[test]
+fn what_is_not_synced_yet_removes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let database = opened(&path);
+    put(&database, 1..=3);
+    close_segment(&database, dir.path());
+    let mut batch = database.batch();
+    batch.delete_pieces(0..u64::MAX).unwrap();
+    batch.write().unwrap();
+    assert_eq!(segments(&path).len(), 1);
+    database.batch().write_synced().unwrap();
+    assert_eq!(segments(&path).len(), 0);
+}
+
+#[test]
+fn what_a_crash_left_without_a_row_goes_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let database = opened(&path);
+    put(&database, [1]);
+    drop(database);
+    fs::write(path.join("00000007.piece"), [7; 1000]).unwrap();
+    let database = opened(&path);
+    assert_eq!(segments(&path), ["00000001.piece"]);
+    put(&database, [2]);
+    assert_eq!(segments(&path), ["00000001.piece", "00000008.piece"]);
+    has(&database, 1..=2);
+}
+
+#[test]
+fn what_is_left_of_a_segment_moves_and_a_copy_keeps_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let database = opened(&path);
+    put(&database, 1..=20);
+    let copy = dir.path().join("copy");
+    database.checkpoint(&copy).unwrap();
+    database.move_pieces().unwrap();
+    delete(&database, 5..=20);
+    database.move_pieces().unwrap();
+    assert_eq!(segments(&path), ["00000001.piece", "00000002.piece"][1..]);
+    has(&database, 1..=4);
+    drop(database);
+    has(&opened(&path), 1..=4);
+    has(&opened(&copy), 1..=20);
+}
+
+#[test]
+fn damage_is_noticed_and_the_rest_is_there() {
+    type Damage = fn(&Path);
+    let damages: [(Damage, u64); 3] = [
+        (
+            |path| {
+                let mut octets = fs::read(path).unwrap();
+                octets[LARGE + LARGE / 2] ^= 1;
+                fs::write(path, octets).unwrap();
+            },
+            1,
+        ),
+        (
+            |path| {
+                let file = fs::File::options().write(true).open(path).unwrap();
+                file.set_len(LARGE as u64 + 5).unwrap();
+            },
+            2,
+        ),
+        (|path| fs::remove_file(path).unwrap(), 3),
+    ];
+    for (damage, lost) in damages {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db");
+        put(&opened(&path), 1..=3);
+        damage(&path.join("00000001.piece"));
+        let database = opened(&path);
+        let is_damaged = |index: &u64| match database.piece(*index) {
+            Ok(read) => {
+                assert_eq!(read.as_deref(), Some(&*piece(*index, LARGE)));
+                false
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
+                assert!(error.to_string().contains("00000001.piece"), "{error}");
+                true
+            }
+        };
+        assert_eq!((1..=3).filter(is_damaged).count() as u64, lost);
+        // It is put right as any other, and what it was goes.
+        delete(&database, 1..=3);
+        put(&database, 1..=3);
+        has(&database, 1..=3);
+        assert_eq!(segments(&path), ["00000002.piece"]);
+    }
+}
+
+#[test]
+fn whatever_happens_there_is_what_was_put_and_nothing_else() {
+    for seed in 0..20 {
+        let mut random = SmallRng::seed_from_u64(seed);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db");
+        let mut database = opened(&path);
+        let mut there = BTreeSet::new();
+        let mut next = 1;
+        for _ in 0..60 {
+            match random.random_range(0..10) {
+                0..4 => {
+                    let more = random.random_range(1..8);
+                    put(&database, next..next + more);
+                    there.extend(next..next + more);
+                    next += more;
+                }
+                4..7 => {
+                    let gone: Vec<u64> = there
+                        .iter()
+                        .copied()
+                        .filter(|_| random.random_bool(0.4))
+                        .collect();
+                    delete(&database, gone.iter().copied());
+                    there.retain(|index| !gone.contains(index));
+                }
+                7 => close_segment(&database, dir.path()),
+                8 => database.move_pieces().unwrap(),
+                _ => {
+                    drop(database);
+                    database = opened(&path);
+                }
+            }
+            let index = random.random_range(1..=next);
+            let expected = there.contains(&index).then(|| piece(index, LARGE));
+            assert_eq!(
+                database.piece(index).unwrap().as_deref(),
+                expected.as_deref()
+            );
+        }
+        has(&database, there.iter().copied());
+        delete(&database, there);
+        close_segment(&database, dir.path());
+        assert_eq!(segments(&path).len(), 0, "seed {seed}");
+    }
+}
