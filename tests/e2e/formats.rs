@@ -22,7 +22,9 @@ fn started_on(format: &str) -> Cluster {
 /// One after the other, because the members' addresses are part of the data.
 #[test]
 fn every_earlier_format_is_opened_and_its_mail_delivered() {
-    for format in ["format-1", "format-2", "format-3", "format-4", "format-5"] {
+    for format in [
+        "format-1", "format-2", "format-3", "format-4", "format-5", "format-6",
+    ] {
         opens_and_delivers(format);
     }
 }
