@@ -1,5 +1,6 @@
 //! The one room that knows RocksDB: columns, options, and what "durable" means.
 
+mod each;
 mod options;
 mod pieces;
 
@@ -340,21 +341,6 @@ impl Database {
 
     pub(crate) fn get(&self, column: Column, key: impl AsRef<[u8]>) -> io::Result<Option<Vec<u8>>> {
         self.db.get_cf(self.column(column), key).map_err(failed)
-    }
-
-    /// The values of several keys, in the same order, which costs less than one by one.
-    pub(crate) fn get_each(
-        &self,
-        column: Column,
-        keys: &[Vec<u8>],
-    ) -> io::Result<Vec<Option<Vec<u8>>>> {
-        let column = self.column(column);
-        let values = self.db.batched_multi_get_cf(column, keys, false);
-        let values = values.into_iter().map(|value| {
-            let value = value.map_err(failed)?;
-            Ok(value.map(|value| value.to_vec()))
-        });
-        values.collect()
     }
 
     /// The keys and values from `from` up to `to` (without `to`), in order.

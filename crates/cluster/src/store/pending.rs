@@ -353,11 +353,14 @@ impl View for Pending<'_> {
             Ok(known.and_then(|known| known.queued_at()))
         });
         let sequences = sequences.collect::<io::Result<Vec<Option<u64>>>>()?;
-        let keys = sequences.iter().flatten();
-        let messages = self.read_each(keys.map(|place| self.keys.message(*place)).collect())?;
-        let mut messages = messages.into_iter();
+        // Ids are not quite in order of arrival, as each node draws its own.
+        let mut places: Vec<u64> = sequences.iter().flatten().copied().collect();
+        places.sort_unstable();
+        let keys = places.iter().map(|place| self.keys.message(*place));
+        let rows = self.read_each(keys.collect())?;
+        let mut rows: HashMap<u64, Option<Vec<u8>>> = places.into_iter().zip(rows).collect();
         let found = sequences.into_iter().map(|place| {
-            let octets = place.and_then(|_| messages.next().flatten());
+            let octets = place.and_then(|place| rows.remove(&place).flatten());
             octets.map(rows::decode_message).transpose()
         });
         found.collect()
