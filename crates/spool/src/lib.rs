@@ -17,6 +17,7 @@ pub mod batch;
 pub mod command;
 pub mod destination;
 pub mod fingerprint;
+pub mod footprint;
 pub mod guard;
 pub mod history;
 pub mod id;
@@ -45,6 +46,7 @@ pub use command::{
 };
 pub use destination::{Condition, Destination, Pause, Reachability, Totals};
 pub use fingerprint::Fingerprint;
+pub use footprint::Footprint;
 pub use guard::{Guard, Recovery};
 pub use history::{HistoryTotals, Retained, Try};
 pub use id::MessageId;

@@ -4,8 +4,8 @@ use core::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::{
-    Audited, Destination, HistoryTotals, Learned, Message, MessageId, Outage, Patience, Remembered,
-    Retained, Timestamp, Unconfirmed, Visitor, Visitors, policy::InForce,
+    Audited, Destination, Footprint, HistoryTotals, Learned, Message, MessageId, Outage, Patience,
+    Remembered, Retained, Timestamp, Unconfirmed, Visitor, Visitors, policy::InForce,
 };
 
 /// What is known under a message's id.
@@ -160,8 +160,8 @@ pub enum Change {
     /// A message came, or its recipients moved on. Its places in the queues follow from the two;
     /// one that changes is claimed by nobody, and one that stays keeps its claim.
     Message {
-        /// As it was; `None` when it is new.
-        before: Option<Box<Message>>,
+        /// Where it stood; `None` when it is new.
+        before: Option<Footprint>,
         /// As it is; `None` when it has left.
         after: Option<Box<Message>>,
     },

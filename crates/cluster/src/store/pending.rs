@@ -10,8 +10,8 @@ use std::{
 
 use prost::Message as _;
 use spool::{
-    Audited, Change, Destination, HistoryTotals, Learned, Message, MessageId, Outage, Place,
-    Retained, Timestamp, Unconfirmed, View, Visitors,
+    Audited, Change, Destination, Footprint, HistoryTotals, Learned, Message, MessageId, Outage,
+    Place, Retained, Timestamp, Unconfirmed, View, Visitors,
     policy::InForce,
     recipients::Source,
     view::{Known, Staged},
@@ -177,19 +177,16 @@ impl<'t> Pending<'t> {
         Ok(())
     }
 
-    fn add_message(&mut self, before: Option<Box<Message>>, after: Option<Box<Message>>) {
-        let present = before.as_ref().or(after.as_ref());
-        let Some(sequence) = present.map(|message| message.sequence) else {
-            return;
+    fn add_message(&mut self, before: Option<Footprint>, after: Option<Box<Message>>) {
+        let (was, is) = (before.as_ref(), after.as_deref());
+        let (sequence, domains) = match (was, is) {
+            (Some(was), _) => (was.sequence, was.domains().collect()),
+            (None, Some(is)) => (is.sequence, is.domains()),
+            (None, None) => return,
         };
-        let domains = present.map(|message| message.domains()).unwrap_or_default();
         for domain in domains {
-            let was = before
-                .as_ref()
-                .and_then(|message| message.standing(domain)?.due());
-            let is = after
-                .as_ref()
-                .and_then(|message| message.standing(domain)?.due());
+            let was = was.and_then(|was| was.due(domain));
+            let is = is.and_then(|is| is.standing(domain)?.due());
             if was == is {
                 continue;
             }
@@ -211,8 +208,8 @@ impl<'t> Pending<'t> {
             });
             self.rows.insert(self.keys.queue(domain, sequence), place);
         }
-        let was_owed = before.is_some_and(|message| message.is_owed());
-        let is_owed = after.as_ref().is_some_and(|message| message.is_owed());
+        let was_owed = was.is_some_and(|was| was.is_owed);
+        let is_owed = is.is_some_and(Message::is_owed);
         if was_owed != is_owed {
             let row = is_owed.then(Vec::new);
             self.rows.insert(self.keys.owed(sequence), row);
@@ -259,7 +256,10 @@ impl<'t> Pending<'t> {
     pub(super) fn commit(self, applied: LogId) -> io::Result<()> {
         let database = self.tables.now();
         let mut batch = database.batch();
-        for (key, value) in &self.rows {
+        // Neighbours are put in beside each other, which costs RocksDB the least.
+        let mut rows: Vec<_> = self.rows.into_iter().collect();
+        rows.sort_unstable();
+        for (key, value) in &rows {
             match value {
                 Some(value) => batch.put(Column::Spool, key, value),
                 None => batch.delete(Column::Spool, key),
@@ -275,7 +275,7 @@ impl<'t> Pending<'t> {
             batch.put(Column::Spool, self.keys.table(Table::Membership), octets);
         }
         batch.write()?;
-        if !self.rows.is_empty() {
+        if !rows.is_empty() {
             self.tables.publish(|figures| {
                 figures.destinations.extend(self.destinations);
                 figures.unconfirmed = self.unconfirmed.len();

@@ -4,8 +4,8 @@ use core::time::Duration;
 
 use super::Ledger;
 use crate::{
-    Change, Message, MessageId, Outcome, Retained, Timestamp, View, history::HISTORY_ROWS_MAX,
-    policy::Keeping, view::Known,
+    Change, Footprint, Message, MessageId, Outcome, Retained, Timestamp, View,
+    history::HISTORY_ROWS_MAX, policy::Keeping, view::Known,
 };
 
 /// For so long at least an id is remembered after its message left: longer than any node goes on
@@ -22,12 +22,13 @@ pub const RELINQUISH_MAX: usize = 1000;
 /// the postmaster because he was refused and nobody can be told.
 pub(super) fn settle<V: View>(
     view: &V,
-    before: Message,
+    before: &Message,
     after: Message,
     at: Timestamp,
     ledger: &mut Ledger<'_, V>,
     changes: &mut Vec<Change>,
 ) {
+    let before = Footprint::of(before);
     let after = if after.is_settled() {
         ledger.recount(Some(&before), None);
         leave(view, after, at, ledger, changes);
@@ -37,7 +38,7 @@ pub(super) fn settle<V: View>(
         Some(after)
     };
     changes.push(Change::Message {
-        before: Some(Box::new(before)),
+        before: Some(before),
         after: after.map(Box::new),
     });
 }

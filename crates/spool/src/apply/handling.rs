@@ -9,7 +9,7 @@ use super::{
     Change, Outcome, View, audit, departures, ledger::Ledger, notices, report::kept_claims,
 };
 use crate::{
-    Message, Status,
+    Footprint, Message, Status,
     audit::{Action, Handling, Tally, Verb},
     message::Hold,
     notice::Word,
@@ -33,12 +33,13 @@ pub(super) fn handle<V: View>(
         let mut tally = Tally::default();
         let mut ledger = Ledger::new(view);
         let mut changes = Vec::new();
-        for before in view.queued(&ids)? {
-            let Some(before) = before else {
+        for found in view.queued(&ids)? {
+            let Some(message) = found else {
                 tally.absent += 1;
                 continue;
             };
-            let after = match verb.applied(&before, action, to) {
+            let (before, was_held) = (Footprint::of(&message), message.hold.is_some());
+            let after = match verb.applied(message, action, to) {
                 Next::Becomes(after) => Some(after),
                 Next::Leaves(last) => {
                     departures::leave(view, *last, action.at, &mut ledger, &mut changes);
@@ -57,13 +58,13 @@ pub(super) fn handle<V: View>(
             // What is on its way and is to be tried at once is on its way all the same. A held message has no place
             // in a queue, and so no claim.
             let mut kept = match &after {
-                Some(after) if before.hold.is_none() => kept_claims(view, after, 0)?,
+                Some(after) if !was_held => kept_claims(view, after, 0)?,
                 _ => Vec::new(),
             };
             ledger.recount(Some(&before), after.as_deref());
-            ledger.revise(&before);
+            ledger.revise(before.domains());
             changes.push(Change::Message {
-                before: Some(Box::new(before)),
+                before: Some(before),
                 after,
             });
             changes.append(&mut kept);
@@ -83,47 +84,53 @@ enum Next {
 }
 
 impl Verb {
-    fn applied(self, before: &Message, action: &Action, to: ReportTo) -> Next {
-        let mut after = before.clone();
-        match self {
-            Self::Delete => return Next::Leaves(Box::new(after)),
-            Self::Retry if before.hold.is_some() => return Next::IsHeld,
+    fn applied(self, mut message: Message, action: &Action, to: ReportTo) -> Next {
+        let is_changed = match self {
+            Self::Delete => return Next::Leaves(Box::new(message)),
+            Self::Retry if message.hold.is_some() => return Next::IsHeld,
             Self::Hold => {
-                let is_to_be_delivered = before.recipients.iter().any(|r| !r.status.is_final());
-                if before.hold.is_none() && is_to_be_delivered {
-                    after.hold = Some(Hold {
+                let mut recipients = message.recipients.iter();
+                let is_to_be_delivered = recipients.any(|r| !r.status.is_final());
+                let is_new = message.hold.is_none() && is_to_be_delivered;
+                if is_new {
+                    message.hold = Some(Hold {
                         at: action.at,
                         by: action.by.clone(),
                         reason: action.reason.clone(),
                     });
                 }
+                is_new
             }
-            Self::Release => after.hold = None,
+            Self::Release => message.hold.take().is_some(),
             Self::Retry => {
-                for recipient in &mut after.recipients {
+                let mut is_any = false;
+                for recipient in &mut message.recipients {
                     if let Status::Deferred { .. } | Status::Rejected { .. } = recipient.status {
                         recipient.status = Status::Pending;
                         recipient.owed = None;
+                        is_any = true;
                     }
                 }
+                is_any
             }
             Self::Bounce => {
-                let may_tell = before.may_tell(to, Word::Operator);
-                for recipient in &mut after.recipients {
+                let may_tell = message.may_tell(to, Word::Operator);
+                let before = message.recipients.clone();
+                for recipient in &mut message.recipients {
                     recipient.bounce(action.at, &action.reason, may_tell);
                 }
-                after.hold = None;
+                message.hold.take().is_some() || message.recipients != before
             }
+        };
+        if !is_changed {
+            return Next::Stays;
         }
-        if after == *before {
-            Next::Stays
-        } else if after.is_settled() {
-            Next::Leaves(Box::new(after))
-        } else {
-            if let Self::Release | Self::Retry = self {
-                after.renewed_at = Some(action.at);
-            }
-            Next::Becomes(Box::new(after))
+        if message.is_settled() {
+            return Next::Leaves(Box::new(message));
         }
+        if let Self::Release | Self::Retry = self {
+            message.renewed_at = Some(action.at);
+        }
+        Next::Becomes(Box::new(message))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Change, Destination, HistoryTotals, Message, Standing, Totals, View};
+use crate::{Change, Destination, Footprint, HistoryTotals, Message, Standing, Totals, View};
 
 /// Collects what a command does to the figures, so that each is written once.
 pub(super) struct Ledger<'v, V> {
@@ -26,26 +26,30 @@ impl<'v, V: View> Ledger<'v, V> {
     }
 
     /// Takes a message out of its domains' figures as it was and puts it in as it is.
-    pub(super) fn recount(&mut self, before: Option<&Message>, after: Option<&Message>) {
-        if let Some(message) = before {
-            for domain in message.domains() {
+    pub(super) fn recount(&mut self, before: Option<&Footprint>, after: Option<&Message>) {
+        if let Some(Footprint {
+            standings, size, ..
+        }) = before
+        {
+            for (domain, standing) in standings {
                 self.totals(domain, |totals| {
-                    count(totals, message, domain, u64::saturating_sub);
+                    count(totals, *standing, *size, u64::saturating_sub);
                 });
             }
         }
         if let Some(message) = after {
             for domain in message.domains() {
+                let (standing, size) = (message.standing(domain), message.body.size);
                 self.totals(domain, |totals| {
-                    count(totals, message, domain, u64::saturating_add);
+                    count(totals, standing, size, u64::saturating_add);
                 });
             }
         }
     }
 
-    /// Notes that what stands in a message's queues was changed by something else than a report.
-    pub(super) fn revise(&mut self, message: &Message) {
-        for domain in message.domains() {
+    /// Notes that what stands in the queues of a message's domains was changed by something else than a report.
+    pub(super) fn revise<'d>(&mut self, domains: impl IntoIterator<Item = &'d str>) {
+        for domain in domains {
             if let Some(destination) = self.destinations.get_mut(domain) {
                 destination.revision = destination.revision.saturating_add(1);
             }
@@ -72,8 +76,8 @@ impl<'v, V: View> Ledger<'v, V> {
     }
 }
 
-fn count(totals: &mut Totals, message: &Message, domain: &str, add: fn(u64, u64) -> u64) {
-    let Some(standing) = message.standing(domain) else {
+fn count(totals: &mut Totals, standing: Option<Standing>, size: u64, add: fn(u64, u64) -> u64) {
+    let Some(standing) = standing else {
         return;
     };
     let column = match standing {
@@ -83,5 +87,5 @@ fn count(totals: &mut Totals, message: &Message, domain: &str, add: fn(u64, u64)
         Standing::Rejected => &mut totals.rejected,
     };
     *column = add(*column, 1);
-    totals.bytes = add(totals.bytes, message.body.size);
+    totals.bytes = add(totals.bytes, size);
 }

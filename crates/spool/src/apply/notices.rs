@@ -4,7 +4,7 @@ use core::mem;
 
 use super::{Change, Ledger, Outcome, View, departures, queued, spool_message};
 use crate::{
-    Delay, Message, Notify, Status,
+    Delay, Footprint, Message, Notify, Status,
     notice::{DELAY_MAX, Kind},
     policy::Reports,
     view::Known,
@@ -34,7 +34,7 @@ pub(super) fn delay<V: View>(view: &V, delay: Delay) -> Result<(Outcome, Vec<Cha
             }
         }
         changes.push(Change::Message {
-            before: Some(Box::new(before)),
+            before: Some(Footprint::of(&before)),
             after: Some(Box::new(after)),
         });
     }
@@ -65,7 +65,7 @@ pub(super) fn notify<V: View>(
     let pieces = if carried { vec![index] } else { Vec::new() };
     let mut ledger = Ledger::new(view);
     let mut changes = Vec::new();
-    departures::settle(view, before, after, notify.at, &mut ledger, &mut changes);
+    departures::settle(view, &before, after, notify.at, &mut ledger, &mut changes);
     let report = queued(index, *notify.report, pieces);
     spool_message(report, &mut ledger, &mut changes);
     ledger.write_to(&mut changes);

@@ -110,7 +110,7 @@ pub(super) fn expire<V: View>(
         };
         let may_tell = before.may_tell(to, Word::Evidence);
         let after = given_up(before.clone(), &domain, at, may_tell);
-        departures::settle(view, before, after, at, &mut ledger, &mut changes);
+        departures::settle(view, &before, after, at, &mut ledger, &mut changes);
     }
     if !changes.is_empty() {
         ledger.destination(&domain).revision += 1;

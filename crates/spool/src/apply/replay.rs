@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::{Ledger, report::kept_claims};
-use crate::{Change, Message, MessageId, Outcome, Replay, Timestamp, View, view::Known};
+use crate::{Change, Footprint, Message, MessageId, Outcome, Replay, Timestamp, View, view::Known};
 
 /// How many messages one command replays at most, so that it is never a long entry to apply.
 pub const REPLAY_MAX: usize = 500;
@@ -68,7 +68,7 @@ fn bring_back<V: View>(
     after.body.pieces = retained.pieces;
     after.trace = retained.trace;
     ledger.recount(None, Some(&after));
-    ledger.revise(&after);
+    ledger.revise(after.domains());
     changes.push(Change::Message {
         before: None,
         after: Some(Box::new(after)),
@@ -90,10 +90,11 @@ fn reopen<V: View>(
         return Ok(before.was_replayed(replay));
     }
     let mut kept = kept_claims(view, &after, 0)?;
+    let before = Footprint::of(&before);
     ledger.recount(Some(&before), Some(&after));
-    ledger.revise(&after);
+    ledger.revise(after.domains());
     changes.push(Change::Message {
-        before: Some(Box::new(before)),
+        before: Some(before),
         after: Some(Box::new(after)),
     });
     changes.append(&mut kept);

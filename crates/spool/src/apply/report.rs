@@ -35,7 +35,7 @@ pub(super) fn report<V: View>(
         .filter(|(before, after)| before != after)
     {
         let mut kept = kept_claims(view, &after, report.term)?;
-        departures::settle(view, before, after, report.at, &mut ledger, &mut changes);
+        departures::settle(view, &before, after, report.at, &mut ledger, &mut changes);
         changes.append(&mut kept);
     }
     ledger.write_to(&mut changes);

@@ -6,9 +6,9 @@ use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
 use spool::{
-    Audited, Change, Command, Destination, HistoryTotals, Learned, Message, MessageId, Outage,
-    Outcome, Patience, Place, Remembered, Retained, Standing, Timestamp, Unconfirmed, View,
-    Visitor, Visitors,
+    Audited, Change, Command, Destination, Footprint, HistoryTotals, Learned, Message, MessageId,
+    Outage, Outcome, Patience, Place, Remembered, Retained, Timestamp, Unconfirmed, View, Visitor,
+    Visitors,
     policy::InForce,
     recipients::Source,
     view::{Known, Staged},
@@ -276,7 +276,7 @@ impl<'m> Pending<'m> {
                 }
                 Change::Adopted(policy) => self.add_adopted(policy),
                 Change::Message { before, after } => {
-                    self.add_message(before.as_deref(), after.as_deref());
+                    self.add_message(before.as_ref(), after.as_deref());
                 }
                 Change::Claimed {
                     domain,
@@ -345,17 +345,15 @@ impl<'m> Pending<'m> {
         self.rows.insert(Key::Founded, Some(founded));
     }
 
-    fn add_message(&mut self, before: Option<&Message>, after: Option<&Message>) {
-        let Some(present) = before.or(after) else {
-            return;
+    fn add_message(&mut self, before: Option<&Footprint>, after: Option<&Message>) {
+        let (sequence, domains) = match (before, after) {
+            (Some(before), _) => (before.sequence, before.domains().collect()),
+            (None, Some(after)) => (after.sequence, after.domains()),
+            (None, None) => return,
         };
-        let sequence = present.sequence;
-        for domain in present.domains() {
-            let stands = |message: Option<&Message>| {
-                let standing = message.and_then(|m| m.standing(domain));
-                standing.and_then(Standing::due)
-            };
-            let (was, is) = (stands(before), stands(after));
+        for domain in domains {
+            let was = before.and_then(|before| before.due(domain));
+            let is = after.and_then(|after| after.standing(domain)?.due());
             if was == is {
                 continue;
             }
