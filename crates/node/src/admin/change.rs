@@ -1,15 +1,15 @@
 //! What operators do with messages: those that are named, or that a filter selects.
 //!
 //! A filter walks over this node's copy of the queue, and what it selects is changed a batch at a time, by
-//! whoever leads. The next page is read while a batch is changed. Mail goes on between two batches, and no more
-//! of the queue than two pages is in memory.
+//! whoever leads. While a batch is changed, the next page is read and looked through. Mail goes on between two
+//! batches, and no more of the queue than a page is in memory.
 
 use std::collections::VecDeque;
 
 use api::admin::v1::{QueueChangeRequest, QueueChangeResponse, QueueListRequest};
 use cluster::Cluster;
 use futures::{Stream, stream};
-use spool::{Action, Message, MessageId, Timestamp, Verb, audit::HANDLED_PER_COMMAND_MAX, batch};
+use spool::{Action, MessageId, Timestamp, Verb, audit::HANDLED_PER_COMMAND_MAX, batch};
 use tonic::Status;
 
 use super::{audit, filter::Filter, refused};
@@ -26,21 +26,29 @@ const WORD_CHARS_MAX: usize = 320;
 /// Which messages are left to be handled.
 enum Selection {
     Named(VecDeque<MessageId>),
-    Filtered {
-        filter: Filter,
-        queue: Pages,
-        /// The last place that is looked at.
-        through: u64,
-    },
+    Filtered(Pages),
 }
 
-/// The queue, page by page.
-#[derive(Default)]
+/// What a filter selects of the queue, page by page.
 struct Pages {
-    /// The last place that was read.
+    filter: Filter,
+    /// Whether what is selected is given up: it would be gone for those, too, whom nobody has named.
+    gives_up: bool,
+    /// The last place that is looked at.
+    through: u64,
+    /// The last place of the page that was handed out.
     after: u64,
     /// The page behind it, if it is read already.
-    ahead: Option<Vec<Message>>,
+    ahead: Option<Page>,
+}
+
+/// At most as many messages as one command may handle.
+struct Page {
+    selected: Vec<MessageId>,
+    /// Messages that are not selected, as others wait for them whom the filter does not name.
+    elsewhere: u64,
+    /// The last place in it; the last of all behind the last message.
+    last: u64,
 }
 
 /// How far it is.
@@ -75,7 +83,7 @@ pub(super) async fn change(
         verb,
         count_only: request.count_only,
         at_most: request.at_most.unwrap_or(u64::MAX),
-        selection: selection(request, through, as_of).map_err(Status::invalid_argument)?,
+        selection: selection(request, verb, through, as_of).map_err(Status::invalid_argument)?,
         action: cluster.action(by, what, reason),
         batch: 0,
         told: QueueChangeResponse {
@@ -103,6 +111,7 @@ fn verb(word: &str) -> Result<Verb, String> {
 
 fn selection(
     request: QueueChangeRequest,
+    verb: Verb,
     through: u64,
     now: Timestamp,
 ) -> Result<Selection, String> {
@@ -119,11 +128,13 @@ fn selection(
             });
             Ok(Selection::Named(parsed.collect::<Result<_, _>>()?))
         }
-        (true, true, false) | (true, false, true) => Ok(Selection::Filtered {
+        (true, true, false) | (true, false, true) => Ok(Selection::Filtered(Pages {
             filter: Filter::new(filter, now)?,
-            queue: Pages::default(),
+            gives_up: matches!(verb, Verb::Delete | Verb::Bounce),
             through,
-        }),
+            after: 0,
+            ahead: None,
+        })),
         _ => Err("name messages by their ids, or by a filter, or all of them".to_owned()),
     }
 }
@@ -160,34 +171,59 @@ fn words(request: &QueueChangeRequest) -> String {
 }
 
 impl Pages {
-    /// The next page, at most as many messages as one command may handle; empty behind the last message.
-    async fn next(&mut self, cluster: &Cluster) -> Result<Vec<Message>, Status> {
-        self.read_ahead(cluster).await?;
-        let page = self.ahead.take().unwrap_or_default();
-        self.after = page.last().map_or(u64::MAX, |message| message.sequence);
+    /// The next page.
+    async fn next(&mut self, cluster: &Cluster) -> Result<Page, Status> {
+        let page = match self.ahead.take() {
+            Some(page) => page,
+            None => self.read(cluster).await?,
+        };
+        self.after = page.last;
         Ok(page)
     }
 
+    /// Reads the page that comes next, unless that is done, or there is nothing more to look at.
     async fn read_ahead(&mut self, cluster: &Cluster) -> Result<(), Status> {
-        if self.ahead.is_none() {
-            let page = cluster.messages(self.after, HANDLED_PER_COMMAND_MAX);
-            let mut page = page.await.map_err(refused)?;
-            let recipients = page.iter().map(|message| message.recipients.len());
-            page.truncate(batch::fitting(recipients));
-            self.ahead = Some(page);
+        if self.ahead.is_none() && !self.is_finished() {
+            self.ahead = Some(self.read(cluster).await?);
         }
         Ok(())
+    }
+
+    async fn read(&self, cluster: &Cluster) -> Result<Page, Status> {
+        let messages = cluster.messages(self.after, HANDLED_PER_COMMAND_MAX);
+        let mut messages = messages.await.map_err(refused)?;
+        let recipients = messages.iter().map(|message| message.recipients.len());
+        messages.truncate(batch::fitting(recipients));
+        let mut page = Page {
+            selected: Vec::new(),
+            elsewhere: 0,
+            last: messages.last().map_or(u64::MAX, |last| last.sequence),
+        };
+        let until = self.through;
+        for message in messages.iter().take_while(|it| it.sequence <= until) {
+            if self.filter.selects(message).is_none() {
+                continue;
+            }
+            if self.gives_up && !self.filter.names_all_left(message) {
+                page.elsewhere += 1;
+            } else {
+                page.selected.push(message.id);
+            }
+        }
+        Ok(page)
+    }
+
+    const fn is_finished(&self) -> bool {
+        self.after >= self.through
     }
 }
 
 impl Selection {
-    /// Reads what is looked at next, unless that is in memory already, or there is nothing more to look at.
+    /// Reads what is looked at next, if it is to be read.
     async fn read_ahead(&mut self, cluster: &Cluster) -> Result<(), Status> {
         match self {
-            Self::Filtered { queue, through, .. } if queue.after < *through => {
-                queue.read_ahead(cluster).await
-            }
-            Self::Filtered { .. } | Self::Named(_) => Ok(()),
+            Self::Filtered(pages) => pages.read_ahead(cluster).await,
+            Self::Named(_) => Ok(()),
         }
     }
 }
@@ -250,27 +286,11 @@ impl Walk {
                 self.told.finished = ids.is_empty();
                 Ok(next)
             }
-            Selection::Filtered {
-                filter,
-                queue,
-                through,
-            } => {
-                let page = queue.next(&self.cluster).await?;
-                self.told.finished = queue.after >= *through;
-                let is_meant = |message: &&Message| {
-                    message.sequence <= *through && filter.selects(message).is_some()
-                };
-                let mut ids = Vec::new();
-                for message in page.iter().filter(is_meant) {
-                    // It would be gone for those, too, whom nobody has named.
-                    let gives_up = matches!(self.verb, Verb::Delete | Verb::Bounce);
-                    if gives_up && !filter.names_all_left(message) {
-                        self.told.elsewhere += 1;
-                    } else {
-                        ids.push(message.id);
-                    }
-                }
-                Ok(ids)
+            Selection::Filtered(pages) => {
+                let page = pages.next(&self.cluster).await?;
+                self.told.finished = pages.is_finished();
+                self.told.elsewhere += page.elsewhere;
+                Ok(page.selected)
             }
         }
     }
@@ -308,7 +328,7 @@ mod tests {
 
     #[test]
     fn messages_are_named_in_exactly_one_way() {
-        let is_taken = |request| selection(request, 9, Timestamp(0)).is_ok();
+        let is_taken = |request| selection(request, Verb::Delete, 9, Timestamp(0)).is_ok();
         assert!(is_taken(request(&[ID], None, false)));
         assert!(is_taken(request(&[], of_domain(), false)));
         assert!(is_taken(request(&[], None, true)));
