@@ -46,8 +46,10 @@ impl Nodes {
 }
 
 fn found(size: u64, primary: &Port) -> Cluster {
-    let settings = Settings::for_domains(&[(DOMAIN, primary.address())])
+    let mut settings = Settings::for_domains(&[(DOMAIN, primary.address())])
         .with("smtp", "max_connections_per_ip = 2000");
+    // What is bounced stays in the queue, and nothing else leaves on its account.
+    settings.policy = format!("[queue]\ndsn = \"never\"\n\n{}", settings.policy);
     Cluster::start(size, &settings)
 }
 

@@ -34,7 +34,7 @@ struct Row {
 }
 
 /// Spools messages of 1 KiB on one node whose primary is down, does to them what operators do, and lets the rest
-/// leave. What fails is a row, too.
+/// leave; then spools as many again, and deletes them. What fails is a row, too.
 pub(crate) fn run(quick: bool) -> Result<()> {
     let count = if quick { 2_000 } else { 100_000 };
     let unwanted = count / ONE_UNWANTED_IN;
@@ -71,7 +71,17 @@ pub(crate) fn run(quick: bool) -> Result<()> {
     }));
     let delete = ["queue", "delete", "--yes", "--sender", UNWANTED];
     add(done(&delete, &|it| of(it, "waiting") == kept));
+    add(done(&["queue", "bounce", "--yes", "--all"], &|it| {
+        of(it, "rejected") == kept
+    }));
+    add(done(&["queue", "retry", "--all"], &|it| {
+        of(it, "rejected") == 0 && of(it, "waiting") == kept
+    }));
     add(leaves(&nodes)?);
+    accept::send(&nodes, &Load::of(1, 50), count)?;
+    add(done(&["queue", "delete", "--yes", "--all"], &|it| {
+        of(it, "waiting") == 0
+    }));
     println!("\n| {count} messages of 1 KiB, one node | took |\n| --- | --- |");
     for Row { what, took } in &rows {
         println!("| {what} | {took} |");
