@@ -110,7 +110,7 @@ pub enum WhileDown {
 }
 
 /// How deliveries to a primary are protected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tls {
     /// Never.
     Off,

@@ -2,7 +2,7 @@
 
 use spool::policy::Domain;
 use spool::ports::OutboxError;
-use spool::{Alarm, Offers, Outbox, alarm};
+use spool::{Destination, Offers, Outbox, Reachability, alarm};
 
 use crate::outbound::Shared;
 use crate::outbound::connection::{Connection, Terms};
@@ -44,6 +44,28 @@ impl<O: Outbox> Shared<O> {
             tracing::debug!(domain = domain.name, %error, "that TLS is gone was not recorded");
         }
         Err(shortened(unreached.words))
+    }
+
+    /// Records whether the primary of a domain is up, and tells the log of the alarm that begins or ends with
+    /// it.
+    ///
+    /// # Errors
+    /// Why it could not be recorded.
+    pub(super) async fn observe(
+        &self,
+        domain: &str,
+        reachability: Reachability,
+    ) -> Result<(), OutboxError> {
+        let outbox = &self.outbox;
+        let had_none = outbox.destination(domain).no_route().is_some();
+        outbox
+            .observe(domain, reachability, self.clock.now())
+            .await?;
+        let now = outbox.destination(domain);
+        if now.no_route().is_some() != had_none {
+            tell_alarm(domain, alarm::NO_ROUTE, &now);
+        }
+        Ok(())
     }
 
     /// Records what the primary of a domain offers that was just connected to, where that is news.
@@ -94,16 +116,18 @@ impl<O: Outbox> Shared<O> {
         if known.is_none() {
             return Ok(());
         }
-        let alarms = alarm::of_destination(name, &outbox.destination(name));
-        match alarms.iter().find(|alarm| alarm.name == alarm::TLS_GONE) {
-            Some(Alarm { name, words, .. }) => {
-                tracing::warn!(target: "alarm", name, domain = domain.name, "{words}");
-            }
-            None => {
-                let name = alarm::TLS_GONE;
-                tracing::info!(target: "alarm", name, domain = domain.name, "alarm cleared");
-            }
-        }
+        tell_alarm(name, alarm::TLS_GONE, &outbox.destination(name));
         Ok(())
+    }
+}
+
+/// Tells the log whether an alarm of a domain is raised now.
+pub(super) fn tell_alarm(domain: &str, name: &'static str, now: &Destination) {
+    let raised = alarm::of_destination(domain, now);
+    match raised.iter().find(|alarm| alarm.name == name) {
+        Some(raised) => {
+            tracing::warn!(target: "alarm", name, %domain, "{}", raised.words);
+        }
+        None => tracing::info!(target: "alarm", name, %domain, "alarm cleared"),
     }
 }

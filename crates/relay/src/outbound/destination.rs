@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use spool::policy::{Domain, Order};
 use spool::ports::OutboxError;
-use spool::{Destination, Outbox, Reachability, alarm};
+use spool::{Destination, Outbox, Reachability};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -231,15 +231,7 @@ impl<O: Outbox> DestinationTask<O> {
     }
 
     async fn observe(&self, reachability: Reachability) -> Result<(), OutboxError> {
-        let at = self.shared.clock.now();
-        let had_none = self.recorded().no_route().is_some();
-        let outbox = &self.shared.outbox;
-        outbox.observe(&self.name, reachability, at).await?;
-        let now = self.recorded();
-        if now.no_route().is_some() != had_none {
-            self.tell_alarm(alarm::NO_ROUTE, &now);
-        }
-        Ok(())
+        self.shared.observe(&self.name, reachability).await
     }
 
     async fn changed(&mut self) {

@@ -174,9 +174,12 @@ pub const PAUSE_LOOK: Duration = Duration::from_secs(60);
 /// How long deliveries under way may take to end when the forwarder is stopped.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
 
-/// Between two looks at what an idle primary offers: often enough that it is known when an outage
-/// begins, and seldom enough to be no burden.
-pub const REFRESH: Duration = Duration::from_hours(1);
+/// Between two looks at an idle primary: who asks whether it is up is told what was so a minute or two ago, and
+/// what it offers is known when an outage begins. A line in its log each minute is no burden.
+pub const REFRESH: Duration = Duration::from_mins(1);
+
+/// Idle primaries that are looked at at a time. What is beyond waits for its turn.
+pub const IDLE_LOOKS_MAX: usize = 8;
 
 /// How often a node that does not lead looks which primaries it is to look for.
 pub const SCOUT_LOOK: Duration = Duration::from_secs(1);
@@ -210,7 +213,7 @@ pub struct Timeouts {
     pub quit: Duration,
     /// For an earlier leader to tell what became of what it had claimed.
     pub in_doubt: Duration,
-    /// Between two looks at what an idle primary offers; the first comes sooner.
+    /// Between two looks at an idle primary.
     pub refresh: Duration,
     /// Between a primary's return and the record that it is down again.
     pub steady: Duration,

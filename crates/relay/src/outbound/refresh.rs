@@ -1,50 +1,141 @@
-//! Keeps what is known of idle primaries fresh.
+//! Looks after idle primaries: whether they are there, and what they offer.
 //!
 //! There is nothing to send to primaries that are up and get their mail from the senders, so nobody
 //! would talk to them before they go down, which is when it matters what they take. Each is asked now
-//! and then. One that does not answer is left alone: whether it is down shows when there is mail for it.
+//! and then. One that does not answer, and not either when it is asked once more, is recorded as down: who asks
+//! for its state is told so, and the domain's own task waits for it from then on.
 
 use core::convert::Infallible;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use spool::policy::Domain;
-use spool::{Destination, Outbox, Reachability};
+use spool::policy::{Domain, Policy, Tls};
+use spool::{Outbox, Reachability};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::outbound::Shared;
+use crate::outbound::limits::IDLE_LOOKS_MAX;
+use crate::outbound::{Shared, resume};
 
-/// The first round comes after this part of the time between two: soon after a node has begun to lead,
-/// and not while everything else begins.
-const FIRST_ROUND: u32 = 60;
-
-/// Asks each idle primary in turn what it offers, for as long as it is polled.
-pub(super) async fn refresh<O: Outbox>(shared: &Shared<O>) -> Infallible {
-    let mut wait = shared.config.timeouts.refresh / FIRST_ROUND;
+/// Asks each idle primary in turn, for as long as it is polled.
+pub(super) async fn refresh<O: Outbox>(shared: &Arc<Shared<O>>) -> Infallible {
     loop {
-        sleep(wait).await;
-        wait = shared.config.timeouts.refresh;
-        let policy = shared.outbox.policy();
-        for domain in policy.iter().flat_map(|policy| &policy.domains) {
-            if is_idle(&shared.outbox.destination(&domain.name)) {
-                ask(shared, domain).await;
+        sleep(shared.config.timeouts.refresh).await;
+        let Some(policy) = shared.outbox.policy() else {
+            continue;
+        };
+        let mut looks = JoinSet::new();
+        for domains in by_primary(&policy, |domain| is_idle(shared, domain)) {
+            if looks.len() >= IDLE_LOOKS_MAX {
+                ended(&mut looks).await;
             }
+            looks.spawn(look(shared.clone(), policy.clone(), domains));
         }
+        while ended(&mut looks).await {}
     }
 }
 
-/// Whether nobody else is about to talk to the primary.
-fn is_idle(destination: &Destination) -> bool {
-    destination.reachability == Reachability::Up && destination.totals.undelivered() == 0
+async fn ended(looks: &mut JoinSet<()>) -> bool {
+    let ended = looks.join_next().await;
+    ended
+        .map(|ended| ended.unwrap_or_else(|error| resume(error)))
+        .is_some()
 }
 
-async fn ask<O: Outbox>(shared: &Shared<O>, domain: &Domain) {
-    let name = &domain.name;
-    match shared.connect(domain).await {
-        Ok(connection) => {
-            if let Err(error) = shared.note_offers(domain, &connection).await {
-                tracing::debug!(domain = %name, %error, "what the primary offers was not recorded");
-            }
-            connection.quit().await;
+/// The domains that are chosen, by their places in the policy. Those that have the same hosts are together: one look
+/// will do.
+fn by_primary(policy: &Policy, is_chosen: impl Fn(&Domain) -> bool) -> Vec<Vec<usize>> {
+    let mut by_primary: BTreeMap<(&[String], &str, Tls), Vec<usize>> = BTreeMap::new();
+    for (place, domain) in policy.domains.iter().enumerate() {
+        if is_chosen(domain) {
+            // Without any, the MX records of the domain say where they are.
+            let name = match domain.primary[..] {
+                [] => domain.name.as_str(),
+                [..] => "",
+            };
+            let primary = (domain.primary.as_slice(), name, domain.tls);
+            by_primary.entry(primary).or_default().push(place);
         }
-        Err(reason) => tracing::debug!(domain = %name, reason, "an idle primary does not answer"),
+    }
+    by_primary.into_values().collect()
+}
+
+/// Whether nobody else is about to talk to the primary: a sentry's task does so all the time.
+fn is_idle<O: Outbox>(shared: &Shared<O>, domain: &Domain) -> bool {
+    let destination = shared.outbox.destination(&domain.name);
+    !domain.sentry
+        && destination.reachability == Reachability::Up
+        && destination.totals.undelivered() == 0
+}
+
+/// Asks the primary of these domains.
+async fn look<O: Outbox>(shared: Arc<Shared<O>>, policy: Arc<Policy>, domains: Vec<usize>) {
+    let mut domains = domains
+        .into_iter()
+        .filter_map(|place| policy.domains.get(place))
+        .peekable();
+    let Some(first) = domains.peek().copied() else {
+        return;
+    };
+    let mut found = shared.connect(first).await;
+    if found.is_err() {
+        // It may have been starting again.
+        sleep(first.probe_interval).await;
+        found = shared.connect(first).await;
+    }
+    for domain in domains {
+        let name = &domain.name;
+        let noted = match &found {
+            Ok(connection) => shared.note_offers(domain, connection).await,
+            Err(reason) if is_idle(&shared, domain) => {
+                tracing::warn!(domain = %name, %reason, "primary is down");
+                let down = Reachability::Down(reason.clone());
+                shared.observe(name, down).await
+            }
+            Err(_) => Ok(()),
+        };
+        if let Err(error) = noted {
+            tracing::debug!(domain = %name, %error, "what an idle primary is like was not recorded");
+        }
+    }
+    if let Ok(connection) = found {
+        connection.quit().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbound::tests::domain;
+
+    #[test]
+    fn domains_with_the_same_hosts_are_looked_at_together() {
+        let here = ([127, 0, 0, 1], 25).into();
+        let there = ([127, 0, 0, 2], 25).into();
+        let named = |name: &str, primary| Domain {
+            name: name.to_owned(),
+            ..domain(primary)
+        };
+        let by_records = |name: &str| Domain {
+            primary: Vec::new(),
+            ..named(name, here)
+        };
+        let mut verified = named("d.example", here);
+        verified.tls = Tls::Verify;
+        let policy = Policy {
+            domains: vec![
+                named("a.example", here),
+                by_records("b.example"),
+                named("c.example", there),
+                verified,
+                named("e.example", here),
+                named("f.example", here),
+                by_records("g.example"),
+            ],
+            ..Policy::default()
+        };
+        let mut found = by_primary(&policy, |domain| domain.name != "f.example");
+        found.sort();
+        assert_eq!(found, [vec![0, 4], vec![1], vec![2], vec![3], vec![6]]);
     }
 }

@@ -7,6 +7,7 @@ mod claims;
 mod couriers;
 mod damage;
 mod full;
+mod idle;
 mod lease;
 mod octets;
 mod operators;

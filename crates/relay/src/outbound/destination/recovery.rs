@@ -6,11 +6,12 @@ use std::time::Duration;
 use spool::guard::{Recovery, Standing, Step};
 use spool::policy::{Domain, Order};
 use spool::ports::OutboxError;
-use spool::{Destination, Outbox, Reachability, Timestamp, alarm};
+use spool::{Outbox, Reachability, Timestamp, alarm};
 use tokio::time::Instant;
 
 use super::DestinationTask;
 use crate::outbound::connection::Connection;
+use crate::outbound::contact::tell_alarm;
 use crate::outbound::limits::OUTAGE_MIN;
 use crate::outbound::readiness::Unready;
 use crate::outbound::scout::lasting;
@@ -162,13 +163,13 @@ impl<O: Outbox> DestinationTask<O> {
             let recorded = self.recorded();
             if recorded.held_back().is_none() {
                 if is_told {
-                    self.tell_alarm(alarm::RECOVERY_GUARD, &recorded);
+                    tell_alarm(&self.name, alarm::RECOVERY_GUARD, &recorded);
                 }
                 return true;
             }
             if !core::mem::replace(&mut is_told, true) {
                 self.tell(|course| course.draining_since = None);
-                self.tell_alarm(alarm::RECOVERY_GUARD, &recorded);
+                tell_alarm(&self.name, alarm::RECOVERY_GUARD, &recorded);
             }
             if self.look_up_ordered(order).is_none() {
                 return false;
@@ -177,17 +178,6 @@ impl<O: Outbox> DestinationTask<O> {
                 () = shared.stop.cancelled() => return false,
                 () = self.changed() => {}
             }
-        }
-    }
-
-    /// Tells the log whether an alarm is raised now.
-    pub(super) fn tell_alarm(&self, name: &'static str, now: &Destination) {
-        let raised = alarm::of_destination(&self.name, now);
-        match raised.iter().find(|alarm| alarm.name == name) {
-            Some(raised) => {
-                tracing::warn!(target: "alarm", name, domain = %self.name, "{}", raised.words);
-            }
-            None => tracing::info!(target: "alarm", name, domain = %self.name, "alarm cleared"),
         }
     }
 }

@@ -50,7 +50,7 @@ async fn a_probe_learns_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn an_idle_primary_is_asked_now_and_then_and_is_not_down_when_it_does_not_answer() {
+async fn an_idle_primary_is_asked_now_and_then_and_is_not_down_when_it_does_not_answer_once() {
     let asked = AtomicUsize::new(0);
     let script: Script = Arc::new(move |_, moment| match moment {
         Moment::Greeting if asked.fetch_add(1, Ordering::SeqCst) == 1 => Act::Close,
