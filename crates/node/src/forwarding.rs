@@ -5,7 +5,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use cluster::Cluster;
 use relay::{
-    outbound::{self, Config, Forwarder, Metrics, Progress, limits::Timeouts},
+    outbound::{self, Config, Forwarder, Metrics, Places, Progress, limits::Timeouts},
     route::Routes,
     webhook,
 };
@@ -71,6 +71,7 @@ impl Forwarding {
                     term,
                     hostname: self.hostname.clone(),
                     routes: Arc::clone(&self.routes),
+                    places: Places::default(),
                     timeouts: Timeouts::STANDARD,
                     progress: self.progress.clone(),
                 },

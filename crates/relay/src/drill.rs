@@ -76,6 +76,7 @@ pub async fn send(
         connectors: &connectors,
         dns,
         timeouts: limits::TIMEOUTS,
+        share: None,
     };
     let mut account = Account::new(tell);
     let Some(mut connection) = opened(&host, terms, &mut account).await else {

@@ -32,6 +32,7 @@ mod metrics;
 mod notices;
 mod open;
 mod origin;
+mod places;
 pub(crate) mod probe;
 mod progress;
 pub(crate) mod protection;
@@ -72,6 +73,7 @@ use crate::outbound::tls::Connectors;
 use crate::route::Routes;
 
 pub use metrics::Metrics;
+pub use places::Places;
 pub use probe::{Step, probe};
 pub use progress::{Course, Progress};
 pub use scout::scout;
@@ -85,6 +87,8 @@ pub struct Config {
     pub hostname: String,
     /// Where mail goes.
     pub routes: Arc<Routes>,
+    /// Where connections take their places.
+    pub places: Places,
     /// How patient deliveries are; [`Timeouts::STANDARD`] but in tests.
     pub timeouts: Timeouts,
     /// Where it is told how the domains are getting on.

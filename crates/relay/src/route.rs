@@ -189,6 +189,11 @@ impl Route {
                 break;
             }
             let began = Instant::now();
+            let terms = Terms {
+                // It is only met, and who has a place waits for no other.
+                share: terms.share.filter(|_| opened.is_none()),
+                ..terms
+            };
             match Connection::open(host, terms).await {
                 Ok(connection) => {
                     let Some(objection) = self.objection(&connection) else {

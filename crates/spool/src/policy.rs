@@ -70,7 +70,7 @@ pub struct Domain {
     pub tls: Tls,
     /// What order deliveries keep.
     pub order: Order,
-    /// Connections to the primary at most.
+    /// Connections to the primary at most, with those of other domains at the same host.
     pub connections: u32,
     /// Messages a second at most; 0 is no limit.
     pub messages_per_second: u32,

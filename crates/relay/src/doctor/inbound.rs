@@ -56,6 +56,7 @@ async fn greeting(dns: &Dns, at: SocketAddr, hostname: &str) -> Result<String, B
         connectors: &connectors,
         dns,
         timeouts: PROBE_TIMEOUTS,
+        share: None,
     };
     let connection = Connection::open(&host, terms).await?;
     let greeting = connection.session.greeting();

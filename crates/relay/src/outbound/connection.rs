@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::dns::Dns;
 use crate::outbound::dane::DaneError;
 use crate::outbound::limits::{NEXT_ADDRESS, READ_MAX, Timeouts};
+use crate::outbound::places::{Place, Share};
 use crate::outbound::protection::Protection;
 use crate::outbound::resume;
 use crate::outbound::stream::Stream;
@@ -57,6 +58,8 @@ pub(crate) struct Terms<'a> {
     /// Who is asked about certificates.
     pub(crate) dns: &'a Dns,
     pub(crate) timeouts: Timeouts,
+    /// Where it takes its place, if mail goes over it.
+    pub(crate) share: Option<Share<'a>>,
 }
 
 /// One connection with its session.
@@ -67,6 +70,8 @@ pub(crate) struct Connection {
     pub(super) awaiting: Option<Awaiting>,
     /// The route's name for the host: `mail.example.com:25`.
     pub(crate) host: String,
+    /// Its place at the host, where mail goes over it.
+    pub(super) place: Option<Place>,
     stream: Stream,
     timeouts: Timeouts,
     incoming: Box<[u8]>,
@@ -92,14 +97,19 @@ impl Connection {
     /// Why the host is of no use now.
     pub(crate) async fn open(host: &Host, terms: Terms<'_>) -> Result<Self, Broken> {
         let protection = Protection::of(host, terms).await?;
-        match Self::open_with(host, terms, &protection).await {
+        let place = match terms.share {
+            Some(share) => Some(share.take(&host.name).await),
+            None => None,
+        };
+        let opened = match Self::open_with(host, terms, &protection).await {
             // Better in clear than not at all: so the policy says.
             Err(Broken::Handshake(error)) if matches!(protection, Protection::Opportunistic) => {
                 tracing::warn!(host = host.name, %error, "tls handshake failed, going on in clear");
                 Self::open_with(host, terms, &Protection::Off).await
             }
             other => other,
-        }
+        };
+        opened.map(|opened| Self { place, ..opened })
     }
 
     async fn open_with(
@@ -143,6 +153,7 @@ impl Connection {
             session: Session::new(terms.hostname, protection.in_session()),
             awaiting: None,
             host: host.to_owned(),
+            place: None,
             stream: Stream::Clear(stream),
             timeouts: terms.timeouts,
             incoming: vec![0; READ_MAX].into_boxed_slice(),

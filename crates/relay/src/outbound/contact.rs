@@ -7,6 +7,7 @@ use spool::{Destination, Offers, Outbox, Reachability, alarm};
 use crate::outbound::Shared;
 use crate::outbound::connection::{Connection, Terms};
 use crate::outbound::limits::Timeouts;
+use crate::outbound::places::Share;
 use crate::outbound::worker::shortened;
 
 impl<O: Outbox> Shared<O> {
@@ -18,6 +19,18 @@ impl<O: Outbox> Shared<O> {
         self.connect_within(domain, self.config.timeouts).await
     }
 
+    /// The same for mail: waits for a place at the host, which all domains share.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub(super) async fn connect_for_mail(&self, domain: &Domain) -> Result<Connection, String> {
+        let share = Share {
+            places: &self.config.places,
+            max: domain.connections as usize,
+        };
+        self.reach(domain, self.config.timeouts, Some(share)).await
+    }
+
     /// The same with another patience.
     ///
     /// # Errors
@@ -27,12 +40,22 @@ impl<O: Outbox> Shared<O> {
         domain: &Domain,
         timeouts: Timeouts,
     ) -> Result<Connection, String> {
+        self.reach(domain, timeouts, None).await
+    }
+
+    async fn reach(
+        &self,
+        domain: &Domain,
+        timeouts: Timeouts,
+        share: Option<Share<'_>>,
+    ) -> Result<Connection, String> {
         let terms = Terms {
             hostname: &self.config.hostname,
             tls: domain.tls,
             connectors: &self.connectors,
             dns: self.config.routes.dns(),
             timeouts,
+            share,
         };
         let unreached = match self.config.routes.connect(domain, terms).await {
             Ok(connection) => return Ok(connection),

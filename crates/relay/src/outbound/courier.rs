@@ -278,6 +278,7 @@ async fn connect<O: Outbox>(shared: &Shared<O>, domain: &str) -> Result<Connecti
         connectors: &shared.connectors,
         dns: shared.config.routes.dns(),
         timeouts: shared.config.timeouts,
+        share: None,
     };
     let connecting = shared.config.routes.connect_to_sender(domain, terms);
     connecting.await.map_err(|unreached| match unreached {

@@ -35,6 +35,11 @@ pub const MESSAGES_PER_CONNECTION_MAX: u64 = 1000;
 /// DNS say by then: a queue that takes hours to leave does not stay with a second best host, or an old address.
 pub const CONNECTION_AGE_MAX: Duration = Duration::from_mins(5);
 
+/// How long messages go over one connection while another domain waits for its place at the host. Far longer than a
+/// handshake takes, so that little is lost by it; and with twenty places, a hundred domains all have had a turn
+/// after ten seconds.
+pub const TURN: Duration = Duration::from_secs(2);
+
 /// How long a primary must have lacked what a message needs (SMTPUTF8, BINARYMIME) before the message
 /// is rejected for it; until then it is deferred. Who looks after a primary notices within a day that
 /// an upgrade went wrong.
@@ -221,6 +226,8 @@ pub struct Timeouts {
     pub hesitation: Duration,
     /// For messages to begin over one connection.
     pub connection_age: Duration,
+    /// The same while others wait for its place.
+    pub turn: Duration,
 }
 
 /// How long an operator who probes a primary waits for its name to be looked up.
@@ -253,5 +260,6 @@ impl Timeouts {
         steady: STEADY,
         hesitation: HESITATION_MAX,
         connection_age: CONNECTION_AGE_MAX,
+        turn: TURN,
     };
 }

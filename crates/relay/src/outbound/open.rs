@@ -1,12 +1,11 @@
 //! A connection that messages go over, and how many of them, and for how long.
 
-use std::time::Duration;
-
 use smtp::Extensions;
 use tokio::time::Instant;
 
 use crate::outbound::connection::Connection;
-use crate::outbound::limits::MESSAGES_PER_CONNECTION_MAX;
+use crate::outbound::limits::{MESSAGES_PER_CONNECTION_MAX, Timeouts};
+use crate::outbound::places::Place;
 
 /// An open connection, how many transactions went over it, and until when others may.
 #[derive(Debug)]
@@ -16,11 +15,13 @@ pub(super) struct Open {
     transactions_max: u64,
     recipients_max: usize,
     ends: Instant,
+    /// When others have their turn, if any wait for its place.
+    turn_ends: Instant,
 }
 
 impl Open {
-    /// Transactions may begin over it up to its age.
-    pub(super) fn new(connection: Connection, age_max: Duration) -> Self {
+    /// Transactions may begin over it up to its age, or its turn.
+    pub(super) fn new(connection: Connection, timeouts: Timeouts) -> Self {
         let offered = connection.session.offered();
         let (transactions_max, recipients_max) = limits(offered);
         Self {
@@ -28,8 +29,15 @@ impl Open {
             transactions: 0,
             transactions_max,
             recipients_max,
-            ends: Instant::now() + age_max,
+            ends: Instant::now() + timeouts.connection_age,
+            turn_ends: Instant::now() + timeouts.turn,
         }
+    }
+
+    /// Whether somebody waits for its place.
+    pub(super) fn is_wanted(&self) -> bool {
+        let place = self.connection.place.as_ref();
+        place.is_some_and(Place::is_wanted)
     }
 
     /// Whether a transaction went over it before.
@@ -52,7 +60,9 @@ impl Open {
         if self.connection.session.is_closed() {
             return None;
         }
-        if self.transactions >= self.transactions_max || Instant::now() >= self.ends {
+        let now = Instant::now();
+        let is_over = now >= self.ends || (now >= self.turn_ends && self.is_wanted());
+        if is_over || self.transactions >= self.transactions_max {
             self.connection.quit().await;
             return None;
         }

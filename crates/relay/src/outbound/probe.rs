@@ -45,6 +45,7 @@ pub async fn probe(
         connectors: &connectors,
         dns: routes.dns(),
         timeouts: PROBE_TIMEOUTS,
+        share: None,
     };
     let mut account = Account::new(tell);
     let mut explanation = routes.explain(domain).await;

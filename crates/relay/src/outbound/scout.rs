@@ -87,6 +87,7 @@ impl Scout {
             connectors: &self.connectors,
             dns: self.routes.dns(),
             timeouts: PROBE_TIMEOUTS,
+            share: None,
         };
         let probed = timeout(SCOUT_PATIENCE, self.routes.connect(&domain, terms)).await;
         let is_reached = match probed {

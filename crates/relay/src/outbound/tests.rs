@@ -16,6 +16,7 @@ mod origins;
 mod outages;
 pub(crate) mod outbox;
 mod pauses;
+mod places;
 mod policies;
 pub(crate) mod primary;
 mod probe;
@@ -41,7 +42,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::limits::{BREAKS_MAX, STOP_GRACE, Timeouts};
-use super::{Config, Forwarder, Metrics, Progress};
+use super::{Config, Forwarder, Metrics, Places, Progress};
 use crate::route::Routes;
 use crate::route::tests::routes_without_dns;
 use outbox::MapOutbox;
@@ -104,6 +105,7 @@ fn offering(words: &'static str) -> Script {
 
 struct Running {
     progress: Progress,
+    places: Places,
     stop: CancellationToken,
     task: JoinHandle<Result<(), OutboxError>>,
 }
@@ -130,11 +132,12 @@ impl Running {
         routes: Arc<Routes>,
     ) -> Self {
         let stop = CancellationToken::new();
-        let progress = Progress::default();
+        let (progress, places) = (Progress::default(), Places::default());
         let config = Config {
             term,
             hostname: "node.test".into(),
             routes,
+            places: places.clone(),
             timeouts,
             progress: progress.clone(),
         };
@@ -142,6 +145,7 @@ impl Running {
         let run = Forwarder::run(outbox.clone(), config, clock(), metrics, stop.clone());
         Self {
             progress,
+            places,
             stop,
             task: tokio::spawn(run),
         }

@@ -81,6 +81,10 @@ impl<O: Outbox> Worker<O> {
                 break Parting::Distrusted(why);
             }
             let stop = &self.shared.stop;
+            let patience = match &open {
+                Some(open) if open.is_wanted() => Duration::ZERO,
+                _ => patience,
+            };
             let Some(due) = self.queue.next(patience, stop).await else {
                 break Parting::Idle;
             };
@@ -383,7 +387,7 @@ impl<O: Outbox> Worker<O> {
     /// over, it is called off: nothing is under way yet, and a host that is gone takes its time.
     pub(super) async fn open(&self) -> Result<Connection, Parting> {
         let connecting = async {
-            let connection = self.shared.connect(&self.domain).await;
+            let connection = self.shared.connect_for_mail(&self.domain).await;
             let mut connection = connection.map_err(Parting::Unreachable)?;
             let learned = self.shared.note_offers(&self.domain, &connection).await;
             learned.map_err(Parting::Spool)?;
@@ -400,7 +404,7 @@ impl<O: Outbox> Worker<O> {
 
     /// A connection that messages go over.
     pub(super) fn opened(&self, connection: Connection) -> Open {
-        Open::new(connection, self.shared.config.timeouts.connection_age)
+        Open::new(connection, self.shared.config.timeouts)
     }
 
     /// Defers all recipients for a reason that is not the primary's.

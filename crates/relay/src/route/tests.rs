@@ -302,6 +302,7 @@ fn terms<'a>(routes: &'a Routes, connectors: &'a Connectors) -> Terms<'a> {
         connectors,
         dns: routes.dns(),
         timeouts: Timeouts::STANDARD,
+        share: None,
     }
 }
 

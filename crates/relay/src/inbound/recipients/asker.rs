@@ -285,6 +285,7 @@ impl<B: AddressBook> Asker<B> {
             connectors: &self.connectors,
             dns: self.routes.dns(),
             timeouts: TIMEOUTS,
+            share: None,
         };
         let connected = self.routes.connect(domain, terms).await;
         let connection = connected.map_err(|unreached| unreached.words)?;

@@ -399,6 +399,7 @@ async fn a_primary_is_talked_to_as_its_records_say() {
             connectors: &connectors,
             dns: &dns,
             timeouts: Timeouts::STANDARD,
+            share: None,
         };
         let host = Host {
             name: format!("{HOST}:{}", primary.address.port()),

@@ -41,6 +41,7 @@ async fn an_address_that_swallows_packets_holds_up_no_other() {
         connectors: &connectors,
         dns: routes.dns(),
         timeouts: PATIENT,
+        share: None,
     };
     let opening = Connection::open(&host, terms);
     // Half of the patience with a host, as a share of each address, would be too long for this.
@@ -240,6 +241,7 @@ async fn a_greeting_that_comes_octet_by_octet_has_its_time_as_a_whole() {
         connectors: &connectors,
         dns: routes.dns(),
         timeouts: HASTY,
+        share: None,
     };
     let opening = Connection::open(&route.hosts()[0], terms);
     let broken = tokio::time::timeout(Duration::from_secs(20), opening)

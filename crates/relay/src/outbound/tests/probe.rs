@@ -70,6 +70,7 @@ async fn the_next_host_is_tried_when_one_can_not_be_reached() {
         connectors: &connectors,
         dns: routes.dns(),
         timeouts: PATIENT,
+        share: None,
     };
     let connection = routes.connect(&domain, terms).await.unwrap();
     assert_eq!(connection.host, primary.address.to_string());
