@@ -11,7 +11,7 @@ use spool::Timestamp;
 use tls::{MutualTls, ServerTls, UnixTime, Watched};
 use tracing::warn;
 
-use crate::config::Config;
+use crate::{clock::unix, config::Config};
 
 /// A renewal that fails for this long is somebody's business.
 pub(crate) const WARNING: Duration = Duration::from_secs(14 * 24 * 3600);
@@ -63,11 +63,6 @@ impl Certificates {
             .filter_map(|(usage, watched)| Some((usage, watched?)))
             .collect()
     }
-}
-
-/// The moment as certificates count it.
-pub(crate) const fn unix(moment: Timestamp) -> UnixTime {
-    UnixTime::since_unix_epoch(Duration::from_millis(moment.0))
 }
 
 /// The moments at which the certificates of each use end.

@@ -1,8 +1,9 @@
 //! The one place that asks the system what time it is.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use spool::{Clock, Timestamp};
+use tls::UnixTime;
 
 /// The system's clock, for every room that needs the time.
 pub(crate) const SYSTEM: Clock = Clock(now);
@@ -17,4 +18,9 @@ fn now() -> Timestamp {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// A moment as certificates count it.
+pub(crate) const fn unix(moment: Timestamp) -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_millis(moment.0))
 }

@@ -15,6 +15,7 @@ mod policy;
 mod reference;
 #[cfg(test)]
 mod tests;
+mod users;
 mod values;
 
 use std::{
@@ -33,7 +34,8 @@ use relay::{
 use spool::{Timestamp, policy::Document};
 use tls::{MutualFiles, PemPair};
 
-use crate::page::User;
+pub(crate) use users::{Role, User};
+pub(crate) use values::host_of;
 
 /// The port of the talk between nodes, where an address names none.
 pub(crate) const PEER_PORT_DEFAULT: u16 = 7400;

@@ -28,8 +28,6 @@ use crate::{
     readiness,
 };
 
-pub(crate) use names::host_of;
-
 /// What the answers are made of.
 #[derive(Debug)]
 struct Site {

@@ -47,12 +47,11 @@ use tonic::metadata::MetadataValue;
 use crate::{
     admin::AdminService,
     certificates::Expiries,
+    config::User,
     page::{ages::Ages, form::Form, login::Door, rights::Right},
 };
 
-pub(crate) use login::User;
 pub(crate) use problem::Problem;
-pub(crate) use rights::Role;
 
 /// A form names a page of messages at most.
 const FORM_BYTES_MAX: usize = 64 * 1024;

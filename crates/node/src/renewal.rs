@@ -11,7 +11,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::certificates::{Certificates, Expiries, unix};
+use crate::{
+    certificates::{Certificates, Expiries},
+    clock::unix,
+};
 
 /// How often the files are looked at. Whoever renews certificates sees within seconds whether it
 /// went well; reading a few KiB costs nothing.

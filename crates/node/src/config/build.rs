@@ -1,6 +1,6 @@
 //! From the tables of the file to a sound configuration.
 
-use std::{ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{ops::RangeInclusive, time::Duration};
 
 use cluster::Founding;
 use ipnet::IpNet;
@@ -16,12 +16,11 @@ use super::{
     Config, Http, LOG_KEEP_BYTES_DEFAULT, LOG_KEEP_DEFAULT, Peers, Smtp,
     certificates::{self, PemFiles, written},
     file::{
-        AdminTable, ClusterTable, DnsTable, Fault, File, MemberTable, NodeTable, PemFile,
-        SmtpTable, UserTable,
+        AdminTable, ClusterTable, DnsTable, Fault, File, MemberTable, NodeTable, PemFile, SmtpTable,
     },
-    values::{HostName, Network, Reach, Size, Span},
+    users::users,
+    values::{HostName, Network, Reach, Size, Span, host_of},
 };
-use crate::{http::host_of, page::User};
 
 /// The largest message that is still mail; more than this would not fit the memory budgets.
 const MESSAGE_SIZE_MAX: u64 = 1 << 30;
@@ -41,9 +40,6 @@ const COMMIT_TIMEOUT_MAX: Duration = Duration::from_secs(5 * 60);
 const LOG_KEEP: RangeInclusive<u64> = 100..=10_000_000;
 /// From what a restarted follower lacks, to more than any disk should spend on it.
 const LOG_KEEP_BYTES: RangeInclusive<u64> = 16 << 20..=1 << 40;
-
-/// It stands in each line of the audit log, beside an address.
-const USER_NAME_CHARS_MAX: usize = 64;
 
 /// Shorter than this no election ends.
 const COMMIT_TIMEOUT_MIN: Duration = Duration::from_secs(1);
@@ -102,37 +98,6 @@ fn anchors(table: &DnsTable) -> Result<Anchors, Fault> {
 fn page_names(hostname: &str, advertise: &str, further: Vec<HostName>) -> Vec<String> {
     let own = [hostname, advertise].into_iter().filter_map(host_of);
     own.chain(further.into_iter().map(|name| name.0)).collect()
-}
-
-fn users(tables: Vec<UserTable>) -> Result<Vec<User>, Fault> {
-    let mut users: Vec<User> = Vec::with_capacity(tables.len());
-    for table in tables {
-        let name = table.name.get_ref();
-        let is_sound = (1..=USER_NAME_CHARS_MAX).contains(&name.chars().count())
-            && !name.contains(|c: char| c.is_control() || c.is_whitespace());
-        if !is_sound {
-            let message = format!(
-                "name = {name:?} is not the name of a user; write 1 to {USER_NAME_CHARS_MAX} characters without blanks"
-            );
-            return Err(Fault::at(&table.name, message));
-        }
-        if users.iter().any(|earlier| *earlier.name == **name) {
-            let message = format!("user {name:?} is listed twice; give one of them another name");
-            return Err(Fault::at(&table.name, message));
-        }
-        if table.roles.get_ref().is_empty() {
-            let message = format!(
-                "user {name:?} has no role and could do nothing; write for example [\"viewer\"]"
-            );
-            return Err(Fault::at(&table.roles, message));
-        }
-        users.push(User {
-            name: name.as_str().into(),
-            password: Arc::new(table.password),
-            roles: table.roles.into_inner().into(),
-        });
-    }
-    Ok(users)
 }
 
 fn networks(list: Vec<Network>) -> Vec<IpNet> {

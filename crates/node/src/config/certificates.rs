@@ -7,7 +7,7 @@ use tls::{MutualFiles, MutualTls, PemPair, ServerTls, TlsError};
 use toml::Spanned;
 
 use super::file::{CertificateTable, Fault, PemFile};
-use crate::certificates::unix;
+use crate::clock::unix;
 
 /// The files of `tls_ca`, `tls_cert` and `tls_key`.
 pub(super) struct PemFiles {

@@ -6,10 +6,10 @@ use cluster::FreeSpace;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::values::{
-    HostName, Listen, NameServer, Network, PublicAddress, Reach, Share, Size, Span,
+use super::{
+    users::UserTable,
+    values::{HostName, Listen, NameServer, Network, PublicAddress, Reach, Share, Size, Span},
 };
-use crate::{page::Role, password::Password};
 
 /// What is wrong, and the octet of the file it begins at.
 #[derive(Debug)]
@@ -190,14 +190,6 @@ pub(super) struct HttpTable {
     pub(super) metrics_trusted: Vec<Network>,
     pub(super) names: Vec<HostName>,
     pub(super) user: Vec<UserTable>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct UserTable {
-    pub(super) name: Spanned<String>,
-    pub(super) password: Password,
-    pub(super) roles: Spanned<Vec<Role>>,
 }
 
 impl Default for HttpTable {

@@ -3,7 +3,6 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::*;
-use crate::page::Role;
 
 const ALONE: &str = "[node]\nid = 1\nhostname = \"mx1.example.net\"\n[cluster]\nbootstrap = true\n";
 

@@ -11,7 +11,6 @@ use serde::Deserialize;
 use spool::policy::size;
 
 use super::PEER_PORT_DEFAULT;
-use crate::http::host_of;
 
 /// Where name servers listen (RFC 1035 section 4.2).
 const DNS_PORT: u16 = 53;
@@ -154,6 +153,15 @@ impl TryFrom<String> for Reach {
             .map(Self)
             .map_err(|error| error.0)
     }
+}
+
+/// Where a browser asks that names no port (RFC 9110 section 4.2.1).
+const PORT_DEFAULT: u16 = 80;
+
+/// The host of `host` or `host:port`, in normal form; `None` when it is none.
+pub(crate) fn host_of(text: &str) -> Option<String> {
+    let normal = spool::policy::host_port(text, PORT_DEFAULT).ok()?;
+    normal.rsplit_once(':').map(|(host, _)| host.to_owned())
 }
 
 /// A name of a host, in normal form.

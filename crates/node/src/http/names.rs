@@ -12,17 +12,10 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 
-/// Where a browser asks that names no port (RFC 9110 section 4.2.1).
-const PORT_DEFAULT: u16 = 80;
+use crate::config::host_of;
 
 /// How much of a foreign name is repeated.
 const CHARS_TOLD_MAX: usize = 100;
-
-/// The host of `host` or `host:port`, in normal form; `None` when it is none.
-pub(crate) fn host_of(text: &str) -> Option<String> {
-    let normal = spool::policy::host_port(text, PORT_DEFAULT).ok()?;
-    normal.rsplit_once(':').map(|(host, _)| host.to_owned())
-}
 
 /// Why somebody who asks by another name gets nothing; `None` when the name is ours. Addresses are, and
 /// `localhost`: no site can call itself so.

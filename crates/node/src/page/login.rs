@@ -20,15 +20,15 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::{
+    config::User,
     page::{
         Answer, Page, Problem,
         attempts::Attempts,
         document::{document, token},
         form::Form,
-        rights::{Person, Right, Role},
+        rights::{Person, Right},
         sessions::{LIFETIME, Sessions, secret},
     },
-    password::Password,
 };
 
 /// What the browser keeps.
@@ -36,14 +36,6 @@ const COOKIE: &str = "layover";
 
 /// For so long somebody waits until the password of another one is looked at.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// A user of the page, as the node file has him.
-#[derive(Clone, Debug)]
-pub(crate) struct User {
-    pub(crate) name: Arc<str>,
-    pub(crate) password: Arc<Password>,
-    pub(crate) roles: Arc<[Role]>,
-}
 
 /// Who may come in, and who is in.
 #[derive(Debug)]

@@ -2,21 +2,7 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
-
-/// What somebody is here for. Who has several has the rights of all.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Role {
-    /// Sees how the mail fares, and whose it is.
-    Viewer,
-    /// Does what can be undone.
-    Operator,
-    /// Does what can not.
-    Admin,
-    /// Reads messages.
-    Reader,
-}
+use crate::config::Role;
 
 /// What a route, or a part of what it shows, is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::{
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
-use crate::page::rights::{Person, Role};
+use crate::{config::Role, page::rights::Person};
 
 /// A working day, after which one logs in again.
 pub(super) const LIFETIME: Duration = Duration::from_secs(12 * 3600);
