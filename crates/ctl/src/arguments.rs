@@ -1,11 +1,26 @@
 //! What may be written on the command line.
 
-use std::{fmt, path::PathBuf, time::Duration};
+mod cluster;
+mod domain;
+mod queue;
+#[cfg(test)]
+mod tests;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::{fmt, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::{certs::Name, doctor::Receiver, since::Since};
+use crate::{doctor::Receiver, since::Since};
+
+pub(crate) use cluster::{Certs, ClusterCommand};
+pub(crate) use domain::{DomainCommand, PolicyCommand, RecipientsCommand};
+#[cfg(test)]
+pub(crate) use queue::State;
+pub(crate) use queue::{Filter, List, QueueCommand, Selection};
+
+/// What stands before the arguments that all commands have, below those of their own.
+const FOR_ALL: &str = "Options of all commands";
 
 /// Asks and steers a Layover cluster. Any node answers any command.
 #[derive(Debug, Parser)]
@@ -15,6 +30,7 @@ pub(crate) struct Arguments {
     #[arg(
         long,
         global = true,
+        help_heading = FOR_ALL,
         value_name = "ADDR",
         env = "LAYOVER_SERVER",
         value_delimiter = ',',
@@ -22,12 +38,13 @@ pub(crate) struct Arguments {
     )]
     pub(crate) server: Vec<String>,
     /// Print one JSON document.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = FOR_ALL)]
     pub(crate) json: bool,
     /// Who changes something, as the audit log tells later.
     #[arg(
         long,
         global = true,
+        help_heading = FOR_ALL,
         value_name = "WHO",
         env = "USER",
         default_value = "somebody"
@@ -43,13 +60,13 @@ pub(crate) struct Arguments {
 #[derive(Debug, Default, Args)]
 pub(crate) struct TlsFiles {
     /// The authority that signed the nodes' certificates.
-    #[arg(long, global = true, value_name = "FILE", env = "LAYOVER_TLS_CA")]
+    #[arg(long, global = true, help_heading = FOR_ALL, value_name = "FILE", env = "LAYOVER_TLS_CA")]
     pub(crate) tls_ca: Option<PathBuf>,
     /// The certificate to show to the nodes.
-    #[arg(long, global = true, value_name = "FILE", env = "LAYOVER_TLS_CERT")]
+    #[arg(long, global = true, help_heading = FOR_ALL, value_name = "FILE", env = "LAYOVER_TLS_CERT")]
     pub(crate) tls_cert: Option<PathBuf>,
     /// Its key.
-    #[arg(long, global = true, value_name = "FILE", env = "LAYOVER_TLS_KEY")]
+    #[arg(long, global = true, help_heading = FOR_ALL, value_name = "FILE", env = "LAYOVER_TLS_KEY")]
     pub(crate) tls_key: Option<PathBuf>,
 }
 
@@ -152,365 +169,4 @@ pub(crate) enum Command {
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum QueueCommand {
-    /// Messages in order of arrival.
-    List(List),
-    /// How many messages stand in each domain's queue, by age.
-    Summary,
-    /// Envelope, attempts and header of one message.
-    Show {
-        /// The message's id, as in the logs and in the reply to its sender.
-        id: String,
-    },
-    /// The message itself (.eml) on standard output, as it would leave.
-    Export {
-        /// The message's id.
-        id: String,
-    },
-    /// Keep messages from being delivered until they are released.
-    Hold(Selection),
-    /// Let messages that are held be delivered again, each in its old place.
-    Release(Selection),
-    /// Drop messages for good. Of more than one it is asked first.
-    Delete {
-        #[command(flatten)]
-        selection: Selection,
-        /// Ask nothing.
-        #[arg(long)]
-        yes: bool,
-    },
-    /// Try messages now, also for recipients whom the primary has refused.
-    Retry(Selection),
-    /// Give messages up and tell their senders. Of more than one it is asked first.
-    Bounce {
-        #[command(flatten)]
-        selection: Selection,
-        /// Ask nothing.
-        #[arg(long)]
-        yes: bool,
-    },
-}
-
-/// What to list.
-#[derive(Debug, Default, Args)]
-pub(crate) struct List {
-    #[command(flatten)]
-    pub(crate) filter: Filter,
-    /// At most this many.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) limit: Option<u64>,
-}
-
-/// Which messages to change: those that are named, or those that all of a filter applies to.
-#[derive(Debug, Default, Args)]
-pub(crate) struct Selection {
-    /// The messages' ids.
-    #[arg(value_name = "ID")]
-    pub(crate) ids: Vec<String>,
-    #[command(flatten)]
-    pub(crate) filter: Filter,
-    /// Every message.
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// Why; the audit log keeps it.
-    #[arg(
-        long,
-        value_name = "TEXT",
-        default_value = "",
-        hide_default_value = true
-    )]
-    pub(crate) reason: String,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum DomainCommand {
-    /// Every domain: where its mail goes, how its primary is, what waits.
-    List,
-    /// Look at the primary step by step, from the node that is asked. Nothing is sent.
-    Probe {
-        /// The domain, as the policy names it.
-        domain: String,
-    },
-    /// The last times in which no mail could leave, what waited at their ends, and how fast that was delivered.
-    Outages {
-        /// The domain, as the policy names it; all of them when left out.
-        domain: Option<String>,
-    },
-    /// Take mail for a domain, and send none.
-    Pause {
-        /// The domain, as the policy names it.
-        domain: String,
-        /// For how long: 30m, 2h, 1d. Without it, until it is resumed.
-        #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
-        span: Option<Duration>,
-        /// Why; the status shows it, and the audit log keeps it.
-        #[arg(
-            long,
-            value_name = "TEXT",
-            default_value = "",
-            hide_default_value = true
-        )]
-        reason: String,
-    },
-    /// Send a domain's mail again.
-    Resume {
-        /// The domain, as the policy names it.
-        domain: String,
-        /// Why; the audit log keeps it.
-        #[arg(
-            long,
-            value_name = "TEXT",
-            default_value = "",
-            hide_default_value = true
-        )]
-        reason: String,
-    },
-}
-
-/// Which messages are meant.
-#[derive(Debug, Default, PartialEq, Eq, Args)]
-pub(crate) struct Filter {
-    /// With recipients in this domain of the policy. The whole message is meant; `delete` and `bounce`
-    /// leave it alone while it has other recipients.
-    #[arg(long)]
-    pub(crate) domain: Option<String>,
-    /// From this sender; "@example.com" for a whole domain, "<>" for the null sender.
-    #[arg(long)]
-    pub(crate) sender: Option<String>,
-    /// To this recipient; "@example.com" for a whole domain. Of other recipients see --domain.
-    #[arg(long)]
-    pub(crate) recipient: Option<String>,
-    /// In this state.
-    #[arg(long)]
-    pub(crate) state: Option<State>,
-    /// Received at least this long ago: 90s, 15m, 1h, 2d.
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
-    pub(crate) older: Option<Duration>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum State {
-    /// May be tried now.
-    Waiting,
-    /// To be tried later.
-    Deferred,
-    /// Not before an operator releases it.
-    Held,
-    /// Only recipients are left that the primary refused for good.
-    Rejected,
-}
-
-impl State {
-    /// The admin service's word for it.
-    pub(crate) const fn word(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Deferred => "deferred",
-            Self::Held => "held",
-            Self::Rejected => "rejected",
-        }
-    }
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum PolicyCommand {
-    /// The policy in force, as it was written.
-    Show,
-    /// Put a policy in force on every node at once.
-    Apply {
-        /// The policy file; the files that it names are looked for from its folder on.
-        file: PathBuf,
-    },
-    /// What a policy would change, line by line.
-    Diff {
-        /// The policy file.
-        file: PathBuf,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum RecipientsCommand {
-    /// Who is known to be valid or unknown, since when, and from where.
-    List {
-        /// The domain, as the policy names it.
-        domain: String,
-    },
-    /// Make addresses valid until they are forgotten, whatever the primary says.
-    Add {
-        /// The domain, as the policy names it.
-        domain: String,
-        /// Addresses, or local parts.
-        #[arg(value_name = "ADDRESS", required = true)]
-        addresses: Vec<String>,
-    },
-    /// Forget what is known, so that the primary is asked again.
-    Forget {
-        /// The domain, as the policy names it.
-        domain: String,
-        /// Addresses, or local parts.
-        #[arg(value_name = "ADDRESS", required_unless_present = "all")]
-        addresses: Vec<String>,
-        /// Everybody.
-        #[arg(long, conflicts_with = "addresses")]
-        all: bool,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ClusterCommand {
-    /// Every member: role, lag, when it last answered.
-    Status,
-    /// Add a node that was started with `join`, and wait until it is a voter.
-    Add {
-        /// Its id, never used before.
-        #[arg(value_parser = clap::value_parser!(u64).range(1..))]
-        id: u64,
-        /// Where the members reach it: HOST or HOST:PORT.
-        address: String,
-    },
-    /// Remove a member for ever; its id can not be used again.
-    Remove {
-        /// Its id.
-        id: u64,
-    },
-    /// Make a voter the leader.
-    TransferLeader {
-        /// Its id.
-        id: u64,
-    },
-    /// Whether all nodes have the same spool, octet for octet.
-    Verify,
-    /// Lets everything go out of the answering node's log that is applied.
-    Snapshot,
-    /// Makes a private authority, and a certificate for each name. Needs no server.
-    Certs(Certs),
-}
-
-/// What certificates to make.
-#[derive(Debug, Args)]
-pub(crate) struct Certs {
-    /// Where the files are, or are to be.
-    pub(crate) dir: PathBuf,
-    /// How the other nodes reach a node, without a port: a host name or an IP address.
-    #[arg(value_name = "NAME", required = true)]
-    pub(crate) names: Vec<Name>,
-    /// Where a name has a certificate, make a new one for its key.
-    #[arg(long)]
-    pub(crate) renew: bool,
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::{CommandFactory as _, error::ErrorKind};
-
-    use super::*;
-
-    fn parsed(line: &str) -> Result<Arguments, clap::Error> {
-        Arguments::try_parse_from(line.split_whitespace())
-    }
-
-    #[test]
-    fn the_definition_is_sound() {
-        Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn global_flags_may_stand_before_and_behind_the_command() {
-        for line in [
-            "layover --json --server a:1 --server b:2 status",
-            "layover status --json --server a:1,b:2",
-        ] {
-            let arguments = parsed(line).unwrap();
-            assert!(arguments.json);
-            assert_eq!(arguments.server, ["a:1", "b:2"]);
-        }
-    }
-
-    #[test]
-    fn without_a_server_the_local_node_is_asked() {
-        assert_eq!(parsed("layover status").unwrap().server, ["127.0.0.1:7401"]);
-    }
-
-    #[test]
-    fn the_list_takes_every_filter() {
-        let line = "layover queue list --domain d --sender s --recipient r --state deferred --older 1h --limit 5";
-        let Command::Queue(QueueCommand::List(List { filter, limit })) =
-            parsed(line).unwrap().command
-        else {
-            panic!("another command");
-        };
-        assert_eq!(filter.state, Some(State::Deferred));
-        assert_eq!(filter.older, Some(Duration::from_secs(3600)));
-        assert_eq!((filter.domain.as_deref(), limit), (Some("d"), Some(5)));
-    }
-
-    #[test]
-    fn what_is_not_there_is_a_usage_error() {
-        for (line, kind) in [
-            (
-                "layover",
-                ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
-            ),
-            ("layover queue lose x", ErrorKind::InvalidSubcommand),
-            ("layover queue hold --limit 5", ErrorKind::UnknownArgument),
-            ("layover queue export", ErrorKind::MissingRequiredArgument),
-            ("layover domain pause", ErrorKind::MissingRequiredArgument),
-            (
-                "layover domain pause d --for ever",
-                ErrorKind::ValueValidation,
-            ),
-            ("layover audit --since soon", ErrorKind::ValueValidation),
-            ("layover queue show", ErrorKind::MissingRequiredArgument),
-            ("layover queue list --state new", ErrorKind::InvalidValue),
-            ("layover replay", ErrorKind::MissingRequiredArgument),
-            ("layover replay --since noon", ErrorKind::ValueValidation),
-            ("layover trace", ErrorKind::MissingRequiredArgument),
-            (
-                "layover queue list --older soon",
-                ErrorKind::ValueValidation,
-            ),
-            ("layover queue list --limit 0", ErrorKind::ValueValidation),
-            (
-                "layover recipients list",
-                ErrorKind::MissingRequiredArgument,
-            ),
-            (
-                "layover recipients add example.com",
-                ErrorKind::MissingRequiredArgument,
-            ),
-            (
-                "layover recipients forget example.com",
-                ErrorKind::MissingRequiredArgument,
-            ),
-            (
-                "layover recipients forget example.com a --all",
-                ErrorKind::ArgumentConflict,
-            ),
-            ("layover domain probe", ErrorKind::MissingRequiredArgument),
-            ("layover cluster add 4", ErrorKind::MissingRequiredArgument),
-            ("layover cluster add 0 x:1", ErrorKind::ValueValidation),
-            ("layover cluster remove four", ErrorKind::ValueValidation),
-            ("layover cluster promote 4", ErrorKind::InvalidSubcommand),
-            (
-                "layover cluster certs dir",
-                ErrorKind::MissingRequiredArgument,
-            ),
-            (
-                "layover cluster certs dir mx1:7400",
-                ErrorKind::ValueValidation,
-            ),
-            ("layover status --frob", ErrorKind::UnknownArgument),
-            ("layover backup", ErrorKind::MissingRequiredArgument),
-            ("layover completions tcsh", ErrorKind::InvalidValue),
-            ("layover policy apply", ErrorKind::MissingRequiredArgument),
-            ("layover policy edit x", ErrorKind::InvalidSubcommand),
-        ] {
-            let error = parsed(line).unwrap_err();
-            assert_eq!(error.kind(), kind, "{line}");
-            assert_eq!(error.exit_code(), 2, "{line}");
-        }
-    }
 }

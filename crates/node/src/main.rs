@@ -45,15 +45,24 @@ use config::Config;
 use logging::LogFormat;
 use spool::policy::Document;
 
+/// What stands before the arguments that all commands have, below those of their own.
+const FOR_ALL: &str = "Options of all commands";
+
 /// One node of Layover, a clustered backup MX.
 #[derive(Debug, Parser)]
 #[command(name = "layoverd", version)]
 struct Arguments {
     /// The node file.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = FOR_ALL, value_name = "FILE")]
     config: Option<PathBuf>,
     /// How log lines on standard error are written.
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = FOR_ALL,
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
     log_format: LogFormat,
     #[command(subcommand)]
     command: Option<Command>,
