@@ -213,13 +213,14 @@ impl Copy {
             return Ok(());
         }
         self.shown = Instant::now();
-        output.progress(&format!(
+        let line = format!(
             "{} of {}, file {} of {}",
             words::size(self.done),
             words::size(self.all),
             self.files + 1,
             self.files_all
-        ))
+        );
+        output.progress_of(self.done, self.all, &line)
     }
 
     fn finish(self, header: &BackupHeader) -> anyhow::Result<()> {

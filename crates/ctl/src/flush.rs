@@ -70,6 +70,8 @@ pub(crate) async fn flush(
 async fn drain(servers: &Servers, output: &mut Output, names: &[String]) -> anyhow::Result<u64> {
     let mut heard = Instant::now();
     let mut before: Option<(Instant, u64)> = None;
+    // So many were left at some time.
+    let mut most = 0;
     loop {
         match status::fetch(servers).await {
             Ok(status) => {
@@ -81,7 +83,9 @@ async fn drain(servers: &Servers, output: &mut Output, names: &[String]) -> anyh
                     output.end_progress()?;
                     return Ok(total(&status, names, |domain| domain.rejected));
                 }
-                output.progress(&progress(&status, names, left, rate))?;
+                most = left.max(most);
+                let line = progress(&status, names, left, rate);
+                output.progress_of(most - left, most, &line)?;
             }
             Err(error) if heard.elapsed() > SILENCE_MAX => {
                 output.end_progress()?;

@@ -131,6 +131,16 @@ impl<W: Write> Output<W> {
         self.passing_line(line)
     }
 
+    /// The same of something whose end is known.
+    pub(crate) fn progress_of(&mut self, done: u64, all: u64, line: &str) -> io::Result<()> {
+        let bar = if self.json {
+            String::new()
+        } else {
+            self.screen.bar(done, all)
+        };
+        self.progress(&format!("{bar}{line}"))
+    }
+
     /// Makes room for what comes after progress was shown.
     pub(crate) fn end_progress(&mut self) -> io::Result<()> {
         if self.screen.is_terminal && !self.json {

@@ -18,6 +18,9 @@ const PADDING: u16 = 2;
 /// The same where room is short: a space behind it.
 const PADDING_LEAST: u16 = 1;
 
+/// Places of a bar that shows how far something is.
+const BAR: usize = 20;
+
 /// What stands between two columns.
 const GAP: usize = 1;
 
@@ -69,6 +72,16 @@ impl Screen {
             .lines()
             .map(|line| line.trim_end().to_owned())
             .collect()
+    }
+
+    /// How far something is, drawn for a person who watches: `[#####...............] `.
+    pub(crate) fn bar(&self, done: u64, all: u64) -> String {
+        if !self.is_terminal {
+            return String::new();
+        }
+        let part = u128::from(done.min(all)) * BAR as u128 / u128::from(all.max(1));
+        let part = usize::try_from(part).unwrap_or(BAR);
+        format!("[{}{}] ", "#".repeat(part), ".".repeat(BAR - part))
     }
 
     /// A line that is not longer than the terminal is wide.
@@ -191,6 +204,20 @@ mod tests {
             is_terminal: true,
             has_colours: false,
             width: Some(width),
+        }
+    }
+
+    #[test]
+    fn a_bar_is_for_those_who_watch() {
+        for (done, all, drawn) in [
+            (0, 8, "[....................] "),
+            (2, 8, "[#####...............] "),
+            (8, 8, "[####################] "),
+            (9, 8, "[####################] "),
+            (0, 0, "[....................] "),
+        ] {
+            assert_eq!(screen(80).bar(done, all), drawn);
+            assert_eq!(Screen::default().bar(done, all), "");
         }
     }
 

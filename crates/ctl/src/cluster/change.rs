@@ -89,7 +89,7 @@ async fn until_voter(
 ) -> anyhow::Result<(ClusterStatusResponse, bool)> {
     let (mut heard, mut shown, mut watched) = (Instant::now(), String::new(), false);
     loop {
-        let line = match fetch(servers).await {
+        let (line, part) = match fetch(servers).await {
             Ok(cluster) => {
                 heard = Instant::now();
                 match progress(&cluster, id) {
@@ -97,7 +97,7 @@ async fn until_voter(
                         output.end_progress()?;
                         return Ok((cluster, watched));
                     }
-                    Progress::Learner(line) => line,
+                    Progress::Learner(line, part) => (line, part),
                     Progress::Gone => {
                         output.end_progress()?;
                         bail!("node {id} was removed while it was being added");
@@ -108,10 +108,13 @@ async fn until_voter(
                 output.end_progress()?;
                 bail!(error);
             }
-            Err(error) => words::escaped(&format!("{error:#}")),
+            Err(error) => (words::escaped(&format!("{error:#}")), None),
         };
         if line != shown {
-            output.progress(&line)?;
+            match part {
+                Some((done, all)) => output.progress_of(done, all, &line)?,
+                None => output.progress(&line)?,
+            }
             shown = line;
         }
         watched = true;
@@ -121,7 +124,8 @@ async fn until_voter(
 
 enum Progress {
     Voter,
-    Learner(String),
+    /// In words, and how many entries of the log it has, of how many.
+    Learner(String, Option<(u64, u64)>),
     Gone,
 }
 
@@ -129,10 +133,8 @@ fn progress(cluster: &ClusterStatusResponse, id: u64) -> Progress {
     let Some(member) = cluster.members.iter().find(|member| member.id == id) else {
         // A node that lags may not know of it yet; one that has applied it does.
         return if cluster.last_applied_index < cluster.last_log_index {
-            Progress::Learner(format!(
-                "node {id}: not known yet to node {}",
-                cluster.node_id
-            ))
+            let line = format!("node {id}: not known yet to node {}", cluster.node_id);
+            Progress::Learner(line, None)
         } else {
             Progress::Gone
         };
@@ -141,17 +143,20 @@ fn progress(cluster: &ClusterStatusResponse, id: u64) -> Progress {
         return Progress::Voter;
     }
     let last = cluster.last_log_index;
-    Progress::Learner(match member.lag {
+    match member.lag {
         _ if member.silent_ms.is_some_and(|silent| silent > 10_000) => {
-            format!("node {id}: learner, does not answer; is it running?")
+            let line = format!("node {id}: learner, does not answer; is it running?");
+            Progress::Learner(line, None)
         }
-        None => format!("node {id}: learner"),
+        None => Progress::Learner(format!("node {id}: learner"), None),
         Some(lag) => {
-            let percent = last.saturating_sub(lag) * 100 / last.max(1);
+            let has = last.saturating_sub(lag);
+            let percent = has * 100 / last.max(1);
             let entries = if lag == 1 { "entry" } else { "entries" };
-            format!("node {id}: learner, {lag} {entries} behind, {percent} %")
+            let line = format!("node {id}: learner, {lag} {entries} behind, {percent} %");
+            Progress::Learner(line, Some((has, last)))
         }
-    })
+    }
 }
 
 /// Says what was done, and what the cluster can bear now.
@@ -214,7 +219,7 @@ mod tests {
 
     #[track_caller]
     fn assert_line(cluster: &ClusterStatusResponse, expected: &str) {
-        let Progress::Learner(line) = progress(cluster, 4) else {
+        let Progress::Learner(line, _) = progress(cluster, 4) else {
             panic!("it is a learner");
         };
         assert_eq!(line, expected);
@@ -244,6 +249,6 @@ mod tests {
         ));
         let mut behind = cluster("follower", Some(0));
         behind.last_applied_index = 10;
-        assert!(matches!(progress(&behind, 5), Progress::Learner(_)));
+        assert!(matches!(progress(&behind, 5), Progress::Learner(..)));
     }
 }
