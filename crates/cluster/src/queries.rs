@@ -153,6 +153,20 @@ impl Cluster {
         self.read(move |tables| tables.messages(after, limit)).await
     }
 
+    /// The same the other way round: those in front of place `before`, the last first, at most `limit`.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn messages_before(
+        &self,
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<Message>, RequestError> {
+        let limit = limit.min(limits::READ_MESSAGES_MAX);
+        let read = move |tables: &Tables| tables.messages_before(before, limit);
+        self.read(read).await
+    }
+
     /// One message; `None` when it is not in the spool, or not any more.
     ///
     /// # Errors

@@ -357,6 +357,21 @@ impl Database {
         rows.map(|row| row.map_err(failed))
     }
 
+    /// The same, the last first.
+    pub(crate) fn range_back(
+        &self,
+        column: Column,
+        from: &[u8],
+        to: Vec<u8>,
+    ) -> impl Iterator<Item = io::Result<Row>> + use<'_> {
+        let mut options = below(to);
+        options.set_iterate_lower_bound(from);
+        let rows = self
+            .db
+            .iterator_cf_opt(self.column(column), options, IteratorMode::End);
+        rows.map(|row| row.map_err(failed))
+    }
+
     /// Lets several reads see the same.
     pub(crate) fn moment(&self) -> Moment<'_> {
         Moment {
@@ -411,12 +426,7 @@ impl Database {
 
     /// The last key and value from `from` up to `to` (without `to`).
     pub(crate) fn last(&self, column: Column, from: &[u8], to: Vec<u8>) -> io::Result<Option<Row>> {
-        let mut options = below(to);
-        options.set_iterate_lower_bound(from);
-        let mut rows = self
-            .db
-            .iterator_cf_opt(self.column(column), options, IteratorMode::End);
-        rows.next().transpose().map_err(failed)
+        self.range_back(column, from, to).next().transpose()
     }
 
     fn property(&self, column: Column, name: &str) -> u64 {

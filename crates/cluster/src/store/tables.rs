@@ -169,6 +169,16 @@ impl Tables {
             .collect()
     }
 
+    /// Messages in front of a place in the order of arrival, the last first.
+    pub(crate) fn messages_before(&self, before: u64, limit: usize) -> io::Result<Vec<Message>> {
+        let now = self.now();
+        let (first, end) = (now.keys().table(Table::Message), now.keys().message(before));
+        let rows = now.range_back(Column::Spool, &first, end);
+        rows.take(limit)
+            .map(|row| decode_message(row?.1.into_vec()))
+            .collect()
+    }
+
     pub(crate) fn place(&self, domain: &str, sequence: u64) -> io::Result<Option<Place>> {
         rows::place(&self.now(), domain, sequence)
     }

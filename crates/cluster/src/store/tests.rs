@@ -376,6 +376,27 @@ fn is_repeat(opened: &Opened, index: u64, id: u128) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_messages_are_read_from_either_end() {
+    let mut opened = Opened::new();
+    let bodies: [&'static [u8]; 5] = [b"a", b"ab", b"abc", b"abcd", b"abcde"];
+    let entries = (1..).zip(bodies).map(|(index, body)| {
+        let accepted = accept(u128::from(index), 0, index, body);
+        entry(index, accepted)
+    });
+    opened.commit(entries.collect()).await;
+    let places = |messages: std::io::Result<Vec<spool::Message>>| -> Vec<u64> {
+        let messages = messages.unwrap().into_iter();
+        messages.map(|message| message.sequence).collect()
+    };
+    let tables = &opened.tables;
+    assert_eq!(places(tables.messages(0, 3)), [1, 2, 3]);
+    assert_eq!(places(tables.messages(3, 3)), [4, 5]);
+    assert_eq!(places(tables.messages_before(u64::MAX, 3)), [5, 4, 3]);
+    assert_eq!(places(tables.messages_before(3, 3)), [2, 1]);
+    assert!(places(tables.messages_before(1, 3)).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn messages_that_may_come_again_are_known_after_a_restart_and_from_a_snapshot() {
     let (mut opened, to) = (Opened::new(), Opened::new());
     let confirm = |id| Command::Confirm {
