@@ -19,7 +19,7 @@ const HORSE: &str = "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$rAjuexKl
 const ROLES: [&str; 4] = ["viewer", "operator", "admin", "reader"];
 
 /// A node with a user of each role, who is called as his role is, and mail that waits.
-fn start() -> (Primary, Cluster) {
+pub(crate) fn start() -> (Primary, Cluster) {
     let primary = Primary::down_at_first();
     let users = ROLES.map(|role| {
         format!("{{ name = \"{role}\", password = \"{HORSE}\", roles = [\"{role}\"] }}")
@@ -164,7 +164,7 @@ fn pages_offer_only_what_a_role_may_do() {
         let user = User::log_in(node, role);
         let (_, page) = user.get(&format!("/message/{id}"));
         for (part, is_there) in [
-            ("<h2>Header</h2>", header),
+            (">Header</h2>", header),
             ("value=\"hold\"", hold),
             ("value=\"delete\"", delete),
             ("/original\"", original),

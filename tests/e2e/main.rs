@@ -34,6 +34,7 @@ mod founding;
 mod handover;
 mod history;
 mod interrupted_changes;
+mod keyboard;
 mod large;
 mod limits;
 mod login;

@@ -1,8 +1,8 @@
 //! The web page, as a browser without scripts uses it.
 
-use std::net::SocketAddr;
+use std::{cmp::Reverse, net::SocketAddr};
 
-use harness::{Cluster, Daemon, Sender, Settings, http, wait_until};
+use harness::{Cluster, Daemon, Letter, Sender, Settings, http, wait_until};
 
 use crate::scene;
 
@@ -124,7 +124,7 @@ fn messages_are_held_and_deleted_by_those_who_say_that_they_are_sure() {
     let secret = token(&page).to_owned();
     let form = format!("token={secret}&which=ticked&id={first}&verb=hold&reason=looks+%3Codd%3E");
     let (status, _, told) = post(node, "/queue", &form);
-    assert!(status == 200 && told.contains("1 message: hold."), "{told}");
+    assert!(status == 200 && told.contains("1 message held."), "{told}");
     let held = get(node, "/queue?state=held");
     assert!(
         held.contains(&first) && held.contains("looks &lt;odd&gt;"),
@@ -151,12 +151,51 @@ fn messages_are_held_and_deleted_by_those_who_say_that_they_are_sure() {
     let sure: Vec<String> = fields.collect();
     let (status, _, told) = post(node, "/queue", &sure.join("&"));
     assert!(
-        status == 200 && told.contains("12 messages: delete."),
+        status == 200 && told.contains("12 messages deleted."),
         "{told}"
     );
     wait_until(scene::CATCH_UP, "they are gone", || {
         node.queued() == Some(48)
     });
+}
+
+#[test]
+fn the_queue_is_paged_through_in_each_order() {
+    let (_primary, cluster) = scene::outage(1);
+    let node = &cluster.nodes[0];
+    // Of five sizes, in turn.
+    let sized = |serial| Letter::new(serial, "ann@example.com", 1_000 + 100 * (serial % 5));
+    let letters: Vec<Letter> = (0..120).map(sized).collect();
+    scene::send_all(&cluster, &letters);
+    let arrived = node.ctl().json(&["queue", "list"]);
+    let arrived = arrived.as_array().unwrap().iter();
+    let arrived: Vec<(u64, &str)> = arrived
+        .map(|one| (one["size"].as_u64().unwrap(), one["id"].as_str().unwrap()))
+        .collect();
+    let ids = |sorted: &[(u64, &str)]| -> Vec<String> {
+        sorted.iter().map(|(_, id)| (*id).to_owned()).collect()
+    };
+    let mut newest = arrived.clone();
+    newest.reverse();
+    let mut largest = arrived.clone();
+    largest.sort_by_key(|(size, _)| Reverse(*size));
+    for (order, sorted) in [("", arrived), ("newest", newest), ("largest", largest)] {
+        let mut path = format!("/queue?recipient=ann%40example.com&order={order}");
+        let mut shown: Vec<String> = Vec::new();
+        for rows in [50, 50, 20] {
+            let page = get(node, &path);
+            let parts: Vec<&str> = page.split("name=\"id\" value=\"").skip(1).collect();
+            assert_eq!(parts.len(), rows, "{path}");
+            let id = |part: &&str| part.split('"').next().unwrap().to_owned();
+            shown.extend(parts.iter().map(id));
+            if rows == 50 {
+                path = between(&page, "<p><a href=\"", "\">Go on</a>").replace("&amp;", "&");
+            } else {
+                assert!(!page.contains("Go on"), "{page}");
+            }
+        }
+        assert_eq!(shown, ids(&sorted), "{order}");
+    }
 }
 
 #[test]
@@ -198,6 +237,8 @@ fn nobody_else_presses_a_button_or_sees_the_page() {
         "/cluster",
         "/message/01ARZ3NDEKTSV4RRFFQ69G5FAV",
         "/style.css",
+        "/live.js",
+        "/nowhere",
     ] {
         assert_eq!(http::get(address, path).unwrap().0, 403, "{path}");
     }
@@ -269,6 +310,11 @@ fn what_came_with_the_mail_is_shown_and_never_run() {
             assert!(!page.contains(tag), "{path}: {page}");
         }
     }
+    let (status, told) = http::get(node.ports.http.address(), "/nowhere").unwrap();
+    assert!(
+        status == 404 && told.contains("There is no such page."),
+        "{told}"
+    );
     let (status, told) = http::get(node.ports.http.address(), "/message/nonsense").unwrap();
     assert!(
         status == 400 && told.contains("That did not work"),

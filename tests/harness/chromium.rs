@@ -2,6 +2,8 @@
 //!
 //! Debian's `chromedriver` starts the browser and speaks HTTP and JSON; no more of both is here than that takes.
 
+mod keyboard;
+
 use std::{
     fs::{self, File},
     io::{self, BufRead, BufReader, Read, Write},
@@ -52,6 +54,35 @@ const FAINT_TEXTS: &str = r"
         .map(element => ratio(element).toFixed(2) + ': ' + element.outerHTML.slice(0, 200));
 ";
 
+/// What those stumble over who have a page read to them, or press small things, or bear no motion.
+const STUMBLING_BLOCKS: &str = r"
+    const found = [];
+    const all = selector => [...document.querySelectorAll(selector)];
+    const told = element => element.outerHTML.slice(0, 200);
+    let level = 0;
+    for (const heading of all('h1, h2, h3, h4')) {
+        const own = Number(heading.tagName[1]);
+        if (own > level + 1) found.push('a level is left out before ' + told(heading));
+        level = own;
+    }
+    for (const heading of all('th:not([scope])')) found.push('of what? ' + told(heading));
+    for (const landmark of ['html[lang]', 'main', 'nav[aria-label]']) {
+        if (all(landmark).length !== 1) found.push('not one ' + landmark);
+    }
+    const ids = all('[id]').map(element => element.id);
+    for (const id of ids.filter((id, place) => ids.indexOf(id) !== place)) found.push('twice: ' + id);
+    for (const element of all('button, input, select, nav a')) {
+        const box = element.getBoundingClientRect();
+        if (box.width > 0 && (box.width < 24 || box.height < 24)) found.push('small: ' + told(element));
+    }
+    for (const element of all('*')) {
+        const style = getComputedStyle(element);
+        const isStill = style.animationName === 'none' && /^(0s(, )?)+$/.test(style.transitionDuration);
+        if (!isStill) found.push('it moves: ' + told(element));
+    }
+    return found;
+";
+
 /// Whether the browser runs scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scripts {
@@ -70,6 +101,10 @@ pub enum View {
     Dark,
     /// A telephone, held upright.
     Phone,
+    /// A wide window in which everything is twice as large.
+    Zoomed,
+    /// The narrowest that has to do (WCAG 2.2, 1.4.10): a small telephone, or a wide window at 400 %.
+    Narrow,
 }
 
 impl View {
@@ -78,6 +113,8 @@ impl View {
         match self {
             Self::Light | Self::Dark => (1200, 800),
             Self::Phone => (390, 780),
+            Self::Zoomed => (600, 400),
+            Self::Narrow => (320, 256),
         }
     }
 }
@@ -187,8 +224,14 @@ impl Browser {
         let path = format!(
             "//*[self::button or self::a][normalize-space()='{name}' or @aria-label='{name}']"
         );
+        self.follow(|| self.click("xpath", &path));
+    }
+
+    /// Does what leads to another page, and waits until that is loaded.
+    #[track_caller]
+    fn follow(&self, step: impl FnOnce()) {
         let before = self.first("css selector", "html");
-        self.click("xpath", &path);
+        step();
         let former = format!("{}/element/{before}/name", self.session);
         let state = json!({ "script": "return document.readyState", "args": [] });
         let is_there = || {
@@ -246,7 +289,18 @@ impl Browser {
     /// Texts that are hard to read: their contrast, and their elements.
     #[track_caller]
     pub fn faint_texts(&self) -> Vec<String> {
-        let found = self.run(FAINT_TEXTS);
+        self.found_by(FAINT_TEXTS)
+    }
+
+    /// Headings, tables, landmarks, sizes and motions that are in somebody's way.
+    #[track_caller]
+    pub fn stumbling_blocks(&self) -> Vec<String> {
+        self.found_by(STUMBLING_BLOCKS)
+    }
+
+    #[track_caller]
+    fn found_by(&self, script: &str) -> Vec<String> {
+        let found = self.run(script);
         let found = found.as_array().cloned().unwrap_or_default();
         found.iter().map(ToString::to_string).collect()
     }

@@ -41,6 +41,9 @@ use tonic::{Request, Status};
 use crate::{logging::Shown, lookback::Lookback};
 use doctor::Doctor;
 use drill::Drills;
+use list::Turn;
+
+pub(crate) use list::{Listed, Mark, Order};
 pub(crate) use serve::serve;
 
 /// Longest header that is shown. Real ones are a tenth of it.
@@ -58,6 +61,7 @@ pub(crate) struct AdminService {
     drills: Arc<Drills>,
     lookback: Lookback,
     shown: Shown,
+    turn: Turn,
 }
 
 impl AdminService {
@@ -81,6 +85,7 @@ impl AdminService {
             drills: Arc::new(drills),
             lookback: Lookback::new(clock.now()),
             shown,
+            turn: Turn::default(),
         }
     }
 
@@ -99,13 +104,15 @@ impl AdminService {
         self.lookback.run(&self.cluster, self.clock, stop).await;
     }
 
-    /// A part of the queue, behind a place in the order of arrival.
+    /// A part of the queue, behind a message, in an order.
     pub(crate) async fn queue_page(
         &self,
         request: QueueListRequest,
-        after: u64,
-    ) -> Result<list::Listed, Status> {
-        list::page(&self.cluster, request, after, self.clock.now()).await
+        order: Order,
+        after: Option<Mark>,
+    ) -> Result<Listed, Status> {
+        let (turn, now) = (&self.turn, self.clock.now());
+        list::page(&self.cluster, turn, request, order, after, now).await
     }
 
     /// The message that an operator has named.

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! It asks the admin service as the command line does, in the same process, and knows nothing of the
-//! spool. It needs no script. What changes something is a POST with a token that no other site can know,
+//! spool. It needs no script: the only one there is keeps the front page's figures fresh. What changes something is a POST with a token that no other site can know,
 //! and what destroys something asks first. What each route is for stands in one table, [`routes`].
 
 mod ages;
@@ -36,7 +36,7 @@ use api::admin::v1::{FlushRequest, admin_server::Admin as _};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, State},
-    http::{HeaderValue, header},
+    http::{HeaderValue, StatusCode, header},
     middleware,
     response::{IntoResponse, Redirect, Response},
     routing::{MethodRouter, get, post},
@@ -56,10 +56,11 @@ pub(crate) use problem::Problem;
 /// A form names a page of messages at most.
 const FORM_BYTES_MAX: usize = 64 * 1024;
 
-/// Only our own style sheet; no script, no frame, no form that leads elsewhere. A browser that was told so
-/// runs nothing of what came with the mail, even if it were shown as it is.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; \
-     frame-ancestors 'none'; base-uri 'none'";
+/// Only our own style sheet and script, which asks nobody but us; no script within a page, no frame, no form that
+/// leads elsewhere. A browser that was told so runs nothing of what came with the mail, even if it were shown as it
+/// is: as all answers are `nosniff`, a message is no script to it.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
+     form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// What the pages are made of.
 #[derive(Debug)]
@@ -77,7 +78,7 @@ type Answer = Result<Response, Problem>;
 type Route = (&'static str, Option<Right>, MethodRouter<Arc<Page>>);
 
 /// All routes.
-fn routes() -> [Route; 15] {
+fn routes() -> [Route; 16] {
     let (see, operate, read) = (Some(Right::See), Some(Right::Operate), Some(Right::Read));
     [
         ("/", see, get(front::show)),
@@ -96,6 +97,7 @@ fn routes() -> [Route; 15] {
         ("/login", None, post(login::log_in)),
         ("/logout", see, post(login::log_out)),
         ("/style.css", None, get(style)),
+        ("/live.js", None, get(live)),
     ]
 }
 
@@ -108,6 +110,7 @@ pub(crate) fn router<S: Clone + Send + Sync + 'static>(page: Arc<Page>) -> Route
         router = router.route(path, answer.route_layer(gate));
     }
     router
+        .fallback(absent)
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .layer(middleware::map_response(guarded))
         .with_state(page)
@@ -159,6 +162,15 @@ async fn guarded(mut response: Response) -> Response {
 async fn style() -> Response {
     let kind = [(header::CONTENT_TYPE, "text/css; charset=utf-8")];
     (kind, include_str!("page/style.css")).into_response()
+}
+
+async fn live() -> Response {
+    let kind = [(header::CONTENT_TYPE, "text/javascript; charset=utf-8")];
+    (kind, include_str!("page/live.js")).into_response()
+}
+
+async fn absent() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "There is no such page.")
 }
 
 async fn flush(State(page): State<Arc<Page>>, form: Form) -> Answer {

@@ -1,4 +1,6 @@
-//! The messages in the spool.
+//! The messages in the spool: all in order of arrival, or a page of them in another order.
+
+mod page;
 
 use api::admin::v1::{QueueEntry, QueueListRequest};
 use cluster::Cluster;
@@ -8,53 +10,10 @@ use tonic::Status;
 
 use super::{filter::Filter, refused};
 
+pub(crate) use page::{Listed, Mark, Order, Turn, page};
+
 /// Messages read at once. A page of envelopes stays well under a few MiB.
 const PAGE_MESSAGES: usize = 256;
-
-/// Messages that are looked through for one page of what a filter selects: a moment's work. Of a filter that
-/// selects less, a page may be empty and not the last.
-const LOOKED_THROUGH_MAX: usize = 20_000;
-
-/// A part of what a filter selects.
-#[derive(Debug)]
-pub(crate) struct Listed {
-    /// In order of arrival.
-    pub(crate) entries: Vec<QueueEntry>,
-    /// The place behind which the next part begins; `None` when there is none.
-    pub(crate) next: Option<u64>,
-}
-
-/// What a filter selects behind a place in the order of arrival, as many as its limit says.
-pub(super) async fn page(
-    cluster: &Cluster,
-    request: QueueListRequest,
-    mut after: u64,
-    now: Timestamp,
-) -> Result<Listed, Status> {
-    let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
-    let filter = Filter::new(request, now).map_err(Status::invalid_argument)?;
-    let mut entries = Vec::new();
-    let mut looked_through = 0;
-    while looked_through < LOOKED_THROUGH_MAX {
-        let page = cluster.messages(after, PAGE_MESSAGES).await;
-        let page = page.map_err(refused)?;
-        if page.is_empty() {
-            let next = None;
-            return Ok(Listed { entries, next });
-        }
-        for message in &page {
-            if entries.len() >= limit {
-                let next = Some(after);
-                return Ok(Listed { entries, next });
-            }
-            after = message.sequence;
-            entries.extend(filter.entry(message));
-        }
-        looked_through += page.len();
-    }
-    let next = Some(after);
-    Ok(Listed { entries, next })
-}
 
 /// What a filter selects, page by page, in order of arrival.
 pub(super) fn list(

@@ -16,16 +16,30 @@ use maud::{Markup, html};
 
 use crate::page::{
     Answer, Page, Problem,
-    document::{document, token},
+    document::{document, no_default, token},
     form::Form,
     queue,
     rights::Right,
     words::messages,
 };
 
-/// Keeps a domain's mail back.
+/// Keeps a domain's mail back, once it was said for how long and why.
 pub(super) async fn pause(State(page): State<Arc<Page>>, form: Form) -> Answer {
     form.check()?;
+    if form.value("sure").is_none() {
+        let asked = for_domain(
+            &form,
+            "Pause",
+            &html! {
+                p { "Its mail is taken, and none is sent, until that time is over or somebody resumes it." }
+                p {
+                    label { "For " input name="for" placeholder="2h" size="6" aria-describedby="for"; }
+                    span #for .aside { "90m, 2h or 3d; nothing: until it is resumed" }
+                }
+            },
+        );
+        return Ok(document("Pause", &asked).into_response());
+    }
     let question = DomainPauseRequest {
         domain: form.value("domain").unwrap_or_default().to_owned(),
         for_ms: form.span_ms("for")?,
@@ -36,9 +50,17 @@ pub(super) async fn pause(State(page): State<Arc<Page>>, form: Form) -> Answer {
     Ok(Redirect::to("/?done=pause").into_response())
 }
 
-/// Lets it go again.
+/// Lets it go again, once it was said why.
 pub(super) async fn resume(State(page): State<Arc<Page>>, form: Form) -> Answer {
     form.check()?;
+    if form.value("sure").is_none() {
+        let asked = for_domain(
+            &form,
+            "Resume",
+            &html! { p { "Its mail goes to its primary again." } },
+        );
+        return Ok(document("Resume", &asked).into_response());
+    }
     let question = DomainResumeRequest {
         domain: form.value("domain").unwrap_or_default().to_owned(),
         reason: form.value("reason").unwrap_or_default().to_owned(),
@@ -46,6 +68,24 @@ pub(super) async fn resume(State(page): State<Arc<Page>>, form: Form) -> Answer 
     let resumed = page.service.domain_resume(Page::request(&form, question));
     resumed.await?;
     Ok(Redirect::to("/?done=resume").into_response())
+}
+
+/// What is asked before something is done with the mail of a domain.
+fn for_domain(form: &Form, verb: &str, more: &Markup) -> Markup {
+    let domain = form.value("domain").unwrap_or_default();
+    html! {
+        h1 { (verb) " " (domain) "?" }
+        form method="post" action={ "/" (verb.to_lowercase()) } {
+            (no_default())
+            (token(&form.person))
+            input type="hidden" name="domain" value=(domain);
+            input type="hidden" name="sure" value="yes";
+            (more)
+            (queue::reason(""))
+            button { (verb) " " (domain) }
+            " " a href="/" { "No, change nothing" }
+        }
+    }
 }
 
 /// Does something with messages: at once with those that are ticked, if it can be undone; else it says first
@@ -114,11 +154,12 @@ fn question(form: &Form, verb: &str, counted: &QueueChangeResponse) -> Markup {
     let reason = form.value("reason").unwrap_or_default();
     html! {
         h1 { "Are you sure?" }
-        p { (messages(counted.selected)) " would be changed: " strong { (verb) } "."
+        p { "This would " strong { (verb) } " " (messages(counted.selected)) "."
             @if verb == "delete" { " What is deleted is gone, and nobody is told." }
             @if verb == "bounce" { " They are given up, and their senders are told." }
         }
         form method="post" action="/queue" {
+            (no_default())
             (token(&form.person))
             (queue::chosen(form))
             input type="hidden" name="verb" value=(verb);
@@ -131,10 +172,22 @@ fn question(form: &Form, verb: &str, counted: &QueueChangeResponse) -> Markup {
             } @else {
                 @for id in form.values("id") { input type="hidden" name="id" value=(id); }
             }
-            p { label { "Reason " input name="reason" size="40" maxlength="500" value=(reason); } }
+            (queue::reason(reason))
             button .destroys[Right::of_verb(verb) == Right::Destroy] { "Yes, " (verb) " " (messages(counted.selected)) }
             " " a href="/queue" { "No, change nothing" }
         }
+    }
+}
+
+/// What was done to messages.
+fn past(verb: &str) -> &str {
+    match verb {
+        "hold" => "held",
+        "release" => "released",
+        "retry" => "tried now",
+        "bounce" => "bounced",
+        "delete" => "deleted",
+        other => other,
     }
 }
 
@@ -147,7 +200,7 @@ fn account(verb: &str, done: &QueueChangeResponse) -> Markup {
     ];
     html! {
         h1 { "Done" }
-        p role="status" { (messages(done.changed)) ": " (verb) "." }
+        p role="status" { (messages(done.changed)) " " (past(verb)) "." }
         ul {
             @for (count, words) in others.iter().filter(|(count, _)| *count > 0) {
                 li { (messages(*count)) " " (words) "." }

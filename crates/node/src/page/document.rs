@@ -4,25 +4,40 @@ use maud::{DOCTYPE, Markup, html};
 
 use crate::page::rights::Person;
 
+/// The pages, as they are called on all of them.
+const PAGES: [(&str, &str); 5] = [
+    ("/", "Status"),
+    ("/queue", "Queue"),
+    ("/outages", "Outages"),
+    ("/cluster", "Cluster"),
+    ("/audit", "What was changed"),
+];
+
+/// How often a script brings the figures of a page up to date.
+const RENEWED_SECONDS: u32 = 3;
+
+/// How often a browser that runs no scripts loads such a page again.
+const LOADED_SECONDS: u32 = 10;
+
 /// A whole page.
 pub(super) fn document(title: &str, content: &Markup) -> Markup {
-    page(title, None, content)
+    page(title, false, content)
 }
 
-/// The front page, which the browser asks for again after so many seconds, without what it was last told there.
-pub(super) fn live(title: &str, seconds: u32, content: &Markup) -> Markup {
-    page(title, Some(seconds), content)
+/// The front page, which stays up to date, without what was last told there.
+pub(super) fn live(title: &str, content: &Markup) -> Markup {
+    page(title, true, content)
 }
 
-fn page(title: &str, again: Option<u32>, content: &Markup) -> Markup {
+fn page(title: &str, is_live: bool, content: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                @if let Some(seconds) = again {
-                    meta http-equiv="refresh" content={ (seconds) ";url=/" };
+                @if is_live {
+                    noscript { meta http-equiv="refresh" content={ (LOADED_SECONDS) ";url=/" }; }
                 }
                 title { (title) " - Layover" }
                 link rel="stylesheet" href="/style.css";
@@ -32,14 +47,18 @@ fn page(title: &str, again: Option<u32>, content: &Markup) -> Markup {
                 header {
                     strong { "Layover" }
                     nav aria-label="Pages" {
-                        a href="/" { "Status" }
-                        a href="/queue" { "Queue" }
-                        a href="/outages" { "Outages" }
-                        a href="/cluster" { "Cluster" }
-                        a href="/audit" { "What was changed" }
+                        @for (path, name) in PAGES {
+                            a href=(path) aria-current=[(name == title).then_some("page")] { (name) }
+                        }
                     }
                 }
-                main #content { (content) }
+                @if is_live {
+                    p #silence role="alert" .warning {}
+                }
+                main #content tabindex="-1" { (content) }
+                @if is_live {
+                    script src="/live.js" data-seconds=(RENEWED_SECONDS) {}
+                }
             }
         }
     }
@@ -48,4 +67,10 @@ fn page(title: &str, again: Option<u32>, content: &Markup) -> Markup {
 /// What a form needs so that it is believed.
 pub(super) fn token(person: &Person) -> Markup {
     html! { input type="hidden" name="token" value=(person.token); }
+}
+
+/// For a form with several buttons, or one that destroys: Enter in one of its fields presses the first button,
+/// and that is this one, which does nothing.
+pub(super) fn no_default() -> Markup {
+    html! { button disabled hidden {} }
 }

@@ -17,9 +17,6 @@ use crate::page::{
     words::{ago, messages, moment, size, soon},
 };
 
-/// How often a browser asks for it again.
-const AGAIN_SECONDS: u32 = 10;
-
 /// What is said after a button was pressed.
 const DONE: [(&str, &str); 3] = [
     (
@@ -43,14 +40,16 @@ pub(super) async fn show(State(page): State<Arc<Page>>, form: Form) -> Answer {
     let done = form.value("done");
     let done = DONE.iter().find(|(name, _)| done == Some(name));
     let content = html! {
-        @if let Some((_, words)) = done {
-            p .done role="status" { (words) }
+        div role="status" {
+            @if let Some((_, words)) = done { p .done { (words) } }
         }
-        h1 { (headline(&status)) }
-        @if !status.troubles.is_empty() {
-            section .troubles role="alert" aria-label="What needs a person" {
-                h2 { "What needs a person" }
-                ul { @for trouble in &status.troubles { li { (trouble) } } }
+        h1 aria-live="polite" aria-atomic="true" { (headline(&status)) }
+        div role="alert" {
+            @if !status.troubles.is_empty() {
+                section .troubles aria-labelledby="troubles" {
+                    h2 #troubles { "What needs a person" }
+                    ul { @for trouble in &status.troubles { li { (trouble) } } }
+                }
             }
         }
         (domains(&status, &form.person))
@@ -61,8 +60,8 @@ pub(super) async fn show(State(page): State<Arc<Page>>, form: Form) -> Answer {
             (nodes(&status))
         }
         p .aside {
-            "Node " (status.hostname) ", version " (status.version) ", at " (moment(status.now_ms)) ". This page \
-             loads itself again every " (AGAIN_SECONDS) " seconds."
+            "Node " (status.hostname) ", version " (status.version) ", at " (moment(status.now_ms)) ". The figures \
+             renew themselves."
         }
         @if let Some(name) = &form.person.name {
             form method="post" action="/logout" .aside {
@@ -71,7 +70,7 @@ pub(super) async fn show(State(page): State<Arc<Page>>, form: Form) -> Answer {
             }
         }
     };
-    Ok(live("Status", AGAIN_SECONDS, &content).into_response())
+    Ok(live("Status", &content).into_response())
 }
 
 /// The one sentence for whoever reads no more; two, when the node takes no mail.
@@ -167,7 +166,9 @@ fn row(domain: &DomainStatus, now: u64, person: &Person) -> Markup {
     let count = |count: u64, state: &str| {
         html! {
             td .number {
-                @if count == 0 { "0" } @else { a href=(listed(state)) { (count) } }
+                @if count == 0 { "0" } @else {
+                    a href=(listed(state)) aria-label={ (count) " " (state) ", " (domain.name) } { (count) }
+                }
             }
         }
     };

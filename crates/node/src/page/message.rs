@@ -15,7 +15,7 @@ use tonic::Code;
 
 use crate::page::{
     Answer, Page,
-    document::{document, token},
+    document::{document, no_default, token},
     form::Form,
     queue,
     rights::{Person, Right},
@@ -50,7 +50,7 @@ pub(super) async fn show(
         (ways(&trace))
         @if let Some(queued) = &queued { (inside(queued, &form.person)) }
     };
-    Ok(document("Message", &content).into_response())
+    Ok(document(&format!("Message {}", trace.id), &content).into_response())
 }
 
 /// What is in a message that is still here, and what can be done with it.
@@ -58,8 +58,8 @@ fn inside(queued: &QueueShowResponse, person: &Person) -> Markup {
     html! {
         @if person.may(Right::Header) {
             section {
-                h2 { "Header" }
-                pre { (queued.header) @if queued.header_cut { "\n[...]" } }
+                h2 #header { "Header" }
+                pre tabindex="0" role="region" aria-labelledby="header" { (queued.header) @if queued.header_cut { "\n[...]" } }
             }
         }
         @if person.may(Right::Read) {
@@ -70,6 +70,7 @@ fn inside(queued: &QueueShowResponse, person: &Person) -> Markup {
         }
         @if person.may(Right::Operate) {
             form method="post" action="/queue" {
+                (no_default())
                 (token(person))
                 input type="hidden" name="id" value=(queued.id);
                 (queue::buttons(person))

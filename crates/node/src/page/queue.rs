@@ -1,4 +1,4 @@
-//! The queue, a page at a time, in order of arrival.
+//! The queue, a page at a time.
 
 use std::sync::Arc;
 
@@ -6,13 +6,16 @@ use api::admin::v1::{QueueEntry, QueueListRequest};
 use axum::{extract::State, response::IntoResponse as _};
 use maud::{Markup, html};
 
-use crate::page::{
-    Answer, Page, Problem,
-    document::{document, token},
-    form::Form,
-    rights::{Person, Right},
-    table::{Column, table},
-    words::{moment, size},
+use crate::{
+    admin::{Listed, Mark, Order},
+    page::{
+        Answer, Page, Problem,
+        document::{document, no_default, token},
+        form::Form,
+        rights::{Person, Right},
+        table::{Column, table},
+        words::{moment, size},
+    },
 };
 
 /// Rows of a page.
@@ -26,6 +29,13 @@ const STATES: [&str; 4] = ["waiting", "deferred", "held", "rejected"];
 
 /// What is chosen by: fields of the form, as they are called in the request.
 const FIELDS: [&str; 5] = ["domain", "sender", "recipient", "state", "older"];
+
+/// The orders, as the form calls them and as people do.
+const ORDERS: [(Order, &str, &str); 3] = [
+    (Order::Oldest, "", "oldest first"),
+    (Order::Newest, "newest", "newest first"),
+    (Order::Largest, "largest", "largest first"),
+];
 
 /// What is shown of each message.
 const COLUMNS: [Column<'static>; 8] = [
@@ -69,14 +79,34 @@ pub(super) async fn show(State(page): State<Arc<Page>>, form: Form) -> Answer {
         limit: ROWS,
         ..filter(&form)?
     };
-    let after = form.number("after").unwrap_or_default();
-    let listed = page.service.queue_page(wanted, after).await?;
-    let content = html! {
+    let (order, after) = (order(&form), after(&form));
+    let listed = page.service.queue_page(wanted, order, after).await?;
+    Ok(document("Queue", &content(&form, &listed)).into_response())
+}
+
+/// The order that a form asks for; that of arrival, where it asks for none that there is.
+fn order(form: &Form) -> Order {
+    let asked = form.value("order").unwrap_or_default();
+    let found = ORDERS.iter().find(|(_, name, _)| *name == asked);
+    found.map_or_else(Order::default, |(order, _, _)| *order)
+}
+
+/// Behind which message a form asks to go on.
+fn after(form: &Form) -> Option<Mark> {
+    Some(Mark {
+        sequence: form.number("after")?,
+        size: form.number("size").unwrap_or_default(),
+    })
+}
+
+fn content(form: &Form, listed: &Listed) -> Markup {
+    html! {
         h1 { "Queue" }
-        (choice(&form))
+        (choice(form))
         form method="post" action="/queue" {
+            (no_default())
             (token(&form.person))
-            (chosen(&form))
+            (chosen(form))
             @if listed.entries.is_empty() {
                 p {
                     @if listed.next.is_some() { "Nothing of what was looked through so far is chosen." }
@@ -87,11 +117,10 @@ pub(super) async fn show(State(page): State<Arc<Page>>, form: Form) -> Answer {
                 @if form.person.may(Right::Operate) { (verbs(&form.person)) }
             }
             @if let Some(next) = listed.next {
-                p { a href=(onward(&form, next)) { "Go on" } }
+                p { a href=(onward(form, next)) { "Go on" } }
             }
         }
-    };
-    Ok(document("Queue", &content).into_response())
+    }
 }
 
 fn choice(form: &Form) -> Markup {
@@ -111,20 +140,32 @@ fn choice(form: &Form) -> Markup {
                 }
             }
             label { "Older than " input name="older" value=(value("older")) placeholder="2h" size="6"; }
+            label {
+                "Order "
+                select name="order" {
+                    @for (_, name, words) in ORDERS {
+                        option value=(name) selected[value("order") == name] { (words) }
+                    }
+                }
+            }
             button { "Choose" }
             " " a href="/queue" { "All" }
         }
     }
 }
 
-fn onward(form: &Form, after: u64) -> String {
+fn onward(form: &Form, after: Mark) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
-    for name in FIELDS {
+    for name in FIELDS.into_iter().chain(["order"]) {
         if let Some(value) = form.value(name) {
             query.append_pair(name, value);
         }
     }
-    let query = query.append_pair("after", &after.to_string()).finish();
+    query.append_pair("after", &after.sequence.to_string());
+    if order(form) == Order::Largest {
+        query.append_pair("size", &after.size.to_string());
+    }
+    let query = query.finish();
     format!("/queue?{query}")
 }
 
@@ -133,7 +174,11 @@ fn row(entry: &QueueEntry) -> Markup {
     html! {
         tr {
             td { input type="checkbox" name="id" value=(entry.id) aria-label={ "Message " (entry.id) }; }
-            td .when { a href={ "/message/" (entry.id) } { (moment(entry.received_ms)) } }
+            td .when {
+                a href={ "/message/" (entry.id) } aria-label={ (moment(entry.received_ms)) ", message " (entry.id) } {
+                    (moment(entry.received_ms))
+                }
+            }
             td { @if entry.sender.is_empty() { "<>" } @else { (entry.sender) } }
             td {
                 @for recipient in entry.recipients.iter().take(RECIPIENTS_SHOWN) { (recipient) br; }
@@ -165,7 +210,7 @@ fn verbs(person: &Person) -> Markup {
 /// The buttons that somebody may press, and why he does.
 pub(super) fn buttons(person: &Person) -> Markup {
     html! {
-        p { label { "Reason " input name="reason" size="40" maxlength="500"; } }
+        (reason(""))
         button name="verb" value="hold" { "Hold" }
         " " button name="verb" value="release" { "Release" }
         " " button name="verb" value="retry" { "Try now" }
@@ -174,4 +219,9 @@ pub(super) fn buttons(person: &Person) -> Markup {
             " " button name="verb" value="delete" .destroys { "Delete" }
         }
     }
+}
+
+/// The field for why something is done, as the audit log keeps it, with what was given already.
+pub(super) fn reason(given: &str) -> Markup {
+    html! { p { label { "Reason " input name="reason" size="40" maxlength="500" value=(given); } } }
 }
