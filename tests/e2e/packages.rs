@@ -4,8 +4,7 @@ use std::{fs, process::Command};
 
 use harness::{ctl, or_skip};
 
-/// What the script says where no such copy can be made.
-const NO_COPY: i32 = 77;
+use crate::copied_root;
 
 fn had(program: &str, argument: &str) -> Result<(), String> {
     let ran = Command::new(program).arg(argument).output();
@@ -33,16 +32,5 @@ fn packages_are_installed_started_stopped_and_removed() {
     assert_eq!(packed.code, 0, "{}{}", packed.out, packed.err);
     let sums = fs::read_to_string(packages.join("SHA256SUMS")).unwrap();
     assert_eq!(sums.lines().count(), 4, "{sums}");
-
-    let mut unshare = Command::new("unshare");
-    unshare.args(["--mount", "--net", "--pid", "--fork", "--kill-child", "sh"]);
-    unshare
-        .arg("tests/e2e/packages.sh")
-        .arg(&packages)
-        .current_dir("..");
-    match ctl::tried(&mut unshare) {
-        Ok(ran) if ran.code == NO_COPY => eprintln!("skipped: {}", ran.err),
-        Ok(ran) => assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err),
-        Err(error) => eprintln!("skipped: unshare does not run: {error}"),
-    }
+    copied_root::run("tests/e2e/packages.sh", &packages);
 }

@@ -1,27 +1,9 @@
 #!/bin/sh
-# Installs packages in a copy of this machine's root that is thrown away, and runs a node there as its unit has it:
-# tests/e2e/packages.sh DIRECTORY, where the packages lie. For root, in namespaces of its own. Exit code 77: there is no
-# way to make such a copy here.
-set -eu
-packages=$1
-
-scratch=$(mktemp -d)
-mount -t tmpfs tmpfs "$scratch" || exit 77
-mkdir "$scratch/upper" "$scratch/work" "$scratch/root"
-root="$scratch/root"
-mount -t overlay overlay -o "lowerdir=/,upperdir=$scratch/upper,workdir=$scratch/work" "$root" || exit 77
-mount -t proc proc "$root/proc"
-mount --bind /dev "$root/dev"
-mount -t tmpfs tmpfs "$root/run"
-mount -t tmpfs tmpfs "$root/tmp"
-cp "$packages"/*.deb "$root/tmp"
-ip link set lo up
-
-cat >"$root/tmp/inside" <<'INSIDE'
+# Installs the packages in /tmp/given, and runs a node as its unit has it. For tests/e2e/copied_root.sh.
 set -eu
 unset LAYOVER_SERVER
 says() { echo "packages: $*" >&2; exit 1; }
-dpkg --install /tmp/layoverd_*.deb /tmp/layover_*.deb
+dpkg --install /tmp/given/layoverd_*.deb /tmp/given/layover_*.deb
 [ -z "$(dpkg --verify layoverd layover)" ] || says "what was installed is not what was packed"
 [ "$(stat -c %U:%G:%a /etc/layover)" = root:layover:750 ] || says "keys in /etc/layover are not safe"
 for file in man8/layoverd.8 man5/layover.toml.5 man1/layover-queue-list.1; do
@@ -75,5 +57,3 @@ wait "$node" || says "the node ended with $?"
 dpkg --purge layoverd layover
 [ ! -e /usr/bin/layoverd ] || says "the program is still there"
 [ -e /var/lib/layover/NODE ] && [ -e /etc/layover/layover.toml ] || says "mail or settings are gone with the package"
-INSIDE
-chroot "$root" sh /tmp/inside
