@@ -175,7 +175,7 @@ impl Tables {
         let (first, end) = (now.keys().table(Table::Message), now.keys().message(before));
         let rows = now.range_back(Column::Spool, &first, end);
         rows.take(limit)
-            .map(|row| decode_message(row?.1.into_vec()))
+            .map(|row| rows::decode_message(row?.1.into_vec()))
             .collect()
     }
 
