@@ -22,13 +22,12 @@ pub const RELINQUISH_MAX: usize = 1000;
 /// the postmaster because he was refused and nobody can be told.
 pub(super) fn settle<V: View>(
     view: &V,
-    before: &Message,
+    before: Footprint,
     after: Message,
     at: Timestamp,
     ledger: &mut Ledger<'_, V>,
     changes: &mut Vec<Change>,
 ) {
-    let before = Footprint::of(before);
     let after = if after.is_settled() {
         ledger.recount(Some(&before), None);
         leave(view, after, at, ledger, changes);

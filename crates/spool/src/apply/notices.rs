@@ -65,16 +65,17 @@ pub(super) fn notify<V: View>(
     let pieces = if carried { vec![index] } else { Vec::new() };
     let mut ledger = Ledger::new(view);
     let mut changes = Vec::new();
-    departures::settle(view, &before, after, notify.at, &mut ledger, &mut changes);
+    departures::settle(view, before, after, notify.at, &mut ledger, &mut changes);
     let report = queued(index, *notify.report, pieces);
     spool_message(report, &mut ledger, &mut changes);
     ledger.write_to(&mut changes);
     Ok((Outcome::Done, changes))
 }
 
-/// A message before and after its sender was told; `None` when not all that he is told is owed to him.
-fn told(before: Message, notify: &Notify) -> Option<(Message, Message)> {
-    let mut after = before.clone();
+/// Where a message stood before its sender was told, and how it is then; `None` when not all that he is told is owed
+/// to him.
+fn told(message: Message, notify: &Notify) -> Option<(Footprint, Message)> {
+    let (before, mut after) = (Footprint::of(&message), message);
     for number in &notify.recipients {
         let number = usize::try_from(*number).ok()?;
         let recipient = after.recipients.get_mut(number)?;

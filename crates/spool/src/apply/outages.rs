@@ -6,7 +6,8 @@ use super::{
     notices,
 };
 use crate::{
-    Ageing, Change, Destination, Expire, Message, Outage, Outcome, Reachability, Timestamp, View,
+    Ageing, Change, Destination, Expire, Footprint, Message, Outage, Outcome, Reachability,
+    Timestamp, View,
     notice::Word,
     outage::{OUTAGES_MAX, expired_words},
 };
@@ -105,12 +106,13 @@ pub(super) fn expire<V: View>(
         } else {
             None
         };
-        let Some(before) = message.filter(|message| message.counts_from() <= expired) else {
+        let Some(message) = message.filter(|message| message.counts_from() <= expired) else {
             continue;
         };
-        let may_tell = before.may_tell(to, Word::Evidence);
-        let after = given_up(before.clone(), &domain, at, may_tell);
-        departures::settle(view, &before, after, at, &mut ledger, &mut changes);
+        let before = Footprint::of(&message);
+        let may_tell = message.may_tell(to, Word::Evidence);
+        let after = given_up(message, &domain, at, may_tell);
+        departures::settle(view, before, after, at, &mut ledger, &mut changes);
     }
     if !changes.is_empty() {
         ledger.destination(&domain).revision += 1;

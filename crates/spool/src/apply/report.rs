@@ -2,8 +2,8 @@
 
 use super::{Ledger, bounded, departures, notices};
 use crate::{
-    Attempt, Change, Message, Outcome, Place, Report, Standing, Status, Timestamp, Try, Verdict,
-    View, notice::Word, policy::ReportTo, retry, view::Known,
+    Attempt, Change, Footprint, Message, Outcome, Place, Report, Standing, Status, Timestamp, Try,
+    Verdict, View, notice::Word, policy::ReportTo, retry, view::Known,
 };
 
 pub(super) fn report<V: View>(
@@ -13,29 +13,33 @@ pub(super) fn report<V: View>(
     let to = notices::reports(view).to;
     let mut changes = Vec::new();
     let mut ledger = Ledger::new(view);
-    let mut touched: Vec<(Message, Message)> = Vec::with_capacity(report.attempts.len());
+    let mut touched: Vec<Touched> = Vec::with_capacity(report.attempts.len());
     for attempt in report.attempts {
-        if let Some((before, after)) = touched
+        if let Some(touched) = touched
             .iter_mut()
-            .rfind(|(_, after)| after.id == attempt.id)
+            .rfind(|touched| touched.message.id == attempt.id)
         {
-            let unclaimed = unclaimed(view, before)?;
-            record(before, after, attempt, report.at, &unclaimed, to);
+            touched.record(attempt, report.at, to);
         } else if let Some(Known::Queued(sequence)) = view.known(attempt.id)?
-            && let Some(before) = view.message(sequence)?
+            && let Some(message) = view.message(sequence)?
         {
-            let mut after = before.clone();
-            let unclaimed = unclaimed(view, &before)?;
-            record(&before, &mut after, attempt, report.at, &unclaimed, to);
-            touched.push((before, after));
+            let mut first = Touched {
+                before: Footprint::of(&message),
+                attempted_at: message.attempted_at,
+                unclaimed: unclaimed(view, &message)?,
+                message,
+                is_changed: false,
+            };
+            first.record(attempt, report.at, to);
+            touched.push(first);
         }
     }
-    for (before, after) in touched
-        .into_iter()
-        .filter(|(before, after)| before != after)
+    for Touched {
+        before, message, ..
+    } in touched.into_iter().filter(|touched| touched.is_changed)
     {
-        let mut kept = kept_claims(view, &after, report.term)?;
-        departures::settle(view, &before, after, report.at, &mut ledger, &mut changes);
+        let mut kept = kept_claims(view, &message, report.term)?;
+        departures::settle(view, before, message, report.at, &mut ledger, &mut changes);
         changes.append(&mut kept);
     }
     ledger.write_to(&mut changes);
@@ -60,51 +64,60 @@ fn unclaimed<V: View>(view: &V, message: &Message) -> Result<Vec<String>, V::Err
     Ok(unclaimed)
 }
 
-/// Writes an attempt's verdicts into the message, and counts the attempt if one of them is news.
-fn record(
-    before: &Message,
-    after: &mut Message,
-    attempt: Attempt,
-    at: Timestamp,
-    unclaimed: &[String],
-    to: ReportTo,
-) {
-    let may_tell = before.may_tell(to, Word::Evidence);
-    let attempts = after.attempts.saturating_add(1);
-    let until = retry::next_attempt(after.id, attempts, at);
-    let tried = Try::of(&attempt, at);
-    let mut told_news = false;
-    for (number, verdict) in attempt.verdicts {
-        let recipient = usize::try_from(number)
-            .ok()
-            .and_then(|number| after.recipients.get_mut(number));
-        let Some(recipient) = recipient else {
-            continue;
-        };
-        let is_past = recipient.replayed_at.is_some() && unclaimed.contains(&recipient.domain);
-        if is_past || !is_news(&verdict, at, &recipient.status, before.attempted_at) {
-            continue;
-        }
-        told_news = true;
-        recipient.host.clone_from(&tried.host);
-        let is_relayed = matches!(verdict, Verdict::Relayed(_));
-        match verdict {
-            Verdict::Delivered(reply) | Verdict::Relayed(reply) => {
-                let reply = bounded(reply);
-                recipient.status = Status::Delivered { at, reply };
-                recipient.note_taken(is_relayed, may_tell);
+/// A message that attempts are about.
+struct Touched {
+    before: Footprint,
+    /// When it had been attempted last.
+    attempted_at: Option<Timestamp>,
+    unclaimed: Vec<String>,
+    /// As it is with what they came to.
+    message: Message,
+    is_changed: bool,
+}
+
+impl Touched {
+    /// Writes an attempt's verdicts into the message, and counts the attempt if one of them is news.
+    fn record(&mut self, attempt: Attempt, at: Timestamp, to: ReportTo) {
+        let message = &mut self.message;
+        let may_tell = message.may_tell(to, Word::Evidence);
+        let attempts = message.attempts.saturating_add(1);
+        let until = retry::next_attempt(message.id, attempts, at);
+        let tried = Try::of(&attempt, at);
+        let mut told_news = false;
+        for (number, verdict) in attempt.verdicts {
+            let recipient = usize::try_from(number)
+                .ok()
+                .and_then(|number| message.recipients.get_mut(number));
+            let Some(recipient) = recipient else {
+                continue;
+            };
+            let is_past =
+                recipient.replayed_at.is_some() && self.unclaimed.contains(&recipient.domain);
+            if is_past || !is_news(&verdict, at, &recipient.status, self.attempted_at) {
+                continue;
             }
-            Verdict::Deferred(reason) => {
-                let reason = bounded(reason);
-                recipient.status = Status::Deferred { until, reason };
+            told_news = true;
+            recipient.host.clone_from(&tried.host);
+            let is_relayed = matches!(verdict, Verdict::Relayed(_));
+            match verdict {
+                Verdict::Delivered(reply) | Verdict::Relayed(reply) => {
+                    let reply = bounded(reply);
+                    recipient.status = Status::Delivered { at, reply };
+                    recipient.note_taken(is_relayed, may_tell);
+                }
+                Verdict::Deferred(reason) => {
+                    let reason = bounded(reason);
+                    recipient.status = Status::Deferred { until, reason };
+                }
+                Verdict::Rejected(reply) => recipient.refuse(at, bounded(reply), may_tell),
             }
-            Verdict::Rejected(reply) => recipient.refuse(at, bounded(reply), may_tell),
         }
-    }
-    if told_news {
-        after.attempts = attempts;
-        after.attempted_at = after.attempted_at.max(Some(at));
-        after.remember_try(tried);
+        if told_news {
+            message.attempts = attempts;
+            message.attempted_at = message.attempted_at.max(Some(at));
+            message.remember_try(tried);
+            self.is_changed = true;
+        }
     }
 }
 
