@@ -2,6 +2,7 @@
 
 mod authentication;
 mod document;
+mod domains;
 mod drill;
 mod errors;
 mod file;
@@ -24,6 +25,7 @@ use smtp::{ForwardPath, Mailbox};
 
 pub use authentication::Authentication;
 pub use document::{DOCUMENT_BYTES_MAX, Document, NamedList, lists_named};
+pub use domains::Domains;
 pub use drill::Drill;
 pub use errors::{PolicyError, PolicyErrors};
 pub use in_force::InForce;
@@ -41,8 +43,8 @@ pub use webhook::Webhook;
 pub struct Policy {
     /// How long mail is kept.
     pub keeping: Keeping,
-    /// The domains whose mail is taken, in the order of the file.
-    pub domains: Vec<Domain>,
+    /// The domains whose mail is taken.
+    pub domains: Domains,
     /// What is found out about the origin of mail.
     pub authentication: Authentication,
     /// Block lists in the DNS, by their zones, lower case. Clients that stand on one are put off.
@@ -178,11 +180,7 @@ impl Policy {
     /// The policy's domain that mail for a domain, in any case, falls under.
     #[must_use]
     pub fn domain_covering(&self, domain: &str) -> Option<&Domain> {
-        let domain = in_ascii(domain)?;
-        self.domains
-            .iter()
-            .filter(|own| name::covers(&own.name, &domain))
-            .max_by_key(|own| (!name::is_wildcard(&own.name), own.name.len()))
+        self.domains.covering(&in_ascii(domain)?)
     }
 
     /// The policy's domains that mail for a domain, in any case, or for any below it may fall under,
@@ -202,7 +200,8 @@ impl Policy {
     /// The domain of that name in the policy; the queue of reports is one where a smarthost takes them.
     #[must_use]
     pub fn domain(&self, name: &str) -> Option<&Domain> {
-        self.queues().find(|domain| domain.name == name)
+        let queue = || self.reports.queue().filter(|queue| queue.name == name);
+        self.domains.named(name).or_else(queue)
     }
 
     /// Everything that mail is delivered for by the policy: its domains, and the queue of reports where a

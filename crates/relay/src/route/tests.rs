@@ -63,7 +63,7 @@ fn cluster() -> Arc<Cluster> {
 
 fn domain() -> Domain {
     let text = "[[domain]]\nname = \"example.com\"\n";
-    Policy::parse(text).unwrap().domains.remove(0)
+    Policy::parse(text).unwrap().domains[0].clone()
 }
 
 fn v4(last: u8) -> Ipv4Addr {

@@ -1,6 +1,7 @@
 //! The policy file as it is written: every key, its default, and what this version can do of it.
 
 use core::{net::SocketAddr, ops::Range, time::Duration};
+use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -151,6 +152,7 @@ impl File {
         });
         let mut lists = Lists::of(document);
         let mut domains: Vec<Domain> = Vec::new();
+        let mut names: BTreeSet<String> = BTreeSet::new();
         for table in self.domain.unwrap_or_default() {
             let is_whole = !lacking.contains(&table.span());
             let table = table.into_inner();
@@ -158,7 +160,7 @@ impl File {
             let Some(domain) = table.domain(is_whole, &mut lists, faults) else {
                 continue;
             };
-            if domains.iter().any(|earlier| earlier.name == domain.name) {
+            if !names.insert(domain.name.clone()) {
                 let message = format!(
                     "\"{}\" is named twice; join the two [[domain]]s",
                     domain.name
@@ -172,7 +174,7 @@ impl File {
         let drill = self.drill.unwrap_or_default().drill(faults);
         Policy {
             keeping,
-            domains,
+            domains: domains.into(),
             authentication,
             dnsbl,
             webhook,

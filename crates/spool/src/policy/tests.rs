@@ -34,7 +34,7 @@ fn recipient(local_part: &str, domain: &str) -> ForwardPath {
 fn what_is_left_out_gets_the_documented_defaults() {
     let policy = Policy::parse(PLAIN).unwrap();
     assert_eq!(
-        policy.domains,
+        policy.domains[..],
         [Domain {
             name: "example.com".into(),
             primary: vec!["mail.example.com:25".into()],

@@ -15,6 +15,7 @@ mod instructions;
 mod letters;
 mod memory;
 mod notices;
+mod ownership;
 mod pauses;
 mod policies;
 mod properties;

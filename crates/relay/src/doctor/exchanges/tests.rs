@@ -8,8 +8,8 @@ use crate::doctor::Verdict;
 
 fn domain(primary: &str) -> Domain {
     let text = format!("[[domain]]\nname = \"example.com\"\n{primary}");
-    let mut policy = Policy::parse(&text).unwrap();
-    policy.domains.remove(0)
+    let policy = Policy::parse(&text).unwrap();
+    policy.domains[0].clone()
 }
 
 /// Three nodes, mx1 to mx3 at 192.0.2.1 to 192.0.2.3.

@@ -6,7 +6,7 @@
 use std::net::Ipv4Addr;
 
 use smtp::{ForwardPath, Mailbox};
-use spool::{Message, Policy};
+use spool::{Message, Policy, policy::Domains};
 
 use super::reports::verdicts;
 use super::*;
@@ -96,7 +96,7 @@ async fn a_smarthost_takes_all_reports_and_no_name_server_is_asked_for_their_dom
     );
     let mut policy = Policy::parse(&text).unwrap();
     // The outbox has nothing else than reports.
-    policy.domains.clear();
+    policy.domains = Domains::default();
     let outbox = MapOutbox::of_reports(policy, NEVER);
     outbox.queue_as(&["x"], BODY, to("sender.example"));
     outbox.queue_as(&["x"], BODY, to("nowhere.example"));

@@ -98,7 +98,7 @@ pub(crate) struct MapOutbox {
 
 impl MapOutbox {
     pub(crate) fn new(domain: Domain, retry: Duration) -> Arc<Self> {
-        let domains = vec![domain];
+        let domains = vec![domain].into();
         let policy = Policy {
             domains,
             ..Policy::default()
@@ -226,7 +226,7 @@ impl MapOutbox {
 
     /// Puts another policy in force, perhaps one without the domain.
     pub(super) fn adopt(&self, domain: Option<Domain>) {
-        let domains = domain.into_iter().collect();
+        let domains = Vec::from_iter(domain).into();
         self.adopt_whole(Policy {
             domains,
             ..Policy::default()

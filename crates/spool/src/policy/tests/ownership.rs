@@ -171,7 +171,7 @@ fn postmaster_without_a_domain_falls_under_the_first() {
     );
     assert_eq!(
         Policy {
-            domains: Vec::new(),
+            domains: Domains::default(),
             ..Policy::default()
         }
         .domain_of(&ForwardPath::Postmaster),
