@@ -131,7 +131,8 @@ mod tests {
                 named("e.example", here),
                 named("f.example", here),
                 by_records("g.example"),
-            ],
+            ]
+            .into(),
             ..Policy::default()
         };
         let mut found = by_primary(&policy, |domain| domain.name != "f.example");
