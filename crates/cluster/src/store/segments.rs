@@ -124,7 +124,7 @@ struct Segment {
     needed: u64,
     /// Entries whose pieces it may have.
     entries: Option<(u64, u64)>,
-    /// Whether moving what is needed out of it has failed.
+    /// Whether there is nothing in it that could be moved.
     stays: bool,
 }
 
@@ -419,7 +419,7 @@ impl Segments {
         (part(segment) < SEGMENT_NEEDED_MIN).then_some((*number, first..=last))
     }
 
-    /// Leaves a segment as it is: what is needed of it can not be moved.
+    /// Leaves a segment as it is: nothing of what is needed can be moved.
     pub(super) fn leave(&self, number: u64) {
         if let Some(segment) = self.books().segments.get_mut(&number) {
             segment.stays = true;

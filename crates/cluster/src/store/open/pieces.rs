@@ -99,16 +99,19 @@ impl Database {
             if location.segment() != segment {
                 continue;
             }
+            // Whoever needs one that is damaged asks another node for it.
             let Ok(piece) = self.segments.read(location) else {
-                // Whoever needs it asks another node for it.
-                self.segments.leave(segment);
                 continue;
             };
             batch.delete_piece(index)?;
             batch.put_piece(index, piece.into());
-            if batch.bytes() >= SEGMENT_MOVE_BYTES_MAX {
+            if batch.pieces.bytes() >= SEGMENT_MOVE_BYTES_MAX {
                 break;
             }
+        }
+        if batch.pieces.bytes() == 0 {
+            self.segments.leave(segment);
+            return Ok(());
         }
         batch.write_synced()
     }

@@ -236,6 +236,28 @@ fn damage_is_noticed_and_the_rest_is_there() {
 }
 
 #[test]
+fn what_is_damaged_stays_where_it_is_and_the_rest_moves() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let database = opened(&path);
+    put(&database, 1..=20);
+    close_segment(&database, dir.path());
+    let file = path.join("00000001.piece");
+    let mut octets = fs::read(&file).unwrap();
+    octets[LARGE / 2] ^= 1;
+    fs::write(&file, octets).unwrap();
+    delete(&database, 4..=20);
+    for _ in 0..3 {
+        database.move_pieces().unwrap();
+    }
+    has(&database, 2..=3);
+    database.piece(1).unwrap_err();
+    assert_eq!(segments(&path), ["00000001.piece", "00000002.piece"]);
+    delete(&database, [1]);
+    assert_eq!(segments(&path), ["00000002.piece"]);
+}
+
+#[test]
 fn whatever_happens_there_is_what_was_put_and_nothing_else() {
     for seed in 0..20 {
         let mut random = SmallRng::seed_from_u64(seed);
