@@ -142,7 +142,8 @@ fn all_that_can_be_pressed_is_reached_with_the_keyboard() {
         let stops = browser.stops();
         let first = ["To the content", "Status", "Queue", "Outages", "Cluster"];
         assert_eq!(stops[..5], first, "{path}");
-        let pressed = browser.count("a, button:enabled, input:not([type=hidden]), select, pre");
+        let pressed =
+            browser.count("a, button:not([hidden]), input:not([type=hidden]), select, pre");
         // Of the two ways to say which messages are meant, one is a stop; arrows lead to the other one.
         let arrows = browser.count("[type=radio]") / 2;
         assert_eq!(stops.len(), pressed - arrows, "{path}: {stops:?}");

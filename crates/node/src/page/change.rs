@@ -93,6 +93,10 @@ fn for_domain(form: &Form, verb: &str, more: &Markup) -> Markup {
 pub(super) async fn change(State(page): State<Arc<Page>>, form: Form) -> Answer {
     form.check()?;
     let verb = form.value("verb").unwrap_or_default();
+    if verb == queue::NO_VERB {
+        // The browser stays where it is, with all that is ticked.
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
     let right = Right::of_verb(verb);
     if !form.person.may(right) {
         return Err(Problem::lacks(right));

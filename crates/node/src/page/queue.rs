@@ -37,6 +37,9 @@ const ORDERS: [(Order, &str, &str); 3] = [
     (Order::Largest, "largest", "largest first"),
 ];
 
+/// What a form asks for when nobody has pressed one of its buttons.
+pub(super) const NO_VERB: &str = "none";
+
 /// What is shown of each message.
 const COLUMNS: [Column<'static>; 8] = [
     Column::Unseen("Choose"),
@@ -105,6 +108,8 @@ fn content(form: &Form, listed: &Listed) -> Markup {
         (choice(form))
         form method="post" action="/queue" {
             (no_default())
+            // On a box or a radio button Enter passes over that one, and presses the next.
+            button hidden name="verb" value=(NO_VERB) {}
             (token(&form.person))
             (chosen(form))
             @if listed.entries.is_empty() {
