@@ -72,7 +72,7 @@ impl Location {
     }
 
     const fn end(&self) -> u64 {
-        self.offset + self.length as u64
+        self.offset.saturating_add(self.length as u64)
     }
 
     /// The segment that it is in.
@@ -161,7 +161,7 @@ impl Segments {
         only_read: bool,
     ) -> io::Result<Self> {
         let mut books = Books {
-            unneeded: true,
+            unneeded: !only_read,
             ..Books::default()
         };
         for entry in fs::read_dir(directory)? {
@@ -191,15 +191,13 @@ impl Segments {
         books.next = books
             .segments
             .last_key_value()
-            .map_or(1, |(last, _)| last + 1);
+            .map_or(1, |(last, _)| last.saturating_add(1));
         let segments = Self {
             directory: directory.to_owned(),
             open: Mutex::default(),
             books: Mutex::new(books),
         };
-        if !only_read {
-            segments.remove_unneeded(&mut segments.books());
-        }
+        segments.remove_unneeded(&mut segments.books());
         Ok(segments)
     }
 

@@ -171,6 +171,19 @@ fn what_a_crash_left_without_a_row_goes_at_the_next_start() {
 }
 
 #[test]
+fn one_that_is_only_read_keeps_all_its_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    put(&opened(&path), [1]);
+    fs::write(path.join("00000007.piece"), [7; 1000]).unwrap();
+    let metrics = Arc::new(Metrics::register(&mut Registry::default()));
+    let database = open::open_to_read(&path, metrics).unwrap();
+    has(&database, [1]);
+    drop(database.moment());
+    assert_eq!(segments(&path), ["00000001.piece", "00000007.piece"]);
+}
+
+#[test]
 fn what_is_left_of_a_segment_moves_and_a_copy_keeps_its_own() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("db");
