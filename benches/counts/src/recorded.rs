@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, fs};
 
-use crate::TOLERANCE_PERCENT;
+use crate::{LAYOUT_MAX, TOLERANCE_PERCENT};
 
 /// Where it lies.
 pub(crate) const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/counts.txt");
@@ -101,7 +101,8 @@ fn difference(room: &str, name: &str, before: u64, now: u64) -> Option<String> {
     } else {
         ("fewer", "Well done; record it, so that it stays so.")
     };
-    (before.abs_diff(now) * 100 > before * TOLERANCE_PERCENT).then(|| {
+    let allowed = (before * TOLERANCE_PERCENT / 100).max(LAYOUT_MAX);
+    (before.abs_diff(now) > allowed).then(|| {
         format!(
             "{room}: {name}: {now} instructions, {percent} % {what} than the {before} that are recorded. {word}"
         )
