@@ -108,6 +108,11 @@ pub(crate) enum Kind {
     DamagedTable,
     /// A table file loses its second half while the node is down. It must not serve with it.
     CutTable,
+    /// Octets all over a file of bodies are changed while the node is down. What is damaged must never be
+    /// forwarded.
+    DamagedSegment,
+    /// A file of bodies loses its second half while the node is down.
+    CutSegment,
     /// A disk is put back to what it was some seconds before.
     OldDisk,
     /// A disk is emptied.
@@ -129,7 +134,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// What is played unless only some of it is asked for.
-    pub(crate) const MIX: [Self; 34] = [
+    pub(crate) const MIX: [Self; 36] = [
         Self::OldDisk,
         Self::Kill,
         Self::KillAll,
@@ -157,6 +162,8 @@ impl Kind {
         Self::CutLog,
         Self::DamagedTable,
         Self::CutTable,
+        Self::DamagedSegment,
+        Self::CutSegment,
         Self::WipedDisk,
         Self::MemberReplaced,
         Self::MemberLeaves,
@@ -195,6 +202,8 @@ impl Kind {
             Self::CutLog => "cut-log",
             Self::DamagedTable => "damaged-table",
             Self::CutTable => "cut-table",
+            Self::DamagedSegment => "damaged-segment",
+            Self::CutSegment => "cut-segment",
             Self::OldDisk => "old-disk",
             Self::WipedDisk => "wiped-disk",
             Self::MemberReplaced => "member-replaced",
@@ -267,6 +276,8 @@ impl Kind {
                 | Self::CutLog
                 | Self::DamagedTable
                 | Self::CutTable
+                | Self::DamagedSegment
+                | Self::CutSegment
                 | Self::OldDisk
                 | Self::WipedDisk
                 | Self::MemberReplaced

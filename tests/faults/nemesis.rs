@@ -44,8 +44,9 @@ enum Undo {
     Detach(usize, FailingSyncs, bool),
     /// A file gets its old octets back; with `true` the node must have refused to start.
     Mend(usize, PathBuf, Vec<u8>, bool),
-    /// An octet of a table is as it was; its node is started if it has ended.
-    MendTable(usize, PathBuf, u64),
+    /// A file that is never written again gets its old octets back, if it is still needed, and its node is
+    /// started anew.
+    PutBack(usize, PathBuf, Vec<u8>),
     /// A clock is put right.
     SetClock(usize),
     /// Everyone hears everyone.

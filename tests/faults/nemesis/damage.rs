@@ -9,13 +9,16 @@ use std::{
 
 use super::{
     Nemesis, Undo, Unplayed,
-    nodes::{LACKS, LACKS_BODIES},
+    nodes::{LACKS, LACKS_BODIES, NOT_FORWARDED},
 };
 use crate::fault::Kind;
 
 /// An octet behind the header of a MANIFEST's first record. A record whose length is damaged is
 /// taken by RocksDB for one that was never finished, when it then ends behind the file.
 const IN_FIRST_RECORD: usize = 10;
+
+/// One octet in so many is changed of a file of bodies, most of which may not be needed any more.
+const DAMAGED_EACH: usize = 16 << 10;
 
 impl Nemesis<'_> {
     pub(super) fn damage(&mut self, kind: Kind, place: usize) -> Result<Undo, Unplayed> {
@@ -33,19 +36,33 @@ impl Nemesis<'_> {
                 self.expect_errors(place);
                 self.damage_file(place, ".sst", cut_half, false)
             }
-            _ => self.damage_table(place),
+            Kind::DamagedTable => {
+                self.expect_errors(place);
+                self.damage_for_a_while(place, ".sst", |octets| change_middle(octets))
+            }
+            Kind::DamagedSegment => {
+                self.node_mut(place).allow_error(NOT_FORWARDED);
+                self.damage_for_a_while(place, ".piece", |octets| change_all_over(octets))
+            }
+            _ => {
+                self.node_mut(place).allow_error(NOT_FORWARDED);
+                self.node_mut(place).allow_error(LACKS_BODIES);
+                self.damage_for_a_while(place, ".piece", cut_half)
+            }
         }
     }
 
-    /// Changes one octet of the largest table, if there is one yet, and starts the node on it. It is
-    /// noticed when that place is read: at the start, or at any time later.
-    fn damage_table(&mut self, place: usize) -> Result<Undo, Unplayed> {
-        self.expect_errors(place);
-        let file = self.kill_to_damage(place, ".sst")?;
-        let middle = fs::metadata(&file).map_or(0, |file| file.len()) / 2;
-        flip(&file, middle).map_err(|error| error.to_string())?;
-        self.start(place);
-        Ok(Undo::MendTable(place, file, middle))
+    /// Does harm to a file that is never written again, the largest one, and starts the node on it. It is
+    /// noticed when a place that was harmed is read: at the start, or at any time later. Nothing rebuilds
+    /// such a file, so it is put right in the end.
+    fn damage_for_a_while(
+        &mut self,
+        place: usize,
+        kind: &str,
+        harm: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Undo, Unplayed> {
+        let (file, whole) = self.harm_file(place, kind, harm)?;
+        Ok(Undo::PutBack(place, file, whole))
     }
 
     /// Does harm to a file of a kind, the largest one, and starts the node on it.
@@ -58,13 +75,24 @@ impl Nemesis<'_> {
     ) -> Result<Undo, Unplayed> {
         self.node_mut(place).allow_error(LACKS);
         self.node_mut(place).allow_error(LACKS_BODIES);
+        let (file, whole) = self.harm_file(place, kind, harm)?;
+        Ok(Undo::Mend(place, file, whole, refuses))
+    }
+
+    /// The file that was harmed, and what was in it.
+    fn harm_file(
+        &mut self,
+        place: usize,
+        kind: &str,
+        harm: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(PathBuf, Vec<u8>), Unplayed> {
         let file = self.kill_to_damage(place, kind)?;
         let whole = fs::read(&file).map_err(|error| error.to_string())?;
         let mut harmed = whole.clone();
         harm(&mut harmed);
         fs::write(&file, harmed).map_err(|error| error.to_string())?;
         self.start(place);
-        Ok(Undo::Mend(place, file, whole, refuses))
+        Ok((file, whole))
     }
 
     /// Kills a node and finds the file of a kind that is damaged. When there is none, it runs again.
@@ -97,11 +125,17 @@ fn change_middle(octets: &mut [u8]) {
     change(octets, middle);
 }
 
+fn change_all_over(octets: &mut [u8]) {
+    for at in (DAMAGED_EACH / 2..octets.len()).step_by(DAMAGED_EACH) {
+        change(octets, at);
+    }
+}
+
 fn cut_half(octets: &mut Vec<u8>) {
     octets.truncate(octets.len() / 2);
 }
 
-/// Changes an octet of a file, or changes it back.
+/// Changes an octet of a file.
 pub(super) fn flip(file: &Path, at: u64) -> io::Result<()> {
     let file = File::options().read(true).write(true).open(file)?;
     let mut octet = [0];
@@ -141,7 +175,7 @@ mod tests {
             Err(Unplayed::LeftOut(why)) => why,
             other => panic!("{other:?}"),
         };
-        for kind in ["MANIFEST-", ".log", ".sst"] {
+        for kind in ["MANIFEST-", ".log", ".sst", ".piece"] {
             // Neither where there is no directory yet, nor in an empty one.
             assert!(left_out(kind).starts_with(&format!("no {kind} in ")));
             fs::create_dir_all(&database).unwrap();

@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use harness::{Daemon, FailingSyncs, LoopDisk, failing_syncs::Harm as Syncs, wait};
 
-use super::{Nemesis, Undo, Unplayed, damage, transfer::Harm};
+use super::{Nemesis, Undo, Unplayed, transfer::Harm};
 use crate::{fault::Kind, shim, world::World};
 
 /// A node whose disk fails ends within this time: its next write is due at once, or at the latest
@@ -41,6 +41,9 @@ pub(super) const LACKS: &str = "lacks entries that it had acknowledged";
 
 /// What a node logs whose tables are older than its files of bodies.
 pub(super) const LACKS_BODIES: &str = "a file of bodies is missing or cut off";
+
+/// What a leader logs of a message that it can not read, while it hears nobody who can.
+pub(super) const NOT_FORWARDED: &str = "a stored message is damaged and was not forwarded";
 
 impl Nemesis<'_> {
     pub(super) fn harm_node(&mut self, kind: Kind, place: usize) -> Result<Undo, Unplayed> {
@@ -99,7 +102,9 @@ impl Nemesis<'_> {
             | Kind::DamagedLog
             | Kind::CutLog
             | Kind::DamagedTable
-            | Kind::CutTable => return self.damage(kind, place),
+            | Kind::CutTable
+            | Kind::DamagedSegment
+            | Kind::CutSegment => return self.damage(kind, place),
             Kind::OldDisk | Kind::WipedDisk => self.replace_disk(kind, place)?,
             Kind::MemberReplaced => return Ok(self.lose_member(place)?),
             Kind::MemberLeaves => return Ok(self.part_with_member(place)),
@@ -200,12 +205,12 @@ impl Nemesis<'_> {
                 drop(syncs);
                 self.start_if_ended(place);
             }
-            Undo::MendTable(place, file, at) => {
+            Undo::PutBack(place, file, whole) => {
                 // Where nobody writes, a node that has met the damage ends at its next write only.
                 self.node_mut(place).kill();
                 // One that is not needed any more is gone.
                 if file.exists() {
-                    damage::flip(&file, at).expect("the disk can be written");
+                    fs::write(&file, whole).expect("the disk can be written");
                 }
                 self.start(place);
             }
