@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what is missing for: build (libclang), test (cargo-nextest, swaks, Python, strace, valgrind, foreign
+# Installs what is missing for: build (libclang, make), test (cargo-nextest, swaks, Python, strace, valgrind, foreign
 # mail servers, Chromium, Prometheus, NSD, SpamAssassin, and rspamd), faults (nft, ip and tc, strace, mkfs.ext4), fuzz (cargo-fuzz), bench (Postfix, Exim),
 # lint (cargo-deny), deb (cargo-deb, cargo-cyclonedx), chart (Helm), pictures (pngquant). Packages come by apt where this user may install them; otherwise one
 # line says what to install. What is there already is left alone, and then nothing is asked of the network.
@@ -57,6 +57,8 @@ for purpose in "$@"; do
     build)
         has_libclang || wanted libclang-dev
         command -v c++ >/dev/null 2>&1 || wanted g++
+        # jemalloc is built with it.
+        command -v make >/dev/null 2>&1 || wanted make
         ;;
     test)
         command -v swaks >/dev/null 2>&1 || wanted swaks

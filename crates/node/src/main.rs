@@ -45,6 +45,10 @@ use config::Config;
 use logging::LogFormat;
 use spool::policy::Document;
 
+/// For RocksDB, too. Why it is not glibc's: docs/decisions/memory-by-jemalloc.md.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// What stands before the arguments that all commands have, below those of their own.
 const FOR_ALL: &str = "Options of all commands";
 

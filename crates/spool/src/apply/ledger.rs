@@ -1,13 +1,12 @@
 //! The figures that a command touches: of domains, and of what has left.
 
-use std::collections::BTreeMap;
-
 use crate::{Change, Destination, Footprint, HistoryTotals, Message, Standing, Totals, View};
 
 /// Collects what a command does to the figures, so that each is written once.
 pub(super) struct Ledger<'v, V> {
     view: &'v V,
-    destinations: BTreeMap<String, Destination>,
+    /// By name, in its order. One of them is looked for several times for each message.
+    destinations: Vec<(String, Destination)>,
     history: Option<HistoryTotals>,
 }
 
@@ -15,7 +14,7 @@ impl<'v, V: View> Ledger<'v, V> {
     pub(super) const fn new(view: &'v V) -> Self {
         Self {
             view,
-            destinations: BTreeMap::new(),
+            destinations: Vec::new(),
             history: None,
         }
     }
@@ -50,8 +49,9 @@ impl<'v, V: View> Ledger<'v, V> {
     /// Notes that what stands in the queues of a message's domains was changed by something else than a report.
     pub(super) fn revise<'d>(&mut self, domains: impl IntoIterator<Item = &'d str>) {
         for domain in domains {
-            if let Some(destination) = self.destinations.get_mut(domain) {
-                destination.revision = destination.revision.saturating_add(1);
+            if let Ok(at) = self.find(domain) {
+                let revision = &mut self.destinations[at].1.revision;
+                *revision = revision.saturating_add(1);
             }
         }
     }
@@ -68,11 +68,19 @@ impl<'v, V: View> Ledger<'v, V> {
 
     /// All figures of a domain.
     pub(super) fn destination(&mut self, domain: &str) -> &mut Destination {
-        if !self.destinations.contains_key(domain) {
+        let at = self.find(domain).unwrap_or_else(|at| {
             let destination = self.view.destination(domain);
-            self.destinations.insert(domain.to_owned(), destination);
-        }
-        self.destinations.entry(domain.to_owned()).or_default()
+            self.destinations
+                .insert(at, (domain.to_owned(), destination));
+            at
+        });
+        &mut self.destinations[at].1
+    }
+
+    /// Its place among those that were touched, or where it belongs.
+    fn find(&self, domain: &str) -> Result<usize, usize> {
+        let names = |(name, _): &(String, Destination)| name.as_str().cmp(domain);
+        self.destinations.binary_search_by(names)
     }
 }
 
