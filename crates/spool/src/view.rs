@@ -93,6 +93,13 @@ pub trait View {
     }
     /// The place of the message with this sequence in a domain's queue.
     fn place(&self, domain: &str, sequence: u64) -> Result<Option<Place>, Self::Error>;
+    /// The same of several messages, one for each. A store may read them all at once.
+    fn places(&self, wanted: &[(&str, u64)]) -> Result<Vec<Option<Place>>, Self::Error> {
+        let places = wanted.iter();
+        places
+            .map(|(domain, sequence)| self.place(domain, *sequence))
+            .collect()
+    }
     /// The pieces staged under an id.
     fn staged(&self, id: MessageId) -> Result<Option<Staged>, Self::Error>;
     /// Stages last touched before a moment, at most `limit` of them.

@@ -373,6 +373,14 @@ impl View for Pending<'_> {
         }
     }
 
+    fn places(&self, wanted: &[(&str, u64)]) -> io::Result<Vec<Option<Place>>> {
+        let keys = wanted.iter();
+        let keys = keys.map(|(domain, sequence)| self.keys.queue(domain, *sequence));
+        let rows = self.read_each(keys.collect())?.into_iter();
+        rows.map(|octets| octets.as_deref().map(rows::decode_place).transpose())
+            .collect()
+    }
+
     fn staged(&self, id: MessageId) -> io::Result<Option<Staged>> {
         match self.rows.get(&self.keys.staged(id)) {
             Some(pending) => pending.as_deref().map(rows::decode_staged).transpose(),

@@ -14,6 +14,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, IoSlice, Write as _},
+    mem,
     ops::RangeInclusive,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
@@ -144,7 +145,7 @@ impl Drop for Reader<'_> {
     fn drop(&mut self) {
         let mut books = self.0.books();
         books.readers -= 1;
-        self.0.remove_unneeded(&mut books);
+        self.0.remove_unneeded(books);
     }
 }
 
@@ -197,7 +198,7 @@ impl Segments {
             open: Mutex::default(),
             books: Mutex::new(books),
         };
-        segments.remove_unneeded(&mut segments.books());
+        segments.remove_unneeded(segments.books());
         Ok(segments)
     }
 
@@ -318,7 +319,7 @@ impl Segments {
         let mut books = self.books();
         books.open = None;
         books.unneeded = true;
-        self.remove_unneeded(&mut books);
+        self.remove_unneeded(books);
         Ok(())
     }
 
@@ -374,19 +375,19 @@ impl Segments {
         if !synced {
             return;
         }
-        let books = &mut *books;
-        for location in std::mem::take(&mut books.unsure) {
+        for location in mem::take(&mut books.unsure) {
             if let Some(segment) = books.segments.get_mut(&location.segment) {
                 segment.needed = segment.needed.saturating_sub(u64::from(location.length));
-                books.unneeded |= segment.needed == 0;
+                let is_unneeded = segment.needed == 0;
+                books.unneeded |= is_unneeded;
             }
         }
         self.remove_unneeded(books);
     }
 
     /// Removes closed segments that nobody needs, unless somebody reads. A file that can not be removed is one that
-    /// the next start finds.
-    fn remove_unneeded(&self, books: &mut Books) {
+    /// the next start finds. To remove one takes a while, in which nobody waits for the books.
+    fn remove_unneeded(&self, mut books: MutexGuard<'_, Books>) {
         if books.readers > 0 || !books.unneeded {
             return;
         }
@@ -394,7 +395,9 @@ impl Segments {
         let open = books.open;
         let unneeded =
             |number: &u64, segment: &mut Segment| segment.needed == 0 && Some(*number) != open;
-        for (number, _) in books.segments.extract_if(.., unneeded) {
+        let removed: Vec<_> = books.segments.extract_if(.., unneeded).collect();
+        drop(books);
+        for (number, _) in removed {
             let path = self.path(number);
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {

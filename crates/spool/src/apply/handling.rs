@@ -6,7 +6,10 @@
 //! whoever has read ahead to look again.
 
 use super::{
-    Change, Outcome, View, audit, departures, ledger::Ledger, notices, report::kept_claims,
+    Change, Outcome, View, audit, departures,
+    ledger::Ledger,
+    notices,
+    report::{Due, kept_claims},
 };
 use crate::{
     Footprint, Message, Status,
@@ -33,6 +36,7 @@ pub(super) fn handle<V: View>(
         let mut tally = Tally::default();
         let mut ledger = Ledger::new(view);
         let mut changes = Vec::new();
+        let mut due = Vec::new();
         for found in view.queued(&ids)? {
             let Some(message) = found else {
                 tally.absent += 1;
@@ -57,18 +61,17 @@ pub(super) fn handle<V: View>(
             tally.changed += 1;
             // What is on its way and is to be tried at once is on its way all the same. A held message has no place
             // in a queue, and so no claim.
-            let mut kept = match &after {
-                Some(after) if !was_held => kept_claims(view, after, 0)?,
-                _ => Vec::new(),
-            };
+            if let Some(after) = after.as_ref().filter(|_| !was_held) {
+                due.extend(Due::of(after));
+            }
             ledger.recount(Some(&before), after.as_deref());
             ledger.revise(before.domains());
             changes.push(Change::Message {
                 before: Some(before),
                 after,
             });
-            changes.append(&mut kept);
         }
+        changes.append(&mut kept_claims(view, due, 0)?);
         ledger.write_to(&mut changes);
         Ok((tally, changes))
     })

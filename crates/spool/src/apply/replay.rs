@@ -4,7 +4,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Ledger, report::kept_claims};
+use super::{
+    Ledger,
+    report::{Due, kept_claims},
+};
 use crate::{Change, Footprint, Message, MessageId, Outcome, Replay, Timestamp, View, view::Known};
 
 /// How many messages one command replays at most, so that it is never a long entry to apply.
@@ -89,7 +92,7 @@ fn reopen<V: View>(
     if !after.reopen(replay) {
         return Ok(before.was_replayed(replay));
     }
-    let mut kept = kept_claims(view, &after, 0)?;
+    let mut kept = kept_claims(view, Due::of(&after).collect(), 0)?;
     let before = Footprint::of(&before);
     ledger.recount(Some(&before), Some(&after));
     ledger.revise(after.domains());

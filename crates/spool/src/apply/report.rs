@@ -2,8 +2,8 @@
 
 use super::{Ledger, bounded, departures, notices};
 use crate::{
-    Attempt, Change, Footprint, Message, Outcome, Place, Report, Standing, Status, Timestamp, Try,
-    Verdict, View, notice::Word, policy::ReportTo, retry, view::Known,
+    Attempt, Change, Footprint, Message, Outcome, Place, Report, Status, Timestamp, Try, Verdict,
+    View, notice::Word, policy::ReportTo, retry, view::Known,
 };
 
 pub(super) fn report<V: View>(
@@ -34,14 +34,15 @@ pub(super) fn report<V: View>(
             touched.push(first);
         }
     }
+    let mut due = Vec::new();
     for Touched {
         before, message, ..
     } in touched.into_iter().filter(|touched| touched.is_changed)
     {
-        let mut kept = kept_claims(view, &message, report.term)?;
+        due.extend(Due::of(&message));
         departures::settle(view, before, message, report.at, &mut ledger, &mut changes);
-        changes.append(&mut kept);
     }
+    changes.append(&mut kept_claims(view, due, report.term)?);
     ledger.write_to(&mut changes);
     Ok((Outcome::Done, changes))
 }
@@ -141,25 +142,46 @@ fn is_news(
     }
 }
 
+/// A message's place in a domain's queue, as it is to be.
+pub(super) struct Due {
+    domain: String,
+    sequence: u64,
+    at: Timestamp,
+}
+
+impl Due {
+    /// All of one message.
+    pub(super) fn of(message: &Message) -> impl Iterator<Item = Self> {
+        let domains = message.domains().into_iter();
+        domains.filter_map(|domain| {
+            Some(Self {
+                domain: domain.to_owned(),
+                sequence: message.sequence,
+                at: message.standing(domain)?.due()?,
+            })
+        })
+    }
+}
+
 /// The claims that a report of this term does not end: a later leader may be delivering the message
 /// while its forerunner tells how it had fared.
 pub(super) fn kept_claims<V: View>(
     view: &V,
-    after: &Message,
+    due: Vec<Due>,
     term: u64,
 ) -> Result<Vec<Change>, V::Error> {
-    let mut kept = Vec::new();
-    for domain in after.domains() {
-        if let Some(due) = after.standing(domain).and_then(Standing::due)
-            && let Some(place) = view.place(domain, after.sequence)?
-            && place.claimed_by.is_some_and(|by| by > term)
-        {
-            kept.push(Change::Claimed {
-                domain: domain.to_owned(),
-                sequence: after.sequence,
-                after: Place { due, ..place },
-            });
-        }
-    }
-    Ok(kept)
+    let wanted = due.iter().map(|due| (due.domain.as_str(), due.sequence));
+    let places = view.places(&wanted.collect::<Vec<_>>())?;
+    let kept = due.into_iter().zip(places).filter_map(|(due, place)| {
+        let place = place.filter(|place| place.claimed_by.is_some_and(|by| by > term))?;
+        Some(Change::Claimed {
+            domain: due.domain,
+            sequence: due.sequence,
+            after: Place {
+                due: due.at,
+                ..place
+            },
+        })
+    });
+    Ok(kept.collect())
 }
