@@ -28,7 +28,7 @@ use crate::{
     reach::Findings,
     signals::Signals,
     space::Space,
-    store::{LogSize, LogWriter, Mending, Store, Tables},
+    store::{LogSize, LogWriter, Mending, ReadAhead, Store, Tables},
     visits::Visits,
 };
 
@@ -43,6 +43,8 @@ pub(crate) struct Running {
     pub(crate) raft: Raft,
     pub(crate) store: Arc<Store>,
     pub(crate) tables: Arc<Tables>,
+    /// Bodies that will be delivered next.
+    pub(crate) ahead: ReadAhead,
     pub(crate) log_size: LogSize,
     /// Held while a body is mended.
     pub(crate) mending: tokio::sync::Mutex<Mending>,

@@ -262,6 +262,15 @@ pub(crate) const MOVE_REST: Duration = Duration::from_secs(10 * 60);
 /// A move that came to nothing is tried again after this.
 pub(crate) const MOVE_RETRY: Duration = Duration::from_secs(30);
 
+/// Log entries that are looked at together when a body is read that is to be delivered.
+pub(crate) const AHEAD_ENTRIES_MAX: u64 = 64;
+/// Octets that are read in one go then.
+pub(crate) const AHEAD_BYTES_MAX: usize = 256 << 10;
+/// A larger piece is read by itself: to go to the disk and back costs little beside it.
+pub(crate) const AHEAD_PIECE_MAX: usize = 64 << 10;
+/// Octets that were read ahead and are not delivered yet, of all domains.
+pub(crate) const AHEAD_KEPT_BYTES_MAX: usize = 1 << 20;
+
 /// A segment of bodies is closed at this size; the smaller, the sooner one holds only what has left.
 pub(crate) const SEGMENT_BYTES: u64 = 64 << 20;
 /// Pieces of a batch go to a segment when they have so many octets together. Fewer are written twice, which costs

@@ -272,15 +272,18 @@ impl Outbox for Cluster {
 
     async fn piece(&self, id: MessageId, piece: u64) -> Result<Bytes, OutboxError> {
         let tables = Arc::clone(&self.0.tables);
-        match blocking(move || tables.piece(piece)).await {
-            Ok(octets) => octets
-                .map(Bytes::from)
-                .ok_or(OutboxError::PieceMissing { id, piece }),
+        let read = |behind| {
+            let read = tokio::task::spawn_blocking(move || tables.stretch(piece, behind));
+            async { read.await.map_err(io::Error::other)? }
+        };
+        match self.0.ahead.piece(piece, read).await {
+            Ok(octets) => octets.ok_or(OutboxError::PieceMissing { id, piece }),
             // Nothing but this piece is known to be bad.
-            Err(OutboxError::Storage(reason)) => {
-                Err(OutboxError::PieceUnreadable { id, piece, reason })
-            }
-            Err(error) => Err(error),
+            Err(error) => Err(OutboxError::PieceUnreadable {
+                id,
+                piece,
+                reason: error.to_string(),
+            }),
         }
     }
 

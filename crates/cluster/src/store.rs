@@ -13,6 +13,7 @@
 //! There is one write-ahead log below all five, so what is fsync'd for the log carries every
 //! earlier write with it.
 
+mod ahead;
 mod anew;
 mod audit;
 mod blocking;
@@ -51,6 +52,7 @@ mod tidying;
 mod visitors;
 mod writer;
 
+pub(crate) use ahead::ReadAhead;
 pub(crate) use anew::found_anew;
 pub use digest::SpoolDigest;
 pub(crate) use digest::digest;

@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
 };
 
+use bytes::Bytes;
 use spool::{
     Destination, HistoryTotals, Learned, Message, MessageId, Patience, Place, Timestamp,
     Unconfirmed, Visitor, Visitors,
@@ -17,6 +18,7 @@ use spool::{
 use tokio::sync::watch;
 
 use super::{
+    ahead::Stretch,
     entries,
     keys::{self, Table},
     open::{Column, Database},
@@ -25,6 +27,7 @@ use super::{
 };
 use crate::{
     codec,
+    limits::AHEAD_PIECE_MAX,
     raft::{LogId, StoredMembership},
 };
 
@@ -358,6 +361,20 @@ impl Tables {
     /// The octets that a log entry carried.
     pub(crate) fn piece(&self, index: u64) -> io::Result<Option<Vec<u8>>> {
         self.now().piece(index)
+    }
+
+    /// The same, and where they are few those of some entries behind it, which are applied.
+    pub(crate) fn stretch(&self, index: u64, behind: u64) -> io::Result<Stretch> {
+        let now = self.now();
+        let piece = now.piece(index)?.map(Bytes::from);
+        if piece.as_ref().is_none_or(|it| it.len() > AHEAD_PIECE_MAX) {
+            return Ok((piece, Vec::new()));
+        }
+        // What is not applied may still be replaced.
+        let applied = rows::applied(&now)?.map_or(0, |applied| applied.index);
+        let first = index.saturating_add(1);
+        let end = first.saturating_add(behind).min(applied.saturating_add(1));
+        Ok((piece, now.small_pieces(first..end)))
     }
 }
 

@@ -7,7 +7,10 @@ use bytes::Bytes;
 use super::{Batch, Column, Database, Moment};
 use crate::{
     disk::Disk,
-    limits::{SEGMENT_BATCH_BYTES_MIN, SEGMENT_MOVE_BYTES_MAX, SEGMENT_MOVE_FREE_MIN},
+    limits::{
+        AHEAD_BYTES_MAX, AHEAD_PIECE_MAX, SEGMENT_BATCH_BYTES_MIN, SEGMENT_MOVE_BYTES_MAX,
+        SEGMENT_MOVE_FREE_MIN,
+    },
     store::{
         keys,
         segments::{Location, Segments},
@@ -69,6 +72,32 @@ impl Database {
             Some(location) => self.segments.read(location).map(Some),
             None => self.get(Column::Piece, keys::entry(index)),
         }
+    }
+
+    /// Small pieces of these entries, as many as can be read and are within the bounds.
+    pub(crate) fn small_pieces(&self, entries: Range<u64>) -> Vec<(u64, Bytes)> {
+        if entries.is_empty() {
+            return Vec::new();
+        }
+        let _reader = self.segments.reader();
+        let in_segments = self.locations(entries.clone()).map(|row| {
+            let (index, location) = row?;
+            Ok((index, self.segments.read(location)?))
+        });
+        let (from, to) = (keys::entry(entries.start), keys::entry(entries.end));
+        let in_rocksdb = self.range(Column::Piece, &from, to.to_vec()).map(|row| {
+            let (key, piece) = row?;
+            Ok((keys::entry_index(&key).unwrap_or_default(), piece.into()))
+        });
+        let mut bytes = 0;
+        let pieces = in_segments.chain(in_rocksdb).filter_map(io::Result::ok);
+        pieces
+            .take_while(|(_, piece)| {
+                bytes += piece.len();
+                piece.len() <= AHEAD_PIECE_MAX && bytes <= AHEAD_BYTES_MAX
+            })
+            .map(|(index, piece)| (index, piece.into()))
+            .collect()
     }
 
     fn location(&self, index: u64) -> io::Result<Option<Location>> {
