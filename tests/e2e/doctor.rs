@@ -66,12 +66,13 @@ fn start(settings: &Settings) -> Cluster {
     cluster
 }
 
-/// All of it, with a zone in which everything is right.
-fn scene() -> Option<(OwnNetwork, Primary, NameServer, Cluster)> {
+/// All of it, with a zone in which everything is right, and further lines of the domain's policy.
+pub(crate) fn scene(lines: &str) -> Option<(OwnNetwork, Primary, NameServer, Cluster)> {
     let (network, primary) = enter()?;
     let server = NameServer::start();
     tell_all(&server);
-    let settings = Settings::for_primary(primary.address()).asking(&server);
+    let mut settings = Settings::for_primary(primary.address()).asking(&server);
+    settings.policy.push_str(lines);
     let cluster = start(&settings);
     Some((network, primary, server, cluster))
 }
@@ -120,7 +121,7 @@ fn pair(check: &str, subject: &str) -> (String, String) {
 
 #[test]
 fn the_doctor_finds_what_is_wrong_and_writes_the_lines_that_are_missing() {
-    let Some((_network, _primary, server, cluster)) = scene() else {
+    let Some((_network, _primary, server, cluster)) = scene("") else {
         return;
     };
     let ctl = cluster.nodes[0].ctl();
@@ -197,7 +198,7 @@ fn the_doctor_finds_what_is_wrong_and_writes_the_lines_that_are_missing() {
 
 #[test]
 fn the_doctor_finds_out_who_answers_at_port_25() {
-    let Some((_network, primary, server, mut cluster)) = scene() else {
+    let Some((_network, primary, server, mut cluster)) = scene("") else {
         return;
     };
     let ctl = cluster.nodes[0].ctl();
