@@ -33,6 +33,10 @@ fn the_queue_is_flushed_with_the_keyboard_alone() {
     assert_eq!(browser.tab(), "To the content");
     browser.enter();
     assert_eq!(browser.tab(), "12 waiting, example.com");
+    browser.tab_to("Reason to try now");
+    browser.type_text("the primary is back");
+    browser.enter();
+    assert_eq!(browser.focused(), "Reason to try now", "Enter does nothing");
     browser.tab_to("Try now example.com");
 
     // The figures change below his fingers, and he stays where he is.
@@ -47,6 +51,9 @@ fn the_queue_is_flushed_with_the_keyboard_alone() {
     wait_headline(&browser, "All mail is delivered.");
     let account = compare(&letters, &primary.received());
     assert!(account.is_right(), "{account}: {account:?}");
+    let audit = cluster.nodes[0].ctl().json(&["audit"]);
+    assert_eq!(audit[0]["what"], "flush example.com", "{audit}");
+    assert_eq!(audit[0]["reason"], "the primary is back", "{audit}");
 }
 
 #[test]

@@ -47,7 +47,8 @@ fn staff_see_what_waits_and_send_it_by_a_button() {
     assert!(page.contains("12 messages wait now."), "{page}");
     let by_age = || get(node, "/").contains("example.com</th><td class=\"number\">12</td>");
     wait_until(scene::CATCH_UP, "they are counted by age", by_age);
-    let form = format!("token={}&domain=example.com", token(&page));
+    let secret = token(&page);
+    let form = format!("token={secret}&domain=example.com&reason=it+is+%3Cback%3E");
     let peak = || get(node, "/").contains("The most were 12, at ");
     wait_until(scene::CATCH_UP, "the curve shows it", peak);
     primary.up();
@@ -69,6 +70,9 @@ fn staff_see_what_waits_and_send_it_by_a_button() {
         audit.contains("flush example.com") && audit.contains("web page, 127.0.0.1"),
         "{audit}"
     );
+    assert!(audit.contains("it is &lt;back&gt;"), "{audit}");
+    let audit = node.ctl().run(&["audit"]).out;
+    assert!(audit.contains("it is <back>"), "{audit}");
 }
 
 #[test]

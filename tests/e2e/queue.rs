@@ -235,18 +235,14 @@ fn each_verb_takes_a_reason_and_leaves_a_line() {
         let told = change(&ctl, &[*words, &["--reason", &reason]].concat());
         assert_eq!(told["changed"], *changed, "{words:?}: {told}");
     }
-    for verb in ["pause", "resume"] {
-        let acted = ctl.run(&[
-            "domain",
-            verb,
-            "example.com",
-            "--reason",
-            "reason of a domain",
-        ]);
+    let of_domains = [&["domain", "pause"][..], &["domain", "resume"], &["flush"]];
+    for verb in of_domains {
+        let words = ["example.com", "--reason", "reason of a domain"];
+        let acted = ctl.run(&[verb, &words].concat());
         assert_eq!(acted.code, 0, "{}", acted.err);
     }
     let rows = rows(&ctl);
-    assert_eq!(rows.len(), done.len() + 2, "{rows:?}");
+    assert_eq!(rows.len(), done.len() + of_domains.len(), "{rows:?}");
     for (number, ((words, changed), row)) in done.iter().zip(&rows).enumerate() {
         let typed: Vec<&str> = words
             .iter()

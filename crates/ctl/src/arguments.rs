@@ -103,6 +103,14 @@ pub(crate) enum Command {
         /// Show progress, and return once everything is delivered.
         #[arg(long)]
         wait: bool,
+        /// Why; the audit log keeps it.
+        #[arg(
+            long,
+            value_name = "TEXT",
+            default_value = "",
+            hide_default_value = true
+        )]
+        reason: String,
     },
     /// Who changed what, and why.
     Audit {

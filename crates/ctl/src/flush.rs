@@ -30,13 +30,10 @@ struct Drained {
 pub(crate) async fn flush(
     servers: &Servers,
     output: &mut Output,
-    domain: Option<String>,
+    request: FlushRequest,
     wait: bool,
 ) -> anyhow::Result<()> {
     let started = Instant::now();
-    let request = FlushRequest {
-        domain: domain.clone(),
-    };
     let flushed = servers
         .ask(async |mut client: Client| Ok(client.flush(request.clone()).await?.into_inner()))
         .await?;

@@ -38,6 +38,7 @@ mod words;
 use std::{io, process::ExitCode};
 
 use anyhow::Context as _;
+use api::admin::v1::FlushRequest;
 use clap::Parser as _;
 
 use arguments::{Arguments, Command, Usage};
@@ -86,9 +87,11 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             Command::Domain(command) => domain::run(&servers, &mut output, command).await,
             Command::Audit { since } => audit::list(&servers, &mut output, since).await,
             Command::Trace { id } => trace::show(&servers, &mut output, id).await,
-            Command::Flush { domain, wait } => {
-                flush::flush(&servers, &mut output, domain, wait).await
-            }
+            Command::Flush {
+                domain,
+                wait,
+                reason,
+            } => flush::flush(&servers, &mut output, FlushRequest { domain, reason }, wait).await,
             Command::Replay { since, domain } => {
                 replay::replay(&servers, &mut output, since, domain).await
             }

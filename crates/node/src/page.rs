@@ -177,6 +177,7 @@ async fn flush(State(page): State<Arc<Page>>, form: Form) -> Answer {
     form.check()?;
     let question = FlushRequest {
         domain: form.value("domain").map(str::to_owned),
+        reason: form.value("reason").unwrap_or_default().to_owned(),
     };
     page.service.flush(Page::request(&form, question)).await?;
     Ok(Redirect::to("/?done=flush").into_response())

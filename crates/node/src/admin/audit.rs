@@ -64,7 +64,12 @@ pub(super) fn tell(action: &Action, changed: u64) {
 /// Notes what an operator has done by a command that does not note it itself. It is done by then: that it
 /// could not be noted on all nodes does not undo it.
 pub(super) async fn note(cluster: &Cluster, by: String, what: String) {
-    let action = cluster.action(by, what, String::new());
+    note_why(cluster, by, what, "").await;
+}
+
+/// The same, with why he has done it.
+pub(super) async fn note_why(cluster: &Cluster, by: String, what: String, why: &str) {
+    let action = cluster.action(by, what, reason(why));
     tell(&action, 1);
     if let Err(error) = cluster.note(action).await {
         warn!(target: "audit", %error, "the line above is not in the audit log");

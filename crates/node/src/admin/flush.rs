@@ -31,6 +31,6 @@ pub(super) async fn flush(
         what.push_str(&format!(" {name}"));
     }
     cluster.flush(domain).await.map_err(refused)?;
-    audit::note(cluster, by, what).await;
+    audit::note_why(cluster, by, what, &request.reason).await;
     Ok(FlushResponse { domains })
 }

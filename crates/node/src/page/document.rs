@@ -16,8 +16,8 @@ const PAGES: [(&str, &str); 5] = [
 /// How often a script brings the figures of a page up to date.
 const RENEWED_SECONDS: u32 = 3;
 
-/// How often a browser that runs no scripts loads such a page again.
-const LOADED_SECONDS: u32 = 10;
+/// How often a browser that runs no scripts loads such a page again. A reason is typed meanwhile, and lost then.
+const LOADED_SECONDS: u32 = 30;
 
 /// A whole page.
 pub(super) fn document(title: &str, content: &Markup) -> Markup {

@@ -122,6 +122,9 @@ fn waiting(status: &StatusResponse) -> u64 {
     domains.map(|domain| domain.waiting + domain.deferred).sum()
 }
 
+/// The form with which mail is tried now: all, or that of the domain whose button is pressed.
+const TRY: &str = "try";
+
 /// What is shown of each domain.
 const COLUMNS: [Column<'static>; 10] = [
     Column::Words("Domain"),
@@ -144,10 +147,15 @@ fn domains(status: &StatusResponse, person: &Person) -> Markup {
     html! {
         section aria-labelledby="domains" {
             h2 #domains { "Domains" }
+            @if person.may(Right::Operate) {
+                // Enter in the form's field presses the first of its buttons, and those of the domains come first.
+                button form=(TRY) disabled hidden {}
+            }
             (table(&COLUMNS, &rows))
             @if person.may(Right::Operate) {
-                form method="post" action="/flush" {
+                form id=(TRY) method="post" action="/flush" {
                     (token(person))
+                    label { "Reason to try now " input name="reason" size="30" maxlength="500"; }
                     button { "Try all mail now" }
                 }
             }
@@ -213,6 +221,7 @@ fn delivery(domain: &DomainStatus, now: u64) -> Markup {
     }
 }
 
+/// What can be done with a domain. What is tried now has its reason in the form below the table.
 fn buttons(domain: &DomainStatus, person: &Person) -> Markup {
     let is_kept_back = domain.paused.is_some() || domain.condition == "held-back";
     let one = |action: &str, words: &str| {
@@ -225,7 +234,7 @@ fn buttons(domain: &DomainStatus, person: &Person) -> Markup {
         }
     };
     html! {
-        (one("/flush", "Try now"))
+        button .inline form=(TRY) name="domain" value=(domain.name) aria-label={ "Try now " (domain.name) } { "Try now" }
         @if is_kept_back { (one("/resume", "Resume")) } @else { (one("/pause", "Pause")) }
     }
 }
