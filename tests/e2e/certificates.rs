@@ -7,9 +7,9 @@ use std::{
     time::Duration,
 };
 
-use harness::{Cluster, Ctl, Daemon, Primary, Sender, Settings, ctl, logs, wait_until};
+use harness::{Cluster, Ctl, Daemon, Primary, Sender, Settings, ctl, http, logs, wait_until};
 
-use crate::scene;
+use crate::{page::between, scene};
 
 /// Files are looked at every two seconds, and a change counts at the second look.
 const NOTICED: Duration = Duration::from_secs(30);
@@ -130,6 +130,47 @@ fn a_cluster_runs_on_certificates_that_the_command_made_for_names_and_addresses(
         assert!((1.9..2.1).contains(&years), "{years}");
     }
     scene::drain(&cluster, &mut primary, &letters);
+}
+
+/// When the certificate that a node has for senders ends, as another one tells.
+fn told_end(asked: &Daemon, of: &Daemon) -> Option<u64> {
+    let status = asked.ctl().json(&["cluster", "status"]);
+    let mut members = status["members"].as_array()?.iter();
+    let member = members.find(|member| member["id"] == of.id)?;
+    let ends = member["certificates"]["ends"].as_array()?;
+    let for_senders = ends.iter().find(|end| end["usage"] == "smtp")?;
+    for_senders["not_after_ms"].as_u64()
+}
+
+#[test]
+fn each_node_shows_until_when_the_certificates_of_the_others_are_valid() {
+    let (_primary, mut cluster) = prepare(3);
+    start(&mut cluster);
+    let (first, second) = (&cluster.nodes[0], &cluster.nodes[1]);
+    let before = told_end(first, second).unwrap();
+    let made = cluster.directory().join("made");
+    make(&made, &["localhost"]);
+    hand_over(&made, "localhost", second, "smtp");
+    wait_until(NOTICED, "the other one knows of the exchange", || {
+        told_end(first, second).is_some_and(|end| end < before)
+    });
+    assert_eq!(told_end(first, second), told_end(second, second));
+    let years = expiry_years(second, "smtp").unwrap();
+    assert!((1.9..2.1).contains(&years), "{years}");
+    let page = |node: &Daemon| http::get(node.ports.http.address(), "/cluster").unwrap().1;
+    let row = |page: &str| {
+        let begins = "<th scope=\"row\">2</th><td>smtp</td>";
+        between(page, begins, "</tr>").to_owned()
+    };
+    assert_eq!(row(&page(first)), row(&page(second)));
+    assert_ne!(row(&page(first)), "");
+
+    cluster.nodes[1].kill();
+    let (first, second) = (&cluster.nodes[0], &cluster.nodes[1]);
+    assert_eq!(told_end(first, second), None);
+    let shown = page(first);
+    let unknown = "<th scope=\"row\">2</th><td colspan=\"3\">unknown: ";
+    assert!(shown.contains(unknown), "{shown}");
 }
 
 #[test]

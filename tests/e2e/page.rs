@@ -62,7 +62,7 @@ fn staff_see_what_waits_and_send_it_by_a_button() {
     let cluster = get(node, "/cluster");
     assert!(
         cluster.contains("Mail is taken while 2 of the 3 voting nodes answer.")
-            && cluster.contains("<th scope=\"row\">smtp</th>"),
+            && cluster.contains("<th scope=\"row\">3</th><td>smtp</td>"),
         "{cluster}"
     );
     let audit = get(node, "/audit");

@@ -164,6 +164,7 @@ mod tests {
             listen: "127.0.0.1:7400".parse().unwrap(),
             advertise: "mx1:7400".to_owned(),
             mail_host: spool::ports::MailHost::default(),
+            certificates: tokio::sync::watch::channel(Vec::new()).1,
             founding,
             policy: None,
             tls: None,

@@ -4,6 +4,9 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use spool::{policy::Document, ports::MailHost};
 use tls::MutualTls;
+use tokio::sync::watch;
+
+use crate::certificates::CertificateEnd;
 
 /// What a node needs to know to take part.
 #[derive(Clone, Debug)]
@@ -18,6 +21,8 @@ pub struct Config {
     pub advertise: String,
     /// How this node is known to the Internet.
     pub mail_host: MailHost,
+    /// Until when this node's certificates are valid, for all uses; it changes when they are exchanged.
+    pub certificates: watch::Receiver<Vec<CertificateEnd>>,
     /// How the cluster comes to be, at the first start.
     pub founding: Founding,
     /// The policy that is proposed when the cluster is founded.

@@ -2,13 +2,15 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use anyhow::Context as _;
+use cluster::CertificateEnd;
 use spool::Timestamp;
 use tls::{MutualTls, ServerTls, UnixTime, Watched};
+use tokio::sync::watch;
 use tracing::warn;
 
 use crate::{clock::unix, config::Config};
@@ -67,7 +69,11 @@ impl Certificates {
 
 /// The moments at which the certificates of each use end.
 #[derive(Debug, Default)]
-pub(crate) struct Expiries(Mutex<BTreeMap<&'static str, Expiry>>);
+pub(crate) struct Expiries {
+    ends: Mutex<BTreeMap<&'static str, Expiry>>,
+    /// The same, for other nodes.
+    told: watch::Sender<Vec<CertificateEnd>>,
+}
 
 #[derive(Debug)]
 struct Expiry {
@@ -82,10 +88,22 @@ impl Expiries {
             not_after: Timestamp(not_after.as_secs().saturating_mul(1000)),
             warned: false,
         };
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(usage, expiry);
+        let mut ends = self.ends();
+        ends.insert(usage, expiry);
+        let told = ends.iter().map(|(usage, expiry)| CertificateEnd {
+            usage: (*usage).to_owned(),
+            not_after: expiry.not_after,
+        });
+        self.told.send_replace(told.collect());
+    }
+
+    /// Each use with the moment at which its certificate ends, as that is now.
+    pub(crate) fn told(&self) -> watch::Receiver<Vec<CertificateEnd>> {
+        self.told.subscribe()
+    }
+
+    fn ends(&self) -> MutexGuard<'_, BTreeMap<&'static str, Expiry>> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says once of each certificate that it ends soon.
@@ -98,7 +116,7 @@ impl Expiries {
     /// Each use whose certificate has come near its end since this was last asked, with the days
     /// that are left.
     fn ending(&self, now: Timestamp) -> Vec<(&'static str, i64)> {
-        let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ends = self.ends();
         let mut ending = Vec::new();
         for (usage, expiry) in ends.iter_mut() {
             if !expiry.warned && expiry.not_after < now.after(WARNING) {
@@ -110,18 +128,10 @@ impl Expiries {
         ending
     }
 
-    /// Each use with the moment at which its certificate ends.
-    pub(crate) fn ends(&self) -> Vec<(&'static str, Timestamp)> {
-        let ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        ends.iter()
-            .map(|(usage, expiry)| (*usage, expiry.not_after))
-            .collect()
-    }
-
     /// Each use with the seconds that are left, negative when they are over.
     pub(crate) fn seconds_left(&self, now: Timestamp) -> Vec<(&'static str, i64)> {
-        let ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        ends.iter()
+        self.ends()
+            .iter()
             .map(|(usage, expiry)| (*usage, seconds_between(now, expiry.not_after)))
             .collect()
     }

@@ -45,8 +45,7 @@ pub(crate) async fn serve(
     service: Arc<AdminService>,
     stop: CancellationToken,
 ) {
-    let page = Page::new(service, metrics.expiries(), settings.users.clone());
-    let page = Arc::new(page);
+    let page = Arc::new(Page::new(service, settings.users.clone()));
     let known = [&settings.trusted[..], &settings.metrics_trusted].concat();
     let site = Arc::new(Site {
         cluster,

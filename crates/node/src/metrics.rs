@@ -65,11 +65,6 @@ impl Metrics {
         }
     }
 
-    /// Until when the certificates are valid that are in use.
-    pub(crate) fn expiries(&self) -> Arc<Expiries> {
-        Arc::clone(&self.expiries)
-    }
-
     /// Everything in Prometheus' text format.
     pub(crate) async fn scrape(&self) -> Result<String, fmt::Error> {
         let now = self.clock.now();

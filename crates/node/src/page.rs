@@ -46,7 +46,6 @@ use tonic::metadata::MetadataValue;
 
 use crate::{
     admin::AdminService,
-    certificates::Expiries,
     config::User,
     page::{ages::Ages, form::Form, login::Door, rights::Right},
 };
@@ -68,7 +67,6 @@ pub(crate) struct Page {
     service: Arc<AdminService>,
     door: Door,
     ages: Ages,
-    expiries: Arc<Expiries>,
 }
 
 /// What a handler comes to.
@@ -118,16 +116,11 @@ pub(crate) fn router<S: Clone + Send + Sync + 'static>(page: Arc<Page>) -> Route
 
 impl Page {
     /// Of this node, for these users; where there are none, for whoever is let through.
-    pub(crate) fn new(
-        service: Arc<AdminService>,
-        expiries: Arc<Expiries>,
-        users: Vec<User>,
-    ) -> Self {
+    pub(crate) fn new(service: Arc<AdminService>, users: Vec<User>) -> Self {
         Self {
             service,
             door: Door::new(users),
             ages: Ages::default(),
-            expiries,
         }
     }
 

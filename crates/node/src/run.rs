@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use cluster::Cluster;
+use cluster::{CertificateEnd, Cluster};
 use prometheus_client::registry::Registry;
 use relay::{
     dns::Dns,
@@ -14,7 +14,10 @@ use relay::{
 use sd_notify::NotifyState;
 use spool::{policy::Document, ports::MailHost};
 use tls::MutualTls;
-use tokio::{net::TcpListener, sync::Notify};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, watch},
+};
 use tracing::{error, info, warn};
 
 use crate::{
@@ -160,7 +163,8 @@ impl Node {
         let webhook_metrics = webhook::Metrics::register(&mut registry);
         let peer_tls = certificates.cluster.clone();
         let file = config.policy_file.clone().zip(policy.clone());
-        let cluster = start_cluster(config, policy, peer_tls, &mut registry).await?;
+        let cluster =
+            start_cluster(config, policy, peer_tls, expiries.told(), &mut registry).await?;
         let progress = Progress::default();
 
         let routes = Arc::new(Routes::new(Arc::clone(&dns), Arc::new(cluster.clone())));
@@ -290,6 +294,7 @@ async fn start_cluster(
     config: &Config,
     policy: Option<Document>,
     tls: Option<Arc<MutualTls>>,
+    certificates: watch::Receiver<Vec<CertificateEnd>>,
     registry: &mut Registry,
 ) -> anyhow::Result<Cluster> {
     let cluster = cluster::Config {
@@ -298,6 +303,7 @@ async fn start_cluster(
         listen: config.cluster.listen,
         advertise: config.cluster.advertise.clone(),
         mail_host: mail_host(config),
+        certificates,
         founding: config.cluster.founding.clone(),
         policy,
         tls,

@@ -22,6 +22,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{Callers, Identity, Peers, append, change, identity, receive, rights, rights::Rights};
 use crate::{
+    certificates::{self, CertificateEnd},
     codec::{self, CodecError},
     config::{Config, Founding},
     leadership, limits,
@@ -41,6 +42,7 @@ pub(crate) struct Served {
     /// Where nodes have certificates.
     callers: Option<Callers>,
     mail_host: MailHost,
+    certificates: watch::Receiver<Vec<CertificateEnd>>,
     rights: Rights,
     voting: Voting,
     changer: Changer,
@@ -85,6 +87,7 @@ impl Served {
         Self {
             callers: Callers::of(config, raft.metrics()),
             mail_host: config.mail_host.clone(),
+            certificates: config.certificates.clone(),
             rights: Rights::new(raft.metrics(), peers.clone()),
             raft,
             identity: peers.identity().clone(),
@@ -378,6 +381,7 @@ impl Peer for Served {
             mail_hostname: self.mail_host.hostname.clone(),
             mail_addresses: addresses.map(ToString::to_string).collect(),
             now_ms: Some(self.signs.clock.now().0),
+            certificates: Some(certificates::to(&self.certificates.borrow())),
         }))
     }
 

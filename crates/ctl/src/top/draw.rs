@@ -214,6 +214,7 @@ mod tests {
             lag,
             silent_ms,
             free_bytes: lag.map(|_| 5 << 30),
+            ..Member::default()
         };
         let domain = |name: &str, condition: &str, waiting| DomainStatus {
             name: name.to_owned(),

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use api::admin::v1::{
-    Authentication, Client, ClusterStatusResponse, DomainStatus, ExpiringMessages, Expiry, Hold,
-    Member, Pause, PrimaryOffers, QueueShowResponse, Recipient, Replica, authentication::Signature,
+    Authentication, Certificates, Client, ClusterStatusResponse, DomainStatus, ExpiringMessages,
+    Expiry, Hold, Member, Pause, PrimaryOffers, QueueShowResponse, Recipient, Replica,
+    authentication::Signature,
 };
-use cluster::{ClusterStatus, MemberStatus};
+use cluster::{CertificateEnd, ClusterStatus, MemberStatus};
 use smtp::BodyType;
 use spool::{
     Destination, KnownOffers, Message, Reachability, Standing, Status, Timestamp, notice::Kind,
@@ -107,6 +108,18 @@ fn member(member: &MemberStatus, leader: Option<u64>) -> Member {
         lag: member.lag,
         silent_ms: member.silent_ms,
         free_bytes: member.disk.map(|disk| disk.free_bytes),
+        certificates: None,
+    }
+}
+
+/// Until when a node's certificates are valid.
+pub(super) fn certificates(ends: Vec<CertificateEnd>) -> Certificates {
+    let ends = ends.into_iter().map(|end| api::admin::v1::CertificateEnd {
+        usage: end.usage,
+        not_after_ms: end.not_after.0,
+    });
+    Certificates {
+        ends: ends.collect(),
     }
 }
 

@@ -285,7 +285,14 @@ impl Admin for AdminService {
         &self,
         _request: Request<ClusterStatusRequest>,
     ) -> Result<Response<ClusterStatusResponse>, Status> {
-        Ok(Response::new(answer::cluster(&self.cluster.status().await)))
+        let (status, mut certificates) =
+            tokio::join!(self.cluster.status(), self.cluster.certificates());
+        let mut cluster = answer::cluster(&status);
+        for member in &mut cluster.members {
+            let told = certificates.remove(&member.id);
+            member.certificates = told.map(answer::certificates);
+        }
+        Ok(Response::new(cluster))
     }
 
     async fn cluster_add(

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use api::admin::v1::{
-    ClusterStatusResponse, Member, StatusRequest, StatusResponse, admin_server::Admin as _,
+    CertificateEnd, ClusterStatusRequest, ClusterStatusResponse, Member, StatusRequest,
+    StatusResponse, admin_server::Admin as _,
 };
 use axum::{extract::State, response::IntoResponse as _};
 use maud::{Markup, html};
@@ -23,13 +24,17 @@ use crate::{
 /// Shows it.
 pub(super) async fn show(State(page): State<Arc<Page>>, form: Form) -> Answer {
     let status = page.service.status(Page::request(&form, StatusRequest {}));
-    let status = status.await?.into_inner();
+    let mut status = status.await?.into_inner();
+    // The members are asked for their certificates.
+    let asked = Page::request(&form, ClusterStatusRequest {});
+    let asked = page.service.cluster_status(asked);
+    status.cluster = Some(asked.await?.into_inner());
     let content = html! {
         h1 { "Cluster" }
         @if let Some(cluster) = &status.cluster { p { (quorum(cluster)) } }
         (nodes(&status))
         (this_node(&status))
-        (certificates(&page.expiries.ends(), status.now_ms))
+        @if let Some(cluster) = &status.cluster { (certificates(cluster, status.now_ms)) }
     };
     Ok(document("Cluster", &content).into_response())
 }
@@ -107,32 +112,52 @@ fn this_node(status: &StatusResponse) -> Markup {
 }
 
 /// What is shown of each certificate.
-const OF_CERTIFICATES: [Column<'static>; 3] = [
+const OF_CERTIFICATES: [Column<'static>; 4] = [
+    Column::Words("Node"),
     Column::Words("For"),
     Column::Words("Ends"),
     Column::Figures("Left"),
 ];
 
-fn certificates(ends: &[(&'static str, Timestamp)], now: u64) -> Markup {
+/// Those of all members that tell of theirs.
+fn certificates(cluster: &ClusterStatusResponse, now: u64) -> Markup {
     let rows = html! {
-        @for (usage, end) in ends { (certificate(usage, *end, Timestamp(now))) }
+        @for member in &cluster.members { (certificates_of(member, Timestamp(now))) }
     };
     html! {
         section aria-labelledby="certificates" {
-            h2 #certificates { "Certificates of this node" }
-            @if ends.is_empty() {
-                p { "It has none: senders are offered no STARTTLS, and peers and operators reach it from this machine alone." }
-            } @else {
-                (table(&OF_CERTIFICATES, &rows))
-            }
+            h2 #certificates { "Certificates" }
+            (table(&OF_CERTIFICATES, &rows))
         }
     }
 }
 
-fn certificate(usage: &str, end: Timestamp, now: Timestamp) -> Markup {
+fn certificates_of(member: &Member, now: Timestamp) -> Markup {
+    let ends = member
+        .certificates
+        .as_ref()
+        .map(|told| told.ends.as_slice());
+    let instead = match ends {
+        None => Some("unknown: it does not answer, or its version does not tell"),
+        Some([]) => Some(
+            "none: senders are offered no STARTTLS, and peers and operators reach it from its machine alone",
+        ),
+        Some(_) => None,
+    };
+    html! {
+        @if let Some(words) = instead {
+            tr { th scope="row" { (member.id) } td colspan="3" { (words) } }
+        }
+        @for end in ends.unwrap_or_default() { (certificate(member.id, end, now)) }
+    }
+}
+
+fn certificate(node: u64, certificate: &CertificateEnd, now: Timestamp) -> Markup {
+    let end = Timestamp(certificate.not_after_ms);
     html! {
         tr {
-            th scope="row" { (usage) }
+            th scope="row" { (node) }
+            td { (certificate.usage) }
             td { (moment(end.0)) }
             td .number {
                 @if end <= now { strong .warning { "none" } }
@@ -145,6 +170,8 @@ fn certificate(usage: &str, end: Timestamp, now: Timestamp) -> Markup {
 
 #[cfg(test)]
 mod tests {
+    use api::admin::v1::Certificates;
+
     use super::*;
 
     fn cluster(leader: Option<u64>, roles: &[&str]) -> ClusterStatusResponse {
@@ -181,15 +208,41 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_that_ends_soon_is_told_apart() {
+    fn the_certificates_of_all_who_tell_are_shown_and_those_that_end_soon_are_told_apart() {
         const DAY: u64 = 24 * 3_600_000;
-        let shown = |days: u64| {
-            let ends = [("smtp", Timestamp(days * DAY))];
-            certificates(&ends, 10 * DAY).into_string()
+        let member = |id, ends: Option<&[(&str, u64)]>| Member {
+            id,
+            certificates: ends.map(|ends| Certificates {
+                ends: ends
+                    .iter()
+                    .map(|(usage, days)| CertificateEnd {
+                        usage: (*usage).to_owned(),
+                        not_after_ms: days * DAY,
+                    })
+                    .collect(),
+            }),
+            ..Member::default()
         };
-        assert!(shown(30).contains(">20 d<"), "{}", shown(30));
-        assert!(shown(12).contains("2 d, renew it"), "{}", shown(12));
-        assert!(shown(10).contains(">none<"), "{}", shown(10));
-        assert!(certificates(&[], 0).into_string().contains("It has none"));
+        let cluster = ClusterStatusResponse {
+            members: vec![
+                member(1, Some(&[("cluster", 30), ("smtp", 12)])),
+                member(2, Some(&[("cluster", 10)])),
+                member(3, None),
+                member(4, Some(&[])),
+            ],
+            ..ClusterStatusResponse::default()
+        };
+        let shown = certificates(&cluster, 10 * DAY).into_string();
+        for row in [
+            "<th scope=\"row\">1</th><td>cluster</td><td>1970-01-31 00:00:00 UTC</td><td class=\"number\">20 d</td>",
+            "<th scope=\"row\">1</th><td>smtp</td><td>1970-01-13 00:00:00 UTC</td><td class=\"number\">\
+             <strong class=\"warning\">2 d, renew it</strong></td>",
+            "<th scope=\"row\">2</th><td>cluster</td><td>1970-01-11 00:00:00 UTC</td><td class=\"number\">\
+             <strong class=\"warning\">none</strong></td>",
+            "<th scope=\"row\">3</th><td colspan=\"3\">unknown: ",
+            "<th scope=\"row\">4</th><td colspan=\"3\">none: ",
+        ] {
+            assert!(shown.contains(row), "{row} in {shown}");
+        }
     }
 }
