@@ -277,9 +277,13 @@ impl RaftLogReader<Types> for LogStore {
     }
 
     /// Bounded by octets: openraft itself counts entries only.
+    ///
+    /// A leader cuts off nothing that it is sending. One that leads no more does, and then what still reads for its
+    /// followers finds nothing, which is no failure: openraft looks who leads before it sends on.
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
         match self.read(start, end, APPEND_BYTES_MAX).await {
             Ok(entries) => Ok(entries),
+            Err(_) if self.ends().purged.is_some_and(|upto| start <= upto.index) => Ok(Vec::new()),
             Err(error) => {
                 let found = self.lost.find(self.store.now(), start, error).await;
                 found.map(|entry| vec![entry])

@@ -56,3 +56,26 @@ async fn entries_to_apply_that_are_gone_are_an_error_and_not_the_end() {
         .unwrap();
     assert_eq!(whole.len(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_cut_off_is_no_failure_for_who_still_reads_it_and_a_hole_is() {
+    let mut opened = Opened::new();
+    let blanks = (1..8).map(|index| Entry::new_blank(log_id(index)));
+    opened.append(blanks.collect()).await;
+    opened.log.purge(log_id(3)).await.unwrap();
+    let mut opened = opened.reopened();
+    let read = opened.log.limited_get_log_entries(2, 8).await.unwrap();
+    assert_eq!(read, []);
+    let read = opened.log.limited_get_log_entries(4, 8).await.unwrap();
+    assert_eq!(read.len(), 4);
+
+    let database = opened.tables.now();
+    let mut batch = database.batch();
+    batch.delete_range(Column::Log, keys::entry(5), keys::entry(6));
+    batch.write().unwrap();
+    let error = opened.log.limited_get_log_entries(5, 8).await.unwrap_err();
+    assert!(
+        error.to_string().contains("log entry 5 is missing"),
+        "{error}"
+    );
+}

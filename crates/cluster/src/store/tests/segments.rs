@@ -316,3 +316,44 @@ fn whatever_happens_there_is_what_was_put_and_nothing_else() {
         assert_eq!(segments(&path).len(), 0, "seed {seed}");
     }
 }
+
+#[test]
+fn small_pieces_are_found_wherever_they_lie_up_to_the_bounds() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let database = opened(&path);
+    let write = |lengths: &[(u64, usize)]| {
+        let mut batch = database.batch();
+        for (index, length) in lengths {
+            batch.put_piece(*index, piece(*index, *length));
+        }
+        batch.write_synced().unwrap();
+    };
+    let found = |entries| {
+        let mut found = database.small_pieces(entries);
+        found.sort_by_key(|(index, _)| *index);
+        found
+    };
+    // In RocksDB, in a segment, and in RocksDB again, with entries between them that carry nothing.
+    write(&[(1, 100), (2, 200)]);
+    write(&[(4, 40 << 10), (5, 40 << 10)]);
+    write(&[(8, 10)]);
+    assert_eq!(segments(&path).len(), 1);
+    let expected = [(2, 200), (4, 40 << 10), (5, 40 << 10), (8, 10)];
+    let expected = expected.map(|(index, length)| (index, piece(index, length)));
+    assert_eq!(found(2..9), expected);
+    assert_eq!(found(3..3), []);
+    assert_eq!(found(9..100), []);
+
+    write(&[(10, 60 << 10), (11, LARGE), (12, 60 << 10)]);
+    let indices =
+        |entries| -> Vec<u64> { found(entries).iter().map(|(index, _)| *index).collect() };
+    assert_eq!(indices(10..13), [10], "a large one ends it");
+    let many: Vec<_> = (20..40).map(|index| (index, 60 << 10)).collect();
+    write(&many);
+    assert_eq!(indices(20..40), [20, 21, 22, 23], "256 KiB");
+    // What can not be read is somebody else's to complain of.
+    close_segment(&database, dir.path());
+    fs::write(path.join(&segments(&path)[0]), "cut off").unwrap();
+    assert_eq!(indices(2..9), [2, 8]);
+}
