@@ -28,6 +28,11 @@ pub(crate) const APPEND_ENTRIES_MAX: u64 = 512;
 /// Octets of entries in one append request, unless a single entry is larger: some milliseconds of a
 /// gigabit link, so that nothing waits long behind it.
 pub(crate) const APPEND_BYTES_MAX: usize = 1 << 20;
+/// While an append of fewer octets is under way, what comes waits for its answer, and is then one append.
+pub(crate) const APPEND_GATHERED_BYTES: usize = 256 << 10;
+/// But it waits no longer than this: as long as a slow disk takes for its fsync, and less than a wide area round
+/// trip, which several appends then share.
+pub(crate) const APPEND_GATHER: Duration = Duration::from_millis(10);
 /// Octets of one command. Ten thousand recipients with what a primary said of each stay below; a
 /// command above would be an entry that no member can be sent, behind which nothing is replicated.
 pub(crate) const COMMAND_BYTES_MAX: usize = 6 << 20;

@@ -6,6 +6,7 @@ mod change;
 mod client;
 mod connect;
 mod contact;
+mod gathering;
 mod identity;
 mod receive;
 mod rights;

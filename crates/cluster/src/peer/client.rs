@@ -27,6 +27,7 @@ use super::{
     append,
     connect::{PeerClient, Peers},
     contact::Contact,
+    gathering::{Acknowledged, gathered},
     snapshot,
 };
 use crate::{
@@ -224,6 +225,7 @@ impl RaftNetworkV2<Types> for PeerLink {
                 return Ok(futures::stream::empty().boxed());
             };
             let input = futures::stream::iter([first]).chain(input);
+            let (acknowledged, input) = gathered(input);
             let unanswered = Arc::new(AtomicU64::new(0));
             let sent = Arc::clone(&unanswered);
             let state = Arc::clone(&self.network.state);
@@ -253,6 +255,7 @@ impl RaftNetworkV2<Types> for PeerLink {
                 space: Arc::clone(&self.network.space),
                 answers,
                 unanswered,
+                acknowledged,
             };
             let answers = futures::stream::unfold(Some(watched), |watched| async {
                 let mut watched = watched?;
@@ -331,13 +334,17 @@ struct Watched {
     space: Arc<Space>,
     answers: tonic::Streaming<api::peer::v1::AppendResponse>,
     unanswered: Arc<AtomicU64>,
+    acknowledged: Acknowledged,
 }
 
 impl Watched {
     async fn next(&mut self) -> Option<Result<StreamAppendResult<Types>, RPCError<Types>>> {
         let answer = self.next_in_time().await?;
         match &answer {
-            Ok(_) => self.contact.answered(),
+            Ok(answer) => {
+                self.contact.answered();
+                self.acknowledged.note(answer);
+            }
             Err(error) => self.contact.failed(error),
         }
         Some(answer)
