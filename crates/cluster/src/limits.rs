@@ -105,8 +105,10 @@ pub(crate) const MAIL_HOSTS_REFRESH: Duration = Duration::from_secs(60);
 pub(crate) const PASS_COMMANDS_MAX: usize = 512;
 /// Octets of commands in one request that passes them to the leader.
 pub(crate) const PASS_BYTES_MAX: usize = 1 << 20;
-/// Such requests on their way at the same time.
-pub(crate) const PASSES_IN_FLIGHT_MAX: usize = 8;
+/// Such requests on their way at the same time; meanwhile what comes gathers for the next. Each costs both ends as
+/// much as applying some messages, and the more there are, the less is in each. Fewer would keep commands out of
+/// the leader's next fsync.
+pub(crate) const PASSES_IN_FLIGHT_MAX: usize = 4;
 /// Commands that wait to be passed on.
 pub(crate) const PASS_QUEUE_MAX: usize = 4096;
 /// How long the leader may take to answer such a request before it is asked again.
