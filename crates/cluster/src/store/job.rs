@@ -20,7 +20,6 @@ pub(super) enum Job {
         vote: Vote,
         done: oneshot::Sender<io::Result<()>>,
     },
-    SaveCommitted(LogId),
     TruncateAfter {
         last: Option<LogId>,
         done: oneshot::Sender<io::Result<()>>,
@@ -62,10 +61,5 @@ impl Job {
             Self::Append { entries, .. } => entries.last().map(|entry| entry.log_id.index),
             _ => None,
         }
-    }
-
-    /// Whether somebody relies on it being on the disk.
-    pub(super) const fn wants_sync(&self) -> bool {
-        !matches!(self, Self::SaveCommitted(_))
     }
 }

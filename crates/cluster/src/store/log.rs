@@ -26,7 +26,7 @@ use super::{
     noted::Note,
     open::Database,
     present::Store,
-    raft_state::{self, COMMITTED},
+    raft_state,
     received::Received,
     tables::Tables,
     tidying::Tidying,
@@ -354,6 +354,9 @@ fn bounds(range: &impl RangeBounds<u64>, last: Option<LogId>) -> (u64, u64) {
     (start, end.min(last.map_or(0, |last| last.index + 1)))
 }
 
+/// How far the log is committed is not saved: the tables, and with them how far it is applied, are in the same
+/// write-ahead log. After a start there are at most a few entries that had been committed and not applied yet,
+/// and the leader tells of them as of any others.
 impl RaftLogStorage<Types> for LogStore {
     type LogReader = Self;
 
@@ -375,17 +378,6 @@ impl RaftLogStorage<Types> for LogStore {
             .await?;
         self.ends().vote = Some(vote);
         Ok(())
-    }
-
-    async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
-        match committed {
-            Some(committed) => self.give(Job::SaveCommitted(committed)).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
-        raft_state::read_log_id(&self.store.now(), COMMITTED)
     }
 
     async fn append<I>(&mut self, entries: I, flushed: IOFlushed<Types>) -> io::Result<()>

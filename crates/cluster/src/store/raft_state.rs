@@ -1,4 +1,4 @@
-//! Raft's own values: what a node has promised, and how far its log is committed and cut.
+//! Raft's own values: what a node has promised, and how far its log is cut.
 
 use std::io;
 
@@ -15,7 +15,6 @@ use crate::{
 
 /// Names of the values.
 pub(super) const VOTE: &str = "vote";
-pub(super) const COMMITTED: &str = "committed";
 pub(super) const PURGED: &str = "purged";
 
 /// The last vote that was saved.
@@ -33,7 +32,7 @@ pub(super) fn purged(database: &Database) -> io::Result<Option<LogId>> {
     read_log_id(database, PURGED)
 }
 
-pub(super) fn read_log_id(store: &Database, name: &str) -> io::Result<Option<LogId>> {
+fn read_log_id(store: &Database, name: &str) -> io::Result<Option<LogId>> {
     let octets = store.get(Column::Raft, keys::raft(name))?;
     let log_id = octets
         .map(|octets| codec::decode(octets.as_slice(), "log id"))

@@ -8,7 +8,7 @@ use std::{io, path::Path, sync::Arc};
 use super::{
     keys,
     open::{self, Batch, Column, Database},
-    raft_state::{self, COMMITTED, PURGED},
+    raft_state::{self, PURGED},
     rows,
 };
 use crate::{
@@ -132,8 +132,5 @@ pub(super) fn carry_over(from: &Database, to: &Database, last: LogId) -> io::Res
 /// are the node's own.
 fn describes_database(key: &[u8]) -> bool {
     let named = |name: &str| key == keys::raft(name).as_slice();
-    named(keys::INCARNATION)
-        || named(COMMITTED)
-        || named(PURGED)
-        || keys::dropped_index(key).is_some()
+    named(keys::INCARNATION) || named(PURGED) || keys::dropped_index(key).is_some()
 }

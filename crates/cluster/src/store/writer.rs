@@ -124,7 +124,6 @@ fn write(
     noted: &mut Note,
     jobs: Vec<Job>,
 ) -> io::Result<()> {
-    let sync = jobs.iter().any(Job::wants_sync);
     let purges = jobs.iter().any(|job| matches!(job, Job::Purge { .. }));
     let last_index = jobs.iter().filter_map(Job::last_index).next_back();
     let before = mark.now();
@@ -144,11 +143,7 @@ fn write(
         if purges {
             noted.write()?;
         }
-        if sync {
-            batch.write_synced()?;
-        } else {
-            batch.write()?;
-        }
+        batch.write_synced()?;
         mark.write(after)?;
         noted.keep_up()
     });
@@ -184,9 +179,6 @@ fn add(
             let vote = codec::vote_to(&vote).encode_to_vec();
             batch.put(Column::Raft, keys::raft(raft_state::VOTE), vote);
             waiting.push(Waiting::Done(done));
-        }
-        Job::SaveCommitted(committed) => {
-            raft_state::put_log_id(batch, raft_state::COMMITTED, committed);
         }
         Job::TruncateAfter { last, done } => {
             let first = last.map_or(0, |last| last.index + 1);
@@ -235,7 +227,7 @@ fn promised(
             after.last = *last;
         }
         Job::Purge { upto, .. } => after.last = after.last.max(Some(*upto)),
-        Job::SaveCommitted(_) | Job::Mend { .. } | Job::Install { .. } | Job::Tidy => {}
+        Job::Mend { .. } | Job::Install { .. } | Job::Tidy => {}
     }
     (kept, after)
 }
@@ -320,7 +312,7 @@ fn refuse_all(jobs: &mut mpsc::Receiver<Job>, error: &io::Error) {
             | Job::Purge { done, .. }
             | Job::Mend { done, .. } => drop(done.send(refusal())),
             Job::Install { done, .. } => drop(done.send(Err(copy_of(error)))),
-            Job::SaveCommitted(_) | Job::Tidy => {}
+            Job::Tidy => {}
         }
     }
 }
