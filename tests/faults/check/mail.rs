@@ -10,6 +10,9 @@ use crate::ledger::{Entry, Event, Outcome};
 /// primary, and what was under way meanwhile.
 const AFTERMATH_MS: u64 = 8_000;
 
+/// A delivery is recorded within this time, or never: what began later has not kept it from that.
+const RECORDED_WITHIN_MS: u64 = 5_000;
+
 /// Deliveries that a fault of nodes or network may repeat at most: a leader lets no more be at the
 /// primary that is not recorded than there are connections (`connections = 20`).
 const REPEATS_PER_FAULT_MAX: usize = 20;
@@ -222,8 +225,8 @@ fn broken_off(evidence: &Evidence) -> BTreeSet<&str> {
     ids.collect()
 }
 
-/// The last fault that was under way, or not long over, between two deliveries: of the primary's where it
-/// broke the first one off, if there is one, of any kind otherwise.
+/// The last fault that was under way, or not long over, when the first of two deliveries was to be recorded, or
+/// else between them: of the primary's where it broke the first one off, if there is one, of any kind otherwise.
 fn explained(evidence: &Evidence, first_ms: u64, again_ms: u64, by_primary: bool) -> Option<usize> {
     let explains = |event: &Event| {
         event.kind.may_repeat()
@@ -232,8 +235,13 @@ fn explained(evidence: &Evidence, first_ms: u64, again_ms: u64, by_primary: bool
     };
     let of_primary = |event: &Event| !event.hits_cluster() && explains(event);
     let by_primary = by_primary.then(|| evidence.events.iter().rposition(of_primary));
-    let last = || evidence.events.iter().rposition(explains);
-    by_primary.flatten().or_else(last)
+    let begun_by = |ms: u64| {
+        let mut events = evidence.events.iter();
+        events.rposition(|event| explains(event) && event.from_ms <= ms)
+    };
+    let soon = || begun_by(first_ms.saturating_add(RECORDED_WITHIN_MS));
+    let by_primary = by_primary.flatten();
+    by_primary.or_else(soon).or_else(|| begun_by(again_ms))
 }
 
 /// What stands behind `id` in our own trace field.

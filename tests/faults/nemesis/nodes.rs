@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 use harness::{Daemon, FailingSyncs, LoopDisk, failing_syncs::Harm as Syncs, wait};
 
 use super::{Nemesis, Undo, Unplayed, transfer::Harm};
-use crate::{fault::Kind, shim, world::World};
+use crate::{fault::Kind, ledger::Event, shim, world::World};
 
 /// A node whose disk fails ends within this time: its next write is due at once, or at the latest
 /// when the next message comes.
@@ -206,13 +206,23 @@ impl Nemesis<'_> {
                 self.start_if_ended(place);
             }
             Undo::PutBack(place, file, whole) => {
-                // Where nobody writes, a node that has met the damage ends at its next write only.
-                self.node_mut(place).kill();
+                // Where nobody writes, a node that has met the damage ends at its next write only. To end one that
+                // serves is a fault of its own.
+                let killed = Event {
+                    kind: Kind::Kill,
+                    deposes: false,
+                    from_ms: self.world.ledger.now_ms(),
+                    until_ms: u64::MAX,
+                };
+                let words = format!("kill, to put a file right: node {}", place + 1);
+                let killed = self.world.ledger.begin(killed, &words);
+                self.kill(&[place]);
                 // One that is not needed any more is gone.
                 if file.exists() {
                     fs::write(&file, whole).expect("the disk can be written");
                 }
                 self.start(place);
+                self.world.ledger.end(killed);
             }
             Undo::Mend(place, file, whole, refuses) => {
                 if refuses {

@@ -178,6 +178,22 @@ fn a_fault_makes_no_more_deliveries_happen_again_than_there_are_connections() {
 }
 
 #[test]
+fn what_began_long_after_a_delivery_has_not_made_it_happen_again() {
+    let mut evidence = right();
+    evidence.events.push(event(Kind::Kill, 1500, 2000));
+    evidence.events.push(event(Kind::SlowLink, 20_000, 35_000));
+    // Once from the time of the first fault, for which there was no primary before; the others are the second's.
+    let again = (40_000, evidence.received[0].1.clone());
+    evidence.received.extend(std::iter::repeat_n(again, 21));
+    let findings = judge(&evidence);
+    assert_eq!(findings.violations, Vec::<String>::new());
+    assert_eq!(
+        (findings.repeated, findings.repeated_by_one_fault),
+        (21, 20)
+    );
+}
+
+#[test]
 fn what_the_primary_broke_off_is_no_other_faults() {
     let mut evidence = right();
     evidence
