@@ -35,7 +35,7 @@ impl Cluster {
     async fn certificates_of(&self, id: u64, address: &str) -> Option<(u64, Vec<CertificateEnd>)> {
         let mut client = self.0.peers.client(address, Some(id)).ok()?;
         let hello = client.hello(pb::HelloRequest::default());
-        let answer = timeout(limits::PEER_REPLY_TIMEOUT, hello).await;
+        let answer = timeout(limits::PEER_LOOK_TIMEOUT, hello).await;
         let told = answer.ok()?.ok()?.into_inner().certificates?;
         Some((id, from(told)))
     }

@@ -63,6 +63,8 @@ pub(crate) const PEER_KEEPALIVE: Duration = Duration::from_secs(5);
 pub(crate) const PEER_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a peer may take to answer a small request.
 pub(crate) const PEER_REPLY_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long somebody who looks at the cluster waits for a member that may be down.
+pub(crate) const PEER_LOOK_TIMEOUT: Duration = Duration::from_millis(500);
 /// A follower that acknowledges nothing for so long while entries are on their way is treated as
 /// gone, and its stream opened anew.
 pub(crate) const APPEND_REPLY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -271,12 +273,10 @@ pub(crate) const MOVE_RETRY: Duration = Duration::from_secs(30);
 
 /// Log entries that are looked at together when a body is read that is to be delivered.
 pub(crate) const AHEAD_ENTRIES_MAX: u64 = 64;
-/// Octets that are read in one go then.
+/// Octets that are read in one go then. At most eight times as many wait in memory to be asked for.
 pub(crate) const AHEAD_BYTES_MAX: usize = 256 << 10;
 /// A larger piece is read by itself: to go to the disk and back costs little beside it.
 pub(crate) const AHEAD_PIECE_MAX: usize = 64 << 10;
-/// Octets that were read ahead and are not delivered yet, of all domains.
-pub(crate) const AHEAD_KEPT_BYTES_MAX: usize = 1 << 20;
 
 /// A segment of bodies is closed at this size; the smaller, the sooner one holds only what has left.
 pub(crate) const SEGMENT_BYTES: u64 = 64 << 20;

@@ -14,6 +14,7 @@ use openraft::{
     storage::{IOFlushed, RaftLogStorage},
 };
 use tokio::sync::{mpsc, oneshot};
+use tracing::debug;
 
 use super::{
     cache::{self, LogCache},
@@ -278,12 +279,15 @@ impl RaftLogReader<Types> for LogStore {
 
     /// Bounded by octets: openraft itself counts entries only.
     ///
-    /// A leader cuts off nothing that it is sending. One that leads no more does, and then what still reads for its
-    /// followers finds nothing, which is no failure: openraft looks who leads before it sends on.
+    /// What is cut off from the log may still be read for a follower: by one who leads no more, or that starts anew
+    /// with this follower. It finds nothing then, which is no failure: openraft looks who leads before it sends on.
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
         match self.read(start, end, APPEND_BYTES_MAX).await {
             Ok(entries) => Ok(entries),
-            Err(_) if self.ends().purged.is_some_and(|upto| start <= upto.index) => Ok(Vec::new()),
+            Err(error) if self.ends().purged.is_some_and(|upto| start <= upto.index) => {
+                debug!(start, %error, "what was read for a follower is cut off");
+                Ok(Vec::new())
+            }
             Err(error) => {
                 let found = self.lost.find(self.store.now(), start, error).await;
                 found.map(|entry| vec![entry])

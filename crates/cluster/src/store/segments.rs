@@ -80,6 +80,11 @@ impl Location {
     pub(super) const fn segment(&self) -> u64 {
         self.segment
     }
+
+    /// Octets of the piece.
+    pub(super) const fn length(&self) -> usize {
+        self.length as usize
+    }
 }
 
 /// The segments of one database.

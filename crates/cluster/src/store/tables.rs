@@ -370,8 +370,9 @@ impl Tables {
         if piece.as_ref().is_none_or(|it| it.len() > AHEAD_PIECE_MAX) {
             return Ok((piece, Vec::new()));
         }
-        // What is not applied may still be replaced.
-        let applied = rows::applied(&now)?.map_or(0, |applied| applied.index);
+        // What is not applied may still be replaced. And only an error of the piece itself is one of the message.
+        let applied = rows::applied(&now).ok().flatten();
+        let applied = applied.map_or(0, |applied| applied.index);
         let first = index.saturating_add(1);
         let end = first.saturating_add(behind).min(applied.saturating_add(1));
         Ok((piece, now.small_pieces(first..end)))

@@ -1,6 +1,6 @@
 //! Pieces of bodies: in segments where there are many octets at once, or else in RocksDB.
 
-use std::{io, mem, ops::Range};
+use std::{collections::BTreeMap, io, mem, ops::Range};
 
 use bytes::Bytes;
 
@@ -16,6 +16,18 @@ use crate::{
         segments::{Location, Segments},
     },
 };
+
+/// The first of them, as many as may be read ahead in one go.
+fn within_bounds<T>(
+    pieces: impl Iterator<Item = (u64, T)>,
+    length: impl Fn(&T) -> usize,
+) -> impl Iterator<Item = (u64, T)> {
+    let mut bytes = 0;
+    pieces.take_while(move |(_, piece)| {
+        bytes += length(piece);
+        bytes <= AHEAD_BYTES_MAX
+    })
+}
 
 /// Pieces that a batch writes and gives up.
 #[derive(Debug, Default)]
@@ -74,30 +86,29 @@ impl Database {
         }
     }
 
-    /// Small pieces of these entries, as many as can be read and are within the bounds.
+    /// Small pieces of these entries in their order, as many as can be read and are within the bounds.
     pub(crate) fn small_pieces(&self, entries: Range<u64>) -> Vec<(u64, Bytes)> {
         if entries.is_empty() {
             return Vec::new();
         }
         let _reader = self.segments.reader();
-        let in_segments = self.locations(entries.clone()).map(|row| {
-            let (index, location) = row?;
-            Ok((index, self.segments.read(location)?))
-        });
         let (from, to) = (keys::entry(entries.start), keys::entry(entries.end));
-        let in_rocksdb = self.range(Column::Piece, &from, to.to_vec()).map(|row| {
-            let (key, piece) = row?;
-            Ok((keys::entry_index(&key).unwrap_or_default(), piece.into()))
+        let in_rocksdb = self.range(Column::Piece, &from, to.to_vec());
+        let in_rocksdb = in_rocksdb.filter_map(io::Result::ok).map(|(key, piece)| {
+            let index = keys::entry_index(&key).unwrap_or_default();
+            (index, Bytes::from(piece))
         });
-        let mut bytes = 0;
-        let pieces = in_segments.chain(in_rocksdb).filter_map(io::Result::ok);
-        pieces
-            .take_while(|(_, piece)| {
-                bytes += piece.len();
-                piece.len() <= AHEAD_PIECE_MAX && bytes <= AHEAD_BYTES_MAX
-            })
-            .map(|(index, piece)| (index, piece.into()))
-            .collect()
+        let in_segments = self.locations(entries).filter_map(io::Result::ok);
+        let in_segments = in_segments.filter(|(_, it)| it.length() <= AHEAD_PIECE_MAX);
+        let in_segments = within_bounds(in_segments, Location::length);
+        let in_segments = in_segments.filter_map(|(index, location)| {
+            let piece = self.segments.read(location).ok()?;
+            Some((index, piece.into()))
+        });
+        let in_rocksdb = within_bounds(in_rocksdb, Bytes::len);
+        let in_rocksdb = in_rocksdb.filter(|(_, piece)| piece.len() <= AHEAD_PIECE_MAX);
+        let pieces: BTreeMap<_, _> = in_rocksdb.chain(in_segments).collect();
+        within_bounds(pieces.into_iter(), Bytes::len).collect()
     }
 
     fn location(&self, index: u64) -> io::Result<Option<Location>> {

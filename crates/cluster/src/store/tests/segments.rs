@@ -329,11 +329,7 @@ fn small_pieces_are_found_wherever_they_lie_up_to_the_bounds() {
         }
         batch.write_synced().unwrap();
     };
-    let found = |entries| {
-        let mut found = database.small_pieces(entries);
-        found.sort_by_key(|(index, _)| *index);
-        found
-    };
+    let found = |entries| database.small_pieces(entries);
     // In RocksDB, in a segment, and in RocksDB again, with entries between them that carry nothing.
     write(&[(1, 100), (2, 200)]);
     write(&[(4, 40 << 10), (5, 40 << 10)]);
@@ -348,7 +344,7 @@ fn small_pieces_are_found_wherever_they_lie_up_to_the_bounds() {
     write(&[(10, 60 << 10), (11, LARGE), (12, 60 << 10)]);
     let indices =
         |entries| -> Vec<u64> { found(entries).iter().map(|(index, _)| *index).collect() };
-    assert_eq!(indices(10..13), [10], "a large one ends it");
+    assert_eq!(indices(10..13), [10, 12], "a large one is left out");
     let many: Vec<_> = (20..40).map(|index| (index, 60 << 10)).collect();
     write(&many);
     assert_eq!(indices(20..40), [20, 21, 22, 23], "256 KiB");
