@@ -2,15 +2,20 @@
 
 use std::path::Path;
 
-use harness::{Cluster, Letter, Primary, compare, fixture, wait_until};
+use harness::{Cluster, Letter, Primary, Shim, compare, fixture, shim, wait_until};
 
 use crate::scene;
 
-/// A cluster on the data of a format, ready.
+/// A cluster on the data of a format, ready. It is as late for it as when that was written, for mail that waits would
+/// be too old some day.
 fn started_on(format: &str) -> Cluster {
     let mut cluster = fixture::cluster();
     fixture::unpack(&cluster, &fixture::archive(Path::new(""), format));
+    let age = fixture::age(&cluster).as_secs().cast_signed();
+    let shim = Shim::compile(cluster.directory()).expect("what built the database is there");
     for node in &mut cluster.nodes {
+        shim.load(node);
+        shim::set_clock(node, -age);
         node.spawn();
     }
     for node in &mut cluster.nodes {

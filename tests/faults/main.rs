@@ -25,7 +25,6 @@ mod report;
 mod round;
 mod schedule;
 mod shell;
-mod shim;
 #[cfg(test)]
 mod tests;
 mod world;

@@ -8,14 +8,13 @@ use std::{
     time::Duration,
 };
 
-use harness::{Cluster, Daemon, LoopDisk, Primary, Settings, settings::Ports};
+use harness::{Cluster, Daemon, LoopDisk, Primary, Settings, Shim, settings::Ports, shim};
 
 use crate::{
     fault::{Kind, Need},
     ledger::Ledger,
     network::Network,
-    shell, shim,
-    shim::Shim,
+    shell,
 };
 
 /// Enough for the database's own files and the mail of a round; sparse, so it costs what is written.

@@ -8,6 +8,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
+    time::{Duration, SystemTime},
 };
 
 use crate::{Cluster, Letter, Port, Settings, letter::Text, settings::Ports};
@@ -149,4 +150,31 @@ pub fn unpack(cluster: &Cluster, archive: &Path) {
         "{} can not be unpacked",
         archive.display()
     );
+}
+
+/// How long ago the data was written that nodes were given: their newest file.
+///
+/// # Panics
+/// When it can not be read.
+#[must_use]
+pub fn age(cluster: &Cluster) -> Duration {
+    let spools = (1..=NODES).map(|id| cluster.directory().join(format!("mx{id}/spool")));
+    let written = spools.map(|spool| newest(&spool)).max();
+    let age = written.and_then(|at| at.elapsed().ok());
+    age.unwrap_or_default()
+}
+
+/// When a file of a folder, or of one in it, was last written.
+fn newest(folder: &Path) -> SystemTime {
+    let entries = fs::read_dir(folder).expect("it was unpacked");
+    let written = entries.map(|entry| {
+        let path = entry.expect("it was unpacked").path();
+        let known = path.metadata().expect("it was unpacked");
+        if known.is_dir() {
+            newest(&path)
+        } else {
+            known.modified().expect("files have times here")
+        }
+    });
+    written.max().unwrap_or(SystemTime::UNIX_EPOCH)
 }

@@ -2,10 +2,10 @@
 
 use std::{fs, time::Duration};
 
-use harness::{Daemon, FailingSyncs, LoopDisk, failing_syncs::Harm as Syncs, wait};
+use harness::{Daemon, FailingSyncs, LoopDisk, failing_syncs::Harm as Syncs, shim, wait};
 
 use super::{Nemesis, Undo, Unplayed, transfer::Harm};
-use crate::{fault::Kind, ledger::Event, shim, world::World};
+use crate::{fault::Kind, ledger::Event, world::World};
 
 /// A node whose disk fails ends within this time: its next write is due at once, or at the latest
 /// when the next message comes.
