@@ -11,7 +11,7 @@ use crate::{Daemon, ctl};
 
 const SOURCE: &str = include_str!("shim.c");
 
-/// The compiled shim, which every node is started with.
+/// The compiled shim, for nodes that are started with it.
 #[derive(Debug)]
 pub struct Shim {
     library: PathBuf,

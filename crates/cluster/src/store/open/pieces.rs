@@ -92,6 +92,7 @@ impl Database {
             return Vec::new();
         }
         let _reader = self.segments.reader();
+        // Each of the two is bounded, as nothing is to be read in vain, and then both together.
         let (from, to) = (keys::entry(entries.start), keys::entry(entries.end));
         let in_rocksdb = self.range(Column::Piece, &from, to.to_vec());
         let in_rocksdb = in_rocksdb.filter_map(io::Result::ok).map(|(key, piece)| {
