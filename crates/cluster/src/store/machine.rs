@@ -10,6 +10,7 @@ use openraft::{
 };
 
 use super::{
+    blocking::in_place,
     cache,
     log::LogStore,
     outgoing::Checkpoints,
@@ -122,10 +123,7 @@ impl RaftStateMachine<Types> for Machine {
         while let Some(first) = entries.next().await {
             let run = gather(first?, &mut entries)?;
             let (entries, responders): (Vec<_>, Vec<_>) = run.into_iter().unzip();
-            let tables = Arc::clone(&self.tables);
-            let applied = tokio::task::spawn_blocking(move || apply_entries(&tables, entries))
-                .await
-                .map_err(io::Error::other)??;
+            let applied = in_place(|| apply_entries(&self.tables, entries))?;
             for (responder, applied) in responders.into_iter().zip(applied) {
                 if let Some(responder) = responder {
                     responder.send(applied);

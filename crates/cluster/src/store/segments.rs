@@ -154,6 +154,40 @@ impl Drop for Reader<'_> {
     }
 }
 
+/// A segment whose pieces are read.
+#[derive(Debug)]
+pub(super) struct Readable {
+    segment: u64,
+    path: PathBuf,
+    file: File,
+}
+
+impl Readable {
+    /// Whether a piece lies in it.
+    pub(super) const fn has(&self, location: &Location) -> bool {
+        self.segment == location.segment
+    }
+
+    /// Reads a piece that lies in it.
+    ///
+    /// # Errors
+    /// It is not what was written (`InvalidData`), or can not be read.
+    pub(super) fn read(&self, location: Location) -> io::Result<Vec<u8>> {
+        let damaged = || {
+            let (path, offset) = (self.path.display(), location.offset);
+            let text = format!("{path} is damaged at octet {offset}");
+            io::Error::new(io::ErrorKind::InvalidData, text)
+        };
+        let mut piece = vec![0; location.length as usize];
+        match self.file.read_exact_at(&mut piece, location.offset) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(damaged()),
+            Err(error) => Err(error),
+            Ok(()) if crc32fast::hash(&piece) != location.sum => Err(damaged()),
+            Ok(()) => Ok(piece),
+        }
+    }
+}
+
 impl Segments {
     /// Looks what there is in a database's directory, and which of it the rows name that are shown by `rows`, each
     /// with the index of its entry. Unless it is only to be read, what no row names is removed.
@@ -353,23 +387,28 @@ impl Segments {
     /// Reads a piece.
     ///
     /// # Errors
-    /// It is not what was written (`InvalidData`), or can not be read.
+    /// As [`Readable::read`].
     pub(super) fn read(&self, location: Location) -> io::Result<Vec<u8>> {
-        let path = self.path(location.segment);
-        let damaged = || {
-            let text = format!("{} is damaged at octet {}", path.display(), location.offset);
-            io::Error::new(io::ErrorKind::InvalidData, text)
-        };
-        let mut piece = vec![0; location.length as usize];
-        let file = match File::open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(damaged()),
-            file => file?,
-        };
-        match file.read_exact_at(&mut piece, location.offset) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(damaged()),
+        self.to_read(location.segment)?.read(location)
+    }
+
+    /// Opens a segment of which several pieces are to be read.
+    ///
+    /// # Errors
+    /// It is missing (`InvalidData`: all that it had is damaged), or can not be opened.
+    pub(super) fn to_read(&self, segment: u64) -> io::Result<Readable> {
+        let path = self.path(segment);
+        match File::open(&path) {
+            Ok(file) => Ok(Readable {
+                segment,
+                path,
+                file,
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let text = format!("{} is missing", path.display());
+                Err(io::Error::new(io::ErrorKind::InvalidData, text))
+            }
             Err(error) => Err(error),
-            Ok(()) if crc32fast::hash(&piece) != location.sum => Err(damaged()),
-            Ok(()) => Ok(piece),
         }
     }
 

@@ -279,8 +279,10 @@ fn is_needed(store: &Database, sequence: u64, index: u64) -> io::Result<bool> {
     Ok(message.is_some_and(|message| message.body.pieces.contains(&index)))
 }
 
+/// The last first: openraft takes what it hears of the last append as said of all before it, and so commits and applies
+/// a batch at once instead of its first entries by themselves.
 fn tell(store: &Database, waiting: Vec<Waiting>, written: &io::Result<()>) {
-    for waiting in waiting {
+    for waiting in waiting.into_iter().rev() {
         match waiting {
             Waiting::Append { flushed, since } => {
                 store

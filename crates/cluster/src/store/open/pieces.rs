@@ -13,7 +13,7 @@ use crate::{
     },
     store::{
         keys,
-        segments::{Location, Segments},
+        segments::{Location, Readable, Segments},
     },
 };
 
@@ -102,8 +102,11 @@ impl Database {
         let in_segments = self.locations(entries).filter_map(io::Result::ok);
         let in_segments = in_segments.filter(|(_, it)| it.length() <= AHEAD_PIECE_MAX);
         let in_segments = within_bounds(in_segments, Location::length);
+        let mut readable: Option<Readable> = None;
         let in_segments = in_segments.filter_map(|(index, location)| {
-            let piece = self.segments.read(location).ok()?;
+            let opened = readable.take().filter(|it| it.has(&location));
+            let opened = opened.map_or_else(|| self.segments.to_read(location.segment()), Ok);
+            let piece = readable.insert(opened.ok()?).read(location).ok()?;
             Some((index, piece.into()))
         });
         let in_rocksdb = within_bounds(in_rocksdb, Bytes::len);
