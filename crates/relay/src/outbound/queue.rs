@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use crate::outbound::limits::REPORT_SHARE;
 use crate::outbound::window::{Room, Source, Window};
 
 /// A domain's window, and how many connections may empty it.
@@ -222,9 +223,10 @@ impl Queue {
         }
     }
 
-    /// Whether deliveries wait, or soon will, for results to be recorded.
-    pub(super) fn is_full(&self) -> bool {
-        self.state().is_full()
+    /// Whether deliveries wait, or soon will, for results to be recorded, and so many of them are worth a report.
+    pub(super) fn awaits_report(&self, results: usize) -> bool {
+        let state = self.state();
+        state.is_full() && results.saturating_mul(REPORT_SHARE) >= state.connections_max
     }
 
     fn free_place(&self, state: &mut State, sequence: u64) {

@@ -1,17 +1,19 @@
 //! Results on their way to the spool.
 //!
-//! While one report is under way, and for a few milliseconds, what comes is gathered for the next:
-//! a report costs an fsync on every node. Deliveries wait for it when as many are unrecorded as there are
-//! connections; then it leaves at once.
+//! What comes within a few milliseconds is gathered: a report costs an fsync on every node. Deliveries wait for it when as
+//! many are unrecorded as there are connections; then it leaves as soon as it is worth it, beside another one that
+//! is under way.
 
 use std::sync::Arc;
 
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use spool::ports::OutboxError;
 use spool::{Attempt, Due, Outbox, Report, Timestamp, Verdict};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-use crate::outbound::limits::{REPORT_BYTES_MAX, REPORT_MAX, REPORTS_MIN};
+use crate::outbound::limits::{REPORT_BYTES_MAX, REPORT_MAX, REPORTS_MIN, REPORTS_UNDER_WAY_MAX};
 use crate::outbound::queue::Queue;
 
 /// A delivery's result, until the spool has it.
@@ -57,42 +59,72 @@ pub(super) async fn report(
     mut results: mpsc::Receiver<Settled>,
 ) -> Result<(), OutboxError> {
     let mut gathered = Vec::with_capacity(REPORT_MAX);
+    let mut under_way = FuturesUnordered::new();
     let mut next = Instant::now();
-    while results.recv_many(&mut gathered, REPORT_MAX).await > 0 {
-        gather(&mut results, &mut gathered, next).await;
-        next = Instant::now() + REPORTS_MIN;
-        while !gathered.is_empty() {
-            let (attempts, at) = first_report(&gathered);
-            let reported = attempts.len();
-            if let Err(error) = outbox.report(Report { term, at, attempts }).await {
-                gathered.iter().for_each(Settled::log_possible_repeat);
-                results.close();
-                while let Some(settled) = results.recv().await {
-                    settled.log_possible_repeat();
+    let mut ended = loop {
+        let may_leave = under_way.len() < REPORTS_UNDER_WAY_MAX;
+        tokio::select! {
+            Some(recorded) = under_way.next() => match recorded {
+                Ok(()) => {}
+                Err(error) => break Err(error),
+            },
+            is_there = gather(&mut results, &mut gathered, next), if may_leave => {
+                if !is_there {
+                    break Ok(());
                 }
-                return Err(error);
+                let (attempts, at) = first_report(&gathered);
+                let settled = gathered.drain(..attempts.len()).collect();
+                let report = Report { term, at, attempts };
+                under_way.push(record(Arc::clone(&outbox), report, settled));
+                next = Instant::now() + REPORTS_MIN;
             }
-            gathered.drain(..reported).for_each(Settled::reported);
         }
+    };
+    results.close();
+    while results.recv_many(&mut gathered, REPORT_MAX).await > 0 {}
+    gathered.iter().for_each(Settled::log_possible_repeat);
+    while let Some(recorded) = under_way.next().await {
+        ended = ended.and(recorded);
     }
-    Ok(())
+    ended
 }
 
-/// Gathers more results until a moment, or until deliveries wait for what is gathered.
+async fn record(
+    outbox: Arc<impl Outbox>,
+    report: Report,
+    settled: Vec<Settled>,
+) -> Result<(), OutboxError> {
+    let recorded = outbox.report(report).await;
+    match &recorded {
+        Ok(()) => settled.into_iter().for_each(Settled::reported),
+        Err(_) => settled.iter().for_each(Settled::log_possible_repeat),
+    }
+    recorded
+}
+
+/// Gathers results until a moment, or until deliveries wait for what is gathered. Returns whether there are any:
+/// if not, there will be none. What it has gathered stays when it is called off.
 async fn gather(
     results: &mut mpsc::Receiver<Settled>,
     gathered: &mut Vec<Settled>,
     until: Instant,
-) {
-    let mut is_awaited = gathered.iter().any(|settled| settled.queue.is_full());
-    while gathered.len() < REPORT_MAX {
-        let until = if is_awaited { Instant::now() } else { until };
-        let Ok(Some(settled)) = timeout_at(until, results.recv()).await else {
-            return;
+) -> bool {
+    let mut is_awaited = false;
+    while gathered.len() < REPORT_MAX && !is_awaited {
+        let known = gathered.len();
+        let more = results.recv_many(gathered, REPORT_MAX - known);
+        let more = match known {
+            0 => more.await,
+            _ => timeout_at(until, more).await.unwrap_or(0),
         };
-        is_awaited |= settled.queue.is_full();
-        gathered.push(settled);
+        if more == 0 {
+            break;
+        }
+        let count = gathered.len();
+        let mut new = gathered.iter().skip(known);
+        is_awaited = new.any(|settled| settled.queue.awaits_report(count));
     }
+    !gathered.is_empty()
 }
 
 /// What goes into one report, from the front, and when the first of it ended.

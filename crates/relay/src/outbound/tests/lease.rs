@@ -64,6 +64,8 @@ async fn no_more_goes_out_unrecorded_than_there_are_connections() {
     all_places_taken(&primary).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(primary.dots(), 4, "as many as connections");
+    // What is delivered while one is under way is in another.
+    assert_eq!(outbox.reporting.load(Ordering::Relaxed), 2);
     outbox.cut_off.store(false, Ordering::Relaxed);
     until("delivered", || outbox.is_empty()).await;
     running.stop().await.unwrap();
@@ -92,6 +94,8 @@ async fn a_leader_whose_results_are_not_taken_hands_over_no_more() {
         Err(OutboxError::NotLeading)
     ));
     assert_eq!(primary.dots(), 4, "as many as connections");
+    let under_way = outbox.reporting.load(Ordering::Relaxed);
+    assert_eq!(under_way, 0, "the other report's end is awaited");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! An outbox over a map.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -92,6 +92,8 @@ pub(crate) struct MapOutbox {
     pub(super) others_silent: AtomicBool,
     /// No report gets through while it stands.
     pub(super) cut_off: AtomicBool,
+    /// Reports that are on their way.
+    pub(super) reporting: AtomicUsize,
     /// The present leader's.
     pub(super) term: AtomicU64,
 }
@@ -123,6 +125,7 @@ impl MapOutbox {
             forgets: AtomicBool::new(false),
             others_silent: AtomicBool::new(false),
             cut_off: AtomicBool::new(false),
+            reporting: AtomicUsize::new(0),
             term: AtomicU64::new(1),
         })
     }
@@ -632,11 +635,13 @@ impl Outbox for MapOutbox {
     }
 
     async fn report(&self, report: Report) -> Result<(), OutboxError> {
+        self.reporting.fetch_add(1, Ordering::Relaxed);
         // A majority's fsync takes a moment, and others run meanwhile.
         tokio::time::sleep(Duration::from_millis(1)).await;
         while self.cut_off.load(Ordering::Relaxed) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        self.reporting.fetch_sub(1, Ordering::Relaxed);
         if !self.leads.load(Ordering::Relaxed) {
             return Err(OutboxError::NotLeading);
         }
