@@ -1,12 +1,9 @@
 //! Work with the disk, without keeping the runtime waiting.
 
-use std::io;
-
-/// Does on the caller's own thread what takes microseconds, unless the disk is slow: the runtime's other tasks go on on
-/// another thread then. What else the calling task is at waits, and it can not be broken off.
-pub(crate) fn in_place<T>(work: impl FnOnce() -> T) -> T {
-    tokio::task::block_in_place(work)
-}
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 /// Does it on a thread that may wait.
 pub(super) async fn blocking<T: Send + 'static>(
@@ -15,4 +12,14 @@ pub(super) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .map_err(io::Error::other)?
+}
+
+/// Does it on the caller's own thread, while another one goes on with the runtime's other tasks: that spares the way to
+/// another thread and back. The calling task does nothing else meanwhile, and can not be broken off.
+///
+/// # Panics
+/// On a runtime of one thread. When the work itself does, that is an error, as in [`blocking`].
+pub(super) fn in_place<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let done = tokio::task::block_in_place(|| catch_unwind(AssertUnwindSafe(work)));
+    done.unwrap_or_else(|_| Err(io::Error::other("panicked, as the log says")))
 }

@@ -10,18 +10,23 @@
 //! A segment is only ever appended to, by the log's writer, and never again once it is closed. It is synced before a
 //! row that names it is written: what a row says is on the disk. When no row names it any more, it is removed.
 
+mod location;
+mod readable;
+
 use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, IoSlice, Write as _},
     mem,
     ops::RangeInclusive,
-    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
+
+pub(super) use location::Location;
+pub(super) use readable::Readable;
 
 use crate::{
     disk,
@@ -30,62 +35,6 @@ use crate::{
 
 /// How the names of segments end.
 pub(super) const ENDING: &str = "piece";
-
-/// Where a piece lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Location {
-    segment: u64,
-    offset: u64,
-    length: u32,
-    /// CRC-32 of the piece, as RocksDB has one for what it stores.
-    sum: u32,
-}
-
-impl Location {
-    /// Octets of a location as it is stored.
-    const BYTES: usize = 24;
-
-    pub(super) fn to_octets(self) -> [u8; Self::BYTES] {
-        let mut octets = [0; Self::BYTES];
-        let (segment, rest) = octets.split_at_mut(8);
-        let (offset, rest) = rest.split_at_mut(8);
-        let (length, sum) = rest.split_at_mut(4);
-        segment.copy_from_slice(&self.segment.to_be_bytes());
-        offset.copy_from_slice(&self.offset.to_be_bytes());
-        length.copy_from_slice(&self.length.to_be_bytes());
-        sum.copy_from_slice(&self.sum.to_be_bytes());
-        octets
-    }
-
-    pub(super) fn from_octets(octets: &[u8]) -> io::Result<Self> {
-        let read = || {
-            let (segment, rest) = octets.split_first_chunk()?;
-            let (offset, rest) = rest.split_first_chunk()?;
-            let (length, rest) = rest.split_first_chunk()?;
-            Some(Self {
-                segment: u64::from_be_bytes(*segment),
-                offset: u64::from_be_bytes(*offset),
-                length: u32::from_be_bytes(*length),
-                sum: u32::from_be_bytes(rest.try_into().ok()?),
-            })
-        };
-        read().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a place in a segment"))
-    }
-
-    const fn end(&self) -> u64 {
-        self.offset.saturating_add(self.length as u64)
-    }
-
-    /// The segment that it is in.
-    pub(super) const fn segment(&self) -> u64 {
-        self.segment
-    }
-
-    /// Octets of the piece.
-    pub(super) const fn length(&self) -> usize {
-        self.length as usize
-    }
-}
 
 /// The segments of one database.
 #[derive(Debug, Default)]
@@ -151,40 +100,6 @@ impl Drop for Reader<'_> {
         let mut books = self.0.books();
         books.readers -= 1;
         self.0.remove_unneeded(books);
-    }
-}
-
-/// A segment whose pieces are read.
-#[derive(Debug)]
-pub(super) struct Readable {
-    segment: u64,
-    path: PathBuf,
-    file: File,
-}
-
-impl Readable {
-    /// Whether a piece lies in it.
-    pub(super) const fn has(&self, location: &Location) -> bool {
-        self.segment == location.segment
-    }
-
-    /// Reads a piece that lies in it.
-    ///
-    /// # Errors
-    /// It is not what was written (`InvalidData`), or can not be read.
-    pub(super) fn read(&self, location: Location) -> io::Result<Vec<u8>> {
-        let damaged = || {
-            let (path, offset) = (self.path.display(), location.offset);
-            let text = format!("{path} is damaged at octet {offset}");
-            io::Error::new(io::ErrorKind::InvalidData, text)
-        };
-        let mut piece = vec![0; location.length as usize];
-        match self.file.read_exact_at(&mut piece, location.offset) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(damaged()),
-            Err(error) => Err(error),
-            Ok(()) if crc32fast::hash(&piece) != location.sum => Err(damaged()),
-            Ok(()) => Ok(piece),
-        }
     }
 }
 
@@ -397,19 +312,7 @@ impl Segments {
     /// # Errors
     /// It is missing (`InvalidData`: all that it had is damaged), or can not be opened.
     pub(super) fn to_read(&self, segment: u64) -> io::Result<Readable> {
-        let path = self.path(segment);
-        match File::open(&path) {
-            Ok(file) => Ok(Readable {
-                segment,
-                path,
-                file,
-            }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let text = format!("{} is missing", path.display());
-                Err(io::Error::new(io::ErrorKind::InvalidData, text))
-            }
-            Err(error) => Err(error),
-        }
+        Readable::open(segment, self.path(segment))
     }
 
     /// Notes that no row names these any more. When that is not on the disk yet, they stay until something is.

@@ -279,8 +279,8 @@ fn is_needed(store: &Database, sequence: u64, index: u64) -> io::Result<bool> {
     Ok(message.is_some_and(|message| message.body.pieces.contains(&index)))
 }
 
-/// The last first: openraft takes what it hears of the last append as said of all before it, and so commits and applies
-/// a batch at once instead of its first entries by themselves.
+/// The last first: all of the batch is on the disk by now, and openraft takes what it hears of the last append as said of
+/// those before it. So it commits and applies a batch at once, and not its first entries by themselves.
 fn tell(store: &Database, waiting: Vec<Waiting>, written: &io::Result<()>) {
     for waiting in waiting.into_iter().rev() {
         match waiting {

@@ -104,9 +104,10 @@ impl Database {
         let in_segments = within_bounds(in_segments, Location::length);
         let mut readable: Option<Readable> = None;
         let in_segments = in_segments.filter_map(|(index, location)| {
-            let opened = readable.take().filter(|it| it.has(&location));
-            let opened = opened.map_or_else(|| self.segments.to_read(location.segment()), Ok);
-            let piece = readable.insert(opened.ok()?).read(location).ok()?;
+            if !readable.as_ref().is_some_and(|it| it.has(&location)) {
+                readable = self.segments.to_read(location.segment()).ok();
+            }
+            let piece = readable.as_ref()?.read(location).ok()?;
             Some((index, piece.into()))
         });
         let in_rocksdb = within_bounds(in_rocksdb, Bytes::len);
@@ -137,14 +138,19 @@ impl Database {
         if Disk::of(self.path())?.free < SEGMENT_MOVE_FREE_MIN {
             return Ok(());
         }
+        // What was in one that is missing is asked of another node.
+        let Ok(readable) = self.segments.to_read(segment) else {
+            self.segments.leave(segment);
+            return Ok(());
+        };
         let mut batch = self.batch();
         for row in self.locations(*entries.start()..entries.end().saturating_add(1)) {
             let (index, location) = row?;
-            if location.segment() != segment {
+            if !readable.has(&location) {
                 continue;
             }
             // Whoever needs one that is damaged asks another node for it.
-            let Ok(piece) = self.segments.read(location) else {
+            let Ok(piece) = readable.read(location) else {
                 continue;
             };
             batch.delete_piece(index)?;
