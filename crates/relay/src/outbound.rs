@@ -146,8 +146,8 @@ impl<O: Outbox> Forwarder<O> {
         metrics: Metrics,
         stop: CancellationToken,
     ) -> Result<(), OutboxError> {
-        // A forwarder before this one may have led in the same term, and have ended because its report
-        // took too long. The report may be in the log all the same, and what it claimed looks like ours.
+        // A forwarder before this one may have led in the same term, and have ended because a report
+        // took too long. It may be in the log all the same, and what was claimed looks like ours.
         match stop.run_until_cancelled(outbox.settle(config.term)).await {
             Some(settled) => settled?,
             None => return Ok(()),

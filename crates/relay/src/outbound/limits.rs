@@ -119,9 +119,9 @@ pub const REPORT_BYTES_MAX: usize = 256 * 1024;
 /// shared by all that it holds.
 pub const REPORTS_MIN: Duration = Duration::from_millis(5);
 
-/// A report leaves at once when deliveries wait for it and it has the results of this part of all that may be
-/// unrecorded. The rest is in another report, or at the primary.
-pub const REPORT_SHARE: usize = 2;
+/// A report for which deliveries wait leaves at once when it has the results of one in so many connections, or when
+/// no further results can come. The others are in another report, or at the primary.
+pub const REPORT_PARTS: usize = 2;
 
 /// Reports that may be under way at once: while one is being synced and applied, the next gets into the log.
 pub const REPORTS_UNDER_WAY_MAX: usize = 2;

@@ -1,6 +1,6 @@
 //! What a domain's task and its workers share: the window, and who waits for work.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::outbound::limits::REPORT_SHARE;
+use crate::outbound::limits::REPORT_PARTS;
 use crate::outbound::window::{Room, Source, Window};
 
 /// A domain's window, and how many connections may empty it.
@@ -37,8 +37,9 @@ struct State {
     round: usize,
     /// Messages taken by the primary in all.
     delivered: u64,
-    /// Messages that the primary may have, and of which the spool does not know it.
-    unrecorded: BTreeSet<u64>,
+    /// Messages that the primary may have, and of which the spool does not know it; and whether their results are
+    /// known here.
+    unrecorded: BTreeMap<u64, bool>,
     /// Whether the task wants to know when there is room again, for each source.
     more_waiting: bool,
     more_deferred: bool,
@@ -73,7 +74,7 @@ impl Queue {
                 connections_max: 1,
                 round: 0,
                 delivered: 0,
-                unrecorded: BTreeSet::new(),
+                unrecorded: BTreeMap::new(),
                 more_waiting: false,
                 more_deferred: false,
                 deferral_reported: false,
@@ -214,8 +215,8 @@ impl Queue {
             let place = self.place.notified();
             {
                 let mut state = self.state();
-                if !state.is_full() || state.unrecorded.contains(&due.message.sequence) {
-                    state.unrecorded.insert(due.message.sequence);
+                if !state.is_full() || state.unrecorded.contains_key(&due.message.sequence) {
+                    state.unrecorded.insert(due.message.sequence, false);
                     return;
                 }
             }
@@ -223,14 +224,16 @@ impl Queue {
         }
     }
 
-    /// Whether deliveries wait, or soon will, for results to be recorded, and so many of them are worth a report.
+    /// Whether deliveries wait for places, and a report with so many results is to leave at once.
     pub(super) fn awaits_report(&self, results: usize) -> bool {
         let state = self.state();
-        state.is_full() && results.saturating_mul(REPORT_SHARE) >= state.connections_max
+        let enough = (state.connections_max / REPORT_PARTS).max(1);
+        let mut known = state.unrecorded.values();
+        state.is_full() && (results >= enough || known.all(|is_known| *is_known))
     }
 
     fn free_place(&self, state: &mut State, sequence: u64) {
-        if state.unrecorded.remove(&sequence) {
+        if state.unrecorded.remove(&sequence).is_some() {
             self.place.notify_one();
         }
     }
@@ -260,6 +263,9 @@ impl Queue {
     pub(super) fn settle(&self, due: &Due, verdicts: &[(u32, Verdict)]) {
         let mut state = self.state();
         state.window.settle(due.message.sequence);
+        if let Some(is_known) = state.unrecorded.get_mut(&due.message.sequence) {
+            *is_known = true;
+        }
         if verdicts.iter().any(|(_, verdict)| verdict.is_taken()) {
             state.delivered += 1;
             state.round += 1;
@@ -441,5 +447,31 @@ mod tests {
         assert!(!has_place(&first));
         queue.reported(second.message.sequence, false);
         assert!(has_place(&first));
+    }
+
+    #[test]
+    fn a_report_leaves_at_once_with_half_of_what_may_be_unrecorded_or_when_nothing_more_can_come() {
+        let queue = Queue::new(Order::None);
+        queue.workers_wanted(0, 5);
+        queue.offer(
+            (1..=5).map(|sequence| due(sequence, &["a"])),
+            Source::Waiting,
+        );
+        let started: Vec<Due> = (0..5).map(|_| queue.take().unwrap()).collect();
+        let taken = [(0, Verdict::Delivered("250 2.0.0 ok".to_owned()))];
+        for due in &started {
+            assert!(!queue.awaits_report(5), "places are left");
+            let mut now = Context::from_waker(Waker::noop());
+            assert!(pin!(queue.take_place(due)).poll(&mut now).is_ready());
+        }
+        assert!(!queue.awaits_report(1));
+        assert!(queue.awaits_report(2));
+        for due in &started {
+            assert!(!queue.awaits_report(1), "another result may come");
+            queue.settle(due, &taken);
+        }
+        assert!(queue.awaits_report(1));
+        queue.reported(1, false);
+        assert!(!queue.awaits_report(5), "a place is left");
     }
 }

@@ -1,8 +1,8 @@
 //! Results on their way to the spool.
 //!
-//! What comes within a few milliseconds is gathered: a report costs an fsync on every node. Deliveries wait for it when as
-//! many are unrecorded as there are connections; then it leaves as soon as it is worth it, beside another one that
-//! is under way.
+//! What comes within a few milliseconds is gathered: a report costs an fsync on every node. Deliveries wait for it
+//! when as many are unrecorded as there are connections. Then it leaves at once with half of them, while another one
+//! is under way with the other half.
 
 use std::sync::Arc;
 
@@ -51,6 +51,9 @@ impl Settled {
 
 /// Records results until all senders are gone.
 ///
+/// Two reports may be applied in either order, when the leader changes under them. No two that are under way tell of
+/// one message and domain: what is settled stays in its window until it is reported.
+///
 /// # Errors
 /// Why the spool does not take results any more. What it does not know is logged.
 pub(super) async fn report(
@@ -61,45 +64,55 @@ pub(super) async fn report(
     let mut gathered = Vec::with_capacity(REPORT_MAX);
     let mut under_way = FuturesUnordered::new();
     let mut next = Instant::now();
-    let mut ended = loop {
+    let ended = loop {
         let may_leave = under_way.len() < REPORTS_UNDER_WAY_MAX;
         tokio::select! {
-            Some(recorded) = under_way.next() => match recorded {
-                Ok(()) => {}
-                Err(error) => break Err(error),
+            Some(recorded) = under_way.next() => if let Err(error) = recorded {
+                break Err(error);
             },
             is_there = gather(&mut results, &mut gathered, next), if may_leave => {
                 if !is_there {
                     break Ok(());
                 }
                 let (attempts, at) = first_report(&gathered);
-                let settled = gathered.drain(..attempts.len()).collect();
+                let unrecorded = Unrecorded(gathered.drain(..attempts.len()).collect());
                 let report = Report { term, at, attempts };
-                under_way.push(record(Arc::clone(&outbox), report, settled));
+                under_way.push(record(Arc::clone(&outbox), report, unrecorded));
                 next = Instant::now() + REPORTS_MIN;
             }
         }
     };
-    results.close();
-    while results.recv_many(&mut gathered, REPORT_MAX).await > 0 {}
-    gathered.iter().for_each(Settled::log_possible_repeat);
-    while let Some(recorded) = under_way.next().await {
-        ended = ended.and(recorded);
+    if ended.is_err() {
+        // Nobody waits for another report that is under way: its places must not be given to further deliveries.
+        results.close();
+        while results.recv_many(&mut gathered, REPORT_MAX).await > 0 {}
+        gathered.iter().for_each(Settled::log_possible_repeat);
+        return ended;
     }
-    ended
+    while let Some(recorded) = under_way.next().await {
+        recorded?;
+    }
+    Ok(())
+}
+
+/// The results in a report that is under way. It may fail or be given up.
+#[derive(Debug)]
+struct Unrecorded(Vec<Settled>);
+
+impl Drop for Unrecorded {
+    fn drop(&mut self) {
+        self.0.iter().for_each(Settled::log_possible_repeat);
+    }
 }
 
 async fn record(
     outbox: Arc<impl Outbox>,
     report: Report,
-    settled: Vec<Settled>,
+    mut results: Unrecorded,
 ) -> Result<(), OutboxError> {
-    let recorded = outbox.report(report).await;
-    match &recorded {
-        Ok(()) => settled.into_iter().for_each(Settled::reported),
-        Err(_) => settled.iter().for_each(Settled::log_possible_repeat),
-    }
-    recorded
+    outbox.report(report).await?;
+    results.0.drain(..).for_each(Settled::reported);
+    Ok(())
 }
 
 /// Gathers results until a moment, or until deliveries wait for what is gathered. Returns whether there are any:
@@ -109,20 +122,22 @@ async fn gather(
     gathered: &mut Vec<Settled>,
     until: Instant,
 ) -> bool {
-    let mut is_awaited = false;
-    while gathered.len() < REPORT_MAX && !is_awaited {
-        let known = gathered.len();
-        let more = results.recv_many(gathered, REPORT_MAX - known);
-        let more = match known {
+    let mut judged = 0;
+    while gathered.len() < REPORT_MAX {
+        let count = gathered.len();
+        let mut new = gathered.iter().skip(judged);
+        if new.any(|settled| settled.queue.awaits_report(count)) {
+            break;
+        }
+        judged = count;
+        let more = results.recv_many(gathered, REPORT_MAX - count);
+        let more = match count {
             0 => more.await,
             _ => timeout_at(until, more).await.unwrap_or(0),
         };
         if more == 0 {
             break;
         }
-        let count = gathered.len();
-        let mut new = gathered.iter().skip(known);
-        is_awaited = new.any(|settled| settled.queue.awaits_report(count));
     }
     !gathered.is_empty()
 }
