@@ -23,3 +23,15 @@ pub(super) fn in_place<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<T>
     let done = tokio::task::block_in_place(|| catch_unwind(AssertUnwindSafe(work)));
     done.unwrap_or_else(|_| Err(io::Error::other("panicked, as the log says")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_panics_in_place_is_an_error() {
+        assert_eq!(in_place(|| Ok(7)).unwrap(), 7);
+        let error = in_place::<()>(|| panic!("as it was told")).unwrap_err();
+        assert!(error.to_string().contains("panicked"), "{error}");
+    }
+}

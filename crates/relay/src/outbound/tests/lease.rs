@@ -97,6 +97,29 @@ async fn a_leader_whose_results_are_not_taken_hands_over_no_more() {
 }
 
 #[tokio::test]
+async fn a_report_beside_one_that_failed_is_not_waited_for() {
+    let (primary, outbox) = setup(usual(), NEVER).await;
+    let recipients: Vec<String> = (0..50).map(|number| format!("r{number}")).collect();
+    for recipient in &recipients {
+        outbox.queue(&[recipient.as_str()], BODY);
+    }
+    outbox.cut_off.store(true, Ordering::Relaxed);
+    let running = Running::start(&outbox);
+    all_places_taken(&primary).await;
+    until("two are under way", || {
+        outbox.reporting.load(Ordering::Relaxed) == 2
+    })
+    .await;
+    outbox.refuses_one.store(true, Ordering::Relaxed);
+    let ended = tokio::time::timeout(Duration::from_secs(20), running.task).await;
+    assert!(matches!(
+        ended.unwrap().unwrap(),
+        Err(OutboxError::NotLeading)
+    ));
+    assert_eq!(primary.dots(), 4, "as many as connections");
+}
+
+#[tokio::test]
 async fn a_leader_that_cannot_report_ends() {
     let (_primary, outbox) = setup(usual(), NEVER).await;
     let running = Running::start(&outbox);

@@ -92,6 +92,8 @@ pub(crate) struct MapOutbox {
     pub(super) others_silent: AtomicBool,
     /// No report gets through while it stands.
     pub(super) cut_off: AtomicBool,
+    /// Whether one of those that do not get through is refused.
+    pub(super) refuses_one: AtomicBool,
     /// Reports that are on their way.
     pub(super) reporting: AtomicUsize,
     /// The present leader's.
@@ -125,6 +127,7 @@ impl MapOutbox {
             forgets: AtomicBool::new(false),
             others_silent: AtomicBool::new(false),
             cut_off: AtomicBool::new(false),
+            refuses_one: AtomicBool::new(false),
             reporting: AtomicUsize::new(0),
             term: AtomicU64::new(1),
         })
@@ -639,6 +642,9 @@ impl Outbox for MapOutbox {
         // A majority's fsync takes a moment, and others run meanwhile.
         tokio::time::sleep(Duration::from_millis(1)).await;
         while self.cut_off.load(Ordering::Relaxed) {
+            if self.refuses_one.swap(false, Ordering::Relaxed) {
+                return Err(OutboxError::NotLeading);
+            }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         self.reporting.fetch_sub(1, Ordering::Relaxed);
