@@ -142,6 +142,12 @@ pub(crate) const GIVE_BACK_INTERVAL: Duration = Duration::from_secs(60);
 pub(crate) const LOG_JOBS_MAX: usize = 4096;
 /// Octets that go into one fsync.
 pub(crate) const LOG_BATCH_BYTES_MAX: usize = 2 << 20;
+/// The log's writer rests for so long at most before it writes again.
+pub(crate) const LOG_REST_MAX: Duration = Duration::from_millis(1);
+/// So many jobs must have shared the write before, or it does not rest at all.
+pub(crate) const LOG_REST_JOBS_MIN: usize = 3;
+/// Nor does it rest when the write before had more octets.
+pub(crate) const LOG_REST_BYTES_MAX: usize = 256 << 10;
 /// Entries that are applied in one batch.
 pub(crate) const APPLY_ENTRIES_MAX: usize = 1024;
 /// Octets of entries that are applied in one batch, unless a single one is larger.

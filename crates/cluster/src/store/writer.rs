@@ -1,14 +1,18 @@
 //! The thread that writes the log.
 //!
-//! Group commit without a timer: while one fsync runs, jobs gather; what has gathered goes into the
+//! Group commit: while one fsync runs, and for a moment behind it, jobs gather; what has gathered goes into the
 //! next. Jobs are written in the order in which they were given, so a vote is on the disk before
 //! the entries of its term.
 
-use std::{io, sync::Arc, time::Instant};
+mod rest;
+
+use std::{io, sync::Arc, thread, time::Instant};
 
 use openraft::storage::IOFlushed;
 use prost::Message as _;
 use tokio::sync::{mpsc, oneshot};
+
+use rest::Rest;
 
 use super::{
     cache::LogCache,
@@ -49,7 +53,10 @@ pub(super) fn write_jobs(
     mut noted: Note,
     mut jobs: mpsc::Receiver<Job>,
 ) {
+    let mut rest = Rest::none();
     while let Some(first) = jobs.blocking_recv() {
+        thread::sleep(rest.left());
+        let began = Instant::now();
         let mut gathered = Vec::new();
         let mut bytes = 0;
         let mut next = Some(first);
@@ -67,6 +74,7 @@ pub(super) fn write_jobs(
                 next = jobs.try_recv().ok();
             }
         }
+        let shared_by = gathered.len();
         let written = if gathered.is_empty() {
             Ok(())
         } else {
@@ -88,6 +96,7 @@ pub(super) fn write_jobs(
             refuse_all(&mut jobs, &error);
             return;
         }
+        rest = Rest::after(began.elapsed(), shared_by, bytes);
     }
 }
 
@@ -322,7 +331,7 @@ fn refuse_all(jobs: &mut mpsc::Receiver<Job>, error: &io::Error) {
 /// The writer's thread. Dropping this waits until it has ended, which it does when the last sender
 /// is gone and everything is written: the process must not end while it closes the database.
 #[derive(Debug)]
-pub(crate) struct LogWriter(Option<std::thread::JoinHandle<()>>);
+pub(crate) struct LogWriter(Option<thread::JoinHandle<()>>);
 
 impl Drop for LogWriter {
     fn drop(&mut self) {
@@ -340,7 +349,7 @@ pub(super) fn spawn(
     noted: Note,
     jobs: mpsc::Receiver<Job>,
 ) -> io::Result<LogWriter> {
-    let thread = std::thread::Builder::new()
+    let thread = thread::Builder::new()
         .name("log-writer".to_owned())
         .spawn(move || write_jobs(&store, &cache, mark, noted, jobs))?;
     Ok(LogWriter(Some(thread)))
