@@ -21,7 +21,7 @@ use crate::{
 const BYTES_MAX: f64 = 1_500_000_000.0;
 
 /// Messages sent to warm caches and processes up, and to guess how many the measurement needs.
-const PILOT: usize = 400;
+pub(crate) const PILOT: usize = 400;
 
 /// As few of them as to write no more than this.
 const PILOT_BYTES_MAX: usize = 50_000_000;
@@ -50,7 +50,8 @@ pub(crate) fn send(system: &dyn System, load: &Load, count: usize) -> Result<Fig
     Ok(meter.figures(system, count, load.size))
 }
 
-fn send_in_clear(hosts: &[SocketAddr], load: &Load, count: usize) -> Result<()> {
+/// The same, to these, without TLS and without measuring it.
+pub(crate) fn send_in_clear(hosts: &[SocketAddr], load: &Load, count: usize) -> Result<()> {
     let share =
         |whole: usize, place| whole / hosts.len() + usize::from(place < whole % hosts.len());
     let sources: Vec<Child> = hosts

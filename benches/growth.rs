@@ -11,10 +11,10 @@ use harness::{Cluster, Daemon, process, wait};
 
 use crate::{
     accept,
-    drain::{self, Sink},
     figures::Figures,
     layover::Nodes,
     load::Load,
+    sink::{self, Sink},
     system::System as _,
 };
 
@@ -151,9 +151,9 @@ fn lead_anew(queued: usize) -> Result<Duration> {
     let leader = nodes.cluster_mut().nodes.get_mut(leader);
     leader.context("a node leads")?.kill();
     let began = Instant::now();
-    let mut sink = Sink::start(&nodes, &counter)?;
+    let mut sink = Sink::start(nodes.primary(), &counter)?;
     let delivered = wait::within(PATIENCE, || {
-        (drain::messages(&counter) > 0).then(|| began.elapsed())
+        (sink::messages(&counter) > 0).then(|| began.elapsed())
     });
     sink.stop();
     nodes.stop()?;

@@ -1,12 +1,13 @@
 //! Layover beside other mail servers: the same load, the same machine, the same run.
 //!
 //! ```text
-//!   bench [--quick] [--nodes N]… [--only postfix|exim|N]…
+//!   bench [--quick] [--nodes N]… [--only postfix|exim|sink|N]…
 //!   bench [--quick] --operators | --growth
 //! ```
 //!
 //! Postfix's own smtp-source drives all of them and its smtp-sink takes what drains; every system
-//! syncs to disk before its 250. Figures are printed as they come and as one table at the end.
+//! syncs to disk before its 250, but for smtp-sink itself, which keeps nothing and shows what there is to be had.
+//! Figures are printed as they come and as one table at the end.
 //!
 //! Layover is measured with one node and with three, and with as many as `--nodes` says besides.
 //!
@@ -25,6 +26,7 @@ mod load;
 mod meter;
 mod operators;
 mod postfix;
+mod sink;
 mod starttls;
 mod system;
 mod table;
@@ -59,6 +61,10 @@ fn main() -> Result<()> {
     let directory = tempfile::tempdir()?;
     println!("disk: {}", disk::probe()?);
     for name in plan.systems() {
+        if name == "sink" {
+            measure_sink(&plan, &mut table)?;
+            continue;
+        }
         let system = started(&name, directory.path()).map_err(|why| format!("{name}: {why:#}"));
         if let Some(mut system) = or_skip(system) {
             measure(system.as_mut(), &plan, &mut table)?;
@@ -81,6 +87,15 @@ fn started(name: &str, directory: &Path) -> Result<Box<dyn System>> {
             Box::new(layover::Nodes::start(nodes))
         }
     })
+}
+
+/// How fast mail is taken by what keeps nothing of it, and knows no TLS.
+fn measure_sink(plan: &Plan, table: &mut Table) -> Result<()> {
+    for load in plan.loads().iter().filter(|load| !load.starttls) {
+        let figures = sink::takes(load, plan.span())?;
+        table.add(&format!("accept, {load}"), sink::NAME, figures);
+    }
+    Ok(())
 }
 
 /// Runs every measurement against one system.
@@ -161,7 +176,7 @@ impl Plan {
                 }
                 "--only" => plan.only.extend(arguments.next()),
                 _ => bail!(
-                    "usage: bench [--quick] [--operators | --growth | [--nodes N]... [--only postfix|exim|N]...]"
+                    "usage: bench [--quick] [--operators | --growth | [--nodes N]... [--only postfix|exim|sink|N]...]"
                 ),
             }
         }
@@ -173,7 +188,7 @@ impl Plan {
         if !self.only.is_empty() {
             return self.only.clone();
         }
-        let peers = ["postfix", "exim"].map(str::to_owned).into_iter();
+        let peers = ["postfix", "exim", "sink"].map(str::to_owned).into_iter();
         peers.chain(self.nodes.iter().map(u64::to_string)).collect()
     }
 

@@ -11,9 +11,9 @@ use serde_json::Value;
 
 use crate::{
     accept,
-    drain::Sink,
     layover::Nodes,
     load::{Load, SENDER},
+    sink::Sink,
     system::{DOMAIN, System as _},
 };
 
@@ -122,7 +122,7 @@ fn leaves(nodes: &Nodes) -> Result<Row> {
     let node = nodes.cluster().nodes.first();
     let node = node.context("one node was started")?;
     let count = node.queued().context("the node tells no figures")?;
-    let mut sink = Sink::start(nodes, &directory.path().join("sink"))?;
+    let mut sink = Sink::start(nodes.primary(), &directory.path().join("sink"))?;
     let began = Instant::now();
     let is_begun = || node.queued().is_some_and(|left| left < count);
     let begun = wait::within(PATIENCE, || is_begun().then(|| began.elapsed()));
