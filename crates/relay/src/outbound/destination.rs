@@ -10,13 +10,13 @@
 //! A domain that an operator has paused does not drain: its task keeps the window as it is, starts nothing,
 //! and looks every so often whether the primary answers.
 //!
-//! A primary that is down changes no message: its messages stay in the window, or in the spool.
+//! A primary that is down changes no message: its messages stay in the window for a moment, then in the spool.
 //!
 //! The policy may change at any time. Workers end when it says something else of the domain than when
 //! they began, with the message that is on its way; new ones begin with what it says now.
 //!
 //! That a primary comes and goes is recorded only so often (`STEADY`): what is found out between is acted on
-//! here and forgotten.
+//! here and forgotten, unless a trial is to follow.
 //!
 //! Where the domain has a sentry, draining does not end, and a worker without a message connects every
 //! so often: senders are sent to the primary only while it answers. What is recorded are changes, so
@@ -162,7 +162,7 @@ impl<O: Outbox> DestinationTask<O> {
         let mut wait = Duration::ZERO;
         loop {
             if !self.wait_until_resumed(order).await
-                || (down && !self.wait_until_up(order, wait).await?)
+                || (down && !self.wait_until_up(order, wait, supply).await?)
             {
                 return Ok(());
             }

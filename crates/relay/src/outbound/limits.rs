@@ -64,13 +64,9 @@ pub const HESITATION_MAX: Duration = Duration::from_mins(10);
 /// is back must be known within an interval. No shorter: a name server that is gone costs seconds.
 pub const PROBE_PATIENCE_MIN: Duration = Duration::from_secs(10);
 
-/// An outage of which the first answers after it are a trial: longer than a server takes to start again
-/// after an update, and shorter than one is restored from a backup.
-pub const OUTAGE_MIN: Duration = Duration::from_secs(3);
-
-/// After a primary's return is recorded, that it is down again is recorded no sooner than this. One that
-/// comes and goes is followed by the leader alone meanwhile, and costs two entries of the log in this
-/// time at most.
+/// After a primary's return is recorded, that it is down again is recorded no sooner than this, or when it is back and on
+/// trial. One that comes and goes is followed by the leader alone meanwhile, unless mail waits for it and nothing is on
+/// trial: then each return costs four entries of the log, and there is at most one in a probe interval.
 pub const STEADY: Duration = Duration::from_secs(5);
 
 /// How long a host that offers CHUNKING and was found not to know BDAT gets bodies by DATA. After that
@@ -146,6 +142,10 @@ pub const IN_DOUBT_WAIT: Duration = Duration::from_secs(5);
 /// doubt.
 pub const IN_DOUBT_LOOK: Duration = Duration::from_millis(100);
 
+/// How long a primary must be down at least, and for two probes, before what was claimed for it is given back. What is
+/// claimed does not become too old; and a primary that comes and goes is not to cost entries of the log each time.
+pub const CLAIMS_KEEP: Duration = Duration::from_secs(3);
+
 /// How long a leader that ends tries to give its claims back. Behind the next one's wait it would
 /// be of no use.
 pub const RELEASE_PATIENCE: Duration = IN_DOUBT_WAIT;
@@ -186,9 +186,12 @@ pub const PAUSE_LOOK: Duration = Duration::from_secs(60);
 /// How long deliveries under way may take to end when the forwarder is stopped.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
 
-/// Between two looks at an idle primary: who asks whether it is up is told what was so a minute or two ago, and
+/// Between two looks at an idle primary, at most: who asks whether it is up is told what was so a minute or two ago, and
 /// what it offers is known when an outage begins. A line in its log each minute is no burden.
 pub const REFRESH: Duration = Duration::from_mins(1);
+
+/// Probe intervals between two looks at idle primaries, where that is less: with the usual one of 15 s it is a minute.
+pub const REFRESH_PROBES: u32 = 4;
 
 /// Idle primaries that are looked at at a time. What is beyond waits for its turn.
 pub const IDLE_LOOKS_MAX: usize = 8;
@@ -225,7 +228,9 @@ pub struct Timeouts {
     pub quit: Duration,
     /// For an earlier leader to tell what became of what it had claimed.
     pub in_doubt: Duration,
-    /// Between two looks at an idle primary.
+    /// For a primary that is down to come back to what was claimed for it.
+    pub claims: Duration,
+    /// Between two looks at an idle primary, at most.
     pub refresh: Duration,
     /// Between a primary's return and the record that it is down again.
     pub steady: Duration,
@@ -263,6 +268,7 @@ impl Timeouts {
         final_dot: Duration::from_secs(600),
         quit: Duration::from_secs(5),
         in_doubt: IN_DOUBT_WAIT,
+        claims: CLAIMS_KEEP,
         refresh: REFRESH,
         steady: STEADY,
         hesitation: HESITATION_MAX,

@@ -203,6 +203,16 @@ impl Queue {
         self.pass_on(&state);
     }
 
+    /// Whether anything in the window was begun in vain.
+    pub(super) fn has_troubles(&self) -> bool {
+        self.state().window.has_troubles()
+    }
+
+    /// Whether the window has anything from a source.
+    pub(super) fn has_from(&self, source: Source) -> bool {
+        self.state().window.has_from(source)
+    }
+
     /// Takes out all that has not started; returns what of it had been claimed.
     pub(super) fn withdraw(&self) -> Vec<u64> {
         self.state().window.withdraw()

@@ -6,33 +6,62 @@
 //! for its state is told so, and the domain's own task waits for it from then on.
 
 use core::convert::Infallible;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use spool::policy::{Domain, Policy, Tls};
 use spool::{Outbox, Reachability};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
-use crate::outbound::limits::IDLE_LOOKS_MAX;
+use crate::outbound::limits::{IDLE_LOOKS_MAX, REFRESH_PROBES, STORAGE_RETRY};
 use crate::outbound::{Shared, resume};
 
-/// Asks each idle primary in turn, for as long as it is polled.
+/// Asks each idle primary in turn, for as long as it is polled: at once, as what an earlier leader knew may be old, and
+/// from then on every few probe intervals.
 pub(super) async fn refresh<O: Outbox>(shared: &Arc<Shared<O>>) -> Infallible {
+    let longest = shared.config.timeouts.refresh;
+    let mut asked: HashMap<String, Instant> = HashMap::new();
     loop {
-        sleep(shared.config.timeouts.refresh).await;
         let Some(policy) = shared.outbox.policy() else {
+            sleep(longest.min(STORAGE_RETRY)).await;
             continue;
         };
+        let began = Instant::now();
+        asked.retain(|name, _| policy.domain(name).is_some());
+        let is_due = |domain: &Domain| {
+            let asked = asked.get(&domain.name);
+            asked.is_none_or(|at| began >= *at + pause_of(domain, longest))
+        };
+        let due = by_primary(&policy, |domain| is_idle(shared, domain) && is_due(domain));
         let mut looks = JoinSet::new();
-        for domains in by_primary(&policy, |domain| is_idle(shared, domain)) {
+        for domains in due {
+            let names = domains
+                .iter()
+                .filter_map(|place| policy.domains.get(*place));
+            asked.extend(names.map(|domain| (domain.name.clone(), began)));
             if looks.len() >= IDLE_LOOKS_MAX {
                 ended(&mut looks).await;
             }
             looks.spawn(look(shared.clone(), policy.clone(), domains));
         }
         while ended(&mut looks).await {}
+        sleep(pause_between(&policy, longest)).await;
     }
+}
+
+/// How long a primary is not asked. Whoever wants to know sooner that it is back wants to know sooner, too, that it is
+/// gone.
+fn pause_of(domain: &Domain, longest: Duration) -> Duration {
+    longest.min(domain.probe_interval.saturating_mul(REFRESH_PROBES))
+}
+
+/// How long nobody is asked.
+fn pause_between(policy: &Policy, longest: Duration) -> Duration {
+    let asked = policy.domains.iter().filter(|domain| !domain.sentry);
+    let shortest = asked.map(|domain| pause_of(domain, longest)).min();
+    shortest.unwrap_or(longest)
 }
 
 async fn ended(looks: &mut JoinSet<()>) -> bool {
@@ -80,7 +109,7 @@ async fn look<O: Outbox>(shared: Arc<Shared<O>>, policy: Arc<Policy>, domains: V
     let mut found = shared.connect(first).await;
     if found.is_err() {
         // It may have been starting again.
-        sleep(first.probe_interval).await;
+        sleep(first.probe_interval.min(shared.config.timeouts.refresh)).await;
         found = shared.connect(first).await;
     }
     for domain in domains {
@@ -107,6 +136,26 @@ async fn look<O: Outbox>(shared: Arc<Shared<O>>, policy: Arc<Policy>, domains: V
 mod tests {
     use super::*;
     use crate::outbound::tests::domain;
+
+    #[test]
+    fn they_are_asked_every_few_probe_intervals_and_once_a_minute_at_least() {
+        let probed_every = |seconds: &[u64]| Policy {
+            domains: seconds
+                .iter()
+                .map(|seconds| Domain {
+                    probe_interval: Duration::from_secs(*seconds),
+                    ..domain(([127, 0, 0, 1], 25).into())
+                })
+                .collect::<Vec<_>>()
+                .into(),
+            ..Policy::default()
+        };
+        let longest = Duration::from_mins(1);
+        for (intervals, seconds) in [(&[][..], 60), (&[15], 60), (&[300, 2], 8), (&[300], 60)] {
+            let pause = pause_between(&probed_every(intervals), longest);
+            assert_eq!(pause, Duration::from_secs(seconds), "{intervals:?}");
+        }
+    }
 
     #[test]
     fn domains_with_the_same_hosts_are_looked_at_together() {

@@ -93,6 +93,23 @@ impl<O: Outbox> Supply<O> {
         self.claims.give_back().await;
     }
 
+    /// Gives it back for as long as nothing can be delivered, so that it can become too old, and claims it again
+    /// when it is read anew. Not where a message was begun in vain: it would be at the front again with all its
+    /// attempts before it, and nothing would ever get past it.
+    pub(super) async fn lay_down(&mut self) {
+        if self.queue.has_troubles() {
+            return;
+        }
+        // What a flush has brought in comes in again only if it is walked for once more.
+        if self.flush_walk.is_some() || self.queue.has_from(Source::Deferred) {
+            self.flushed_at = Timestamp(0);
+        }
+        self.claims.give_back().await;
+        self.cursor = 0;
+        self.more_waiting = true;
+        self.walked_at = None;
+    }
+
     /// Whether there is nothing to deliver, now or later.
     pub(super) fn is_exhausted(&self) -> bool {
         self.queue.is_empty()

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::DestinationTask;
 use crate::outbound::limits::STORAGE_RETRY;
+use crate::outbound::supply::Supply;
 
 impl<O: Outbox> DestinationTask<O> {
     /// How long to wait for the next probe.
@@ -28,11 +29,16 @@ impl<O: Outbox> DestinationTask<O> {
         &mut self,
         order: Order,
         wait: Duration,
+        supply: &mut Supply<O>,
     ) -> Result<bool, OutboxError> {
         let mut flushed_at = self.recorded().flushed_at;
         let shared = self.shared.clone();
         let mut next = Instant::now() + wait;
         let mut is_restarted = false;
+        let patience = shared.config.timeouts.claims.max(self.probe_interval() * 2);
+        // Many domains may have lost one primary, and are not to give back at one moment.
+        let lay_down_at = Instant::now() + patience.mul_f64(random_range(1.0..=1.5));
+        let mut is_laid_down = false;
         self.tell(|course| course.draining_since = None);
         loop {
             let unrecorded = self.record_down().await?;
@@ -40,6 +46,11 @@ impl<O: Outbox> DestinationTask<O> {
                 () = shared.stop.cancelled() => return Ok(false),
                 () = sleep_until(next) => {}
                 () = sleep(unrecorded.unwrap_or_default()), if unrecorded.is_some() => continue,
+                () = sleep_until(lay_down_at), if !is_laid_down => {
+                    supply.lay_down().await;
+                    is_laid_down = true;
+                    continue;
+                }
                 flushed = self.hurried(flushed_at) => flushed_at = flushed,
             }
             let Some(domain) = self.look_up_ordered(order) else {

@@ -12,7 +12,6 @@ use tokio::time::Instant;
 use super::DestinationTask;
 use crate::outbound::connection::Connection;
 use crate::outbound::contact::tell_alarm;
-use crate::outbound::limits::OUTAGE_MIN;
 use crate::outbound::readiness::Unready;
 use crate::outbound::scout::lasting;
 use crate::outbound::supply::Supply;
@@ -77,14 +76,18 @@ impl<O: Outbox> DestinationTask<O> {
     /// leader is to find it up and believe it.
     pub(super) async fn come_back(&mut self, domain: &Domain) -> Result<(), OutboxError> {
         tracing::info!(domain = %self.name, "primary is up");
-        self.unrecorded = None;
+        let unrecorded = self.unrecorded.take();
         self.hesitates_since = None;
         let recorded = self.recorded();
+        let is_guarded = domain.recovery_guard && recorded.totals.undelivered() > 0;
         if !recorded.is_down() {
-            return Ok(());
+            let Some(words) = unrecorded.filter(|_| is_guarded && recorded.guard.is_none()) else {
+                return Ok(());
+            };
+            // Only what is down can be on trial.
+            self.observe(Reachability::Down(words)).await?;
         }
-        let has_mail = recorded.totals.undelivered() > 0;
-        if domain.recovery_guard && has_mail && self.age(recorded.since) >= OUTAGE_MIN {
+        if is_guarded {
             self.recover(Step::Begun).await?;
         }
         self.observe(Reachability::Up).await

@@ -221,3 +221,31 @@ async fn a_leader_that_starts_anew_in_its_term_waits_for_nothing() {
     running.stop().await.unwrap();
     assert_eq!(primary.sequences(), [1]);
 }
+
+#[tokio::test]
+async fn what_was_claimed_for_a_primary_that_stays_down_is_given_back_and_claimed_again_in_order() {
+    let primary = Primary::start(ANY_PORT, usual(), None).await;
+    let address = primary.address;
+    primary.stop().await;
+    let outbox = MapOutbox::new(domain(address), NEVER);
+    for _ in 0..3 {
+        outbox.queue(&["a"], BODY);
+    }
+    let brief = Timeouts {
+        claims: Duration::from_millis(50),
+        ..PATIENT
+    };
+    let running = Running::start_with(&outbox, brief);
+    until("claimed", || {
+        outbox.state.lock().unwrap().claim_commands > 0
+    })
+    .await;
+    until("given back", || outbox.claims().is_empty()).await;
+    outbox.queue(&["a"], BODY);
+    let primary = Primary::start(address, usual(), None).await;
+    until("delivered", || outbox.is_empty()).await;
+    running.stop().await.unwrap();
+    assert_eq!(primary.sequences(), [1, 2, 3, 4]);
+    assert_eq!(outbox.state.lock().unwrap().unclaimed_reports, 0);
+    assert_no_deferral(&outbox);
+}

@@ -300,17 +300,6 @@ async fn a_recovery_without_mail_or_without_a_guard_is_no_trial() {
 }
 
 #[tokio::test]
-async fn a_short_break_is_no_outage() {
-    let (_primary, outbox) = returned(|_| true, NEVER).await;
-    outbox.state.lock().unwrap().destination.since = clock().now();
-    outbox.queue(&["a"], BODY);
-    let running = Running::start(&outbox);
-    until("rejected", || outbox.rejected() == 1).await;
-    running.stop().await.unwrap();
-    assert_eq!(outbox.steps(), []);
-}
-
-#[tokio::test]
 async fn after_an_outage_connections_begin_with_one_and_grow_by_rounds() {
     let slow: Script = Arc::new(|_, moment| match moment {
         Moment::Dot(_) => Act::After(Duration::from_millis(3)),
@@ -415,4 +404,34 @@ async fn whom_the_probe_was_refused_is_still_a_witness_in_the_trial() {
     running.stop().await.unwrap();
     assert_eq!(outbox.rejected(), 0);
     assert_eq!(primary.taken().len(), 1);
+}
+
+#[tokio::test]
+async fn an_outage_that_was_not_even_recorded_is_followed_by_a_trial() {
+    let primary = Primary::start(ANY_PORT, usual(), None).await;
+    let address = primary.address;
+    primary.stop().await;
+    let outbox = MapOutbox::new(domain(address), NEVER);
+    // It came back just now, and so it is not recorded yet that it is down again.
+    outbox.state.lock().unwrap().destination.since = clock().now();
+    queue_for_many(&outbox, 40);
+    let steady = Timeouts {
+        steady: NEVER,
+        ..PATIENT
+    };
+    let running = Running::start_with(&outbox, steady);
+    until("claimed", || {
+        outbox.state.lock().unwrap().claim_commands > 0
+    })
+    .await;
+    a_while().await;
+    assert_eq!(outbox.state.lock().unwrap().observations, []);
+    let refuses: Script = Arc::new(|_, moment| match moment {
+        Moment::Rcpt(_) => Act::Say("550 5.1.1 no such user"),
+        _ => Act::Usual,
+    });
+    let _primary = Primary::start(address, refuses, None).await;
+    until("held", || outbox.is_held()).await;
+    running.stop().await.unwrap();
+    assert_eq!(outbox.rejected(), 0);
 }

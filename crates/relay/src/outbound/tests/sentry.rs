@@ -102,12 +102,18 @@ async fn mail_that_comes_while_a_probe_connects_goes_over_its_connection() {
 }
 
 #[tokio::test]
-async fn nobody_asks_an_idle_primary_without_a_sentry() {
-    let (primary, outbox) = setup(usual(), NEVER).await;
+async fn an_idle_primary_without_a_sentry_is_asked_once_and_then_left_alone_for_long() {
+    let primary = Primary::start(ANY_PORT, usual(), None).await;
+    let probed_seldom = Domain {
+        probe_interval: NEVER,
+        ..domain(primary.address)
+    };
+    let outbox = MapOutbox::new(probed_seldom, NEVER);
     let running = Running::start(&outbox);
+    until("asked by the new leader", || connections(&primary) == 1).await;
     outbox.queue(&["a"], BODY);
     until("delivered", || outbox.is_empty()).await;
     tokio::time::sleep(watched(primary.address).probe_interval * 5).await;
     running.stop().await.unwrap();
-    assert_eq!(connections(&primary), 1);
+    assert_eq!(connections(&primary), 2);
 }

@@ -76,6 +76,17 @@ impl Window {
         }
     }
 
+    /// Whether anything of it was begun in vain: how often is known nowhere else.
+    pub fn has_troubles(&self) -> bool {
+        let mut entries = self.entries.values();
+        entries.any(|entry| entry.breaks + entry.closings > 0)
+    }
+
+    /// Whether anything came from a source.
+    pub fn has_from(&self, source: Source) -> bool {
+        self.entries.values().any(|entry| entry.source == source)
+    }
+
     /// Takes out all that has not started; nothing of it will. Returns what of it is not in doubt,
     /// in order of arrival.
     pub fn withdraw(&mut self) -> Vec<u64> {

@@ -284,6 +284,20 @@ fn what_is_withdrawn_never_starts_and_what_is_in_flight_goes_on() {
     assert!(window.is_empty() && window.lanes.is_empty());
 }
 
+#[test]
+fn it_tells_what_was_begun_in_vain_and_where_it_came_from() {
+    let mut window = Window::new(Order::Recipient);
+    offer(&mut window, 1, &["a"]);
+    assert_eq!(next(&mut window), Some(1));
+    window.put_back(1);
+    assert!(!window.has_troubles());
+    assert!(window.has_from(Source::Waiting) && !window.has_from(Source::Deferred));
+    assert_eq!(next(&mut window), Some(1));
+    window.count_closing(1);
+    window.put_back(1);
+    assert!(window.has_troubles());
+}
+
 #[derive(Clone, Debug)]
 enum Act {
     /// A message with this number in the order of arrival, if it has not been offered.
