@@ -121,6 +121,8 @@ struct Shared<I> {
     signs: Signs,
     /// Buffers of a whole piece that no session has.
     large_bodies: Arc<Semaphore>,
+    /// Places to wait for whether a client talks first.
+    greeting_pauses: Semaphore,
 }
 
 impl<I: Intake> Shared<I> {
@@ -157,6 +159,7 @@ impl<I: Intake> Shared<I> {
             names,
             signs: Signs::default(),
             large_bodies: Arc::new(Semaphore::new(limits::LARGE_BODIES_MAX)),
+            greeting_pauses: Semaphore::new(limits::GREETING_PAUSES_MAX),
         }
     }
 

@@ -245,3 +245,10 @@ pub const EVALUATIONS_MAX: usize = 256;
 /// The same of one client: more than its sessions need while name servers answer, so that it waits only for its
 /// own when they do not.
 pub const EVALUATIONS_PER_CLIENT_MAX: usize = 16;
+
+/// How long a client may talk before it is greeted, which no client does that keeps to RFC 5321 section 3.1: octets that are
+/// sent with the connection come a moment behind it.
+pub const GREETING_PAUSE: Duration = Duration::from_millis(10);
+
+/// Connections for which that is waited for at a time. The others are greeted at once, so that many do not wait.
+pub const GREETING_PAUSES_MAX: usize = 4;

@@ -13,7 +13,7 @@ use spool::{Clock, Intake};
 use tls::ServerTls;
 use tokio::{
     net::TcpStream,
-    sync::watch,
+    sync::{Semaphore, watch},
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
@@ -24,7 +24,7 @@ use super::{
     BindError, Config, Metrics, Serving, Shared,
     admission::Place,
     connection,
-    limits::{ACCEPT_RETRY, REOPEN_RETRY, STOP_GRACE, TELL_EVERY},
+    limits::{ACCEPT_RETRY, GREETING_PAUSE, REOPEN_RETRY, STOP_GRACE, TELL_EVERY},
     origin::is_in,
     ports::Ports,
     proxy::{self, Unnamed},
@@ -281,9 +281,7 @@ impl Accepted {
             }
         };
         let session = async move {
-            let early = SockRef::from(&stream)
-                .peek(&mut [MaybeUninit::uninit()])
-                .is_ok();
+            let early = talks_first(&shared.greeting_pauses, &stream).await;
             connection::serve(shared, stream, client, guest, serving, early).await;
         };
         tokio::join!(session.instrument(span), heed);
@@ -305,6 +303,16 @@ impl Accepted {
         }
         None
     }
+}
+
+/// Whether a client does not wait for the greeting.
+async fn talks_first(pauses: &Semaphore, stream: &TcpStream) -> bool {
+    if let Ok(_place) = pauses.try_acquire() {
+        drop(timeout(GREETING_PAUSE, stream.peek(&mut [0])).await);
+    }
+    SockRef::from(stream)
+        .peek(&mut [MaybeUninit::uninit()])
+        .is_ok_and(|octets| octets > 0)
 }
 
 /// Tells a client that there is no place for it.

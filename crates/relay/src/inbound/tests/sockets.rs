@@ -190,3 +190,19 @@ async fn stopping_ends_idle_sessions_and_waits_for_the_message_in_flight() {
         .unwrap();
     assert_eq!(served.memory.messages().len(), 1);
 }
+
+#[tokio::test]
+async fn a_client_that_talks_a_moment_after_it_has_connected_has_not_waited_for_the_greeting() {
+    let served = Served::start(config(), Memory::new(), true);
+    served.until_open(true).await;
+    for time in 0..20 {
+        let mut client = served.connect().await;
+        tokio::task::yield_now().await;
+        client.send(b"EHLO a\r\n").await;
+        let reply = client.line().await;
+        assert!(reply.starts_with("554 5.5.1 "), "{time}: {reply}");
+    }
+    let mut polite = served.connect().await;
+    assert!(polite.line().await.starts_with("220 "));
+    assert!(polite.ask("EHLO a").await.starts_with("250"));
+}
