@@ -1,6 +1,6 @@
 //! `layover queue hold`, `release`, `delete`, `retry` and `bounce`.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 
 use anyhow::{bail, ensure};
 use api::admin::v1::{QueueChangeRequest, QueueChangeResponse};
@@ -132,7 +132,7 @@ fn words_of(selection: &Selection) -> String {
     }
 }
 
-/// Asks the person at the terminal.
+/// Asks whoever is at the other end of standard input: a person at the terminal, or a script that has an answer.
 fn confirm(verb: Verb, counted: &QueueChangeResponse, what: &str) -> anyhow::Result<()> {
     let question = format!(
         "{} {} messages{what}?{}",
@@ -143,15 +143,15 @@ fn confirm(verb: Verb, counted: &QueueChangeResponse, what: &str) -> anyhow::Res
             count => format!(" (left alone: {}, {ELSEWHERE})", words::grouped(count)),
         }
     );
-    if !io::stdin().is_terminal() {
-        bail!(Usage(format!(
-            "{question} nobody is there to be asked; say --yes if that is meant"
-        )));
-    }
     eprint!("{question} [y/N] ");
     io::stderr().flush()?;
     let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
+    if io::stdin().read_line(&mut answer)? == 0 {
+        eprintln!();
+        bail!(Usage(
+            "nobody is there to be asked; say --yes if that is meant".to_owned()
+        ));
+    }
     let is_meant = matches!(answer.trim(), "y" | "Y" | "yes");
     ensure!(is_meant, "nothing was {}", verb.done);
     Ok(())
@@ -173,6 +173,11 @@ async fn carry_out(
     if is_named && told.absent == told.selected {
         bail!("no such message is in the spool");
     }
+    let is_refused = told.held + told.elsewhere > 0;
+    ensure!(
+        !is_named || told.changed > 0 || !is_refused,
+        "nothing was changed"
+    );
     Ok(())
 }
 
