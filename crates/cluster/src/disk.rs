@@ -97,6 +97,16 @@ pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
+/// Octets of the files in a directory whose names end with `.ending`. Those that go meanwhile have none.
+pub(crate) fn bytes_ending(directory: &Path, ending: &str) -> u64 {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| Path::new(&entry.file_name()).extension() == Some(ending.as_ref()))
+        .filter_map(|entry| entry.metadata().ok())
+        .map(|metadata| metadata.len())
+        .sum()
+}
+
 #[cfg(test)]
 mod tests {
     use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};

@@ -20,7 +20,7 @@ use super::{
     noted,
     segments::{self, Reader, Segments},
 };
-use crate::metrics::Metrics;
+use crate::{disk, metrics::Metrics};
 
 /// The columns (RocksDB: column families).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -459,7 +459,7 @@ impl Database {
         rewrite_pieces("true")
     }
 
-    /// Octets on the disk by column, without what is still in memory.
+    /// Octets on the disk by column, and of the write-ahead log, which has what of them is still in memory.
     pub(crate) fn bytes_by_kind(&self) -> Vec<(&'static str, u64)> {
         let bytes = |column: Column| {
             let segments = match column {
@@ -468,9 +468,9 @@ impl Database {
             };
             self.property(column, FILE_BYTES) + self.property(column, BLOB_BYTES) + segments
         };
-        Column::ALL
-            .map(|column| (column.name(), bytes(column)))
-            .to_vec()
+        let columns = Column::ALL.map(|column| (column.name(), bytes(column)));
+        let ahead = ("wal", disk::bytes_ending(self.path(), "log"));
+        columns.into_iter().chain([ahead]).collect()
     }
 
     pub(crate) const fn metrics(&self) -> &Arc<Metrics> {
