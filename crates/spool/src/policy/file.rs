@@ -30,6 +30,8 @@ const CONNECTIONS_DEFAULT: u32 = 20;
 const ZONES_MAX: usize = 8;
 /// Asking more often than this only makes noise on both sides.
 const PROBE_INTERVAL_MIN: Duration = Duration::from_millis(100);
+/// The longest: what is reckoned with it must not exceed what a moment can be.
+const PROBE_INTERVAL_MAX: Duration = Duration::from_hours(30 * 24);
 /// A primary that is back is found within this time.
 pub(super) const PROBE_INTERVAL_DEFAULT: Duration = Duration::from_secs(15);
 
@@ -446,6 +448,13 @@ fn probe_interval(text: Option<&Spanned<String>>) -> Result<Duration, Fault> {
     if interval < PROBE_INTERVAL_MIN {
         let message = format!(
             "probe_interval = \"{}\" is too short; at least \"100ms\", usually \"15s\"",
+            text.get_ref().escape_debug()
+        );
+        return Err(Fault::new(text.span(), message));
+    }
+    if interval > PROBE_INTERVAL_MAX {
+        let message = format!(
+            "probe_interval = \"{}\" is too long; at most \"30d\", usually \"15s\"",
             text.get_ref().escape_debug()
         );
         return Err(Fault::new(text.span(), message));

@@ -258,6 +258,10 @@ fn mistakes_are_named_with_their_place_and_the_remedy() {
             "4:18: probe_interval = \"99ms\" is too short",
         ),
         (
+            "probe_interval = \"31d\"",
+            "4:18: probe_interval = \"31d\" is too long; at most \"30d\"",
+        ),
+        (
             "[[domain]]\nname = \"*.x.example\"",
             "5:8: \"*.x.example\" has no primary, and many domains fall under it",
         ),
