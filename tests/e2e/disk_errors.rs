@@ -14,7 +14,7 @@ fn outage(nodes: u64) -> (Primary, Cluster) {
     let settings = Settings::for_primary(primary.address())
         .with("smtp", "commit_timeout = \"3s\"")
         // What a node says when its disk fails is for the operator to see.
-        .allowing("While fdatasync")
+        .allowing("fdatasync")
         .allowing("storage or consensus failed");
     (primary, Cluster::start(nodes, &settings))
 }

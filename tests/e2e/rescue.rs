@@ -13,9 +13,6 @@ use serde_json::Value;
 
 use crate::scene;
 
-/// Octets at each end of a letter that tell it from all others.
-const MARK: usize = 60;
-
 /// Letters among which are some of several pieces.
 pub(crate) fn letters(serials: std::ops::Range<usize>) -> Vec<Letter> {
     serials
@@ -93,20 +90,12 @@ fn begin(node: &Daemon, letter: &Letter) -> Sender {
 /// Whether a letter stands in the files to which a node writes its log. The node's own figures are ahead of
 /// them: they count an entry before it is written.
 fn is_written(node: &Daemon, letter: &Letter) -> bool {
-    // RocksDB parts its log into blocks, so that one of the two may be cut.
-    let (first, last) = (
-        &letter.body[..MARK],
-        &letter.body[letter.body.len() - MARK..],
-    );
     let files = fs::read_dir(node.data_dir().join("db")).unwrap();
     let paths = files.map(|file| file.unwrap().path());
-    let logs = paths.filter(|path| path.extension().is_some_and(|ending| ending == "log"));
+    let segments = paths.filter(|path| path.extension().is_some_and(|ending| ending == "piece"));
     // One may be removed meanwhile.
-    let mut texts = logs.filter_map(|path| fs::read(path).ok());
-    texts.any(|text| {
-        let holds = |mark| memchr::memmem::find(&text, mark).is_some();
-        holds(first) || holds(last)
-    })
+    let mut texts = segments.filter_map(|path| fs::read(path).ok());
+    texts.any(|text| memchr::memmem::find(&text, &letter.body).is_some())
 }
 
 #[test]

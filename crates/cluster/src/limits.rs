@@ -286,12 +286,15 @@ pub(crate) const AHEAD_PIECE_MAX: usize = 64 << 10;
 
 /// A segment of bodies is closed at this size; the smaller, the sooner one holds only what has left.
 pub(crate) const SEGMENT_BYTES: u64 = 64 << 20;
-/// Pieces of a batch go to a segment when they have so many octets together. Fewer are written twice, which costs
-/// less than a second fdatasync.
-pub(crate) const SEGMENT_BATCH_BYTES_MIN: usize = 64 << 10;
 /// Of a closed segment so many hundredths are needed, or what is needed is moved to another.
 pub(crate) const SEGMENT_NEEDED_MIN: u64 = 25;
+/// One of which nothing is needed is closed, and so removed, when it has so many octets. For less it is not worth a file.
+pub(crate) const SEGMENT_CLOSED_MIN: u64 = 1 << 20;
 /// Octets that are moved in one go: the log's writer writes nothing else meanwhile.
 pub(crate) const SEGMENT_MOVE_BYTES_MAX: usize = 4 << 20;
+/// Pieces that are moved in one go.
+pub(crate) const SEGMENT_MOVE_PIECES_MAX: usize = 1 << 10;
+/// Rows that are looked at for them in one go.
+pub(crate) const SEGMENT_MOVE_ROWS_MAX: usize = 32 << 10;
 /// With less free on the disk nothing is moved.
 pub(crate) const SEGMENT_MOVE_FREE_MIN: u64 = 32 << 20;

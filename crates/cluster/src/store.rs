@@ -5,13 +5,13 @@
 //!   ──────  ───────────────────────────  ─────────────────────────────────────────────
 //!   log     group, index                 the entry without its piece of a body
 //!   segment group, index                 where the piece of a body lies that this entry carried
-//!   piece   group, index                 the piece itself, where there was little to write at once
-//!   raft    group, name                  vote, committed, purged, dropped pieces
+//!   piece   group, index                 the piece itself, where a version of before has put it
+//!   raft    group, name                  vote, purged, dropped pieces, from where on to redo
 //!   spool   group, incarnation, table    what `apply` made of the log, with the last applied id
 //! ```
 //!
-//! There is one write-ahead log below all five, so what is fsync'd for the log carries every
-//! earlier write with it.
+//! Entries of the log are fsync'd in the segment that has their pieces (`open/redo.rs`). There is one write-ahead log
+//! below all five columns, so what is fsync'd there carries every earlier write with it.
 
 mod ahead;
 mod anew;

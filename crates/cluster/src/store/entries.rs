@@ -53,8 +53,8 @@ pub(super) fn measure(
 
 /// The last entry that is in the log.
 pub(super) fn last(database: &Database) -> io::Result<Option<LogId>> {
-    let last = database.last(Column::Log, &keys::entry(0), keys::entry(u64::MAX).to_vec())?;
-    last.map(|(_, octets)| read_entry_head(&octets)).transpose()
+    let last = database.last_entry()?;
+    last.map(|octets| read_entry_head(&octets)).transpose()
 }
 
 /// The last log id of each leader of whom there are entries from `first` to `last`. Reads no pieces.
@@ -83,14 +83,13 @@ pub(super) fn read_entries(
     let now = store.moment();
     let mut entries = Vec::new();
     let mut bytes = 0;
-    let rows = now.range(Column::Log, &keys::entry(start), keys::entry(end).to_vec());
-    for (row, index) in rows.zip(start..end) {
-        let (key, octets) = row?;
+    for (entry, index) in now.entries(start, end).zip(start..end) {
+        let (found, octets) = entry?;
         // A reader that skips a hole would make a follower's log wrong without anyone noticing.
-        if keys::entry_index(&key) != Some(index) {
+        if found != index {
             return Err(io::Error::other(format!("log entry {index} is missing")));
         }
-        let stored: Stored = codec::decode(&*octets, "log entry")?;
+        let stored: Stored = codec::decode(octets.as_slice(), "log entry")?;
         let entry = if stored.carries_piece {
             match read_piece(&now, index) {
                 Ok(piece) => with_piece(stored, piece)?,

@@ -112,7 +112,9 @@ impl LogStore {
         let data_dir = store.directory().path();
         let mut mark = Mark::open(data_dir)?;
         let empty = last.is_none().then(|| EMPTY.to_owned());
-        let rebuilding = Rebuilding::open(data_dir, lost(mark.now(), found).or(empty))?;
+        let damage = database.damage().map(str::to_owned);
+        let reason = lost(mark.now(), found).or(damage).or(empty);
+        let rebuilding = Rebuilding::open(data_dir, reason)?;
         // The note says it from now on.
         mark.write(found)?;
         let noted = Note::open(database.path())?;
@@ -358,9 +360,8 @@ fn bounds(range: &impl RangeBounds<u64>, last: Option<LogId>) -> (u64, u64) {
     (start, end.min(last.map_or(0, |last| last.index + 1)))
 }
 
-/// How far the log is committed is not saved: the tables, and with them how far it is applied, are in the same
-/// write-ahead log. After a start there are at most a few entries that had been committed and not applied yet,
-/// and the leader tells of them as of any others.
+/// How far the log is committed is not saved. After a start, entries that had been committed and are not applied are
+/// few, or what one segment has if the power failed, and the leader tells of them as of any others.
 impl RaftLogStorage<Types> for LogStore {
     type LogReader = Self;
 

@@ -3,6 +3,7 @@
 mod each;
 mod options;
 mod pieces;
+mod redo;
 
 use std::{fs, io, path::Path, sync::Arc, time::Instant};
 
@@ -13,6 +14,7 @@ use rocksdb::{
 
 use options::{database_options, descriptors};
 use pieces::Pieces;
+use redo::Lacking;
 
 use super::{
     directory::Remains,
@@ -27,7 +29,7 @@ use crate::{disk, metrics::Metrics};
 pub(crate) enum Column {
     /// Log entries without the pieces they carried.
     Log,
-    /// Pieces of bodies that are not in segments, in blob files, so that compaction does not copy them.
+    /// Pieces of bodies that versions of before have put here, in blob files, so that compaction does not copy them.
     Piece,
     /// Where the others lie in segments.
     Segment,
@@ -70,6 +72,8 @@ pub(crate) struct Database {
     db: DB,
     remains: Remains,
     segments: Segments,
+    /// What segments have and it does not. Where it may be written it is put into it as it is opened.
+    lacking: Lacking,
     keys: SpoolKeys,
     metrics: Arc<Metrics>,
 }
@@ -110,7 +114,7 @@ fn open_with(options: &Options, path: &Path, metrics: Arc<Metrics>) -> io::Resul
     let mut database = Database::new(db, metrics);
     database.keys = SpoolKeys(database.incarnation()?);
     database.drop_other_incarnations()?;
-    database.open_segments(false)?;
+    database.make_whole()?;
     Ok(database)
 }
 
@@ -128,7 +132,8 @@ pub(crate) fn open_to_read(path: &Path, metrics: Arc<Metrics>) -> io::Result<Dat
     let db = DB::open_cf_descriptors_read_only(&options, path, columns, false);
     let mut database = Database::new(db.map_err(failed)?, metrics);
     database.keys = SpoolKeys(database.incarnation()?);
-    database.open_segments(true)?;
+    database.lacking = database.find_lacking()?;
+    database.open_segments()?;
     Ok(database)
 }
 
@@ -240,20 +245,27 @@ impl Batch<'_> {
     }
 
     /// Writes without waiting for the disk: survives the end of the process, and a power failure
-    /// only once something later was written with [`Batch::write_synced`].
+    /// only once something later was written with [`Batch::write_synced`] that is more than entries of the log.
     pub(crate) fn write(mut self) -> io::Result<()> {
         let released = self.write_pieces(false)?;
         self.database.db.write(self.writes).map_err(failed)?;
-        self.database.segments.release(released, false);
+        self.database.segments.release(released, None);
         Ok(())
     }
 
-    /// Writes and fsyncs: returns once this and everything before it survive a power failure.
+    /// Writes and fsyncs: returns once this survives a power failure, and everything before it, unless it is nothing
+    /// but entries of the log: then all entries before it.
+    ///
+    /// Only the log's writer may, or whoever has the database alone: what another one appends meanwhile would be taken for
+    /// synced in RocksDB.
     pub(crate) fn write_synced(mut self) -> io::Result<()> {
-        let mut options = WriteOptions::default();
-        options.set_sync(true);
         let began = Instant::now();
+        // Now and then RocksDB gets what it has once and for all, so that there is never much to be read again.
+        let is_redone = self.has_entries_only() && !self.database.segments.is_much_to_redo();
         let released = self.write_pieces(true)?;
+        let redone_from = (!is_redone).then(|| self.put_redo_from());
+        let mut options = WriteOptions::default();
+        options.set_sync(redone_from.is_some());
         self.database
             .db
             .write_opt(self.writes, &options)
@@ -262,7 +274,7 @@ impl Batch<'_> {
             .metrics
             .storage_fsync_seconds
             .observe(began.elapsed().as_secs_f64());
-        self.database.segments.release(released, true);
+        self.database.segments.release(released, redone_from);
         Ok(())
     }
 }
@@ -274,6 +286,7 @@ impl Database {
             db,
             remains,
             segments: Segments::default(),
+            lacking: Lacking::default(),
             keys: SpoolKeys(0),
             metrics,
         }

@@ -251,8 +251,8 @@ impl<'t> Pending<'t> {
         self.rows.insert(keys.recipient(domain, address), octets);
     }
 
-    /// Writes it all, together with how far the log is applied then. Not fsync'd: the log has what
-    /// a power failure takes, and the next fsync of the log carries this with it.
+    /// Writes it all, together with how far the log is applied then. Not fsync'd: what a power failure takes is
+    /// applied again, as the log has it.
     pub(super) fn commit(self, applied: LogId) -> io::Result<()> {
         let database = self.tables.now();
         let mut batch = database.batch();

@@ -16,6 +16,8 @@ use crate::{
 /// Names of the values.
 pub(super) const VOTE: &str = "vote";
 pub(super) const PURGED: &str = "purged";
+/// From where on segments have what may have to be written again.
+pub(super) const REDO: &str = "redo";
 
 /// The last vote that was saved.
 pub(super) fn vote(database: &Database) -> io::Result<Option<Vote>> {

@@ -8,7 +8,7 @@ use std::{io, path::Path, sync::Arc};
 use super::{
     keys,
     open::{self, Batch, Column, Database},
-    raft_state::{self, PURGED},
+    raft_state::{self, PURGED, REDO},
     rows,
 };
 use crate::{
@@ -83,8 +83,7 @@ impl Drop for Received {
 /// Removes the log, the votes, and the pieces that only the log still needs; the log ends at `last`
 /// then.
 pub(super) fn drop_log(database: &Database, batch: &mut Batch<'_>, last: LogId) -> io::Result<()> {
-    let (first, end) = (keys::entry(0), keys::entry(u64::MAX));
-    batch.delete_range(Column::Log, first, end);
+    batch.delete_entries(0..u64::MAX);
     batch.delete_pieces(last.index + 1..u64::MAX)?;
     let all = keys::all_raft();
     for row in database.range(Column::Raft, &all, keys::end_of(all.clone())) {
@@ -132,5 +131,6 @@ pub(super) fn carry_over(from: &Database, to: &Database, last: LogId) -> io::Res
 /// are the node's own.
 fn describes_database(key: &[u8]) -> bool {
     let named = |name: &str| key == keys::raft(name).as_slice();
-    named(keys::INCARNATION) || named(PURGED) || keys::dropped_index(key).is_some()
+    let is_named = [keys::INCARNATION, PURGED, REDO].into_iter().any(named);
+    is_named || keys::dropped_index(key).is_some()
 }

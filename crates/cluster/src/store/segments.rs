@@ -1,40 +1,41 @@
 //! Pieces of bodies in files of their own, so that an octet of a body is written once.
 //!
 //! What RocksDB is given it writes twice: into its write-ahead log, and into a table or a blob file when its buffer is
-//! full. So what is large goes round it:
+//! full. So bodies go round it, and the entries of the log that carry them lie beside them (`record.rs`):
 //!
 //! ```text
-//!   batch ── pieces ──▶ the open segment ── fdatasync ──▶ rows that say where they lie ── fsync ──▶ acknowledged
+//!   batch ── entries and pieces ──▶ the open segment ── fdatasync ──▶ rows that say where they lie ──▶ acknowledged
 //! ```
 //!
 //! A segment is only ever appended to, by the log's writer, and never again once it is closed. It is synced before a
-//! row that names it is written: what a row says is on the disk. When no row names it any more, it is removed.
+//! row that names it is written: what a row says is on the disk. When no row names it any more, and nothing of it may have
+//! to be written into RocksDB again (`open/redo.rs`), it is removed.
 
 mod location;
+mod names;
 mod readable;
+mod record;
 
 use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, IoSlice, Write as _},
-    mem,
+    iter, mem,
     ops::RangeInclusive,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use bytes::Bytes;
-
 pub(super) use location::Location;
+pub(super) use names::ENDING;
+use names::{name_of, numbers};
 pub(super) use readable::Readable;
+pub(super) use record::{Logged, Record, Start, each_record};
 
 use crate::{
     disk,
-    limits::{SEGMENT_BYTES, SEGMENT_NEEDED_MIN},
+    limits::{SEGMENT_BYTES, SEGMENT_CLOSED_MIN, SEGMENT_NEEDED_MIN},
 };
-
-/// How the names of segments end.
-pub(super) const ENDING: &str = "piece";
 
 /// The segments of one database.
 #[derive(Debug, Default)]
@@ -43,6 +44,8 @@ pub(super) struct Segments {
     /// Who appends holds it, up to the end of his fdatasync.
     open: Mutex<Option<Open>>,
     books: Mutex<Books>,
+    /// What its records begin with.
+    nonce: u64,
 }
 
 /// The segment that is appended to.
@@ -63,6 +66,10 @@ struct Books {
     next: u64,
     /// Number of the one that is appended to.
     open: Option<u64>,
+    /// Number of the first that RocksDB may need again after a power failure.
+    redone_from: u64,
+    /// Octets that it may need again.
+    to_redo: u64,
     /// Who reads now, and may have seen rows that are gone.
     readers: usize,
     /// Rows that are deleted, but not for certain: a power failure may bring them back.
@@ -105,7 +112,7 @@ impl Drop for Reader<'_> {
 
 impl Segments {
     /// Looks what there is in a database's directory, and which of it the rows name that are shown by `rows`, each
-    /// with the index of its entry. Unless it is only to be read, what no row names is removed.
+    /// with the index of its entry.
     ///
     /// # Errors
     /// The directory can not be read, or a row is none. A segment that is missing or too short is told to the log:
@@ -113,20 +120,14 @@ impl Segments {
     pub(super) fn open(
         directory: &Path,
         rows: impl Iterator<Item = io::Result<(u64, Location)>>,
-        only_read: bool,
     ) -> io::Result<Self> {
         let mut books = Books {
-            unneeded: !only_read,
+            unneeded: true,
             ..Books::default()
         };
-        for entry in fs::read_dir(directory)? {
-            let entry = entry?;
-            // Others are RocksDB's, which may remove some at this very moment.
-            let Some(number) = number_in(&entry.file_name().to_string_lossy()) else {
-                continue;
-            };
+        for number in numbers(directory)? {
             let segment = books.segments.entry(number).or_default();
-            segment.bytes = entry.metadata()?.len();
+            segment.bytes = fs::metadata(directory.join(name_of(number)))?.len();
         }
         let mut lacking: BTreeMap<u64, usize> = BTreeMap::new();
         for row in rows {
@@ -147,13 +148,12 @@ impl Segments {
             .segments
             .last_key_value()
             .map_or(1, |(last, _)| last.saturating_add(1));
-        let segments = Self {
+        Ok(Self {
             directory: directory.to_owned(),
             open: Mutex::default(),
             books: Mutex::new(books),
-        };
-        segments.remove_unneeded(segments.books());
-        Ok(segments)
+            nonce: rand::random(),
+        })
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
@@ -170,12 +170,12 @@ impl Segments {
         Reader(self)
     }
 
-    /// Appends pieces, each with the index of its entry; returns where they lie. When `sync` is set they are on the
-    /// disk then, and all that was appended before.
+    /// Appends a record; returns where its pieces lie, also those that are empty. When `sync` is set it is on the disk
+    /// then, and all that was appended before.
     ///
     /// # Errors
-    /// What the system says. The segment may have a part of them, which no row names.
-    pub(super) fn append(&self, pieces: &[(u64, Bytes)], sync: bool) -> io::Result<Vec<Location>> {
+    /// What the system says. The segment may have a part of it, which no row names.
+    pub(super) fn append(&self, logged: &[Logged], sync: bool) -> io::Result<Vec<Location>> {
         let mut writing = self.writing();
         if let Some(full) = writing.take_if(|open| open.length >= SEGMENT_BYTES) {
             self.close(full)?;
@@ -184,45 +184,73 @@ impl Segments {
             Some(open) => open,
             none => none.insert(self.begin()?),
         };
-        let mut locations = Vec::with_capacity(pieces.len());
-        for (_, piece) in pieces {
-            let too_long = |_| io::Error::other("a piece of more than 4 GiB");
-            let location = Location {
-                segment: open.number,
-                offset: open.length,
-                length: u32::try_from(piece.len()).map_err(too_long)?,
-                sum: crc32fast::hash(piece),
-            };
-            open.length = location.end();
-            locations.push(location);
-        }
+        let start = Start {
+            segment: open.number,
+            offset: open.length,
+            nonce: self.nonce,
+        };
+        let (head, locations) = record::encode(start, logged)?;
+        open.length += head.len() as u64;
+        open.length = locations.last().map_or(open.length, Location::end);
         open.unsynced = true;
         // Before any row names them: one that nobody needs would be removed.
         let mut books = self.books();
+        books.to_redo += open.length - start.offset;
         let segment = books.segments.entry(open.number).or_default();
         segment.bytes = open.length;
-        for ((index, _), location) in pieces.iter().zip(&locations) {
-            segment.count(*index, *location);
+        for (logged, location) in logged.iter().zip(&locations) {
+            segment.count(logged.index, *location);
         }
         drop(books);
-        write_all(&mut open.file, pieces)?;
+        let pieces = logged.iter().map(|logged| &*logged.piece);
+        let written = write_all(&mut open.file, iter::once(&*head).chain(pieces));
+        written.map_err(|error| self.failed("write", open.number, &error))?;
         if sync {
-            open.file.sync_data()?;
-            open.unsynced = false;
+            self.sync_now(open)?;
         }
         Ok(locations)
+    }
+
+    /// Whether there is so much that RocksDB may need again that it ought to be synced there.
+    pub(super) fn is_much_to_redo(&self) -> bool {
+        self.books().to_redo >= SEGMENT_BYTES
+    }
+
+    /// Where the next record begins.
+    pub(super) fn end(&self) -> Start {
+        let writing = self.writing();
+        let (segment, offset) = match &*writing {
+            Some(open) => (open.number, open.length),
+            None => (self.books().next, 0),
+        };
+        Start {
+            segment,
+            offset,
+            nonce: self.nonce,
+        }
     }
 
     /// Makes all that was appended survive a power failure.
     pub(super) fn sync(&self) -> io::Result<()> {
         match &mut *self.writing() {
-            Some(open) if open.unsynced => {
-                open.file.sync_data()?;
-                open.unsynced = false;
-                Ok(())
-            }
+            Some(open) if open.unsynced => self.sync_now(open),
             _ => Ok(()),
         }
+    }
+
+    fn sync_now(&self, open: &mut Open) -> io::Result<()> {
+        let synced = open.file.sync_data();
+        synced.map_err(|error| self.failed("fdatasync", open.number, &error))?;
+        open.unsynced = false;
+        Ok(())
+    }
+
+    fn failed(&self, what: &str, number: u64, error: &io::Error) -> io::Error {
+        let path = self.path(number);
+        io::Error::new(
+            error.kind(),
+            format!("{what} of {}: {error}", path.display()),
+        )
     }
 
     fn begin(&self) -> io::Result<Open> {
@@ -250,28 +278,31 @@ impl Segments {
         open.map_or(Ok(()), |open| self.close(open))
     }
 
-    /// Closes the segment that is appended to if nothing of it is needed, which removes it.
+    /// Closes the segment that is appended to if it is worth it and nothing of it is needed. Returns whether there are closed ones now
+    /// that only wait for RocksDB not to need them again.
     ///
     /// # Errors
     /// What the system says.
-    pub(super) fn close_unneeded(&self) -> io::Result<()> {
+    pub(super) fn close_unneeded(&self) -> io::Result<bool> {
         let books = self.books();
         let open = books.open.and_then(|open| books.segments.get(&open));
-        let is_unneeded = open.is_some_and(|open| open.needed == 0);
+        let close = open.is_some_and(|it| it.needed == 0 && it.bytes >= SEGMENT_CLOSED_MIN);
         drop(books);
-        if is_unneeded {
-            self.close_open()
-        } else {
-            Ok(())
+        if close {
+            self.close_open()?;
         }
+        let books = self.books();
+        let mut waiting = books.segments.range(books.redone_from..);
+        Ok(waiting.any(|(number, it)| it.needed == 0 && Some(*number) != books.open))
     }
 
-    fn close(&self, open: Open) -> io::Result<()> {
+    fn close(&self, mut open: Open) -> io::Result<()> {
         if open.unsynced {
-            open.file.sync_data()?;
+            self.sync_now(&mut open)?;
         }
         let mut books = self.books();
-        books.open = None;
+        // Another may have been begun already.
+        books.open.take_if(|number| *number == open.number);
         books.unneeded = true;
         self.remove_unneeded(books);
         Ok(())
@@ -315,13 +346,17 @@ impl Segments {
         Readable::open(segment, self.path(segment))
     }
 
-    /// Notes that no row names these any more. When that is not on the disk yet, they stay until something is.
-    pub(super) fn release(&self, released: Vec<Location>, synced: bool) {
+    /// Notes that no row names these any more. When that is not on the disk yet, they stay until something is; then,
+    /// `synced` is the first segment that RocksDB may need again.
+    pub(super) fn release(&self, released: Vec<Location>, synced: Option<u64>) {
         let mut books = self.books();
         books.unsure.extend(released);
-        if !synced {
+        let Some(redone_from) = synced else {
             return;
-        }
+        };
+        books.unneeded |= redone_from > books.redone_from;
+        books.redone_from = redone_from;
+        books.to_redo = 0;
         for location in mem::take(&mut books.unsure) {
             if let Some(segment) = books.segments.get_mut(&location.segment) {
                 segment.needed = segment.needed.saturating_sub(u64::from(location.length));
@@ -332,16 +367,17 @@ impl Segments {
         self.remove_unneeded(books);
     }
 
-    /// Removes closed segments that nobody needs, unless somebody reads. A file that can not be removed is one that
+    /// Removes closed segments that nobody needs, nor RocksDB again, unless somebody reads. A file that can not be removed is one that
     /// the next start finds. To remove one takes a while, in which nobody waits for the books.
     fn remove_unneeded(&self, mut books: MutexGuard<'_, Books>) {
         if books.readers > 0 || !books.unneeded {
             return;
         }
         books.unneeded = false;
-        let open = books.open;
-        let unneeded =
-            |number: &u64, segment: &mut Segment| segment.needed == 0 && Some(*number) != open;
+        let (open, redone_from) = (books.open, books.redone_from);
+        let unneeded = |number: &u64, segment: &mut Segment| {
+            segment.needed == 0 && Some(*number) != open && *number < redone_from
+        };
         let removed: Vec<_> = books.segments.extract_if(.., unneeded).collect();
         drop(books);
         for (number, _) in removed {
@@ -367,6 +403,15 @@ impl Segments {
         (part(segment) < SEGMENT_NEEDED_MIN).then_some((*number, first..=last))
     }
 
+    /// Notes that what a segment has of entries before this one is looked at.
+    pub(super) fn looked_at(&self, number: u64, before: u64) {
+        if let Some(segment) = self.books().segments.get_mut(&number)
+            && let Some((first, _)) = &mut segment.entries
+        {
+            *first = before.max(*first);
+        }
+    }
+
     /// Leaves a segment as it is: nothing of what is needed can be moved.
     pub(super) fn leave(&self, number: u64) {
         if let Some(segment) = self.books().segments.get_mut(&number) {
@@ -388,20 +433,9 @@ impl Segments {
     }
 }
 
-fn name_of(number: u64) -> String {
-    format!("{number:08}.{ENDING}")
-}
-
-fn number_in(name: &str) -> Option<u64> {
-    name.strip_suffix(ENDING)?.strip_suffix('.')?.parse().ok()
-}
-
-/// Writes pieces with few calls of the system.
-fn write_all(file: &mut File, pieces: &[(u64, Bytes)]) -> io::Result<()> {
-    let mut slices: Vec<IoSlice<'_>> = pieces
-        .iter()
-        .map(|(_, piece)| IoSlice::new(piece))
-        .collect();
+/// Writes all these with few calls of the system.
+fn write_all<'a>(file: &mut File, parts: impl Iterator<Item = &'a [u8]>) -> io::Result<()> {
+    let mut slices: Vec<IoSlice<'_>> = parts.map(IoSlice::new).collect();
     let mut rest = slices.as_mut_slice();
     IoSlice::advance_slices(&mut rest, 0);
     while !rest.is_empty() {

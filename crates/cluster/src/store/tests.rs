@@ -8,6 +8,7 @@ mod notices;
 mod policies;
 mod reading;
 mod recipients;
+mod redo;
 mod room;
 mod segments;
 mod snapshots;
@@ -263,15 +264,18 @@ async fn a_log_that_lost_its_end_is_noticed_and_one_that_was_cut_off_by_raft_is_
     opened.append(blanks(4..8)).await;
 
     let dir = opened.closed();
-    let wal = |dir: &TempDir| {
+    // Of the write-ahead log what notes the proper end, too.
+    for (ending, lost) in [("log", 100), ("piece", 10)] {
         let files = std::fs::read_dir(dir.path().join("db")).unwrap().flatten();
-        let mut wals = files
-            .map(|file| file.path())
-            .filter(|path| path.extension().is_some_and(|extension| extension == "log"));
-        wals.next().unwrap()
-    };
-    let octets = std::fs::read(wal(&dir)).unwrap();
-    std::fs::write(wal(&dir), &octets[..octets.len() - 40]).unwrap();
+        let files = files.map(|file| file.path());
+        let mut files: Vec<_> = files
+            .filter(|path| path.extension().is_some_and(|it| it == ending))
+            .collect();
+        files.sort();
+        let last = files.last().unwrap();
+        let octets = std::fs::read(last).unwrap();
+        std::fs::write(last, &octets[..octets.len() - lost]).unwrap();
+    }
     let mut opened = Opened::at(dir);
     let reason = opened.rebuilding.reason().unwrap();
     assert!(reason.contains("entry 7 had been acknowledged"), "{reason}");

@@ -98,6 +98,10 @@ pub(super) fn write_jobs(
         }
         rest = Rest::after(began.elapsed(), shared_by, bytes);
     }
+    // So that the next start has nothing to write again. It can do without.
+    if let Err(error) = store.now().batch().write_synced() {
+        tracing::warn!(%error, "the end was not noted in the database");
+    }
 }
 
 /// Runs between two writes of the log, so that no vote and no entry falls between the databases.
@@ -191,7 +195,7 @@ fn add(
         }
         Job::TruncateAfter { last, done } => {
             let first = last.map_or(0, |last| last.index + 1);
-            batch.delete_range(Column::Log, keys::entry(first), keys::entry(u64::MAX));
+            batch.delete_entries(first..u64::MAX);
             batch.delete_pieces(first..u64::MAX)?;
             waiting.push(Waiting::Done(done));
         }
@@ -247,10 +251,7 @@ fn put_entry(batch: &mut Batch<'_>, entry: Entry) {
     let piece = entries::take_piece(&mut stored);
     stored.carries_piece = !piece.is_empty();
     stored.piece_bytes = u32::try_from(piece.len()).unwrap_or(u32::MAX);
-    if stored.carries_piece {
-        batch.put_piece(index, piece);
-    }
-    batch.put(Column::Log, keys::entry(index), stored.encode_to_vec());
+    batch.put_entry(index, stored.encode_to_vec(), piece);
 }
 
 /// Forgets entries, and the pieces they carried as far as the spool has dropped them. As long as an
@@ -264,7 +265,7 @@ fn purge(store: &Database, batch: &mut Batch<'_>, upto: LogId) -> io::Result<()>
     let forgotten = usize::try_from(upto.index.saturating_sub(purged)).unwrap_or(usize::MAX);
     let pieces_max = forgotten.saturating_add(PURGE_PIECES_MORE);
     raft_state::put_log_id(batch, raft_state::PURGED, upto);
-    batch.delete_range(Column::Log, keys::entry(0), keys::entry(upto.index + 1));
+    batch.delete_entries(0..upto.index + 1);
     let dropped = store.range(
         Column::Raft,
         &keys::dropped(0),

@@ -1,4 +1,4 @@
-//! Pieces of bodies: in segments where there are many octets at once, or else in RocksDB.
+//! Pieces of bodies: in segments, with the entries that carry them, or in RocksDB where a version of before put them.
 
 use std::{collections::BTreeMap, io, mem, ops::Range};
 
@@ -8,12 +8,12 @@ use super::{Batch, Column, Database, Moment};
 use crate::{
     disk::Disk,
     limits::{
-        AHEAD_BYTES_MAX, AHEAD_PIECE_MAX, SEGMENT_BATCH_BYTES_MIN, SEGMENT_MOVE_BYTES_MAX,
-        SEGMENT_MOVE_FREE_MIN,
+        AHEAD_BYTES_MAX, AHEAD_PIECE_MAX, SEGMENT_MOVE_BYTES_MAX, SEGMENT_MOVE_FREE_MIN,
+        SEGMENT_MOVE_PIECES_MAX, SEGMENT_MOVE_ROWS_MAX,
     },
     store::{
         keys,
-        segments::{Location, Readable, Segments},
+        segments::{Location, Logged, Readable, Segments},
     },
 };
 
@@ -29,24 +29,32 @@ fn within_bounds<T>(
     })
 }
 
-/// Pieces that a batch writes and gives up.
+/// What a batch writes into a segment: entries and pieces; and which pieces it gives up.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
-    put: Vec<(u64, Bytes)>,
+    put: Vec<Logged>,
     released: Vec<Location>,
 }
 
 impl Pieces {
     pub(super) fn bytes(&self) -> usize {
-        self.put.iter().map(|(_, piece)| piece.len()).sum()
+        self.put.iter().map(Logged::bytes).sum()
+    }
+
+    /// Takes something back of what is put for these entries.
+    fn take_back(&mut self, entries: &Range<u64>, what: impl Fn(&mut Logged)) {
+        let put = self.put.iter_mut();
+        put.filter(|put| entries.contains(&put.index))
+            .for_each(what);
+        self.put.retain(|put| put.bytes() > 0);
     }
 }
 
 impl Database {
     /// The segments of a database that was opened just now.
-    pub(super) fn open_segments(&mut self, only_read: bool) -> io::Result<()> {
+    pub(super) fn open_segments(&mut self) -> io::Result<()> {
         let all = self.locations(0..u64::MAX);
-        self.segments = Segments::open(self.db.path(), all, only_read)?;
+        self.segments = Segments::open(self.db.path(), all)?;
         Ok(())
     }
 
@@ -117,11 +125,20 @@ impl Database {
     }
 
     fn location(&self, index: u64) -> io::Result<Option<Location>> {
+        if let Some(lacking) = self.lacking.location(index) {
+            return Ok(Some(lacking));
+        }
         if !self.has(Column::Segment) {
             return Ok(None);
         }
         let octets = self.get(Column::Segment, keys::entry(index))?;
         octets.as_deref().map(Location::from_octets).transpose()
+    }
+
+    /// What is appended next goes into another segment.
+    #[cfg(test)]
+    pub(crate) fn close_segment(&self) -> io::Result<()> {
+        self.segments.close_open()
     }
 
     /// Moves what is still needed out of a segment of which most is not, or a part of it. Nobody else may write or
@@ -130,7 +147,9 @@ impl Database {
     /// # Errors
     /// It can not be written.
     pub(crate) fn move_pieces(&self) -> io::Result<()> {
-        self.segments.close_unneeded()?;
+        if self.segments.close_unneeded()? {
+            self.batch().write_synced()?;
+        }
         let Some((segment, entries)) = self.segments.wasteful() else {
             return Ok(());
         };
@@ -144,8 +163,18 @@ impl Database {
             return Ok(());
         };
         let mut batch = self.batch();
-        for row in self.locations(*entries.start()..entries.end().saturating_add(1)) {
+        let mut goes_on_at = None;
+        let rows = self.locations(*entries.start()..entries.end().saturating_add(1));
+        for (walked, row) in rows.enumerate() {
             let (index, location) = row?;
+            let pieces = &batch.pieces;
+            if walked >= SEGMENT_MOVE_ROWS_MAX
+                || pieces.put.len() >= SEGMENT_MOVE_PIECES_MAX
+                || pieces.bytes() >= SEGMENT_MOVE_BYTES_MAX
+            {
+                goes_on_at = Some(index);
+                break;
+            }
             if !readable.has(&location) {
                 continue;
             }
@@ -155,12 +184,13 @@ impl Database {
             };
             batch.delete_piece(index)?;
             batch.put_piece(index, piece.into());
-            if batch.pieces.bytes() >= SEGMENT_MOVE_BYTES_MAX {
-                break;
-            }
+        }
+        if let Some(index) = goes_on_at {
+            self.segments.looked_at(segment, index);
+        } else if batch.pieces.bytes() == 0 {
+            self.segments.leave(segment);
         }
         if batch.pieces.bytes() == 0 {
-            self.segments.leave(segment);
             return Ok(());
         }
         batch.write_synced()
@@ -174,24 +204,38 @@ impl Moment<'_> {
     /// As [`Database::piece`].
     pub(crate) fn piece(&self, index: u64) -> io::Result<Option<Vec<u8>>> {
         let key = keys::entry(index);
-        let location = match self.database.has(Column::Segment) {
+        let noted = match self.database.has(Column::Segment) {
             true => self.get(Column::Segment, key)?,
             false => None,
         };
-        match location {
-            Some(octets) => {
-                let location = Location::from_octets(&octets)?;
-                self.database.segments.read(location).map(Some)
-            }
+        let noted = noted.as_deref().map(Location::from_octets).transpose()?;
+        match noted.or_else(|| self.database.lacking.location(index)) {
+            Some(location) => self.database.segments.read(location).map(Some),
             None => self.get(Column::Piece, key),
         }
     }
 }
 
 impl Batch<'_> {
+    /// Puts an entry of the log as it is stored, and the piece that it carries; empty when it carries none.
+    pub(crate) fn put_entry(&mut self, index: u64, entry: Vec<u8>, piece: Bytes) {
+        self.pieces.put.push(Logged {
+            index,
+            entry,
+            piece,
+        });
+    }
+
     /// Puts the piece that an entry carries; the entry has none now.
     pub(crate) fn put_piece(&mut self, index: u64, piece: Bytes) {
-        self.pieces.put.push((index, piece));
+        self.put_entry(index, Vec::new(), piece);
+    }
+
+    /// Deletes these entries, and not their pieces.
+    pub(crate) fn delete_entries(&mut self, entries: Range<u64>) {
+        self.pieces.take_back(&entries, |put| put.entry.clear());
+        let (from, to) = (keys::entry(entries.start), keys::entry(entries.end));
+        self.delete_range(Column::Log, from, to);
     }
 
     /// Deletes the piece that an entry carried, wherever it is.
@@ -199,7 +243,8 @@ impl Batch<'_> {
     /// # Errors
     /// Where it is can not be read.
     pub(crate) fn delete_piece(&mut self, index: u64) -> io::Result<()> {
-        self.pieces.put.retain(|(put, _)| *put != index);
+        self.pieces
+            .take_back(&(index..index + 1), |put| put.piece.clear());
         match self.database.location(index)? {
             Some(location) => {
                 self.delete(Column::Segment, keys::entry(index));
@@ -215,9 +260,7 @@ impl Batch<'_> {
     /// # Errors
     /// Where they are can not be read.
     pub(crate) fn delete_pieces(&mut self, entries: Range<u64>) -> io::Result<()> {
-        self.pieces
-            .put
-            .retain(|(index, _)| !entries.contains(index));
+        self.pieces.take_back(&entries, |put| put.piece.clear());
         for row in self.database.locations(entries.clone()) {
             let (index, location) = row?;
             self.delete(Column::Segment, keys::entry(index));
@@ -228,23 +271,37 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Writes the pieces to where they are to be, ahead of the batch; returns what is to be released behind it.
+    /// Whether it does nothing but put entries behind the log.
+    pub(super) fn has_entries_only(&self) -> bool {
+        let put = &self.pieces.put;
+        self.writes.is_empty() && !put.is_empty() && put.iter().all(|put| !put.entry.is_empty())
+    }
+
+    /// Writes entries and pieces into a segment, ahead of the batch, which gets the rows for them; returns what is to be
+    /// released behind it.
     pub(super) fn write_pieces(&mut self, sync: bool) -> io::Result<Vec<Location>> {
         let Pieces { put, released } = mem::take(&mut self.pieces);
-        let bytes: usize = put.iter().map(|(_, piece)| piece.len()).sum();
-        if bytes < SEGMENT_BATCH_BYTES_MIN {
-            for (index, piece) in put {
-                self.put(Column::Piece, keys::entry(index), piece);
-            }
+        if put.is_empty() {
             if sync {
                 self.database.segments.sync()?;
             }
             return Ok(released);
         }
         let locations = self.database.segments.append(&put, sync)?;
-        for ((index, _), location) in put.iter().zip(locations) {
-            self.put(Column::Segment, keys::entry(*index), location.to_octets());
+        for (put, location) in put.into_iter().zip(locations) {
+            self.put_logged(put.index, put.entry, location);
         }
         Ok(released)
+    }
+
+    /// Puts the rows for an entry, and for its piece, which are in a segment.
+    pub(super) fn put_logged(&mut self, index: u64, entry: Vec<u8>, location: Location) {
+        let key = keys::entry(index);
+        if location.length() > 0 {
+            self.put(Column::Segment, key, location.to_octets());
+        }
+        if !entry.is_empty() {
+            self.put(Column::Log, key, entry);
+        }
     }
 }

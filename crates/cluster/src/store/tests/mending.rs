@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Mutex};
 use sha2::{Digest as _, Sha256};
 
 use super::*;
-use crate::store::{MendError, Mending, keys, open::Column};
+use crate::store::{MendError, Mending};
 
 const PIECES: [&[u8]; 3] = [b"first ", b"second ", b"last"];
 
@@ -55,9 +55,9 @@ async fn with_message() -> (Opened, Mending, spool::Message) {
 fn damage(opened: &Opened, index: u64, octets: Option<&[u8]>) {
     let database = opened.tables.now();
     let mut batch = database.batch();
-    match octets {
-        Some(octets) => batch.put(Column::Piece, keys::entry(index), octets),
-        None => batch.delete(Column::Piece, keys::entry(index)),
+    batch.delete_piece(index).unwrap();
+    if let Some(octets) = octets {
+        batch.put_piece(index, Bytes::copy_from_slice(octets));
     }
     batch.write().unwrap();
 }

@@ -14,7 +14,7 @@ async fn an_entry_and_its_piece_are_read_as_of_one_moment() {
     let database = opened.tables.now();
     let before = database.moment();
     opened.log.truncate_after(None).await.unwrap();
-    for column in [Column::Log, Column::Piece] {
+    for column in [Column::Log, Column::Segment] {
         assert_eq!(database.get(column, keys::entry(1)).unwrap(), None);
         assert!(before.get(column, keys::entry(1)).unwrap().is_some());
     }

@@ -4,8 +4,13 @@ use std::{fs, io, path::Path};
 
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
-use super::super::open::{self, Database};
-use super::*;
+use super::{
+    super::{
+        keys,
+        open::{self, Column, Database},
+    },
+    *,
+};
 
 /// Goes to a segment, by itself.
 const LARGE: usize = 100 << 10;
@@ -60,17 +65,23 @@ fn segments(directory: &Path) -> Vec<String> {
     names
 }
 
+/// Puts a piece as versions of before did with small ones.
+fn put_into_rocksdb(database: &Database, index: u64, length: usize) {
+    let mut batch = database.batch();
+    batch.put(Column::Piece, keys::entry(index), piece(index, length));
+    batch.write_synced().unwrap();
+}
+
 #[test]
-fn what_is_much_goes_into_a_segment_and_what_is_little_does_not() {
+fn pieces_go_into_a_segment_and_those_that_are_in_rocksdb_are_found() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("db");
     let database = opened(&path);
-    let mut batch = database.batch();
-    batch.put_piece(1, piece(1, 100));
-    batch.write_synced().unwrap();
+    put_into_rocksdb(&database, 1, 100);
     assert_eq!(segments(&path).len(), 0);
     let mut batch = database.batch();
-    for index in 2..20 {
+    batch.put_piece(2, piece(2, 1));
+    for index in 3..20 {
         batch.put_piece(index, piece(index, 10 << 10));
     }
     batch.write_synced().unwrap();
@@ -78,11 +89,13 @@ fn what_is_much_goes_into_a_segment_and_what_is_little_does_not() {
     drop(database);
 
     let database = opened(&path);
-    for (index, length) in [(1, 100), (2, 10 << 10), (19, 10 << 10)] {
+    for (index, length) in [(1, 100), (2, 1), (3, 10 << 10), (19, 10 << 10)] {
         let read = database.piece(index).unwrap();
         assert_eq!(read.as_deref(), Some(&*piece(index, length)));
     }
     assert_eq!(database.piece(20).unwrap(), None);
+    delete(&database, 1..20);
+    assert_eq!(database.piece(1).unwrap(), None);
 }
 
 #[test]
@@ -216,7 +229,7 @@ fn damage_is_noticed_and_the_rest_is_there() {
         (
             |path| {
                 let file = fs::File::options().write(true).open(path).unwrap();
-                file.set_len(LARGE as u64 + 5).unwrap();
+                file.set_len(LARGE as u64 + 500).unwrap();
             },
             2,
         ),
@@ -313,6 +326,7 @@ fn whatever_happens_there_is_what_was_put_and_nothing_else() {
         has(&database, there.iter().copied());
         delete(&database, there);
         close_segment(&database, dir.path());
+        database.move_pieces().unwrap();
         assert_eq!(segments(&path).len(), 0, "seed {seed}");
     }
 }
@@ -331,9 +345,10 @@ fn small_pieces_are_found_wherever_they_lie_up_to_the_bounds() {
     };
     let found = |entries| database.small_pieces(entries);
     // In RocksDB, in a segment, and in RocksDB again, with entries between them that carry nothing.
-    write(&[(1, 100), (2, 200)]);
+    put_into_rocksdb(&database, 1, 100);
+    put_into_rocksdb(&database, 2, 200);
     write(&[(4, 40 << 10), (5, 40 << 10)]);
-    write(&[(8, 10)]);
+    put_into_rocksdb(&database, 8, 10);
     assert_eq!(segments(&path).len(), 1);
     let expected = [(2, 200), (4, 40 << 10), (5, 40 << 10), (8, 10)];
     let expected = expected.map(|(index, length)| (index, piece(index, length)));

@@ -1,6 +1,6 @@
 //! How long the log's writer rests between two writes.
 //!
-//! What a small write costs hardly depends on how much is in it: two syncs, and waking everybody who waits. Senders whose
+//! What a small write costs hardly depends on how much is in it: a sync, and waking everybody who waits. Senders whose
 //! mail was just taken have their next ready soon, but not all at once, and the first of them would get a write of its own. So
 //! the writer rests as long as the write before took, and what comes meanwhile shares the next one. A disk that is fast makes
 //! it short, one that is slow does not make it long. Where nobody shares there is none, nor behind a large write, which
