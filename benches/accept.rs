@@ -13,7 +13,7 @@ use crate::{
     figures::Figures,
     load::Load,
     meter::Meter,
-    starttls,
+    pipelining, starttls,
     system::{DOMAIN, System},
 };
 
@@ -52,6 +52,9 @@ pub(crate) fn send(system: &dyn System, load: &Load, count: usize) -> Result<Fig
 
 /// The same, to these, without TLS and without measuring it.
 pub(crate) fn send_in_clear(hosts: &[SocketAddr], load: &Load, count: usize) -> Result<()> {
+    if load.pipelined {
+        return pipelining::send(hosts, load, count);
+    }
     let share =
         |whole: usize, place| whole / hosts.len() + usize::from(place < whole % hosts.len());
     let sources: Vec<Child> = hosts

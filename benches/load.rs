@@ -16,6 +16,8 @@ pub(crate) struct Load {
     pub(crate) kept_open: bool,
     /// Whether a session runs TLS.
     pub(crate) starttls: bool,
+    /// Whether the commands of a message come in one go.
+    pub(crate) pipelined: bool,
     /// The reverse-path of all of them.
     pub(crate) sender: &'static str,
 }
@@ -28,9 +30,10 @@ impl fmt::Display for Load {
             "one message each"
         };
         let tls = if self.starttls { ", STARTTLS" } else { "" };
+        let pipelined = if self.pipelined { ", pipelined" } else { "" };
         write!(
             f,
-            "{} KiB, {} sessions {kept}{tls}",
+            "{} KiB, {} sessions {kept}{tls}{pipelined}",
             self.size / 1024,
             self.sessions
         )
@@ -45,6 +48,7 @@ impl Load {
             sessions,
             kept_open: true,
             starttls: false,
+            pipelined: false,
             sender: SENDER,
         }
     }
@@ -62,14 +66,24 @@ impl Load {
             ..self
         }
     }
+
+    /// Over sessions in clear that are kept open.
+    const fn pipelined(self) -> Self {
+        Self {
+            pipelined: true,
+            ..self
+        }
+    }
 }
 
 /// What is measured.
-pub(crate) const LOADS: [Load; 11] = [
+pub(crate) const LOADS: [Load; 13] = [
     Load::of(10, 1),
     Load::of(10, 10),
     Load::of(10, 50),
     Load::of(10, 200),
+    Load::of(10, 50).pipelined(),
+    Load::of(10, 200).pipelined(),
     Load::of(10, 50).one_message_each(),
     Load::of(10, 50).with_starttls(),
     Load::of(10, 50).one_message_each().with_starttls(),

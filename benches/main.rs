@@ -25,6 +25,7 @@ mod layover;
 mod load;
 mod meter;
 mod operators;
+mod pipelining;
 mod postfix;
 mod sink;
 mod starttls;
