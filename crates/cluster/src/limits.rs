@@ -284,7 +284,8 @@ pub(crate) const AHEAD_BYTES_MAX: usize = 256 << 10;
 /// A larger piece is read by itself: to go to the disk and back costs little beside it.
 pub(crate) const AHEAD_PIECE_MAX: usize = 64 << 10;
 
-/// A segment of bodies is closed at this size; the smaller, the sooner one holds only what has left.
+/// A segment of bodies is closed at this size; the smaller, the sooner one holds only what has left. At a start, as much
+/// of what is in segments may have to be written into RocksDB again.
 pub(crate) const SEGMENT_BYTES: u64 = 64 << 20;
 /// Of a closed segment so many hundredths are needed, or what is needed is moved to another.
 pub(crate) const SEGMENT_NEEDED_MIN: u64 = 25;

@@ -278,8 +278,8 @@ impl Segments {
         open.map_or(Ok(()), |open| self.close(open))
     }
 
-    /// Closes the segment that is appended to if it is worth it and nothing of it is needed. Returns whether there are closed ones now
-    /// that only wait for RocksDB not to need them again.
+    /// Closes the segment that is appended to if nothing of it is needed, and it is worth it. Returns whether there are
+    /// closed ones that only wait for RocksDB not to need them again.
     ///
     /// # Errors
     /// What the system says.
@@ -367,8 +367,8 @@ impl Segments {
         self.remove_unneeded(books);
     }
 
-    /// Removes closed segments that nobody needs, nor RocksDB again, unless somebody reads. A file that can not be removed is one that
-    /// the next start finds. To remove one takes a while, in which nobody waits for the books.
+    /// Removes closed segments that nobody needs, nor RocksDB again, unless somebody reads. A file that can not be removed
+    /// is one that the next start finds. To remove one takes a while, in which nobody waits for the books.
     fn remove_unneeded(&self, mut books: MutexGuard<'_, Books>) {
         if books.readers > 0 || !books.unneeded {
             return;

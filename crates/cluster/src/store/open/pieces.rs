@@ -147,6 +147,7 @@ impl Database {
     /// # Errors
     /// It can not be written.
     pub(crate) fn move_pieces(&self) -> io::Result<()> {
+        // Whatever is fsync'd in RocksDB lets those go that it does not need again.
         if self.segments.close_unneeded()? {
             self.batch().write_synced()?;
         }

@@ -163,6 +163,7 @@ impl Database {
             batch.put_entry(*index, entry.clone(), piece.into());
         }
         batch.write_synced()?;
+        // Entries alone would not be fsync'd in RocksDB.
         self.batch().write_synced()?;
         let nonce = format!("{:016x}\n", self.segments.end().nonce);
         disk::replace_synced(&self.path().join(FILE), &nonce)?;
@@ -192,8 +193,8 @@ impl Database {
         };
         let nonce = u64::from_str_radix(beside.trim_end(), 16).map_err(|_| {
             let text = format!(
-                "{} is damaged: it has one number of 16 digits; put it back from a copy of this very directory, or \
-                 replace this node",
+                "{} is damaged: it ought to have one number of 16 digits; put it back from a copy of this very \
+                 directory, or replace this node",
                 path.display()
             );
             io::Error::new(io::ErrorKind::InvalidData, text)
