@@ -111,15 +111,15 @@ impl Drop for Reader<'_> {
 }
 
 impl Segments {
-    /// Looks what there is in a database's directory, and which of it the rows name that are shown by `rows`, each
-    /// with the index of its entry.
+    /// Looks what there is in a database's directory, and which of it the rows name that `each_row` shows, each with the
+    /// index of its entry.
     ///
     /// # Errors
-    /// The directory can not be read, or a row is none. A segment that is missing or too short is told to the log:
-    /// its pieces are read as damaged.
+    /// The directory can not be read, or what `each_row` returns. A segment that is missing or too short is told to
+    /// the log: its pieces are read as damaged.
     pub(super) fn open(
         directory: &Path,
-        rows: impl Iterator<Item = io::Result<(u64, Location)>>,
+        each_row: impl FnOnce(&mut dyn FnMut(u64, Location)) -> io::Result<()>,
     ) -> io::Result<Self> {
         let mut books = Books {
             unneeded: true,
@@ -130,14 +130,13 @@ impl Segments {
             segment.bytes = fs::metadata(directory.join(name_of(number)))?.len();
         }
         let mut lacking: BTreeMap<u64, usize> = BTreeMap::new();
-        for row in rows {
-            let (index, location) = row?;
+        each_row(&mut |index, location| {
             let segment = books.segments.entry(location.segment).or_default();
             segment.count(index, location);
             if location.end() > segment.bytes {
                 *lacking.entry(location.segment).or_default() += 1;
             }
-        }
+        })?;
         for (number, pieces) in lacking {
             tracing::error!(
                 file = %directory.join(name_of(number)).display(), pieces,

@@ -29,6 +29,12 @@ fn within_bounds<T>(
     })
 }
 
+/// Reads a row of [`Column::Segment`].
+fn located(key: &[u8], location: &[u8]) -> io::Result<(u64, Location)> {
+    let index = keys::entry_index(key).unwrap_or_default();
+    Ok((index, Location::from_octets(location)?))
+}
+
 /// What a batch writes into a segment: entries and pieces; and which pieces it gives up.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
@@ -53,8 +59,17 @@ impl Pieces {
 impl Database {
     /// The segments of a database that was opened just now.
     pub(super) fn open_segments(&mut self) -> io::Result<()> {
-        let all = self.locations(0..u64::MAX);
-        self.segments = Segments::open(self.db.path(), all)?;
+        self.segments = Segments::open(self.db.path(), |look| {
+            if !self.has(Column::Segment) {
+                return Ok(());
+            }
+            let (from, to) = (keys::entry(0), keys::entry(u64::MAX).to_vec());
+            self.for_each(Column::Segment, &from, to, |key, location| {
+                let (index, location) = located(key, location)?;
+                look(index, location);
+                Ok(())
+            })
+        })?;
         Ok(())
     }
 
@@ -72,8 +87,7 @@ impl Database {
             .then(|| self.range(Column::Segment, &from, to));
         rows.into_iter().flatten().map(|row| {
             let (key, location) = row?;
-            let index = keys::entry_index(&key).unwrap_or_default();
-            Ok((index, Location::from_octets(&location)?))
+            located(&key, &location)
         })
     }
 
