@@ -48,6 +48,39 @@ fn what_the_primary_never_takes_is_given_up_and_kept_for_the_postmaster() {
 }
 
 #[test]
+fn what_was_refused_is_dropped_once_it_was_kept_long_enough_and_nothing_else_is() {
+    let primary = Primary::started();
+    primary.on_cue(|cue| {
+        cue.refuse("user0@example.com", "550 5.7.1 not wanted");
+        cue.refuse("user1@example.com", "550 5.7.1 not wanted");
+        cue.refuse("user2@example.com", "450 4.2.1 mailbox busy");
+    });
+    let cluster = Cluster::start(3, &settings(&primary, "retain_rejected = \"20s\""));
+    scene::send_all(&cluster, &scene::letters(0..3));
+    wait_until(LOOKED_AT, "they are refused", || {
+        are(&cluster, "rejected", 2) && are(&cluster, "deferred", 1)
+    });
+    let ctl = cluster.ctl();
+    let refused = |number: usize| {
+        let to = format!("user{number}@example.com");
+        let list = ctl.json(&["queue", "list", "--recipient", &to]);
+        list[0]["id"].as_str().unwrap().to_owned()
+    };
+    let (dropped, kept) = (refused(0), refused(1));
+    primary.on_cue(|cue| cue.refuse("user1@example.com", "450 4.2.1 mailbox busy"));
+    assert_eq!(ctl.run(&["queue", "retry", &kept]).code, 0);
+    wait_until(LOOKED_AT, "one is dropped", || are(&cluster, "rejected", 0));
+    assert!(are(&cluster, "deferred", 2));
+    let traced = ctl.json(&["trace", &dropped]);
+    assert_eq!(traced["state"], "deleted", "{traced}");
+    let recipient = &traced["message"]["recipients"][0];
+    assert_eq!(recipient["status"], "rejected", "{traced}");
+    let mut logs = cluster.nodes.iter().map(harness::Daemon::log_text);
+    assert!(logs.any(|log| log.contains("has been kept for retain_rejected")));
+    assert_eq!(primary.count(), 0);
+}
+
+#[test]
 fn an_outage_does_not_age_mail_and_what_expires_soon_is_told() {
     let (mut primary, cluster) = {
         let primary = Primary::down_at_first();

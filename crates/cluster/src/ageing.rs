@@ -1,12 +1,15 @@
-//! Mail that grows old: what expires soon is counted, what is too old is given up.
+//! Mail that grows old: what expires soon is counted, what is too old is given up, and what was refused too long ago
+//! is dropped.
 //!
 //! ```text
 //!   each node    the front of each queue, up to the first message that is young enough ─▶ figures
 //!   the leader   the same ─▶ Expire ─▶ log
+//!                now and then, all messages, if any is rejected ─▶ Lapse ─▶ log
 //! ```
 //!
 //! A queue stands in order of arrival, so where nothing is too old one row is read.
 
+mod lapsing;
 mod pace;
 
 use std::{
@@ -22,6 +25,7 @@ use spool::{
 use tokio::{sync::watch, time::interval};
 use tokio_util::sync::CancellationToken;
 
+use lapsing::Lapsing;
 use pace::{Going, Pace};
 
 use crate::{
@@ -59,6 +63,7 @@ impl Watcher {
         let mut counted_at: Option<Instant> = None;
         let mut warned: BTreeMap<String, Instant> = BTreeMap::new();
         let mut spared: BTreeMap<String, Instant> = BTreeMap::new();
+        let mut lapsing = Lapsing::new();
         let mut pace = Pace::new();
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
             if self.may_expire(&mut pace) && self.leadership.borrow().leading {
@@ -66,6 +71,11 @@ impl Watcher {
                 report(
                     expired.unwrap_or(Ok(())),
                     "mail that is too old was not found",
+                );
+                let lapsed = stop.run_until_cancelled(lapsing.look(&self));
+                report(
+                    lapsed.await.unwrap_or(Ok(())),
+                    "mail that was refused long ago was not found",
                 );
             }
             if counted_at.is_none_or(|at| at.elapsed() >= limits::EXPIRING_INTERVAL) {

@@ -179,6 +179,9 @@ pub(crate) const CLOCK_DRIFT_MAX: Duration = Duration::from_secs(10 * 60);
 pub(crate) const CLOCK_REST: Duration = Duration::from_secs(3600);
 /// How often it is looked for mail whose senders are to know that it waits.
 pub(crate) const DELAYS_INTERVAL: Duration = Duration::from_secs(2);
+/// How long it takes at most until what was refused for good is looked through again, all of the queue being read for it;
+/// and a twentieth of the time that it is kept.
+pub(crate) const LAPSING_REST_MAX: Duration = Duration::from_secs(3600);
 /// How long a domain rests after a look for mail that is too old has found much that is spared.
 pub(crate) const SPARED_REST: Duration = Duration::from_secs(60);
 /// How often each node counts the messages that expire soon, for those who watch.

@@ -69,6 +69,7 @@ impl fmt::Display for Proposal {
             Command::Resume { domain, .. } => write!(f, "resume {domain}"),
             Command::Note(action) => write!(f, "note {}", action.what),
             Command::Expire(expire) => write!(f, "expire {}", expire.sequences.len()),
+            Command::Lapse(lapse) => write!(f, "lapse {}", lapse.sequences.len()),
             Command::Delay(delay) => write!(f, "delay {}", delay.sequences.len()),
             Command::Notify(notify) => {
                 write!(f, "notify of {} by {}", notify.id, notify.report.id)

@@ -78,7 +78,9 @@ fn state(trace: &TraceResponse) -> String {
         (None, "delivered") => format!("delivered, the last time at {at}"),
         (None, "returned") => format!("returned, the last time at {at}"),
         (None, "reporting") => "in the spool until its sender is told".to_owned(),
-        (None, "deleted") => format!("deleted at {at}: `layover audit` says by whom"),
+        (None, "deleted") => format!(
+            "deleted at {at}: `layover audit` says by whom; by nobody if it had been rejected for retain_rejected"
+        ),
         (None, "gone") => format!("has left at {at}; no history was kept then"),
         (None, state) => format!("in the spool, {state}"),
     }

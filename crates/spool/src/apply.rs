@@ -8,7 +8,7 @@
 //!
 //! An operator may hold a message in any state from waiting on, and release it, and delete it.
 //! A delivered message is remembered, and its body kept for a while, so that `Replay` can bring it back to
-//! waiting; `Expire` rejects what is too old.
+//! waiting; `Expire` rejects what is too old, and `Lapse` drops what was rejected long ago.
 //!
 //! An `Accept` of what was accepted before and not confirmed leads back to (none): `unconfirmed`.
 //!
@@ -20,6 +20,7 @@ mod audit;
 mod claims;
 mod departures;
 mod handling;
+mod lapse;
 mod ledger;
 mod notices;
 mod outages;
@@ -35,6 +36,7 @@ mod starttls;
 use core::time::Duration;
 
 pub use departures::{DEPARTED_AGE_MAX, RELINQUISH_MAX, SWEEP_DEPARTED_MAX};
+pub use lapse::LAPSE_MAX;
 use ledger::Ledger;
 pub use outages::EXPIRE_MAX;
 pub use replay::REPLAY_MAX;
@@ -108,6 +110,7 @@ pub fn apply<V: View>(
         Command::Resume { domain, action } => pause::resume(view, domain, action),
         Command::Note(action) => audit::note(view, action),
         Command::Expire(expire) => outages::expire(view, expire),
+        Command::Lapse(lapse) => lapse::lapse(view, lapse),
         Command::Delay(delay) => notices::delay(view, delay),
         Command::Notify(notify) => notices::notify(view, index, notify),
         Command::Relinquish { until } => departures::relinquish(view, until),

@@ -104,6 +104,8 @@ pub enum Command {
     Note(Action),
     /// Gives messages up that are too old.
     Expire(Expire),
+    /// Drops messages that were refused for good, and have been kept for the postmaster long enough.
+    Lapse(Lapse),
     /// Makes it owed to the senders of messages that they are told these are late.
     Delay(Delay),
     /// Tells a sender what he is owed.
@@ -130,7 +132,7 @@ impl Command {
     pub const fn changes_many(&self) -> bool {
         matches!(
             self,
-            Self::Handle(_) | Self::Replay(_) | Self::Expire(_) | Self::Delay(_)
+            Self::Handle(_) | Self::Replay(_) | Self::Expire(_) | Self::Lapse(_) | Self::Delay(_)
         )
     }
 
@@ -268,6 +270,16 @@ pub struct Lessons {
 pub struct Expire {
     /// The policy's domain: what a message has to deliver elsewhere has a time of its own.
     pub domain: String,
+    /// The proposer's clock.
+    pub at: Timestamp,
+    /// The messages' places in the order of arrival.
+    pub sequences: Vec<u64>,
+}
+
+/// Messages that have been kept for the postmaster long enough, as far as whoever proposes it knows: which of them
+/// have is decided when this is applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lapse {
     /// The proposer's clock.
     pub at: Timestamp,
     /// The messages' places in the order of arrival.

@@ -104,7 +104,7 @@ impl Message {
     }
 
     /// Whether nothing is left to be done or shown: each recipient has got it, or was returned, and its sender
-    /// knows what he is to know. What has left and is not settled was deleted.
+    /// knows what he is to know. What has left and is not settled was deleted, or has lapsed.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         let mut recipients = self.recipients.iter();

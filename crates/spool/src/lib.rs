@@ -41,7 +41,7 @@ pub use apply::apply;
 pub use audit::{Action, Audited, Handling, Tally, Verb};
 pub use authentication::{Authentication, Finding};
 pub use command::{
-    Accept, Adopt, Attempt, Claims, Command, Expire, Lessons, Outcome, Replay, Report,
+    Accept, Adopt, Attempt, Claims, Command, Expire, Lapse, Lessons, Outcome, Replay, Report,
     SeenStarttls, Stage, Verdict, Visits,
 };
 pub use destination::{Condition, Destination, Pause, Reachability, Totals};

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use bytes::Bytes;
 use smtp::{BodyType, ForwardPath, ReversePath, dsn};
 
-use crate::{Authentication, MessageId, Timestamp, Try, notice};
+use crate::{Authentication, MessageId, Timestamp, Try, notice, policy::Keeping};
 
 /// The SHA-256 of a body, taken while it arrived and checked when it leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,6 +232,27 @@ impl Message {
         statuses()
             .any(|status| matches!(status, Status::Rejected { .. }))
             .then_some(Standing::Rejected)
+    }
+
+    /// Whether it was only kept for the postmaster, and now has been for long enough. Who has got it may get it once
+    /// more as long as any that was delivered.
+    #[must_use]
+    pub fn has_lapsed(&self, keeping: &Keeping, now: Timestamp) -> bool {
+        // Nothing was settled before it came: who says so has a clock that was behind.
+        let since = |at: Timestamp| at.max(self.received_at);
+        let has_lapsed = |recipient: &Recipient| {
+            recipient.owed.is_none()
+                && match recipient.status {
+                    Status::Pending | Status::Deferred { .. } => false,
+                    Status::Delivered { at, .. } => {
+                        since(at) <= now.before(keeping.retain_delivered)
+                    }
+                    Status::Rejected { at, .. } | Status::Returned { at, .. } => {
+                        since(at) <= now.before(keeping.retain_rejected)
+                    }
+                }
+        };
+        self.hold.is_none() && self.recipients.iter().all(has_lapsed)
     }
 
     /// The domains it has recipients in, each once, in the order of the envelope.

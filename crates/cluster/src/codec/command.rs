@@ -14,7 +14,7 @@ use super::{
     alarm::{notice_from, notice_to},
     audit::{action_from, action_to, handling_from, handling_to, pausing_to, resuming_to},
     destination::{offers_from, offers_to},
-    history::{expire_from, expire_to, replay_from, replay_to},
+    history::{expire_from, expire_to, lapse_from, lapse_to, replay_from, replay_to},
     notices::{delay_from, delay_to, notify_from, notify_to},
     policy::{adopt_from, adopt_to, found_from, found_to},
     recipients::{lessons_from, lessons_to},
@@ -85,6 +85,7 @@ pub(crate) fn command_to(command: Command) -> pb::Command {
         Command::Resume { domain, action } => Kind::Resume(resuming_to(domain, action)),
         Command::Note(action) => Kind::Note(action_to(action)),
         Command::Expire(expire) => Kind::Expire(expire_to(expire)),
+        Command::Lapse(lapse) => Kind::Lapse(lapse_to(lapse)),
         Command::Delay(delay) => Kind::Delay(delay_to(delay)),
         Command::Notify(notify) => Kind::Notify(notify_to(notify)),
         Command::Relinquish { until } => Kind::Relinquish(pb::Relinquish { until_ms: until.0 }),
@@ -107,12 +108,7 @@ pub(crate) fn command_from(command: pb::Command) -> Result<Command, CodecError> 
             }
         }
         Kind::Adopt(adopt) => Command::Adopt(adopt_from(adopt)),
-        Kind::Stage(stage) => Command::Stage(Stage {
-            id: id_from(stage.id)?,
-            number: stage.number,
-            at: Timestamp(stage.at_ms),
-            piece: stage.piece,
-        }),
+        Kind::Stage(stage) => Command::Stage(stage_from(stage)?),
         Kind::Accept(accept) => Command::Accept(Box::new(accept_from(accept)?)),
         Kind::Discard(discard) => Command::Discard {
             id: id_from(discard.id)?,
@@ -155,6 +151,7 @@ pub(crate) fn command_from(command: pb::Command) -> Result<Command, CodecError> 
         },
         Kind::Note(action) => Command::Note(action_from(Some(action))?),
         Kind::Expire(expire) => Command::Expire(expire_from(expire)),
+        Kind::Lapse(lapse) => Command::Lapse(lapse_from(lapse)),
         Kind::Delay(delay) => Command::Delay(delay_from(delay)),
         Kind::Notify(notify) => Command::Notify(notify_from(notify)?),
         Kind::Relinquish(relinquish) => Command::Relinquish {
@@ -164,6 +161,15 @@ pub(crate) fn command_from(command: pb::Command) -> Result<Command, CodecError> 
         Kind::Sweep(sweep) => Command::Sweep {
             at: Timestamp(sweep.at_ms),
         },
+    })
+}
+
+fn stage_from(stage: pb::Stage) -> Result<Stage, CodecError> {
+    Ok(Stage {
+        id: id_from(stage.id)?,
+        number: stage.number,
+        at: Timestamp(stage.at_ms),
+        piece: stage.piece,
     })
 }
 

@@ -1,7 +1,7 @@
 //! What is remembered of messages.
 
 use api::spool::v1 as pb;
-use spool::{Expire, HistoryTotals, Replay, Retained, Timestamp, Try};
+use spool::{Expire, HistoryTotals, Lapse, Replay, Retained, Timestamp, Try};
 
 use super::{
     CodecError,
@@ -75,6 +75,20 @@ pub(super) fn expire_from(expire: pb::Expire) -> Expire {
         domain: expire.domain,
         at: Timestamp(expire.at_ms),
         sequences: expire.sequences,
+    }
+}
+
+pub(super) fn lapse_to(lapse: Lapse) -> pb::Lapse {
+    pb::Lapse {
+        at_ms: lapse.at.0,
+        sequences: lapse.sequences,
+    }
+}
+
+pub(super) fn lapse_from(lapse: pb::Lapse) -> Lapse {
+    Lapse {
+        at: Timestamp(lapse.at_ms),
+        sequences: lapse.sequences,
     }
 }
 

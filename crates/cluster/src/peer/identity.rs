@@ -19,7 +19,7 @@ const PROTOCOL: &str = "layover-protocol";
 /// a node of the number before would misunderstand something. Nodes that speak the same run side by
 /// side, whatever their versions; others refuse each other, before the one puts into the log what
 /// the other can not read.
-const SPOKEN: u32 = 5;
+const SPOKEN: u32 = 6;
 
 /// In the metadata of a refusal: which kind of stranger the caller is.
 const REFUSAL: &str = "layover-refusal";

@@ -48,6 +48,7 @@ impl Command {
             Self::Expire(expire) => {
                 expire.domain.len() + expire.sequences.len() * size_of::<u64>() * 2
             }
+            Self::Lapse(lapse) => lapse.sequences.len() * size_of::<u64>() * 2,
             Self::Delay(delay) => delay.sequences.len() * size_of::<u64>() * 2,
             Self::Notify(notify) => {
                 notify.recipients.len() * size_of::<u64>() + notify.report.octets()

@@ -56,6 +56,7 @@ struct QueueTable {
     max_age_total: Text,
     delay_notice_after: Text,
     retain_delivered: Text,
+    retain_rejected: Text,
     history: Text,
     dsn: Text,
 }
@@ -192,6 +193,7 @@ impl QueueTable {
             max_age: self.max_age.as_ref(),
             max_age_total: self.max_age_total.as_ref(),
             retain_delivered: self.retain_delivered.as_ref(),
+            retain_rejected: self.retain_rejected.as_ref(),
             history: self.history.as_ref(),
         };
         written.keeping(faults)

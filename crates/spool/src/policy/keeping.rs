@@ -24,6 +24,8 @@ pub struct Keeping {
     pub max_age_total: Duration,
     /// Bodies of delivered messages are kept for so long, as far as there is room, to be delivered again.
     pub retain_delivered: Duration,
+    /// Messages that were refused for good are kept for so long, for the postmaster to look at.
+    pub retain_rejected: Duration,
     /// What has left is remembered for so long.
     pub history: Duration,
 }
@@ -34,6 +36,7 @@ impl Default for Keeping {
             max_age: 30 * DAY,
             max_age_total: 60 * DAY,
             retain_delivered: 2 * DAY,
+            retain_rejected: 60 * DAY,
             history: 30 * DAY,
         }
     }
@@ -45,6 +48,7 @@ impl Keeping {
         max_age: Duration::MAX,
         max_age_total: Duration::MAX,
         retain_delivered: Duration::ZERO,
+        retain_rejected: Duration::MAX,
         history: Duration::ZERO,
     };
 
@@ -63,6 +67,7 @@ pub(super) struct Written<'t> {
     pub(super) max_age: Option<&'t Spanned<String>>,
     pub(super) max_age_total: Option<&'t Spanned<String>>,
     pub(super) retain_delivered: Option<&'t Spanned<String>>,
+    pub(super) retain_rejected: Option<&'t Spanned<String>>,
     pub(super) history: Option<&'t Spanned<String>>,
 }
 
@@ -79,22 +84,21 @@ impl Written<'_> {
                 self.retain_delivered,
                 default.retain_delivered,
             ),
+            retain_rejected: read(
+                "retain_rejected",
+                self.retain_rejected,
+                default.retain_rejected,
+            ),
             history: read("history", self.history, default.history),
         };
-        self.check_ages(&keeping, faults);
+        check_not_at_once("max_age", self.max_age, keeping.max_age, "30d", faults);
+        let (text, span) = (self.retain_rejected, keeping.retain_rejected);
+        check_not_at_once("retain_rejected", text, span, "60d", faults);
+        self.check_total(&keeping, faults);
         keeping
     }
 
-    fn check_ages(&self, keeping: &Keeping, faults: &mut Faults<'_>) {
-        if let Some(text) = self.max_age
-            && keeping.max_age < AGE_MIN
-        {
-            let message = format!(
-                "max_age = \"{}\" is too short; at least \"1s\", usually \"30d\"",
-                text.get_ref().escape_debug()
-            );
-            faults.add(&Fault::new(text.span(), message));
-        }
+    fn check_total(&self, keeping: &Keeping, faults: &mut Faults<'_>) {
         if keeping.max_age_total >= keeping.max_age {
             return;
         }
@@ -111,6 +115,24 @@ impl Written<'_> {
             );
             faults.add(&Fault::new(text.span(), message));
         }
+    }
+}
+
+fn check_not_at_once(
+    key: &str,
+    text: Option<&Spanned<String>>,
+    span: Duration,
+    usual: &str,
+    faults: &mut Faults<'_>,
+) {
+    if let Some(text) = text
+        && span < AGE_MIN
+    {
+        let message = format!(
+            "{key} = \"{}\" is too short; at least \"1s\", usually \"{usual}\"",
+            text.get_ref().escape_debug()
+        );
+        faults.add(&Fault::new(text.span(), message));
     }
 }
 

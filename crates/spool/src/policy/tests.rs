@@ -381,6 +381,10 @@ fn ages_that_make_no_sense_are_told() {
             "[queue]\nmax_age = \"3h\"\nmax_age_total = \"2h\"",
             "6:17: max_age_total = \"2h\" is shorter than max_age",
         ),
+        (
+            "[queue]\nretain_rejected = \"0s\"",
+            "5:19: retain_rejected = \"0s\" is too short; at least \"1s\"",
+        ),
     ] {
         let said = complaint(&with(line));
         assert!(said.starts_with(expected), "{said}");
@@ -391,16 +395,17 @@ fn ages_that_make_no_sense_are_told() {
 fn what_is_kept_for_how_long_is_read() {
     let keeping = |line: &str| Policy::parse(&with(line)).unwrap().keeping;
     assert_eq!(keeping(""), Keeping::default());
-    let lines = "[queue]\nmax_age = \"2h\"\nmax_age_total = \"3h\"\nretain_delivered = \"0s\"\nhistory = \"1s\"";
+    let lines = "[queue]\nmax_age = \"2h\"\nmax_age_total = \"3h\"\nretain_delivered = \"0s\"\nretain_rejected = \"2s\"\nhistory = \"1s\"";
     let read = keeping(lines);
     let seconds = [
         read.max_age,
         read.max_age_total,
         read.retain_delivered,
+        read.retain_rejected,
         read.history,
     ]
     .map(|span| span.as_secs());
-    assert_eq!(seconds, [7200, 10_800, 0, 1]);
+    assert_eq!(seconds, [7200, 10_800, 0, 2, 1]);
     assert_eq!(read.remembered().as_secs(), 3600);
 }
 

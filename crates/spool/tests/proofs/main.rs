@@ -12,6 +12,7 @@ mod expiry;
 mod handling;
 mod history;
 mod instructions;
+mod lapses;
 mod letters;
 mod memory;
 mod notices;

@@ -1,10 +1,13 @@
 //! What holds after any commands whatever.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use proptest::{collection::vec, prelude::*};
 use spool::{
-    Ageing, Claims, Command, Delay, Expire, Message, MessageId, Outcome, Recipient, Status,
+    Ageing, Claims, Command, Delay, Expire, Lapse, Message, MessageId, Outcome, Recipient, Status,
     Timestamp, Verb, Verdict, apply::DEPARTED_AGE_MAX, notice::QUEUE, policy::Keeping, view::Known,
 };
 
@@ -14,6 +17,9 @@ use crate::{
     replica::Replica,
     scripts::{any_commands, orderly_commands, repeats, with_repeats},
 };
+
+/// For so long at least any of the policies keeps what was refused.
+const KEPT: Duration = Duration::from_secs(3600);
 
 /// What is said of each recipient, in the order it was said.
 #[derive(Default)]
@@ -77,6 +83,14 @@ fn may_leave(message: &Message, at: Timestamp, command: &Command, said: &Said) -
                 notify.at == at && notify.id == id && is_told
             }
             Command::Expire(expire) => expire.at == at && is_reports,
+            Command::Lapse(lapse) => {
+                let is_old = |settled_at: Timestamp| settled_at <= at.before(KEPT);
+                let is_listed = lapse.sequences.contains(&message.sequence);
+                let is_refused =
+                    matches!(recipient.status, Status::Rejected { at, .. } if is_old(at));
+                let is_free = message.hold.is_none() && recipient.owed.is_none();
+                lapse.at == at && is_listed && is_refused && is_free
+            }
             Command::Handle(handling) => {
                 let gives_up = match handling.verb {
                     Verb::Delete => true,
@@ -178,6 +192,7 @@ fn in_new_places(mut command: Command, places: &[u64]) -> Command {
     if let Command::Claim(Claims { sequences, .. })
     | Command::Release(Claims { sequences, .. })
     | Command::Expire(Expire { sequences, .. })
+    | Command::Lapse(Lapse { sequences, .. })
     | Command::Delay(Delay { sequences, .. }) = &mut command
     {
         for sequence in sequences {

@@ -2,9 +2,9 @@
 
 use proptest::{collection::vec, prelude::*, sample::select};
 use spool::{
-    Action, Adopt, Claims, Command, Delay, Expire, Fact, Handling, Lessons, MessageId, Offers,
-    Reachability, Recovery, Replay, Report, SeenStarttls, Timestamp, Verb, Verdict, Visitor,
-    Visits,
+    Action, Adopt, Claims, Command, Delay, Expire, Fact, Handling, Lapse, Lessons, MessageId,
+    Offers, Reachability, Recovery, Replay, Report, SeenStarttls, Timestamp, Verb, Verdict,
+    Visitor, Visits,
     alarm::{Notice, Turn},
     guard::Step,
     notice::Kind,
@@ -152,7 +152,7 @@ fn posted() -> impl Strategy<Value = Command> {
 }
 
 /// What makes mail too old, and what has left forgotten, within the span of the clocks.
-const HASTY: &str = "[queue]\nmax_age = \"30m\"\nmax_age_total = \"90m\"\nretain_delivered = \"1h\"\nhistory = \"2h\"\n";
+const HASTY: &str = "[queue]\nmax_age = \"30m\"\nmax_age_total = \"90m\"\nretain_delivered = \"1h\"\nretain_rejected = \"1h\"\nhistory = \"2h\"\n";
 
 /// Some places in the order of arrival that someone takes for too old.
 fn expiry() -> impl Strategy<Value = Command> {
@@ -163,6 +163,12 @@ fn expiry() -> impl Strategy<Value = Command> {
             sequences,
         })
     })
+}
+
+/// The same, that someone takes for kept long enough.
+fn lapse() -> impl Strategy<Value = Command> {
+    (moment(), vec(1..60_u64, 1..20))
+        .prop_map(|(at, sequences)| Command::Lapse(Lapse { at, sequences }))
 }
 
 /// Some letters that someone wants again, of one domain or of all.
@@ -353,6 +359,7 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
         4 => recovery(),
         2 => posted(),
         2 => expiry(),
+        2 => lapse(),
         2 => replay(),
         1 => moment().prop_map(|until| Command::Relinquish { until }),
         1 => offers(),

@@ -5,7 +5,7 @@ use smtp::{
 };
 use spool::{
     Accept, Action, Adopt, Authentication, Client, Delay, Digest, Expire, Fact, Finding,
-    Fingerprint, Handling, Lessons, MessageId, Notify as Telling, Offers, Outcome, Recovery,
+    Fingerprint, Handling, Lapse, Lessons, MessageId, Notify as Telling, Offers, Outcome, Recovery,
     Replay, SeenStarttls, Tally, Verb, Visitor, Visits,
     authentication::{SIGNATURES_MAX, Signature},
     guard::Step,
@@ -243,6 +243,10 @@ fn commands_about_time_come_through_and_are_counted() {
     for command in [
         Command::Expire(Expire {
             domain: "d".repeat(250),
+            at: Timestamp(u64::MAX),
+            sequences: vec![u64::MAX; MANY],
+        }),
+        Command::Lapse(Lapse {
             at: Timestamp(u64::MAX),
             sequences: vec![u64::MAX; MANY],
         }),
