@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use harness::{Daemon, Letter, wait_until};
 use memchr::memmem;
 
-use crate::scene;
+use crate::{lost_logs, scene};
 
 /// Octets of a letter that are looked for: a few lines, which are in no other letter.
 const NEEDLE: usize = 200;
@@ -121,23 +121,38 @@ fn a_leader_with_damaged_bodies_gives_a_follower_whole_ones() {
     assert!(!log.contains(MENDED), "{log}");
 }
 
-#[test]
-fn a_damaged_body_that_nobody_else_has_stays_and_holds_nobody_up() {
+/// A letter is damaged on the disk of a node alone.
+fn stays_and_holds_nobody_up(serial: usize, stop: impl FnOnce(&mut Daemon)) {
     let (mut primary, mut cluster) = scene::outage(1);
     let letters = letters();
     scene::send_all(&cluster, &letters);
     let node = &mut cluster.nodes[0];
     node.allow_error("is damaged and was not forwarded");
-    stop_settled(node);
-    damage(node, &letters[4]);
+    stop(node);
+    let damaged = &letters[serial];
+    damage(node, damaged);
     node.spawn();
     node.wait_ready();
 
     primary.up();
     cluster.wait_queued(1, scene::DRAIN);
-    let whole: Vec<Letter> = letters.iter().filter(|l| l.serial != 4).cloned().collect();
+    let whole = letters.iter().filter(|it| it.serial != damaged.serial);
+    let whole: Vec<Letter> = whole.cloned().collect();
     let account = harness::compare(&whole, &primary.received());
     assert!(account.is_right(), "{account}: {account:?}");
     let log = cluster.nodes[0].log_text();
     assert!(log.contains("there is no other node"), "{log}");
+}
+
+#[test]
+fn a_damaged_body_that_nobody_else_has_stays_and_holds_nobody_up() {
+    stays_and_holds_nobody_up(4, stop_settled);
+}
+
+#[test]
+fn so_does_one_whose_entry_only_its_segment_has() {
+    stays_and_holds_nobody_up(17, |node| {
+        node.kill();
+        lost_logs::cut(node, "log", 2);
+    });
 }

@@ -42,7 +42,7 @@ fn largest(data_dir: &Path, ending: &str) -> PathBuf {
 }
 
 /// Leaves so many quarters of the largest file with this ending of a stopped node.
-fn cut(node: &Daemon, ending: &str, quarters: u64) {
+pub(crate) fn cut(node: &Daemon, ending: &str, quarters: u64) {
     let file = largest(&node.data_dir(), ending);
     let left = fs::metadata(&file).unwrap().len() * quarters / 4;
     let file = OpenOptions::new().write(true).open(file).unwrap();

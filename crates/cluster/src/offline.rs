@@ -119,6 +119,14 @@ impl Offline {
         })
     }
 
+    /// Why something is missing that this node had acknowledged, if that is known.
+    ///
+    /// # Errors
+    /// A file can not be read.
+    pub fn lacking(&self) -> io::Result<Option<String>> {
+        store::lacking(self.tables.store())
+    }
+
     /// Hands over every message, in order of arrival, until one is not taken.
     ///
     /// # Errors

@@ -24,16 +24,20 @@ pub(crate) struct Rebuilding {
 }
 
 impl Rebuilding {
+    /// What the note says, if there is one.
+    pub(crate) fn read(data_dir: &Path) -> io::Result<Option<String>> {
+        match fs::read_to_string(data_dir.join(FILE)) {
+            Ok(noted) => Ok(Some(noted.trim().to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reads the note; with a `reason`, makes one if there is none.
     pub(crate) fn open(data_dir: &Path, reason: Option<String>) -> io::Result<Self> {
-        let noted = match fs::read_to_string(data_dir.join(FILE)) {
-            Ok(noted) => Some(noted.trim().to_owned()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
-        };
         let mut note = Self {
             data_dir: data_dir.to_owned(),
-            reason: noted,
+            reason: Self::read(data_dir)?,
         };
         if let Some(reason) = reason {
             note.begin(&reason)?;

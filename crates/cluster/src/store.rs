@@ -61,7 +61,7 @@ pub(crate) use files::{Held, HeldFiles, Listed, Part};
 pub use history::Trace;
 pub(crate) use incoming::Incoming;
 pub(crate) use keys::GROUP;
-pub(crate) use log::{LogSize, LogStore};
+pub(crate) use log::{LogSize, LogStore, lacking};
 pub(crate) use lost::Lost;
 pub(crate) use machine::Machine;
 pub(crate) use mark::FILE as MARK_FILE;

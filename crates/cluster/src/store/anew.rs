@@ -63,6 +63,8 @@ pub(crate) fn found_anew(tables: &Tables, node_id: u64, member: Member) -> io::R
     let retired = database.keys().table(Table::Retired);
     batch.delete_range(Column::Spool, &retired, keys::end_of(retired.clone()));
     batch.write_synced()?;
+    // Whoever wanted this has been told.
+    database.forget_damage()?;
     Ok(name)
 }
 

@@ -18,6 +18,16 @@ use crate::{
 /// An entry as it is stored, apart from the piece it carried.
 type Stored = api::peer::v1::Entry;
 
+/// What becomes of an entry whose piece is damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Damaged {
+    /// It is read with as many octets that are 0: for whoever looks at the length of the piece only, as `apply` does. What
+    /// it makes of the entry is the same as on any other node, and the piece is mended when it is delivered.
+    IsBlank,
+    /// It ends what is read, and is an error where it comes first.
+    Ends,
+}
+
 /// Index of the first entry in the log, which goes on behind `purged`, and how much room all of them take.
 ///
 /// # Errors
@@ -72,12 +82,13 @@ pub(super) fn last_by_leader(database: &Database, first: u64, last: u64) -> io::
 }
 
 /// Entries from `start` up to `end` until their octets exceed `bytes_max`, at least one if there is
-/// one. One whose piece can not be read ends the run, and is an error where it comes first.
+/// one.
 pub(super) fn read_entries(
     store: &Database,
     start: u64,
     end: u64,
     bytes_max: usize,
+    damaged: Damaged,
 ) -> io::Result<Vec<Entry>> {
     // An entry that is cut off between the two reads must not look like one that is damaged.
     let now = store.moment();
@@ -93,6 +104,11 @@ pub(super) fn read_entries(
         let entry = if stored.carries_piece {
             match read_piece(&now, index) {
                 Ok(piece) => with_piece(stored, piece)?,
+                // Versions of before did not note how long it is.
+                Err(_) if damaged == Damaged::IsBlank && stored.piece_bytes > 0 => {
+                    let blank = vec![0; stored.piece_bytes as usize];
+                    with_piece(stored, blank.into())?
+                }
                 // Whoever asks for the next one is told.
                 Err(_) if !entries.is_empty() => break,
                 Err(error) => return Err(error),

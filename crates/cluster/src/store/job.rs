@@ -55,6 +55,15 @@ impl Job {
         }
     }
 
+    /// Whether what comes behind it is written behind it. Within a batch entries come to the disk first, and a vote or a
+    /// cut must be there before them; what comes behind an installed snapshot belongs into its database.
+    pub(super) const fn ends_batch(&self) -> bool {
+        matches!(
+            self,
+            Self::SaveVote { .. } | Self::TruncateAfter { .. } | Self::Install { .. }
+        )
+    }
+
     /// Index of the last entry that it appends, if it appends any.
     pub(super) fn last_index(&self) -> Option<u64> {
         match self {

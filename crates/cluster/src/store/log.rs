@@ -18,7 +18,7 @@ use tracing::debug;
 
 use super::{
     cache::{self, LogCache},
-    entries,
+    entries::{self, Damaged},
     extent::Extent,
     job::Job,
     lost::{Lost, LostPieces},
@@ -94,10 +94,10 @@ impl LogStore {
     /// Reads where the log stands and starts its writer.
     pub(crate) fn open(store: Arc<Store>) -> io::Result<OpenedLog> {
         let database = store.now();
-        let vote = raft_state::vote(&database)?;
         let purged = raft_state::purged(&database)?;
         let (first, extent) = entries::measure(&database, purged)?;
-        let last = entries::last(&database)?.or(purged);
+        let found = found(&database)?;
+        let Acknowledged { vote, last } = found;
         let ends = Arc::new(Mutex::new(Ends {
             vote,
             first: first.unwrap_or(u64::MAX),
@@ -107,16 +107,15 @@ impl LogStore {
         }));
         let flushed = last.map_or(0, |last| last.index);
         let cache = Arc::new(Mutex::new(LogCache::new(flushed)));
-        let found = Acknowledged { vote, last };
         // The mark lies beside the databases, whichever is the present one.
         let data_dir = store.directory().path();
         let mut mark = Mark::open(data_dir)?;
         let empty = last.is_none().then(|| EMPTY.to_owned());
-        let damage = database.damage().map(str::to_owned);
-        let reason = lost(mark.now(), found).or(damage).or(empty);
+        let reason = reason(&database, mark.now(), found).or(empty);
         let rebuilding = Rebuilding::open(data_dir, reason)?;
         // The note says it from now on.
         mark.write(found)?;
+        database.forget_damage()?;
         let noted = Note::open(database.path())?;
         let (jobs, queue) = mpsc::channel(LOG_JOBS_MAX);
         let writer = writer::spawn(Arc::clone(&store), Arc::clone(&cache), mark, noted, queue)?;
@@ -219,7 +218,13 @@ impl LogStore {
 
     /// Entries from `start` up to `end` until their octets exceed `bytes_max`, at least one if
     /// there is one.
-    async fn read(&self, start: u64, end: u64, bytes_max: usize) -> io::Result<Vec<Entry>> {
+    async fn read(
+        &self,
+        start: u64,
+        end: u64,
+        bytes_max: usize,
+        damaged: Damaged,
+    ) -> io::Result<Vec<Entry>> {
         if start >= end {
             return Ok(Vec::new());
         }
@@ -227,7 +232,7 @@ impl LogStore {
             return Ok(entries);
         }
         let database = self.store.now();
-        let read = move || entries::read_entries(&database, start, end, bytes_max);
+        let read = move || entries::read_entries(&database, start, end, bytes_max, damaged);
         tokio::task::spawn_blocking(read)
             .await
             .map_err(io::Error::other)?
@@ -238,24 +243,48 @@ fn writer_gone() -> io::Error {
     io::Error::other("the log's writer has stopped")
 }
 
+/// Why something that was acknowledged is not there, if that is so; for one that no node runs on.
+pub(crate) fn lacking(store: &Store) -> io::Result<Option<String>> {
+    let (database, data_dir) = (store.now(), store.directory().path());
+    let noted = Rebuilding::read(data_dir)?;
+    let found = found(&database)?;
+    Ok(noted.or(reason(&database, Mark::read(data_dir)?, found)))
+}
+
+fn reason(database: &Database, acknowledged: Acknowledged, found: Acknowledged) -> Option<String> {
+    let damage = database.damage().map(str::to_owned);
+    let reasons = [lost(acknowledged, found), damage];
+    let reasons: Vec<String> = reasons.into_iter().flatten().collect();
+    (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
+fn found(database: &Database) -> io::Result<Acknowledged> {
+    let last = entries::last(database)?;
+    Ok(Acknowledged {
+        vote: raft_state::vote(database)?,
+        last: last.map_or_else(|| raft_state::purged(database), |last| Ok(Some(last)))?,
+    })
+}
+
 /// What was acknowledged and is not there.
 fn lost(acknowledged: Acknowledged, found: Acknowledged) -> Option<String> {
     let index = |last: Option<LogId>| last.map_or(0, |last| last.index);
-    if acknowledged.last > found.last {
-        return Some(format!(
+    let entries = (acknowledged.last > found.last).then(|| {
+        format!(
             "the log ends at entry {}, and entry {} had been acknowledged",
             index(found.last),
             index(acknowledged.last)
-        ));
-    }
+        )
+    });
     let term = |vote: Option<Vote>| vote.map_or(0, |vote| vote.leader_id.term);
-    (acknowledged.vote > found.vote).then(|| {
+    let vote = (acknowledged.vote > found.vote).then(|| {
         format!(
             "the vote is of term {}, and one had been cast in term {}",
             term(found.vote),
             term(acknowledged.vote)
         )
-    })
+    });
+    entries.or(vote)
 }
 
 impl RaftLogReader<Types> for LogStore {
@@ -267,7 +296,8 @@ impl RaftLogReader<Types> for LogStore {
         start = start.max(self.ends().first);
         let mut entries = Vec::new();
         while start < end {
-            let read = self.read(start, end, APPEND_BYTES_MAX).await?;
+            let read = self.read(start, end, APPEND_BYTES_MAX, Damaged::IsBlank);
+            let read = read.await?;
             let Some(last) = read.last() else { break };
             start = last.log_id.index + 1;
             entries.extend(read);
@@ -284,7 +314,7 @@ impl RaftLogReader<Types> for LogStore {
     /// What is cut off from the log may still be read for a follower: by one who leads no more, or that starts anew
     /// with this follower. It finds nothing then, which is no failure: openraft looks who leads before it sends on.
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
-        match self.read(start, end, APPEND_BYTES_MAX).await {
+        match self.read(start, end, APPEND_BYTES_MAX, Damaged::Ends).await {
             Ok(entries) => Ok(entries),
             Err(error) if self.ends().purged.is_some_and(|upto| start <= upto.index) => {
                 debug!(start, %error, "what was read for a follower is cut off");
@@ -328,7 +358,8 @@ impl RaftLogReader<Types> for LogStore {
                 if start >= end {
                     return Ok::<_, io::Error>(None);
                 }
-                let run = log.read(start, end, APPEND_BYTES_MAX).await?;
+                let run = log.read(start, end, APPEND_BYTES_MAX, Damaged::IsBlank);
+                let run = run.await?;
                 // What is applied next would follow on a hole that nobody knows of.
                 let Some(last) = run.last().map(|last| last.log_id.index) else {
                     return Err(io::Error::other(format!("log entry {start} is missing")));

@@ -9,7 +9,7 @@
 //! less, but the log then ends where the last fsync ended, and is whole up to there.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io,
     os::unix::fs::FileExt as _,
     path::Path,
@@ -52,6 +52,17 @@ pub(super) struct Mark {
 }
 
 impl Mark {
+    /// What the mark says; nothing if there is none.
+    pub(super) fn read(data_dir: &Path) -> io::Result<Acknowledged> {
+        match fs::read(data_dir.join(FILE)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Acknowledged::default()),
+            octets => {
+                let mark = octets?.try_into().ok();
+                Ok(mark.and_then(|octets| decode(&octets)).unwrap_or_default())
+            }
+        }
+    }
+
     /// Opens the mark, or makes one. One that makes no sense knows nothing.
     pub(super) fn open(data_dir: &Path) -> io::Result<Self> {
         let file = OpenOptions::new()

@@ -335,7 +335,7 @@ impl Database {
         let _reader = self.segments.reader();
         let checkpoint = Checkpoint::new(&self.db).map_err(failed)?;
         checkpoint.create_checkpoint(directory).map_err(failed)?;
-        self.segments.link_into(directory)
+        self.segments.link_into(directory, 0)
     }
 
     fn column(&self, column: Column) -> &ColumnFamily {

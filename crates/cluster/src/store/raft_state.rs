@@ -18,6 +18,8 @@ pub(super) const VOTE: &str = "vote";
 pub(super) const PURGED: &str = "purged";
 /// From where on segments have what may have to be written again.
 pub(super) const REDO: &str = "redo";
+/// Why entries are missing, until that is noted beside the database.
+pub(super) const DAMAGE: &str = "damage";
 
 /// The last vote that was saved.
 pub(super) fn vote(database: &Database) -> io::Result<Option<Vote>> {

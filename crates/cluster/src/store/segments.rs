@@ -30,7 +30,7 @@ pub(super) use location::Location;
 pub(super) use names::ENDING;
 use names::{name_of, numbers};
 pub(super) use readable::Readable;
-pub(super) use record::{Logged, Record, Start, each_record};
+pub(super) use record::{Found, Logged, Record, Start, each_record};
 
 use crate::{
     disk,
@@ -307,14 +307,14 @@ impl Segments {
         Ok(())
     }
 
-    /// Links everything that rows may name which were written before into another directory. Whoever calls holds a
-    /// [`Reader`] from before those rows were copied.
-    pub(super) fn link_into(&self, directory: &Path) -> io::Result<()> {
+    /// Links everything from a segment on that rows may name which were written before into another directory. Whoever
+    /// calls holds a [`Reader`] from before those rows were copied.
+    pub(super) fn link_into(&self, directory: &Path, from: u64) -> io::Result<()> {
         // What comes after goes into another file, so that none changes that two databases have.
         self.close_open()?;
         let books = self.books();
         let begun_since = books.open;
-        let numbers: Vec<u64> = books.segments.keys().copied().collect();
+        let numbers: Vec<u64> = books.segments.range(from..).map(|it| *it.0).collect();
         drop(books);
         for number in numbers
             .into_iter()

@@ -8,7 +8,7 @@ use std::io;
 use spool::{Command, Message, View as _};
 
 use super::{
-    entries::{self, read_entries},
+    entries::{self, Damaged, read_entries},
     machine,
     pending::Pending,
     tables::Tables,
@@ -55,7 +55,13 @@ impl Tail {
     ) -> io::Result<()> {
         let (mut start, end) = self.range();
         while start < end {
-            let run = read_entries(&tables.now(), start, end, APPEND_BYTES_MAX)?;
+            let run = read_entries(
+                &tables.now(),
+                start,
+                end,
+                APPEND_BYTES_MAX,
+                Damaged::IsBlank,
+            )?;
             let Some(last) = run.last() else {
                 return Err(io::Error::other(format!("log entry {start} is missing")));
             };

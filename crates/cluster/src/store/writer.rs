@@ -64,13 +64,13 @@ pub(super) fn write_jobs(
         let mut tidies = false;
         while let Some(job) = next.take() {
             bytes += job.cost();
+            let goes_on = bytes < LOG_BATCH_BYTES_MAX && !job.ends_batch();
             match job {
                 Job::Install { received, done } => installed = Some((received, done)),
                 Job::Tidy => tidies = true,
                 job => gathered.push(job),
             }
-            // What comes behind an installed snapshot belongs into its database.
-            if bytes < LOG_BATCH_BYTES_MAX && installed.is_none() {
+            if goes_on {
                 next = jobs.try_recv().ok();
             }
         }

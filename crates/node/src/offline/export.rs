@@ -105,14 +105,22 @@ pub(crate) fn export(data_dir: &Path, to: &Path) -> anyhow::Result<ExitCode> {
             )
         })?;
     println!("{} exported to {}", count(whole, "message"), to.display());
+    let lacking = offline.lacking()?;
+    if let Some(why) = &lacking {
+        println!(
+            "This node lacks something that it had acknowledged: {why}. Another node may have it."
+        );
+    }
     if damaged > 0 {
         println!(
             "{} damaged: see the lines above; another node may have them whole",
             count(damaged, "message")
         );
-        return Ok(ExitCode::FAILURE);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(match damaged > 0 || lacking.is_some() {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
+    })
 }
 
 /// On which side it went wrong.

@@ -32,15 +32,17 @@ pub(crate) fn recover(file: &Path, options: &Recover) -> anyhow::Result<ExitCode
         check_alone(&config, file)?;
     }
     let place = || format!("data_dir {}", config.data_dir.display());
-    let offline = if options.force_new_cluster {
-        Offline::open(&config.data_dir)
-    } else {
-        Offline::open_to_read(&config.data_dir)
-    };
-    let offline = offline.with_context(place)?;
+    let offline = Offline::open_to_read(&config.data_dir).with_context(place)?;
     let holding = offline.holding().with_context(place)?;
+    let lacking = offline.lacking().with_context(place)?;
+    drop(offline);
     let now = SystemTime::UNIX_EPOCH + Duration::from_millis(clock::SYSTEM.now().0);
     print!("{}", described(&holding, now));
+    if let Some(why) = lacking {
+        println!(
+            "This node lacks something that it had acknowledged: {why}. Another node may have it."
+        );
+    }
     if !options.force_new_cluster {
         println!("Nothing was changed. --force-new-cluster founds a new cluster from this.");
         return Ok(ExitCode::SUCCESS);
@@ -49,8 +51,8 @@ pub(crate) fn recover(file: &Path, options: &Recover) -> anyhow::Result<ExitCode
         println!("Nothing was changed.");
         return Ok(ExitCode::FAILURE);
     }
-    let name = offline
-        .found_anew(config.node_id, &config.cluster.advertise)
+    let name = Offline::open(&config.data_dir)
+        .and_then(|offline| offline.found_anew(config.node_id, &config.cluster.advertise))
         .with_context(place)?;
     println!(
         "Node {} is cluster {name:032x} now, alone. Start it, then add nodes with empty data \

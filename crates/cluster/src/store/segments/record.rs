@@ -11,7 +11,7 @@
 //! write in their mail is ever taken for one. The nonce is drawn anew whenever the database is opened: what a file
 //! system shows at its end after a power failure may be of a file that was removed.
 
-use std::{fs::File, io, os::unix::fs::FileExt as _, path::Path};
+use std::{fmt, fs::File, io, os::unix::fs::FileExt as _, path::Path};
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use crc32fast::Hasher;
@@ -19,6 +19,7 @@ use crc32fast::Hasher;
 use super::{
     Location,
     names::{name_of, numbers},
+    readable::Readable,
 };
 
 /// Octets of the head.
@@ -46,6 +47,12 @@ pub(crate) struct Start {
     pub(crate) segment: u64,
     pub(super) offset: u64,
     pub(crate) nonce: u64,
+}
+
+impl fmt::Display for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.segment, self.offset)
+    }
 }
 
 impl Start {
@@ -121,23 +128,42 @@ fn checksum(start: Start, count: u32, rest: &[u8]) -> u32 {
 pub(crate) struct Record {
     /// Index, the entry as it is stored, and where its piece lies.
     pub(crate) logged: Vec<(u64, Vec<u8>, Location)>,
-    /// Whether all pieces are what was written.
-    pub(crate) is_whole: bool,
     /// Where the next one begins.
     pub(super) end: u64,
 }
 
-/// Shows the records in a directory that lie behind a place, in order, up to one that was not written whole. Returns what
-/// is wrong where others come behind that: then it was written whole once.
+impl Record {
+    /// Whether all pieces are what was written: what says so may have come to the disk, and they not.
+    pub(crate) fn is_whole(&self, directory: &Path) -> bool {
+        let pieces = self.logged.iter().map(|(_, _, location)| *location);
+        let mut pieces = pieces.filter(|location| location.length > 0).peekable();
+        let Some(segment) = pieces.peek().map(|location| location.segment) else {
+            return true;
+        };
+        let readable = Readable::open(segment, directory.join(name_of(segment)));
+        readable.is_ok_and(|it| pieces.all(|location| it.read(location).is_ok()))
+    }
+}
+
+/// What lies where a record may begin.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// Pieces are not looked at.
+    Record(Record),
+    /// Something that was not written whole, or is damaged, or can not be read; the words say where. What lies behind it
+    /// in its file is not known.
+    Torn(String),
+}
+
+/// Shows what lies in the segments of a directory from a place on, in order.
 ///
 /// # Errors
-/// What `look` says; something can not be read.
+/// What `look` says; a file can not be opened.
 pub(crate) fn each_record(
     directory: &Path,
     from: Start,
-    mut look: impl FnMut(Record) -> io::Result<()>,
-) -> io::Result<Option<String>> {
-    let mut torn: Option<String> = None;
+    mut look: impl FnMut(Found) -> io::Result<()>,
+) -> io::Result<()> {
     for segment in numbers(directory)? {
         if segment < from.segment {
             continue;
@@ -154,33 +180,24 @@ pub(crate) fn each_record(
             offset: if is_first { from.offset } else { 0 },
             ..from
         };
-        while let Some(record) = read(&file, start).map_err(failed)? {
-            if torn.is_some() {
-                return Ok(torn);
-            }
+        // One that can not be read is not there.
+        while let Ok(Some(record)) = read(&file, start) {
             start.offset = record.end;
-            look(record)?;
+            look(Found::Record(record))?;
         }
         if start.offset < file.metadata().map_err(failed)?.len() {
             let (path, offset) = (path.display(), start.offset);
-            torn.get_or_insert_with(|| format!("{path} is damaged at octet {offset}"));
+            look(Found::Torn(format!("{path} is damaged at octet {offset}")))?;
         }
     }
-    Ok(None)
+    Ok(())
 }
 
-/// The record that begins there; `None` when none does, or not all of it is there.
+/// The record that begins there; `None` when none does.
 ///
 /// # Errors
-/// It can not be read.
+/// Not all of it is there, or it can not be read.
 fn read(file: &File, start: Start) -> io::Result<Option<Record>> {
-    match read_whole(file, start) {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-        read => read,
-    }
-}
-
-fn read_whole(file: &File, start: Start) -> io::Result<Option<Record>> {
     let mut from = Reading {
         file,
         at: start.offset,
@@ -201,7 +218,6 @@ fn read_whole(file: &File, start: Start) -> io::Result<Option<Record>> {
     }
     let (mut each, mut entries) = rest.split_at(count as usize * EACH);
     let mut logged = Vec::with_capacity(count as usize);
-    let mut is_whole = true;
     for _ in 0..count {
         let index = each.get_u64();
         let (entry, behind) = entries.split_at(each.get_u32() as usize);
@@ -212,13 +228,11 @@ fn read_whole(file: &File, start: Start) -> io::Result<Option<Record>> {
             length: each.get_u32(),
             sum: each.get_u32(),
         };
-        // The head may have come to the disk, and what stands behind it not.
-        is_whole &= crc32fast::hash(&from.next(location.length as usize)?) == location.sum;
+        from.skip(location.length.into())?;
         logged.push((index, entry.to_vec(), location));
     }
     Ok(Some(Record {
         logged,
-        is_whole,
         end: from.at,
     }))
 }
@@ -234,13 +248,19 @@ struct Reading<'f> {
 impl Reading<'_> {
     /// The next octets. Damage may ask for any number of them.
     fn next(&mut self, bytes: usize) -> io::Result<Vec<u8>> {
-        if bytes as u64 > self.length.saturating_sub(self.at) {
+        let at = self.at;
+        self.skip(bytes as u64)?;
+        let mut octets = vec![0; bytes];
+        self.file.read_exact_at(&mut octets, at)?;
+        Ok(octets)
+    }
+
+    fn skip(&mut self, bytes: u64) -> io::Result<()> {
+        if bytes > self.length.saturating_sub(self.at) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let mut octets = vec![0; bytes];
-        self.file.read_exact_at(&mut octets, self.at)?;
-        self.at += bytes as u64;
-        Ok(octets)
+        self.at += bytes;
+        Ok(())
     }
 }
 
@@ -274,20 +294,22 @@ mod tests {
         (octets, locations)
     }
 
-    /// What is found in a file with these octets behind others.
-    fn found(octets: &[u8], start: Start) -> Option<Record> {
+    /// What is found in a file with these octets behind others, and whether it is whole.
+    fn found(octets: &[u8], start: Start) -> Option<(Record, bool)> {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("segment");
+        let path = dir.path().join(name_of(start.segment));
         fs::write(&path, [b"other", octets].concat()).unwrap();
-        read(&File::open(&path).unwrap(), start).unwrap()
+        let record = read(&File::open(&path).unwrap(), start).ok().flatten()?;
+        let is_whole = record.is_whole(dir.path());
+        Some((record, is_whole))
     }
 
     #[test]
     fn what_is_written_is_read_again() {
         let (octets, locations) = written();
-        let record = found(&octets, START).unwrap();
+        let (record, is_whole) = found(&octets, START).unwrap();
         assert_eq!(record.end, 5 + octets.len() as u64);
-        assert!(record.is_whole);
+        assert!(is_whole);
         let expected = logged().into_iter().zip(locations);
         let expected = expected.map(|(logged, location)| (logged.index, logged.entry, location));
         assert_eq!(record.logged, expected.collect::<Vec<_>>());
@@ -305,7 +327,7 @@ mod tests {
             let found = found(&lacking, START);
             let is_head_there = end >= pieces;
             assert_eq!(
-                found.map(|it| it.is_whole),
+                found.map(|(_, is_whole)| is_whole),
                 is_head_there.then_some(false),
                 "{end}"
             );
@@ -316,7 +338,7 @@ mod tests {
                 damaged[place] ^= 1 << bit;
                 let found = found(&damaged, START);
                 let is_in_piece = place >= pieces;
-                let is_whole = found.map(|it| it.is_whole);
+                let is_whole = found.map(|(_, is_whole)| is_whole);
                 assert_eq!(
                     is_whole,
                     is_in_piece.then_some(false),

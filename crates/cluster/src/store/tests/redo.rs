@@ -12,8 +12,11 @@ use super::*;
 use crate::{
     raft::Vote,
     store::{
-        entries, keys,
+        self,
+        entries::{self, Damaged},
+        keys,
         open::{self, Column},
+        raft_state,
     },
 };
 
@@ -61,6 +64,11 @@ fn cut_to(opened: &Opened, lengths: &BTreeMap<PathBuf, u64>) -> TempDir {
         set_length(&dir.path().join(name), *length);
     }
     dir
+}
+
+/// A copy of a node's directory as it is found after the process was killed.
+fn killed(opened: &Opened) -> TempDir {
+    cut_to(opened, &lengths(opened.dir.path()))
 }
 
 /// The files of bodies, in order.
@@ -263,7 +271,7 @@ async fn one_that_is_only_read_shows_what_the_power_failure_took_and_is_left_as_
         let store = Store::open_to_read(dir.path(), metrics()).unwrap();
         let now = store.now();
         assert_eq!(entries::last(&now).unwrap(), Some(log_id(8)));
-        let read = entries::read_entries(&now, 1, 9, usize::MAX).unwrap();
+        let read = entries::read_entries(&now, 1, 9, usize::MAX, Damaged::Ends).unwrap();
         assert_eq!(read, entries);
         assert_eq!(
             now.piece(4).unwrap().as_deref(),
@@ -314,8 +322,13 @@ async fn three_segments() -> (Opened, TempDir) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_piece_costs_no_entry() {
-    let (_opened, dir) = three_segments().await;
+async fn a_damaged_piece_costs_no_entry_and_is_as_good_as_any_to_be_applied() {
+    let (opened, dir) = three_segments().await;
+    machine::apply_entries(
+        &opened.tables,
+        (1..10).map(|index| message(index, 1)).collect(),
+    )
+    .unwrap();
     let [_, second, _] = segments(dir.path()).try_into().unwrap();
     let mut octets = fs::read(&second).unwrap();
     *octets.last_mut().unwrap() ^= 1;
@@ -323,14 +336,64 @@ async fn a_damaged_piece_costs_no_entry() {
     let mut after = Opened::at(dir);
     assert!(!after.rebuilding.is_loss());
     assert_eq!(after.log.last(), Some(log_id(9)));
-    assert_eq!(after.read(1, 6).await.len(), 5);
+    // What consensus looks at, and has applied. No follower gets it.
+    let entries = after.read(1, 10).await;
+    assert_eq!(entries.len(), 9);
+    machine::apply_entries(&after.tables, entries).unwrap();
+    assert_eq!(after.tables.dump(), opened.tables.dump());
+    let sent = after.log.limited_get_log_entries(1, 10).await.unwrap();
+    assert_eq!(sent.len(), 5);
     after.tables.piece(6).unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_torn_in_front_of_entries_that_are_there_is_no_loss() {
+    let mut opened = Opened::new();
+    opened.rebuilding.end().unwrap();
+    let entries: Vec<_> = (1..10).map(|index| message(index, 1)).collect();
+    for entries in entries.chunks(3) {
+        opened.append(entries.to_vec()).await;
+        opened.tables.now().close_segment().unwrap();
+    }
+    let dir = killed(&opened);
+    let [_, second, _] = segments(dir.path()).try_into().unwrap();
+    let mut octets = fs::read(&second).unwrap();
+    octets[3] ^= 1;
+    fs::write(&second, octets).unwrap();
+    let mut after = Opened::at(dir);
+    assert!(!after.rebuilding.is_loss(), "{:?}", after.rebuilding);
+    assert_eq!(after.read(1, 10).await, entries);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_version_before_has_purged_is_no_loss() {
+    let mut opened = Opened::new();
+    opened.rebuilding.end().unwrap();
+    let entries: Vec<_> = (1..10).map(|index| message(index, 1)).collect();
+    opened.append(entries.clone()).await;
+    // It does not note from where on to redo.
+    let database = opened.tables.now();
+    let mut batch = database.batch();
+    batch.delete_range(Column::Log, keys::entry(0), keys::entry(6));
+    raft_state::put_log_id(&mut batch, raft_state::PURGED, log_id(5));
+    batch.write().unwrap();
+    drop(database);
+    let mut after = Opened::at(killed(&opened));
+    assert!(!after.rebuilding.is_loss(), "{:?}", after.rebuilding);
+    assert_eq!(after.read(6, 10).await, entries[5..]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_counts_that_the_file_is_there_and_not_what_it_says() {
+    let (_opened, dir) = three_segments().await;
+    fs::write(dir.path().join("db/REDO"), "").unwrap();
+    assert_eq!(Opened::at(dir).log.last(), Some(log_id(9)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn damage_in_front_of_other_entries_is_noticed_without_the_mark() {
     let (_opened, dir) = three_segments().await;
-    fs::remove_file(dir.path().join(crate::store::MARK_FILE)).unwrap();
+    fs::remove_file(dir.path().join(store::MARK_FILE)).unwrap();
     let [_, second, third] = segments(dir.path()).try_into().unwrap();
     let whole = fs::read(&second).unwrap();
     set_length(&second, whole.len() as u64 - 1);
@@ -342,6 +405,30 @@ async fn damage_in_front_of_other_entries_is_noticed_without_the_mark() {
     assert!(
         reason.contains("00000002.piece is damaged at octet 0"),
         "{reason}"
+    );
+    // What is left can still be looked at.
+    let mut beside = fs::read_dir(after.dir.path()).unwrap().flatten();
+    let is_saved = |it: &fs::DirEntry| it.file_name().to_string_lossy().starts_with("db.damaged-");
+    let saved = beside.find(is_saved).unwrap().path();
+    for segment in [&second, &third] {
+        let saved = fs::read(saved.join(segment.file_name().unwrap())).unwrap();
+        assert_eq!(saved, fs::read(segment).unwrap());
+    }
+
+    // It is not forgotten before it is noted.
+    let copy = tempfile::tempdir().unwrap();
+    copy_of(dir.path(), copy.path());
+    let store = Store::open_to_read(copy.path(), metrics()).unwrap();
+    let told = store::lacking(&store).unwrap().unwrap();
+    assert!(told.contains("00000002.piece"), "{told}");
+    drop(store);
+    drop(Store::open(copy.path(), metrics()).unwrap());
+    let again = Opened::at(copy);
+    assert!(again.rebuilding.is_loss());
+    let database = again.tables.now();
+    assert_eq!(
+        database.get(Column::Raft, keys::raft("damage")).unwrap(),
+        None
     );
 
     // Where nothing comes behind it, it was never written whole.
