@@ -19,12 +19,12 @@ use crate::Timestamp;
 /// After so many answered recipients the primary is believed.
 pub const TRIAL_RECIPIENTS: usize = 20;
 
-/// Of these so many may be refused for good: a fifth. An outage collects mail for addresses that were
-/// never there, and people leave; that more is refused is no chance any more.
-pub const TRIAL_REFUSALS_MAX: usize = TRIAL_RECIPIENTS / 5;
+/// So many may be refused for good whoever they are. An outage collects mail for addresses that were never there,
+/// and people leave.
+pub const TRIAL_REFUSALS_MAX: usize = 4;
 
-/// A trial that has lasted for so long is passed as soon as the primary has taken anything. Few messages come,
-/// and one that is deferred for days must not keep the others waiting for each other.
+/// A trial that has lasted for so long is over as soon as the primary has taken anything, or refused more than is borne in
+/// any case. Few messages come, and one that is deferred for days must not keep the others waiting for each other.
 pub const TRIAL_AGE_MAX: Duration = Duration::from_hours(1);
 
 /// The recovery of a domain whose primary was down.
@@ -108,6 +108,8 @@ pub struct Trial {
     /// again counts once.
     answers: BTreeMap<(u64, u32), bool>,
     failure: Option<String>,
+    /// What was said with the last refusal.
+    last_words: String,
     is_called_off: bool,
 }
 
@@ -120,22 +122,29 @@ impl Trial {
         }
         let refused = matches!(answer, Answer::Refused { .. });
         self.answers.insert((sequence, recipient), refused);
-        let Answer::Refused { words, known_good } = answer else {
-            return;
-        };
-        let refusals = self.answers.values().filter(|refused| **refused).count();
-        self.failure = if let Some(address) = known_good {
-            Some(format!(
-                "it refuses {address}, whom it knew before: {words}"
-            ))
-        } else if refusals > TRIAL_REFUSALS_MAX {
-            let answered = self.answers.len();
-            Some(format!(
-                "it refused {refusals} of the first {answered} recipients for good, at last with: {words}"
-            ))
-        } else {
-            None
-        };
+        if let Answer::Refused { words, known_good } = answer {
+            self.last_words = words.to_owned();
+            self.failure = known_good
+                .map(|address| format!("it refuses {address}, whom it knew before: {words}"));
+        }
+        if self.failure.is_none() && self.answers.len() >= TRIAL_RECIPIENTS {
+            self.conclude();
+        }
+    }
+
+    /// Ends it: nothing more is there to be answered, or enough was. It fails if more was refused than taken. Of whom
+    /// nobody knows whether the primary ever had him, any may be refused; most are not, by a sound one.
+    pub fn conclude(&mut self) {
+        let answered = self.answers.len();
+        let refusals = self.refusals();
+        if refusals > TRIAL_REFUSALS_MAX && refusals * 2 > answered {
+            self.failure.get_or_insert_with(|| {
+                let words = &self.last_words;
+                format!("it refused {refusals} of the first {answered} recipients for good, at last with: {words}")
+            });
+        } else if self.failure.is_none() {
+            self.call_off();
+        }
     }
 
     /// Ends it in the primary's favour: nothing is left to be answered, or an operator says so.
@@ -149,15 +158,19 @@ impl Trial {
         match &self.failure {
             _ if self.is_called_off => Standing::Passed,
             Some(why) => Standing::Failed(why.clone()),
-            None if self.answers.len() >= TRIAL_RECIPIENTS => Standing::Passed,
             None => Standing::Open,
         }
     }
 
-    /// Whether it is passed by its age.
+    /// Whether it is over by its age, and is to be concluded.
     #[must_use]
     pub fn is_outlived(&self, age: Duration) -> bool {
-        age >= TRIAL_AGE_MAX && self.answers.values().any(|refused| !refused)
+        let is_any_taken = self.answers.values().any(|refused| !refused);
+        age >= TRIAL_AGE_MAX && (is_any_taken || self.refusals() > TRIAL_REFUSALS_MAX)
+    }
+
+    fn refusals(&self) -> usize {
+        self.answers.values().filter(|refused| **refused).count()
     }
 
     /// How many messages have a recipient whose refusal is not believed yet: they are tried again.
@@ -194,16 +207,30 @@ mod tests {
     }
 
     #[test]
-    fn a_fifth_of_strangers_is_no_failure_and_one_more_is() {
+    fn half_of_strangers_is_no_failure_and_one_more_is() {
         let of = |refused: usize| {
             let strangers = std::iter::repeat_n(STRANGER, refused);
             trial(strangers.chain(std::iter::repeat_n(Answer::Taken, 20 - refused)))
         };
-        assert_eq!(of(4).standing(), Standing::Passed);
-        assert_eq!(of(4).put_off(), 4);
-        let why =
-            "it refused 5 of the first 5 recipients for good, at last with: 550 5.1.1 no such user";
-        assert_eq!(of(5).standing(), Standing::Failed(why.to_owned()));
+        assert_eq!(of(10).standing(), Standing::Passed);
+        assert_eq!(of(10).put_off(), 10);
+        let why = "it refused 11 of the first 20 recipients for good, at last with: 550 5.1.1 no such user";
+        assert_eq!(of(11).standing(), Standing::Failed(why.to_owned()));
+    }
+
+    #[test]
+    fn when_nothing_more_is_there_what_was_heard_counts() {
+        let concluded = |refused: usize, taken: usize| {
+            let strangers = std::iter::repeat_n(STRANGER, refused);
+            let mut trial = trial(strangers.chain(std::iter::repeat_n(Answer::Taken, taken)));
+            assert_eq!(trial.standing(), Standing::Open);
+            trial.conclude();
+            trial.standing()
+        };
+        assert_eq!(concluded(5, 5), Standing::Passed);
+        assert!(matches!(concluded(6, 5), Standing::Failed(_)));
+        assert!(matches!(concluded(5, 0), Standing::Failed(_)));
+        assert_eq!(concluded(4, 0), Standing::Passed, "they are too few");
     }
 
     #[test]
@@ -241,16 +268,20 @@ mod tests {
     }
 
     #[test]
-    fn a_long_one_is_passed_if_anything_was_taken() {
+    fn a_long_one_is_over_if_anything_was_taken_or_much_was_refused() {
         let taken = trial([STRANGER, Answer::Taken]);
         assert!(taken.is_outlived(TRIAL_AGE_MAX));
         assert!(!taken.is_outlived(TRIAL_AGE_MAX / 2));
         assert!(!trial([STRANGER]).is_outlived(2 * TRIAL_AGE_MAX));
+        let mut refused = trial(std::iter::repeat_n(STRANGER, 5));
+        assert!(refused.is_outlived(TRIAL_AGE_MAX));
+        refused.conclude();
+        assert!(matches!(refused.standing(), Standing::Failed(_)));
     }
 
     #[test]
     fn one_that_is_called_off_is_passed() {
-        let mut failed = trial(std::iter::repeat_n(STRANGER, 5));
+        let mut failed = trial(std::iter::repeat_n(STRANGER, 20));
         failed.call_off();
         assert_eq!(failed.standing(), Standing::Passed);
     }

@@ -40,12 +40,19 @@ impl OpenTrial {
         self.trial().standing()
     }
 
+    /// Ends it: nothing more is there to be answered.
+    pub(super) fn conclude(&self) -> Standing {
+        let mut trial = self.trial();
+        trial.conclude();
+        trial.standing()
+    }
+
     /// Ends it in the primary's favour.
     pub(super) fn call_off(&self) {
         self.trial().call_off();
     }
 
-    /// Whether it is passed by its age. The time in which nothing was sent, under an earlier leader or in a pause,
+    /// Whether it is over by its age. The time in which nothing was sent, under an earlier leader or in a pause,
     /// does not count: nobody was heard in it.
     pub(super) fn is_outlived(&self) -> bool {
         self.trial().is_outlived(self.since.elapsed())

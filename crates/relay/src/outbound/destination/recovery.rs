@@ -122,13 +122,20 @@ impl<O: Outbox> DestinationTask<O> {
         let Some(trial) = self.trial.clone() else {
             return Ok(false);
         };
-        let passed = match trial.standing() {
-            Standing::Passed => true,
-            Standing::Open => supply.is_answered(trial.put_off()) || trial.is_outlived(),
-            // The worker ends and says so.
-            Standing::Failed(_) => false,
+        let standing = match trial.standing() {
+            Standing::Open if trial.is_outlived() || supply.is_answered(trial.put_off()) => {
+                trial.conclude()
+            }
+            standing => standing,
         };
-        if passed {
+        if let Standing::Failed(why) = &standing
+            && self.workers.is_empty()
+        {
+            // Else a worker ends and says so.
+            self.trip(why.clone()).await?;
+            return Ok(true);
+        }
+        if standing == Standing::Passed {
             trial.call_off();
             let begun_at = trial.begun_at;
             self.recover(Step::Passed { begun_at }).await?;

@@ -69,12 +69,12 @@ async fn a_primary_that_refuses_everybody_is_held_and_nothing_is_rejected_until_
     queue_for_many(&outbox, 40);
     let running = Running::start(&outbox);
     until("held", || outbox.is_held()).await;
-    until("reported", || outbox.reports().len() == 5).await;
+    until("reported", || outbox.reports().len() == 20).await;
     // There is new mail, and somebody flushes.
     queue_for_many(&outbox, 5);
     outbox.flush();
     a_while().await;
-    assert_eq!(outbox.reports().len(), 5);
+    assert_eq!(outbox.reports().len(), 20);
     assert_eq!(outbox.rejected(), 0);
     let words = "550 5.1.1 no such user (not believed so soon after an outage, and tried again)";
     let put_off = |verdict: &Verdict| matches!(verdict, Verdict::Deferred(told) if told == words);
@@ -85,7 +85,7 @@ async fn a_primary_that_refuses_everybody_is_held_and_nothing_is_rejected_until_
     );
     assert!(matches!(
         &outbox.steps()[..],
-        [Step::Begun, Step::Tripped { why, .. }] if why.starts_with("it refused 5 of the first 5 ")
+        [Step::Begun, Step::Tripped { why, .. }] if why.starts_with("it refused 20 of the first 20 ")
     ));
     outbox.resume();
     until("everything is rejected", || outbox.rejected() == 45).await;
@@ -110,7 +110,7 @@ async fn what_was_held_back_arrives_in_order_once_the_primary_is_mended() {
     let running = Running::start(&outbox);
     until("held", || outbox.is_held()).await;
     is_mended.store(true, Ordering::SeqCst);
-    until("reported", || outbox.reports().len() == 5).await;
+    until("reported", || outbox.reports().len() == 20).await;
     outbox.resume();
     until("delivered", || outbox.is_empty()).await;
     running.stop().await.unwrap();
@@ -142,6 +142,23 @@ async fn some_strangers_among_many_are_rejected_once_the_primary_is_believed() {
         "one at a time: {on_trial:?}"
     );
     assert_eq!(primary.log.lock().unwrap().overlaps, 0);
+}
+
+#[tokio::test]
+async fn mail_for_nobody_that_came_first_holds_nothing_up() {
+    let (primary, outbox) = returned(|to| to.starts_with("nobody"), SOON).await;
+    for number in 0..5 {
+        outbox.queue(&[&format!("nobody{number}")], BODY);
+    }
+    queue_for_many(&outbox, 6);
+    let running = Running::start(&outbox);
+    until("all have their verdict", || outbox.rejected() == 5).await;
+    running.stop().await.unwrap();
+    assert_eq!(primary.sequences(), [6, 7, 8, 9, 10, 11]);
+    assert!(matches!(
+        outbox.steps()[..],
+        [Step::Begun, Step::Passed { .. }]
+    ));
 }
 
 #[tokio::test]
