@@ -66,7 +66,7 @@ use crate::outbound::acquaintances::Acquaintances;
 use crate::outbound::courier::Courier;
 use crate::outbound::destination::DestinationTask;
 use crate::outbound::distrust::Distrust;
-use crate::outbound::limits::{CHANGES_MIN, STOP_GRACE, Timeouts, UNREPORTED_MAX};
+use crate::outbound::limits::{CHANGES_MIN, REPORT_GRACE, STOP_GRACE, Timeouts, UNREPORTED_MAX};
 use crate::outbound::refresh::refresh;
 use crate::outbound::report::{Settled, report};
 use crate::outbound::tls::Connectors;
@@ -299,7 +299,7 @@ impl<O: Outbox> Forwarder<O> {
         }
         self.domains.shutdown().await;
         drop(self.results);
-        match timeout(STOP_GRACE, reporter.join_next()).await {
+        match timeout(REPORT_GRACE, reporter.join_next()).await {
             Ok(Some(Ok(reported))) => ended.and(reported),
             Ok(Some(Err(error))) => resume(error),
             Ok(None) => ended,

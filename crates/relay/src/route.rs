@@ -90,8 +90,10 @@ pub(crate) struct NotConnected {
 pub struct Route {
     /// In the order in which they are tried; one at least.
     hosts: Vec<Host>,
-    /// Whom the hosts must not turn out to be, where MX records led to them.
-    ourselves: Option<Ourselves>,
+    /// Whom the hosts must not turn out to be.
+    ourselves: Ourselves,
+    /// Whether it is the policy that names them, and not MX records.
+    is_named: bool,
     words: String,
 }
 
@@ -150,8 +152,8 @@ impl Host {
 }
 
 impl Route {
-    /// To the hosts that the policy names.
-    pub(crate) fn named(primary: &[String]) -> Self {
+    /// To the hosts that the policy names. `ourselves` knows the names of this cluster.
+    pub(crate) fn named(primary: &[String], ourselves: Ourselves) -> Self {
         let host = |name: &String| Host {
             name: name.clone(),
             addresses: Vec::new(),
@@ -161,7 +163,8 @@ impl Route {
         };
         Self {
             hosts: primary.iter().map(host).collect(),
-            ourselves: None,
+            ourselves,
+            is_named: true,
             words: primary.join(", "),
         }
     }
@@ -209,7 +212,8 @@ impl Route {
                     let reason = format!("{}: {objection}", host.name);
                     unopened.reasons.push(reason);
                     unopened.is_ours = true;
-                    ours = Some(host.preference);
+                    // The policy's hosts are tried in order, whatever one of them is.
+                    ours = ours.or_else(|| (!self.is_named).then_some(host.preference));
                     if let Some(equal) = opened.take() {
                         equal.quit().await;
                     }
@@ -226,12 +230,16 @@ impl Route {
         opened.ok_or(unopened)
     }
 
-    /// Why a host that was connected to must not get mail: it is this cluster, or may be.
+    /// Why a host that was connected to must not get mail: it is this cluster, or may be. A primary that the policy names
+    /// may have the name of the node beside which it runs.
     pub(crate) fn objection(&self, connection: &Connection) -> Option<String> {
-        let ourselves = self.ourselves.as_ref()?;
         let session = &connection.session;
         let said = [session.greeting(), session.hello()].into_iter().flatten();
-        ourselves.recognise(said.filter_map(|reply| reply.lines.first().map(String::as_str)))
+        let mut said = said.filter_map(|reply| reply.lines.first().map(String::as_str));
+        match self.is_named {
+            true => said.find_map(|line| self.ourselves.node_of(line)),
+            false => self.ourselves.recognise(said),
+        }
     }
 }
 
@@ -289,7 +297,9 @@ impl Routes {
         // Whoever comes meanwhile waits for the same answer.
         let mut known = known.lock().await;
         if !domain.primary.is_empty() {
-            let mut route = Route::named(&domain.primary);
+            // Without their addresses: a primary may run beside a node.
+            let ourselves = Ourselves::new(&self.members.members(), &HashMap::new());
+            let mut route = Route::named(&domain.primary, ourselves);
             route.have_rest(&known.met);
             return Ok(route);
         }

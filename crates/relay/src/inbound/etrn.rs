@@ -195,6 +195,7 @@ fn not_allowed(node: &EtrnNode) -> Reply {
 mod tests {
     use super::*;
     use crate::route::Route;
+    use crate::route::ourselves::Ourselves;
 
     #[test]
     fn each_code_says_as_much_as_is_known() {
@@ -213,7 +214,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_asks_while_too_many_names_are_looked_up_waits_and_no_longer() {
         let none_free = Arc::new(Semaphore::new(0));
-        let route = Route::named(&["localhost:2526".into()]);
+        let route = Route::named(&["localhost:2526".into()], Ourselves::default());
         let asked = is_at(&none_free, &route.hosts()[0], IpAddr::from([127, 0, 0, 1]));
         assert!(timeout(LOOKUP_TIMEOUT, asked).await.is_err());
     }

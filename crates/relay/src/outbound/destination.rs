@@ -58,8 +58,10 @@ pub(super) struct DestinationTask<O> {
     /// Why a worker could not connect, and how much had been delivered by then. No further
     /// connection is tried until more has.
     refused: Option<(String, u64)>,
-    /// When a sentry wants to know next whether the primary answers.
+    /// When the primary is asked next whether it answers, if nothing is sent to it meanwhile.
     probe_at: Instant,
+    /// When it was last recorded why the primary is down.
+    told_why_at: Instant,
     /// What the primary says while it is back and not believed yet.
     trial: Option<Arc<OpenTrial>>,
     /// Why the primary is down, while that is not recorded yet.
@@ -106,6 +108,7 @@ impl<O: Outbox> DestinationTask<O> {
             refused: None,
             // What an earlier leader knew may be old.
             probe_at: Instant::now(),
+            told_why_at: Instant::now(),
             trial: None,
             unrecorded: None,
             hesitates_since: None,
@@ -122,6 +125,9 @@ impl<O: Outbox> DestinationTask<O> {
         let Some(domain) = self.look_up() else {
             return Ok(());
         };
+        if !domain.sentry {
+            self.probe_at += self.look_interval(&domain);
+        }
         // The window outlives outages: its results may still be on their way to the spool, and a
         // new one would read their messages again.
         let queue = Arc::new(Queue::new(domain.order));
@@ -271,10 +277,10 @@ impl<O: Outbox> DestinationTask<O> {
             if self.workers.is_empty() && supply.is_exhausted() && !domain.sentry {
                 return Ok(Drained::Done);
             }
-            match self.next_action(&domain, queue, supply).await {
+            match self.next_action(queue, supply).await {
                 Action::Look => {}
                 Action::Probe => {
-                    self.probe_at = Instant::now() + self.probe_interval();
+                    self.probe_at = Instant::now() + self.look_interval(&domain);
                     let probe = self.worker(queue, &domain).probe();
                     self.workers.spawn(probe);
                 }
@@ -344,9 +350,12 @@ impl<O: Outbox> DestinationTask<O> {
         }
     }
 
-    async fn next_action(&mut self, domain: &Domain, queue: &Queue, supply: &Supply<O>) -> Action {
+    async fn next_action(&mut self, queue: &Queue, supply: &Supply<O>) -> Action {
         // Where workers are at it, they find out.
-        let probes = domain.sentry && self.workers.is_empty();
+        let probes = self.workers.is_empty();
+        // One that has refused a connection gets no more of them.
+        let stalls_at = queue.stalls_at().filter(|_| self.refused.is_none());
+        let stalled = sleep_until(stalls_at.unwrap_or_else(Instant::now));
         tokio::select! {
             () = self.shared.stop.cancelled() => Action::Stop,
             Some(parting) = self.workers.join_next() => Action::Parted(parting),
@@ -354,6 +363,10 @@ impl<O: Outbox> DestinationTask<O> {
             Ok(()) = self.changes.changed() => Action::Look,
             () = sleep(supply.until_due()) => Action::Look,
             () = sleep_until(self.probe_at), if probes => Action::Probe,
+            () = stalled, if stalls_at.is_some() => {
+                queue.widen_if_stalled();
+                Action::Look
+            }
         }
     }
 
@@ -364,7 +377,7 @@ impl<O: Outbox> DestinationTask<O> {
         parting: Parting,
     ) -> Result<Option<Drained>, OutboxError> {
         match parting {
-            Parting::Idle => {}
+            Parting::Idle => self.heard_of(),
             Parting::Distrusted(why) => {
                 self.trip(why).await?;
                 return Ok(Some(Drained::Held));

@@ -18,9 +18,17 @@ pub const READ_AHEAD_MAX: usize = 200;
 // is nothing, and a primary whose caches are cold is not run over. They are halved for each connection
 // that is refused, times out, or is turned away with 421.
 
+/// After so long without a message begun or ended, one more connection is opened for those that wait: one that a
+/// filter behind the primary chews on for minutes must not hold up all others.
+pub const STALL: Duration = Duration::from_secs(5);
+
 /// Attempts of a message under which connections break, before or behind the final dot. After so
 /// many the message itself is the likely reason, and it is deferred so that the others get past it.
 pub const BREAKS_MAX: u32 = 3;
+
+/// The same behind the final dot once the message has been deferred: its order is lost, and the primary may have a copy
+/// of each.
+pub const LATER_DOUBTS_MAX: u32 = 1;
 
 /// Attempts of a message that a primary turns away from before it has taken anything over that
 /// connection. While it does so to all, each costs it a probe interval, minutes together, and a
@@ -183,8 +191,12 @@ pub const STORAGE_RETRY: Duration = Duration::from_secs(1);
 /// The longest sleep of a domain that is paused; the wall clock may be set meanwhile.
 pub const PAUSE_LOOK: Duration = Duration::from_secs(60);
 
-/// How long deliveries under way may take to end when the forwarder is stopped.
-pub const STOP_GRACE: Duration = Duration::from_secs(10);
+/// How long deliveries under way may take to end when the forwarder is stopped: most of the half minute in which a node
+/// ends, as each that is broken off may come twice.
+pub const STOP_GRACE: Duration = Duration::from_secs(20);
+
+/// How long it may take then to record what came of them.
+pub const REPORT_GRACE: Duration = Duration::from_secs(5);
 
 /// Between two looks at an idle primary, at most: who asks whether it is up is told what was so a minute or two ago, and
 /// what it offers is known when an outage begins. A line in its log each minute is no burden.

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::outbound::limits::REPORT_PARTS;
+use crate::outbound::limits::{REPORT_PARTS, STALL};
 use crate::outbound::window::{Room, Source, Window};
 
 /// A domain's window, and how many connections may empty it.
@@ -37,6 +37,10 @@ struct State {
     round: usize,
     /// Messages taken by the primary in all.
     delivered: u64,
+    /// Connections over which a message is under way now.
+    talking: usize,
+    /// When one of those messages was last begun or ended, or `connections` grew.
+    moved: Instant,
     /// Messages that the primary may have, and of which the spool does not know it; and whether their results are
     /// known here.
     unrecorded: BTreeMap<u64, bool>,
@@ -52,6 +56,11 @@ struct State {
 }
 
 impl State {
+    /// Whether messages wait that one connection more could take.
+    fn could_widen(&self) -> bool {
+        self.window.startable() > self.idle && self.connections < self.connections_max
+    }
+
     /// Whether so many messages would be repeated if this leader fell that no other may join them.
     fn is_full(&self) -> bool {
         self.unrecorded.len() >= self.connections_max
@@ -74,6 +83,8 @@ impl Queue {
                 connections_max: 1,
                 round: 0,
                 delivered: 0,
+                talking: 0,
+                moved: Instant::now(),
                 unrecorded: BTreeMap::new(),
                 more_waiting: false,
                 more_deferred: false,
@@ -305,6 +316,41 @@ impl Queue {
         let mut state = self.state();
         state.connections = (state.connections / 2).max(1);
         state.round = 0;
+    }
+
+    /// A message goes over a connection from now on.
+    pub(super) fn begin_talk(&self) {
+        let mut state = self.state();
+        state.talking += 1;
+        state.moved = Instant::now();
+    }
+
+    /// It does no more.
+    pub(super) fn end_talk(&self) {
+        let mut state = self.state();
+        state.talking = state.talking.saturating_sub(1);
+        state.moved = Instant::now();
+    }
+
+    /// When to look whether those under way have taken so long that those which wait get a connection more.
+    pub(super) fn stalls_at(&self) -> Option<Instant> {
+        let state = self.state();
+        let since = match state.talking >= state.connections {
+            true => state.moved,
+            // One is being opened.
+            false => Instant::now(),
+        };
+        state.could_widen().then(|| since + STALL)
+    }
+
+    /// Allows one connection more, if all that are allowed have been talking for so long.
+    pub(super) fn widen_if_stalled(&self) {
+        let mut state = self.state();
+        let is_stalled = state.talking >= state.connections && state.moved.elapsed() >= STALL;
+        if is_stalled && state.could_widen() {
+            state.connections += 1;
+            state.moved = Instant::now();
+        }
     }
 
     /// One connection from now on: the primary was away, and may not be what it was.

@@ -53,7 +53,7 @@ pub(super) async fn refresh<O: Outbox>(shared: &Arc<Shared<O>>) -> Infallible {
 
 /// How long a primary is not asked. Whoever wants to know sooner that it is back wants to know sooner, too, that it is
 /// gone.
-fn pause_of(domain: &Domain, longest: Duration) -> Duration {
+pub(super) fn pause_of(domain: &Domain, longest: Duration) -> Duration {
     longest.min(domain.probe_interval.saturating_mul(REFRESH_PROBES))
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use spool::policy::Domain;
 use spool::ports::OutboxError;
-use spool::{Due, Outbox, Verdict};
+use spool::{Due, Outbox, Status, Verdict};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, sleep_until};
 
@@ -14,7 +14,7 @@ use crate::outbound::connection::{Broken, Connection};
 use crate::outbound::delivery::Aborted;
 
 use crate::outbound::limits::{
-    BREAKS_MAX, CLOSINGS_MAX, IDLE_MAX, LEASE_MARGIN, LEASE_RETRY, WORDS_MAX,
+    BREAKS_MAX, CLOSINGS_MAX, IDLE_MAX, LATER_DOUBTS_MAX, LEASE_MARGIN, LEASE_RETRY, WORDS_MAX,
 };
 use crate::outbound::open::Open;
 use crate::outbound::queue::Queue;
@@ -117,7 +117,10 @@ impl<O: Outbox> Worker<O> {
                     break Parting::Spool(error);
                 }
             }
-            match self.carry(&due, open.take()).await {
+            self.queue.begin_talk();
+            let carried = self.carry(&due, open.take()).await;
+            self.queue.end_talk();
+            match carried {
                 Ok(next) => open = next,
                 Err(parting) => {
                     self.queue.put_back(&due);
@@ -314,8 +317,8 @@ impl<O: Outbox> Worker<O> {
             }
             Aborted::Underway(error) => {
                 tracing::warn!(id = %message, host, %error, "connection broke under a message");
-                self.broken_off(due, &format!("{host}: {error}"), host)
-                    .await?;
+                let words = format!("{host}: {error}");
+                self.broken_off(due, &words, host, BREAKS_MAX).await?;
             }
             // The primary may have the message or not; asking again is the only way to know that
             // it has. Until then the later ones for its recipients wait.
@@ -325,7 +328,12 @@ impl<O: Outbox> Worker<O> {
                 );
                 let words =
                     format!("{host}: {error}, after the final dot: it may have the message");
-                self.broken_off(due, &words, host).await?;
+                let doubts_max = if was_put_off(due) {
+                    LATER_DOUBTS_MAX
+                } else {
+                    BREAKS_MAX
+                };
+                self.broken_off(due, &words, host, doubts_max).await?;
             }
             Aborted::Damaged
             | Aborted::Spool(
@@ -350,7 +358,7 @@ impl<O: Outbox> Worker<O> {
                 self.queue.put_back(due);
                 Ok(())
             }
-            Some(Ok(())) => self.broken_off(due, WORDS, host).await,
+            Some(Ok(())) => self.broken_off(due, WORDS, host, BREAKS_MAX).await,
             Some(Err(error)) => {
                 tracing::error!(
                     id = %due.message.id, %damage, %error,
@@ -375,8 +383,14 @@ impl<O: Outbox> Worker<O> {
     }
 
     /// A connection broke under a message: it is tried again at once, but not for ever.
-    async fn broken_off(&self, due: &Due, words: &str, host: &str) -> Result<(), Parting> {
-        if self.queue.count_break(due) < BREAKS_MAX {
+    async fn broken_off(
+        &self,
+        due: &Due,
+        words: &str,
+        host: &str,
+        breaks_max: u32,
+    ) -> Result<(), Parting> {
+        if self.queue.count_break(due) < breaks_max {
             self.queue.put_back(due);
             return Ok(());
         }
@@ -433,6 +447,15 @@ impl<O: Outbox> Worker<O> {
             Parting::Spool(OutboxError::NotLeading)
         })
     }
+}
+
+/// Whether it has been tried in vain for one of these recipients.
+fn was_put_off(due: &Due) -> bool {
+    let mut recipients = due.recipients.iter();
+    recipients.any(|index| {
+        let recipient = due.message.recipients.get(*index as usize);
+        recipient.is_some_and(|it| matches!(it.status, Status::Deferred { .. }))
+    })
 }
 
 /// Words that are worth keeping.

@@ -94,7 +94,8 @@ impl Known {
         };
         let mut route = Route {
             hosts: hosts.into_iter().map(host).collect(),
-            ourselves: Some(ourselves),
+            ourselves,
+            is_named: false,
             words,
         };
         route.have_rest(&self.met);

@@ -75,23 +75,33 @@ impl Ourselves {
     /// Why a server that introduces itself so is this cluster, or may be: these are the first lines of
     /// its greeting and of its reply to EHLO.
     pub(crate) fn recognise<'l>(&self, lines: impl IntoIterator<Item = &'l str>) -> Option<String> {
-        for line in lines {
-            let name = normal(line.split_whitespace().next().unwrap_or_default());
-            if let Some(id) = self.names.get(&name) {
-                return Some(format!(
-                    "it introduces itself as {name}, which is node {id} of this cluster"
-                ));
-            }
-            if line.ends_with(GREETING_OF_LAYOVER)
-                && let Some(id) = self.untold.first()
-            {
-                return Some(format!(
-                    "it is a Layover, and may be node {id} of this cluster, which has not told its \
-                     name since this node was started"
-                ));
-            }
-        }
-        None
+        let mut lines = lines.into_iter();
+        lines.find_map(|line| self.named_by(line).or_else(|| self.untold_by(line)))
+    }
+
+    /// Why a server that introduces itself so is a Layover, and a node of this cluster. Whatever else has a node's name
+    /// may run beside it.
+    pub(crate) fn node_of(&self, line: &str) -> Option<String> {
+        let is_layover = line.ends_with(GREETING_OF_LAYOVER);
+        is_layover.then(|| self.named_by(line)).flatten()
+    }
+
+    fn named_by(&self, line: &str) -> Option<String> {
+        let name = normal(line.split_whitespace().next().unwrap_or_default());
+        let id = self.names.get(&name)?;
+        Some(format!(
+            "it introduces itself as {name}, which is node {id} of this cluster"
+        ))
+    }
+
+    fn untold_by(&self, line: &str) -> Option<String> {
+        let id = self.untold.first()?;
+        line.ends_with(GREETING_OF_LAYOVER).then(|| {
+            format!(
+                "it is a Layover, and may be node {id} of this cluster, which has not told its name since \
+                 this node was started"
+            )
+        })
     }
 }
 
@@ -170,6 +180,19 @@ mod tests {
             ourselves.recognise(["mail.example.com ESMTP Layover", ""]),
             None
         );
+    }
+
+    #[test]
+    fn what_has_a_nodes_name_and_is_no_layover_may_run_beside_it() {
+        let members = [
+            member(1, "mx1.internal", Some(("mx1.example.net", &[]))),
+            member(2, "mx2.internal", None),
+        ];
+        let ourselves = Ourselves::new(&members, &HashMap::new());
+        let node = ourselves.node_of("mx1.example.net ESMTP Layover");
+        assert!(node.unwrap().contains("node 1"));
+        assert_eq!(ourselves.node_of("mx1.example.net ESMTP Postfix"), None);
+        assert_eq!(ourselves.node_of("backup.test ESMTP Layover"), None);
     }
 
     #[test]

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use rand::random_range;
 use spool::destination::NO_ROUTE;
-use spool::policy::Order;
+use spool::policy::{Domain, Order};
 use spool::ports::OutboxError;
 use spool::{Outbox, Reachability, Timestamp};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::DestinationTask;
 use crate::outbound::limits::STORAGE_RETRY;
+use crate::outbound::refresh::pause_of;
 use crate::outbound::supply::Supply;
 
 impl<O: Outbox> DestinationTask<O> {
@@ -21,6 +22,25 @@ impl<O: Outbox> DestinationTask<O> {
             .as_ref()
             .map_or(STORAGE_RETRY, |domain| domain.probe_interval);
         spread(interval)
+    }
+
+    /// How often a primary is asked whether it answers while nothing is to be sent to it, but all that waits has been put
+    /// off. A sentry wants to know as soon as a probe does.
+    pub(super) fn look_interval(&self, domain: &Domain) -> Duration {
+        if domain.sentry {
+            return self.probe_interval();
+        }
+        spread(pause_of(domain, self.shared.config.timeouts.refresh))
+    }
+
+    /// A worker has talked to the primary just now.
+    pub(super) fn heard_of(&mut self) {
+        let Some(domain) = self.route.borrow().clone() else {
+            return;
+        };
+        if !domain.sentry {
+            self.probe_at = Instant::now() + self.look_interval(&domain);
+        }
     }
 
     /// Probes until the primary answers. Returns false when the forwarder stops or the policy does not
@@ -86,7 +106,7 @@ impl<O: Outbox> DestinationTask<O> {
                 Err(reason) => {
                     tracing::debug!(domain = %self.name, reason, "primary is still down");
                     self.note_error(&reason);
-                    self.observe_route(reason).await?;
+                    self.observe_reason(reason).await?;
                     // Counted from its beginning: one that took its time makes nobody wait longer.
                     next = began + self.probe_interval();
                 }
@@ -94,9 +114,10 @@ impl<O: Outbox> DestinationTask<O> {
         }
     }
 
-    /// Records why the primary is still down, where that has become a matter of the route or is one no
-    /// more: it is for someone else to mend.
-    async fn observe_route(&self, reason: String) -> Result<(), OutboxError> {
+    /// Records why the primary is still down, where that is another reason now: who mends it is not to look in the wrong
+    /// place. At once where it has become a matter of the route, or is one no more: it is for someone else to
+    /// mend. Else now and then, as several hosts may have different reasons in turn.
+    async fn observe_reason(&mut self, reason: String) -> Result<(), OutboxError> {
         let destination = self.shared.outbox.destination(&self.name);
         let Reachability::Down(recorded) = destination.reachability else {
             return Ok(());
@@ -104,10 +125,13 @@ impl<O: Outbox> DestinationTask<O> {
         let is_routeless = [&reason, &recorded]
             .iter()
             .any(|why| why.starts_with(NO_ROUTE));
-        if is_routeless && reason != recorded {
-            self.observe(Reachability::Down(reason)).await?;
+        let is_told = self.told_why_at.elapsed() < self.shared.config.timeouts.refresh;
+        if is_same(&reason, &recorded) || (is_told && !is_routeless) {
+            return Ok(());
         }
-        Ok(())
+        tracing::info!(domain = %self.name, reason, "primary is still down, and why is another reason now");
+        self.told_why_at = Instant::now();
+        self.observe(Reachability::Down(reason)).await
     }
 
     /// Returns when there is a reason to probe at once: the domain was flushed after a moment, or the
@@ -121,6 +145,12 @@ impl<O: Outbox> DestinationTask<O> {
             self.changed().await;
         }
     }
+}
+
+/// Whether two reasons say the same but for numbers: sessions, times, and addresses that take turns.
+fn is_same(reason: &str, other: &str) -> bool {
+    let words = |reason: &str| reason.replace(|c: char| c.is_ascii_digit(), "");
+    words(reason) == words(other)
 }
 
 /// An interval or up to a tenth less, so that probes of many domains to one host do not stay in step, and none

@@ -62,6 +62,7 @@ impl<O: Outbox> DestinationTask<O> {
             self.unrecorded = Some(words);
             return Ok(Some(put_off));
         }
+        self.told_why_at = Instant::now();
         self.observe(Reachability::Down(words)).await?;
         Ok(None)
     }

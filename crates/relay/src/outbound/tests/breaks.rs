@@ -153,6 +153,40 @@ async fn a_message_that_stays_in_doubt_is_deferred_in_the_end() {
 }
 
 #[tokio::test]
+async fn a_message_that_was_deferred_in_doubt_is_repeated_once_each_time() {
+    let script = at_first(5, |m| matches!(m, Moment::Dot(_)), Act::Close);
+    let (primary, outbox) = setup(script, SOON).await;
+    outbox.queue(&["a"], BODY);
+    let running = Running::start(&outbox);
+    until("delivered", || outbox.is_empty()).await;
+    running.stop().await.unwrap();
+    assert_eq!(primary.sequences(), [1]);
+    // Three at first, and one for each of two more.
+    let reports = outbox.state.lock().unwrap().reports.len();
+    assert_eq!((reports, primary.log.lock().unwrap().dots), (4, 6));
+}
+
+#[tokio::test]
+async fn a_message_that_takes_long_holds_up_none_for_others() {
+    let script: Script = Arc::new(|_, moment| match moment {
+        Moment::Dot(body) if body.starts_with(b"Received: 1\r\n") => Act::Silence,
+        _ => Act::Usual,
+    });
+    let (primary, outbox) = setup(script, NEVER).await;
+    for to in ["a", "b", "a", "c"] {
+        outbox.queue(&[to], BODY);
+    }
+    let running = Running::start(&outbox);
+    until("the others are delivered", || {
+        outbox.state.lock().unwrap().departed == [2, 4]
+    })
+    .await;
+    // It stays the only one that is under way for its recipient.
+    assert_eq!(primary.log.lock().unwrap().overlaps, 0);
+    running.task.abort();
+}
+
+#[tokio::test]
 async fn a_connection_that_has_lasted_long_gets_no_further_message() {
     for (connection_age, connections) in [(Duration::ZERO, 3), (PATIENT.connection_age, 1)] {
         let (primary, outbox) = setup(usual(), NEVER).await;

@@ -51,3 +51,51 @@ async fn a_primary_that_was_down_without_mail_takes_it_when_it_is_back() {
     running.stop().await.unwrap();
     assert_eq!(primary.sequences(), [sequence]);
 }
+
+#[tokio::test]
+async fn a_primary_all_of_whose_mail_is_put_off_is_looked_after_like_an_idle_one() {
+    let script: Script = Arc::new(|_, moment| match moment {
+        Moment::Rcpt(_) => Act::Say("450 4.2.1 mailbox busy"),
+        _ => Act::Usual,
+    });
+    let (primary, outbox) = setup(script, NEVER).await;
+    let address = primary.address;
+    outbox.queue(&["a"], BODY);
+    let running = Running::start_with(&outbox, OFTEN);
+    until("deferred", || {
+        outbox.message(1).is_some_and(|m| m.attempts == 1)
+    })
+    .await;
+    primary.stop().await;
+    until("down", || !observations(&outbox).is_empty()).await;
+    let _primary = Primary::start(address, usual(), None).await;
+    until("up", || observations(&outbox).len() > 1).await;
+    running.stop().await.unwrap();
+    let observations = observations(&outbox);
+    assert!(
+        matches!(observations[..], [Reachability::Down(_), Reachability::Up]),
+        "{observations:?}"
+    );
+}
+
+#[tokio::test]
+async fn why_a_primary_is_down_is_told_anew_when_it_is_another_reason() {
+    let (primary, outbox) = setup(usual(), NEVER).await;
+    let address = primary.address;
+    primary.stop().await;
+    outbox.queue(&["a"], BODY);
+    let running = Running::start_with(&outbox, OFTEN);
+    until("down", || !observations(&outbox).is_empty()).await;
+    let closed: Script = Arc::new(|_, moment| match moment {
+        Moment::Greeting => Act::SayAndClose("421 4.3.2 the database is recovered"),
+        _ => Act::Usual,
+    });
+    let _primary = Primary::start(address, closed, None).await;
+    until("told anew", || observations(&outbox).len() > 1).await;
+    running.stop().await.unwrap();
+    let observations = observations(&outbox);
+    assert!(
+        matches!(&observations[1], Reachability::Down(words) if words.contains("is recovered")),
+        "{observations:?}"
+    );
+}

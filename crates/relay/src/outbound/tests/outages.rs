@@ -6,7 +6,56 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use super::*;
 use crate::outbound::connection::{Broken, Connection, Terms};
 use crate::outbound::tls::Connectors;
+use crate::route::ourselves::Ourselves;
+use crate::route::tests::routes_of_members;
 use crate::route::{Host, Route};
+
+#[tokio::test]
+async fn a_primary_that_turns_out_to_be_one_of_our_own_nodes_gets_nothing() {
+    let (primary, outbox) = setup(offering("250 MX2.example.net ESMTP Layover"), NEVER).await;
+    outbox.queue(&["a"], BODY);
+    let routes = routes_of_members(&["mx1.example.net", "mx2.example.net"]);
+    let running = Running::by_routes(&outbox, 1, PATIENT, routes);
+    until("down", || {
+        !outbox.state.lock().unwrap().observations.is_empty()
+    })
+    .await;
+    running.stop().await.unwrap();
+    assert_eq!(primary.taken().len(), 0);
+    let observations = outbox.state.lock().unwrap().observations.clone();
+    assert!(
+        matches!(&observations[0], Reachability::Down(words) if words.contains("node 2 of this cluster")),
+        "{observations:?}"
+    );
+
+    // The next one of the policy gets it, as after any that is of no use.
+    let second = Primary::start(ANY_PORT, usual(), None).await;
+    let outbox = MapOutbox::new(
+        Domain {
+            primary: [primary.address, second.address]
+                .map(|it| it.to_string())
+                .into(),
+            ..domain(primary.address)
+        },
+        NEVER,
+    );
+    outbox.queue(&["a"], BODY);
+    let routes = routes_of_members(&["mx1.example.net", "mx2.example.net"]);
+    let running = Running::by_routes(&outbox, 1, PATIENT, routes);
+    until("delivered", || outbox.is_empty()).await;
+    running.stop().await.unwrap();
+    assert_eq!((primary.taken().len(), second.taken().len()), (0, 1));
+    drop(primary);
+
+    // One that has a node's name and is none runs beside it.
+    let (primary, outbox) = setup(offering("250 mx2.example.net ESMTP Postfix"), NEVER).await;
+    outbox.queue(&["a"], BODY);
+    let routes = routes_of_members(&["mx1.example.net", "mx2.example.net"]);
+    let running = Running::by_routes(&outbox, 1, PATIENT, routes);
+    until("delivered", || outbox.is_empty()).await;
+    running.stop().await.unwrap();
+    assert_eq!(primary.sequences(), [1]);
+}
 
 /// Listens and takes no connection: what is sent there gets no answer. It ends with what is returned.
 async fn swallowing() -> (SocketAddr, Vec<TcpStream>, TcpListener) {
@@ -31,7 +80,7 @@ async fn an_address_that_swallows_packets_holds_up_no_other() {
     let (swallowing, _filling, _listener) = swallowing().await;
     let host = Host {
         addresses: vec![swallowing, primary.address],
-        ..Route::named(&["primary.test:25".to_owned()]).hosts()[0].clone()
+        ..Route::named(&["primary.test:25".to_owned()], Ourselves::default()).hosts()[0].clone()
     };
     let connectors = Connectors::new();
     let routes = routes_without_dns();
@@ -225,7 +274,10 @@ async fn a_forwarder_that_stops_waits_for_no_greeting() {
 #[tokio::test]
 async fn a_greeting_that_comes_octet_by_octet_has_its_time_as_a_whole() {
     let listener = TcpListener::bind(ANY_PORT).await.unwrap();
-    let route = Route::named(&[listener.local_addr().unwrap().to_string()]);
+    let route = Route::named(
+        &[listener.local_addr().unwrap().to_string()],
+        Ourselves::default(),
+    );
     let dripping = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         stream.write_all(b"220-").await.unwrap();
