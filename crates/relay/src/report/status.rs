@@ -1,6 +1,7 @@
 //! The part of a report for programs (RFC 3464).
 
 use core::fmt::{Display, Write as _};
+use std::net::IpAddr;
 
 use spool::{Recipient, Status, notice::Kind};
 
@@ -65,7 +66,7 @@ impl Fields {
         self.add("Status", code(notice.kind, said));
         if is_reply(said) {
             if let Some(host) = host_of(recipient) {
-                self.add("Remote-MTA", format_args!("dns; {host}"));
+                self.add("Remote-MTA", format_args!("dns; {}", mta_name(host)));
             }
             self.add("Diagnostic-Code", format_args!("smtp; {said}"));
         } else if !said.is_empty() {
@@ -96,6 +97,15 @@ pub(super) fn host_of(recipient: &Recipient) -> Option<&str> {
     let host = recipient.host.as_str();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     (!name.is_empty()).then_some(name)
+}
+
+/// A host by its name, or by its address as in a mailbox (RFC 3464 section 2.1.2, RFC 5321 section 4.1.3).
+fn mta_name(host: &str) -> String {
+    match host.trim_matches(['[', ']']).parse() {
+        Ok(IpAddr::V4(address)) => format!("[{address}]"),
+        Ok(IpAddr::V6(address)) => format!("[IPv6:{address}]"),
+        Err(_) => host.to_owned(),
+    }
 }
 
 /// Whether words are a server's reply: it begins with a code of three digits.

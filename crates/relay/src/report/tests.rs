@@ -341,6 +341,23 @@ fn addresses_beyond_ascii_are_told_as_they_are_to_those_who_use_them() {
 }
 
 #[test]
+fn a_host_that_has_no_name_is_told_by_its_address() {
+    for (host, told) in [
+        ("192.0.2.1:25", "dns; [192.0.2.1]"),
+        ("[2001:db8::1]:25", "dns; [IPv6:2001:db8::1]"),
+    ] {
+        let mut message = message("alice@sender.example");
+        let mut bob = recipient("bob@example.com", "550 5.1.1 no such user");
+        bob.host = host.into();
+        message.recipients = vec![bob];
+        let report = composed(&message, Kind::Failed, None);
+        let parsed = parsed(&report);
+        let (_, status) = part_of(&parsed, 1);
+        assert_eq!(field(status, "Remote-MTA"), told);
+    }
+}
+
+#[test]
 fn what_hosts_and_senders_say_ends_no_line_and_opens_no_part() {
     let mut message = message("\"a\\\"> <b\"@sender.example");
     let reply = "550 5.1.1 no\r\nAction: delivered\r\n\r\n--x\r\n\u{85}\u{2028}ü\0";
