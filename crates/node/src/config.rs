@@ -75,6 +75,15 @@ pub(crate) struct Config {
     pub(crate) anchors: Anchors,
     /// The policy file, read when the cluster is founded.
     pub(crate) policy_file: Option<PathBuf>,
+    /// Where all of it was read; `None` where there is no file.
+    pub(crate) source: Option<Source>,
+}
+
+/// A node file, and what it said when it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Source {
+    file: PathBuf,
+    text: String,
 }
 
 /// `[smtp]`.
@@ -199,8 +208,26 @@ impl Config {
             fs::read_to_string(file).map_err(|error| ConfigError::unreadable(file, &error))?;
         let tables = file::parse(&text)
             .map_err(|fault| ConfigError::at(file, &text, fault.offset, &fault.message))?;
-        build::build(tables, now)
-            .map_err(|fault| ConfigError::at(file, &text, fault.offset, &fault.message))
+        let config = build::build(tables, now)
+            .map_err(|fault| ConfigError::at(file, &text, fault.offset, &fault.message))?;
+        let file = file.to_owned();
+        Ok(Self {
+            source: Some(Source { file, text }),
+            ..config
+        })
+    }
+
+    /// What has become of the node file since it was read, if anything: better told now than at the next start.
+    pub(crate) fn news(&self, now: Timestamp) -> Option<String> {
+        let source = self.source.as_ref()?;
+        match Self::read(&source.file, now) {
+            Err(error) => Some(format!("this node would not start again with it: {error}")),
+            Ok(read) if read.source.as_ref() != Some(source) => Some(
+                "it was changed since this node was started, and is used as it is now from the next start on"
+                    .to_owned(),
+            ),
+            Ok(_) => None,
+        }
     }
 
     /// Reads and checks the policy file and the files that it names, if there is one.

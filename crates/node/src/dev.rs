@@ -113,6 +113,7 @@ fn config(flags: &Flags, data_dir: PathBuf, certificates: &Path) -> anyhow::Resu
         "::1/128".parse().context("a network of loopback")?,
     ];
     Ok(Config {
+        source: None,
         node_id: 1,
         hostname: HOSTNAME.to_owned(),
         data_dir,

@@ -104,7 +104,7 @@ async fn run(
         smtp = ?node.ports.smtp, admin = %node.ports.admin, http = %node.ports.http,
         "started"
     );
-    let (failure, limit) = node.attend(&mut signals).await;
+    let (failure, limit) = node.attend(&mut signals, &config).await;
     supervisor::notify(NotifyState::Stopping);
     if tokio::time::timeout(limit, node.stop()).await.is_err() {
         warn!("the node did not stop in time; what was under way is broken off");
@@ -215,7 +215,11 @@ impl Node {
 
     /// Does what signals ask for; returns when the node is to stop, with the reason if it has to, and how long
     /// that may take.
-    async fn attend(&mut self, signals: &mut Signals) -> (Option<String>, Duration) {
+    async fn attend(
+        &mut self,
+        signals: &mut Signals,
+        config: &Config,
+    ) -> (Option<String>, Duration) {
         loop {
             tokio::select! {
                 failure = self.cluster.failed() => {
@@ -233,6 +237,9 @@ impl Node {
                     Request::Reload => {
                         self.reload.notify_one();
                         self.dns.read_again();
+                        if let Some(news) = config.news(clock::SYSTEM.now()) {
+                            warn!(news, "the node file is not used as it is now");
+                        }
                     }
                 },
             }

@@ -55,6 +55,7 @@ pub(super) fn build(file: File, now: Timestamp) -> Result<Config, Fault> {
     let names = page_names(&hostname, &cluster.advertise, file.http.names);
     let users = users(file.http.user)?;
     Ok(Config {
+        source: None,
         node_id,
         hostname,
         data_dir: file.node.data_dir.into_inner(),

@@ -70,7 +70,9 @@ fn read_node_file(text: &str) -> Result<String, String> {
     let file = folder.path().join("layover.toml");
     fs::write(&file, text).unwrap();
     let config = Config::read(&file, NOW).map_err(|error| error.to_string())?;
-    Ok(format!("{config:?}"))
+    // It has the text itself.
+    let source = None;
+    Ok(format!("{:?}", Config { source, ..config }))
 }
 
 fn read_policy(text: &str) -> Result<String, String> {

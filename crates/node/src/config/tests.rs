@@ -45,6 +45,21 @@ fn a_node_that_joins_names_whom_it_asks() {
 }
 
 #[test]
+fn a_file_that_was_changed_since_it_was_read_is_told() {
+    let folder = TempDir::new().unwrap();
+    let config = read_in(folder.path(), ALONE).unwrap();
+    assert_eq!(config.news(NOW), None);
+    let write = |text: String| fs::write(folder.path().join("layover.toml"), text).unwrap();
+    write(format!("# for later\n{ALONE}"));
+    let news = config.news(NOW).unwrap();
+    assert!(news.starts_with("it was changed since"), "{news}");
+    write(format!("{ALONE}\nfoo = 1\n"));
+    let news = config.news(NOW).unwrap();
+    assert!(news.contains("layover.toml:7:1: "), "{news}");
+    assert!(news.starts_with("this node would not start"), "{news}");
+}
+
+#[test]
 fn what_is_left_out_gets_the_documented_defaults() {
     let config = read(ALONE).unwrap();
     assert_eq!(
