@@ -19,6 +19,9 @@ use crate::scene;
 /// A node that was removed has noticed, and has ended, within this.
 const NOTICED: Duration = Duration::from_secs(30);
 
+/// Milliseconds after which the leader takes a node that says nothing for dead.
+const SILENT_MS: u64 = 4_000;
+
 /// Between two letters of a sender that never stops: hundreds a second would only fill the disk.
 const PACE: Duration = Duration::from_millis(5);
 
@@ -273,9 +276,22 @@ fn what_would_do_harm_is_refused_in_one_sentence() {
     cluster.nodes[dead].kill();
     let dead = cluster.nodes[dead].id.to_string();
     let other = cluster.nodes[other].id.to_string();
-    wait_until(NOTICED, "the dead node can not be made leader", || {
-        let outcome = ctl.run(&["cluster", "transfer-leader", &dead]);
-        outcome.code == 1 && outcome.err.contains("does not answer")
+    let term = |ctl: &Ctl| ctl.json(&["cluster", "status"])["term"].clone();
+    let ctl = cluster.nodes[leader].ctl();
+    let before = term(&ctl);
+    // At once: the leader has heard of it a moment ago.
+    refused(
+        &ctl,
+        &["cluster", "transfer-leader", &dead],
+        &format!("node {dead} does not answer"),
+    );
+    assert!(cluster.nodes[leader].is_leader());
+    assert_eq!(term(&ctl), before);
+    wait_until(NOTICED, "the dead node is missed", || {
+        let status = ctl.json(&["cluster", "status"]);
+        let members = status["members"].as_array().unwrap();
+        let is_silent = |member: &Value| member["silent_ms"].as_u64() > Some(SILENT_MS);
+        members.iter().any(is_silent)
     });
     refused(&ctl, &["cluster", "remove", &other], "no quorum");
     done(&ctl, &["cluster", "remove", &dead]);

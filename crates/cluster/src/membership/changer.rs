@@ -218,6 +218,9 @@ impl Changer {
     }
 
     async fn hand_over(&self, to: u64) -> Tried {
+        if let Err(why) = self.ask_heir(to).await {
+            return Tried::refused(why);
+        }
         let leads = match self.give_leadership(to).await {
             Some(leader) if leader == to => return Tried::done(true),
             Some(leader) => format!("node {leader} leads"),
@@ -226,6 +229,26 @@ impl Changer {
         Tried::refused(format!(
             "node {to} did not take leadership over, {leads}; try again in a moment"
         ))
+    }
+
+    /// Asks a voter whether it would lead, before this node gives leadership up: it may have died since it last
+    /// answered, and then there would be an election.
+    async fn ask_heir(&self, to: u64) -> Result<(), String> {
+        let membership = raft::metrics(&self.0.raft).membership_config;
+        let Some(member) = membership.get_node(&to) else {
+            return Err(rules::silent_heir(to));
+        };
+        match self.greet(to, &member.address).await {
+            Ok(answer) if answer.withholds_vote => Err(format!(
+                "node {to} was started a moment ago, or is being rebuilt, and does not vote yet; try again in a \
+                 moment, or choose another"
+            )),
+            Ok(_) => Ok(()),
+            Err(why) => {
+                tracing::debug!(why, "leadership stays here");
+                Err(rules::silent_heir(to))
+            }
+        }
     }
 
     /// Gives leadership to a voter that answers, so that the others need not wait for an election

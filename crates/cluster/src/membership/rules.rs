@@ -199,9 +199,7 @@ fn transfer(picture: &Picture, to: u64) -> Result<Step, Refused> {
         ));
     }
     if !seen.answers() {
-        return refused(format!(
-            "node {to} does not answer and can not lead; start it first, or choose another"
-        ));
+        return refused(silent_heir(to));
     }
     if !seen.keeps_up() {
         return refused(format!(
@@ -211,6 +209,11 @@ fn transfer(picture: &Picture, to: u64) -> Result<Step, Refused> {
     }
     is_settled(picture)?;
     Ok(Step::HandOver(to))
+}
+
+/// Why leadership is not handed to a voter that does not answer.
+pub(super) fn silent_heir(to: u64) -> String {
+    format!("node {to} does not answer and can not lead; start it first, or choose another")
 }
 
 fn set_address(picture: &Picture, id: u64, address: &str) -> Result<Step, Refused> {
