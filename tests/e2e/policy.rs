@@ -119,6 +119,12 @@ fn mistakes_are_told_with_line_and_column_and_change_nothing() {
     );
     let bert = format!("{}:3:3: ", users.display());
     assert!(lines[2].starts_with(&bert), "{}", lines[2]);
+    write(&cluster, "users.txt", "# nobody yet\n");
+    let listed = write(&cluster, "empty.toml", &listed(&sound, "users.txt"));
+    let nobody = apply(&ctl, &listed);
+    assert_eq!(nobody.code, 1);
+    let at_the_file = format!("{}:5:19: recipients_file = ", listed.display());
+    assert!(nobody.err.starts_with(&at_the_file), "{}", nobody.err);
     let missing = apply(&ctl, &cluster.directory().join("none.toml"));
     assert_eq!((missing.code, missing.err.lines().count()), (1, 1));
     for node in &cluster.nodes {

@@ -44,7 +44,7 @@ pub(super) async fn apply(
         text: request.text,
         lists: lists.collect(),
     };
-    let policy = match document.policy() {
+    let policy = match document.new_policy() {
         Ok(policy) => policy,
         Err(errors) => return Ok(mistaken(errors)),
     };

@@ -32,7 +32,7 @@ pub(super) fn read(file: &Path) -> Result<Document, ConfigErrors> {
     if !unreadable.is_empty() {
         return Err(ConfigErrors(unreadable));
     }
-    match document.policy() {
+    match document.new_policy() {
         Ok(_) => Ok(document),
         Err(errors) => {
             let errors = errors.into_iter().map(|error| located(file, error));

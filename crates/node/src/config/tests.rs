@@ -550,6 +550,11 @@ fn lists_of_recipients_are_read_from_beside_the_policy() {
         "{said}"
     );
 
+    fs::write(&users, "# nobody yet\n").unwrap();
+    let said = config.read_policy().unwrap_err().to_string();
+    let expected = "policy.toml:5:19: recipients_file = \"users.txt\" has no address in it";
+    assert!(said.contains(expected), "{said}");
+
     fs::write(&users, "anna@example.com\n").unwrap();
     let document = config.read_policy().unwrap().unwrap();
     assert_eq!(document.lists["users.txt"], "anna@example.com\n");

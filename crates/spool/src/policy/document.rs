@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Policy, PolicyErrors, file};
+use super::{Policy, PolicyErrors, file, list::Lists};
 
 /// Octets of a policy and its lists together: with room to spare below what one entry of the log may
 /// hold (6 MiB), as it is one.
@@ -36,7 +36,16 @@ impl Document {
     /// # Errors
     /// All that is wrong with it.
     pub fn policy(&self) -> Result<Policy, PolicyErrors> {
-        file::parse(self)
+        file::parse(self, Lists::of(self))
+    }
+
+    /// What it says, for those who want to put it in force. More is wrong with such a one: what clusters may go
+    /// by already, as earlier versions took it, must be understood by [`policy`](Self::policy) for ever.
+    ///
+    /// # Errors
+    /// All that is wrong with it, and lists without an address.
+    pub fn new_policy(&self) -> Result<Policy, PolicyErrors> {
+        file::parse(self, Lists::of_new(self))
     }
 
     /// How many octets it takes.

@@ -94,7 +94,7 @@ struct AlarmsTable {
     webhook: Text,
 }
 
-pub(super) fn parse(document: &Document) -> Result<Policy, PolicyErrors> {
+pub(super) fn parse(document: &Document, lists: Lists<'_>) -> Result<Policy, PolicyErrors> {
     let text = document.text.as_str();
     let mut faults = Faults::new(text);
     if document.octets() > DOCUMENT_BYTES_MAX {
@@ -106,7 +106,7 @@ pub(super) fn parse(document: &Document) -> Result<Policy, PolicyErrors> {
         return faults.unless_any(None);
     }
     let policy = tables::read(text, &mut faults)
-        .map(|read: Read<File>| read.tables.policy(&read.lacking, document, &mut faults));
+        .map(|read: Read<File>| read.tables.policy(&read.lacking, lists, &mut faults));
     if faults.is_empty() && policy.as_ref().is_some_and(|p| p.domains.is_empty()) {
         let end = text.trim_end().len();
         let message = "no domain is named; add [[domain]] with a name and its primary";
@@ -136,7 +136,7 @@ impl File {
     fn policy(
         self,
         lacking: &[Range<usize>],
-        document: &Document,
+        mut lists: Lists<'_>,
         faults: &mut Faults<'_>,
     ) -> Policy {
         let queue = self.queue.unwrap_or_default();
@@ -153,7 +153,6 @@ impl File {
             let webhook = webhook::webhook(alarms.webhook.as_ref());
             faults.note(webhook).flatten()
         });
-        let mut lists = Lists::of(document);
         let mut domains: Vec<Domain> = Vec::new();
         let mut names: BTreeSet<String> = BTreeSet::new();
         for table in self.domain.unwrap_or_default() {

@@ -90,6 +90,8 @@ type Groups = BTreeMap<String, Group>;
 /// The lists of a document, each read once.
 pub(super) struct Lists<'d> {
     document: &'d Document,
+    /// Whether a list must have an address.
+    must_name: bool,
     read: BTreeMap<&'d str, Groups>,
     addresses: usize,
 }
@@ -98,8 +100,17 @@ impl<'d> Lists<'d> {
     pub(super) const fn of(document: &'d Document) -> Self {
         Self {
             document,
+            must_name: false,
             read: BTreeMap::new(),
             addresses: 0,
+        }
+    }
+
+    /// Those of a document that is to be put in force: each must have an address.
+    pub(super) fn of_new(document: &'d Document) -> Self {
+        Self {
+            must_name: true,
+            ..Self::of(document)
         }
     }
 
@@ -119,6 +130,9 @@ impl<'d> Lists<'d> {
             faults.add(&Fault::new(file.span(), message));
             return None;
         };
+        if self.must_name && names_nobody(text) {
+            faults.add(&Fault::new(file.span(), nobody_named(name, domain)));
+        }
         if !self.read.contains_key(name.as_str()) {
             let groups = self.read(name, text, faults);
             self.read.insert(name, groups);
@@ -185,6 +199,19 @@ impl<'d> Lists<'d> {
             }
         }
     }
+}
+
+fn names_nobody(text: &str) -> bool {
+    text.lines().all(|line| address_in(line).1.is_empty())
+}
+
+fn nobody_named(file: &str, domain: Option<&str>) -> String {
+    let domain = domain.unwrap_or("the domain");
+    format!(
+        "recipients_file = \"{}\" has no address in it, and everybody of {domain} but postmaster would be refused; \
+         write its recipients there, postmaster alone if he is the only one, or recipients = \"any\" here",
+        file.escape_debug()
+    )
 }
 
 fn wrong(name: &str, line: usize, column: usize, message: &str) -> PolicyError {

@@ -129,6 +129,21 @@ fn a_list_and_its_file_belong_together() {
 }
 
 #[test]
+fn a_list_without_an_address_is_not_put_in_force() {
+    for nobody in ["", "\n\n", "# nobody yet\n  \n"] {
+        let document = with_list(LIST, nobody);
+        let said = document.new_policy().unwrap_err().to_string();
+        let expected = "5:19: recipients_file = \"users.txt\" has no address in it, and everybody of example.com";
+        assert!(said.starts_with(expected), "{said}");
+        assert!(document.policy().is_ok(), "some cluster may go by it");
+    }
+    let postmaster = with_list(LIST, "postmaster@example.com\n");
+    assert!(postmaster.new_policy().is_ok());
+    let misspelt = with_list(LIST, "anna\n").new_policy().unwrap_err();
+    assert_eq!(misspelt.iter().count(), 1, "{misspelt}");
+}
+
+#[test]
 fn a_policy_and_its_lists_are_bounded() {
     let list = "a@example.com\n".repeat(LISTED_MAX + 5);
     let said = with_list(LIST, &list).policy().unwrap_err().to_string();
