@@ -78,15 +78,15 @@ pub(crate) struct Selection {
 /// Which messages are meant.
 #[derive(Debug, Default, PartialEq, Eq, Args)]
 pub(crate) struct Filter {
-    /// With recipients in this domain of the policy. The whole message is meant; `delete` and `bounce`
-    /// leave it alone while it has other recipients.
-    #[arg(long)]
+    /// With recipients in this domain of the policy, or one that a wildcard of it covers. The whole message
+    /// is meant; `delete` and `bounce` leave it alone while it has other recipients.
+    #[arg(long, value_parser = name)]
     pub(crate) domain: Option<String>,
     /// From this sender; "@example.com" for a whole domain, "<>" for the null sender.
-    #[arg(long)]
+    #[arg(long, value_parser = sender)]
     pub(crate) sender: Option<String>,
     /// To this recipient; "@example.com" for a whole domain. Of other recipients see --domain.
-    #[arg(long)]
+    #[arg(long, value_parser = name)]
     pub(crate) recipient: Option<String>,
     /// In this state.
     #[arg(long)]
@@ -94,6 +94,18 @@ pub(crate) struct Filter {
     /// Received at least this long ago: 90s, 15m, 1h, 2d.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub(crate) older: Option<Duration>,
+}
+
+/// What a filter names. A script's variable that was never set would select what nobody means.
+fn name(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("it is empty; name one, or leave the option out".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn sender(text: &str) -> Result<String, String> {
+    name(text).map_err(|why| format!("{why}; the null sender is written \"<>\""))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -45,6 +45,23 @@ fn the_list_takes_every_filter() {
 }
 
 #[test]
+fn what_a_filter_names_is_not_empty() {
+    for (option, hint) in [
+        ("--sender", "the null sender is written \"<>\""),
+        ("--recipient", "leave the option out"),
+        ("--domain", "leave the option out"),
+    ] {
+        for command in ["list", "delete", "hold"] {
+            let line = ["layover", "queue", command, option, ""];
+            let error = Arguments::try_parse_from(line).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line:?}");
+            assert!(error.to_string().contains(hint), "{error}");
+        }
+    }
+    assert!(parsed("layover queue list --sender <>").is_ok());
+}
+
+#[test]
 fn what_is_not_there_is_a_usage_error() {
     for (line, kind) in [
         (
