@@ -65,6 +65,14 @@ fn the_queue_is_listed_in_order_and_a_message_is_shown() {
     assert_eq!(senders, expected);
     let one = ctl.json(&["queue", "list", "--recipient", "user3@example.com"]);
     assert_eq!(one.as_array().map(Vec::len), Some(2), "{one}");
+    for (filter, code, words) in [
+        (["--domain", "elsewhere.test"], 1, "elsewhere.test"),
+        (["--sender", ""], 2, "<>"),
+    ] {
+        let refused = ctl.run(&[&["queue", "list"], &filter[..]].concat());
+        assert_eq!(refused.code, code, "{}", refused.err);
+        assert!(refused.err.contains(words), "{}", refused.err);
+    }
     let id = list[0]["id"].as_str().unwrap();
     let shown = ctl.json(&["queue", "show", id]);
     assert!(

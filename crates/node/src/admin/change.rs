@@ -12,7 +12,7 @@ use futures::{Stream, stream};
 use spool::{Action, MessageId, Timestamp, Verb, audit::HANDLED_PER_COMMAND_MAX, batch};
 use tonic::Status;
 
-use super::{audit, filter::Filter, refused};
+use super::{audit, filter::Filter, id_of, refused};
 
 /// Ids that one request may name.
 const IDS_MAX: usize = 10_000;
@@ -83,7 +83,9 @@ pub(super) async fn change(
         verb,
         count_only: request.count_only,
         at_most: request.at_most.unwrap_or(u64::MAX),
-        selection: selection(request, verb, through, as_of).map_err(Status::invalid_argument)?,
+        selection: selection(request, verb, through, |filter| {
+            Filter::of(cluster, filter, as_of)
+        })?,
         action: cluster.action(by, what, reason),
         batch: 0,
         told: QueueChangeResponse {
@@ -113,29 +115,29 @@ fn selection(
     request: QueueChangeRequest,
     verb: Verb,
     through: u64,
-    now: Timestamp,
-) -> Result<Selection, String> {
+    filter_of: impl FnOnce(QueueListRequest) -> Result<Filter, Status>,
+) -> Result<Selection, Status> {
     let filter = request.filter.unwrap_or_default();
     let is_filtered = filter != QueueListRequest::default();
     if request.ids.len() > IDS_MAX {
-        return Err(format!("more than {IDS_MAX} ids are named; use a filter"));
+        let words = format!("more than {IDS_MAX} ids are named; use a filter");
+        return Err(Status::invalid_argument(words));
     }
     match (request.ids.is_empty(), is_filtered, request.all) {
         (false, false, false) => {
-            let parsed = request.ids.iter().map(|text| {
-                let id = text.parse::<MessageId>();
-                id.map_err(|error| format!("{text:?} is {error}"))
-            });
+            let parsed = request.ids.iter().map(|text| id_of(text));
             Ok(Selection::Named(parsed.collect::<Result<_, _>>()?))
         }
         (true, true, false) | (true, false, true) => Ok(Selection::Filtered(Pages {
-            filter: Filter::new(filter, now)?,
+            filter: filter_of(filter)?,
             gives_up: matches!(verb, Verb::Delete | Verb::Bounce),
             through,
             after: 0,
             ahead: None,
         })),
-        _ => Err("name messages by their ids, or by a filter, or all of them".to_owned()),
+        _ => Err(Status::invalid_argument(
+            "name messages by their ids, or by a filter, or all of them",
+        )),
     }
 }
 
@@ -328,7 +330,8 @@ mod tests {
 
     #[test]
     fn messages_are_named_in_exactly_one_way() {
-        let is_taken = |request| selection(request, Verb::Delete, 9, Timestamp(0)).is_ok();
+        let filter = |request| Filter::new(request, Timestamp(0)).map_err(Status::invalid_argument);
+        let is_taken = |request| selection(request, Verb::Delete, 9, filter).is_ok();
         assert!(is_taken(request(&[ID], None, false)));
         assert!(is_taken(request(&[], of_domain(), false)));
         assert!(is_taken(request(&[], None, true)));

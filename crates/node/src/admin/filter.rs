@@ -1,16 +1,23 @@
 //! Which messages a list shows.
 
 use api::admin::v1::{QueueEntry, QueueListRequest};
-use spool::{Message, Recipient, Standing, Status, Timestamp, policy::domain_named};
+use cluster::Cluster;
+use spool::{
+    Message, Policy, Recipient, Standing, Status, Timestamp, notice, policy::domain_named,
+};
 
-use super::answer::{standing, state};
+use super::{
+    answer::{standing, state},
+    recipients::policy_beside,
+};
 
 /// A list's request, checked once and applied to each message.
 #[derive(Debug)]
 pub(super) struct Filter {
     domain: Option<String>,
     sender: Option<String>,
-    recipient: Option<String>,
+    /// Each of these is of one whom a message is still to be delivered to.
+    recipients: Vec<String>,
     state: Option<String>,
     received_until: Option<Timestamp>,
 }
@@ -32,12 +39,44 @@ impl Filter {
         Ok(Self {
             domain: request.domain.as_deref().map(domain_named),
             sender: request.sender,
-            recipient: request.recipient,
+            recipients: request.recipient.into_iter().collect(),
             state: request.state,
             received_until: request
                 .older_than_ms
                 .map(|age| Timestamp(now.0.saturating_sub(age))),
         })
+    }
+
+    /// A filter whose domain there is: in the policy, or with mail that was taken before it left that.
+    ///
+    /// # Errors
+    /// The request makes no sense, or names a domain that there is not.
+    pub(super) fn of(
+        cluster: &Cluster,
+        request: QueueListRequest,
+        now: Timestamp,
+    ) -> Result<Self, tonic::Status> {
+        let mut filter = Self::new(request, now).map_err(tonic::Status::invalid_argument)?;
+        if let Some(policy) = cluster.policy() {
+            filter.resolve(&policy);
+        }
+        let of_reports = |name: &&String| name.as_str() == notice::QUEUE;
+        if let Some(name) = filter.domain.as_ref().filter(|name| !of_reports(name)) {
+            policy_beside(cluster, name)?;
+        }
+        Ok(filter)
+    }
+
+    /// A domain that falls under a wildcard of the policy has no queue of its own: it stands for the recipients
+    /// in it.
+    fn resolve(&mut self, policy: &Policy) {
+        let is_covered = |name: &mut String| {
+            let is_wildcard = name.starts_with('*');
+            !is_wildcard && policy.domain(name).is_none() && policy.domain_covering(name).is_some()
+        };
+        if let Some(name) = self.domain.take_if(is_covered) {
+            self.recipients.push(format!("@{name}"));
+        }
     }
 
     /// Where a message stands that the filter lets through.
@@ -63,9 +102,10 @@ impl Filter {
         {
             return None;
         }
-        if let Some(pattern) = &self.recipient
-            && !left(message).any(|recipient| matches(pattern, &recipient.path.to_string()))
-        {
+        let is_left = |pattern: &String| {
+            left(message).any(|recipient| matches(pattern, &recipient.path.to_string()))
+        };
+        if !self.recipients.iter().all(is_left) {
             return None;
         }
         Some(standing)
@@ -77,8 +117,7 @@ impl Filter {
         left(message).all(|recipient| {
             let is_of_domain = |domain: &String| recipient.domain == *domain;
             let is_named = |pattern: &String| matches(pattern, &recipient.path.to_string());
-            self.domain.as_ref().is_none_or(is_of_domain)
-                && self.recipient.as_ref().is_none_or(is_named)
+            self.domain.as_ref().is_none_or(is_of_domain) && self.recipients.iter().all(is_named)
         })
     }
 
@@ -336,6 +375,44 @@ mod tests {
         };
         let filter = Filter::new(request, Timestamp(0)).unwrap();
         assert!(filter.names_all_left(&only_one), "who has it does not wait");
+    }
+
+    #[test]
+    fn a_domain_below_a_wildcard_stands_for_its_recipients() {
+        let domain = |name| format!("[[domain]]\nname = \"{name}\"\nprimary = [\"mx\"]\n");
+        let policy = ["*.wild.example", "own.wild.example"].map(domain).concat();
+        let policy = Policy::parse(&policy).unwrap();
+        let filter = |name: &str| {
+            let request = QueueListRequest {
+                domain: Some(name.to_owned()),
+                ..QueueListRequest::default()
+            };
+            let mut filter = Filter::new(request, Timestamp(0)).unwrap();
+            filter.resolve(&policy);
+            filter
+        };
+        let message = |addresses: &[&str]| {
+            let recipients: Vec<_> = addresses.iter().map(|it| (*it, Status::Pending)).collect();
+            let mut message = message(&recipients);
+            for recipient in &mut message.recipients {
+                recipient.domain = "*.wild.example".to_owned();
+            }
+            message
+        };
+        let one = message(&["ann@a.wild.example"]);
+        let both = message(&["ann@a.wild.example", "bob@b.wild.example"]);
+        for (name, of_one, of_both) in [
+            ("A.wild.example", true, true),
+            ("b.wild.example", false, true),
+            ("*.wild.example", true, true),
+            ("own.wild.example", false, false),
+        ] {
+            let filter = filter(name);
+            let selected = [&one, &both].map(|message| filter.selects(message).is_some());
+            assert_eq!(selected, [of_one, of_both], "{name}");
+        }
+        assert!(filter("a.wild.example").names_all_left(&one));
+        assert!(!filter("a.wild.example").names_all_left(&both));
     }
 
     #[test]

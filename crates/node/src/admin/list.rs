@@ -25,7 +25,7 @@ pub(super) fn list(
         0 => usize::MAX,
         limit => usize::try_from(limit).unwrap_or(usize::MAX),
     };
-    let filter = Filter::new(request, now).map_err(Status::invalid_argument)?;
+    let filter = Filter::of(cluster, request, now)?;
     let cluster = cluster.clone();
     let pages = stream::try_unfold(0, move |after| {
         let cluster = cluster.clone();

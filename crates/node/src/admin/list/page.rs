@@ -59,7 +59,7 @@ pub(crate) async fn page(
     now: Timestamp,
 ) -> Result<Listed, Status> {
     let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
-    let filter = Filter::new(request, now).map_err(Status::invalid_argument)?;
+    let filter = Filter::of(cluster, request, now)?;
     match order {
         Order::Oldest | Order::Newest => by_arrival(cluster, &filter, order, after, limit).await,
         Order::Largest => {
