@@ -169,6 +169,13 @@ fn a_list_of_recipients_is_every_nodes_and_survives_a_restart_of_all() {
         }
     };
     check(&cluster);
+    let ctl = cluster.ctl();
+    let told = ctl.run(&["recipients", "list", "Example.com"]);
+    assert_eq!(told.code, 0, "{}", told.err);
+    assert!(told.out.contains("addresses in it: 1"), "{}", told.out);
+    let added = ctl.run(&["recipients", "add", "example.com", "bert"]);
+    assert_eq!(added.code, 1, "{}", added.out);
+    assert!(added.err.contains("recipients_file"), "{}", added.err);
 
     for node in &mut cluster.nodes {
         assert!(node.terminate().success());

@@ -7,16 +7,16 @@ use crate::output::Output;
 
 /// How a list looks to people. Lines go out as they come, so that columns have fixed widths and the one
 /// without a bound stands last.
-pub(crate) struct Listing<T> {
+pub(crate) struct Listing<'n, T> {
     /// The line above the first row.
     pub(crate) headings: &'static str,
     /// One row. What does not fit on a narrow terminal is left out at its end.
     pub(crate) row: fn(&T) -> String,
     /// What is said when there are none.
-    pub(crate) nothing: &'static str,
+    pub(crate) nothing: &'n str,
 }
 
-impl<T: Serialize> Listing<T> {
+impl<T: Serialize> Listing<'_, T> {
     /// Shows a list to its end.
     ///
     /// # Errors

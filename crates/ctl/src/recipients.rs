@@ -13,6 +13,9 @@ use crate::{
     words,
 };
 
+/// In the metadata of a list: how many recipients the policy lists.
+const LISTED: &str = "layover-listed";
+
 /// Does what the command says.
 pub(crate) async fn run(
     servers: &Servers,
@@ -68,17 +71,29 @@ fn changed(
 /// Lists recipients as they come, however many there are.
 async fn list(servers: &Servers, output: &mut Output, domain: String) -> anyhow::Result<()> {
     let request = RecipientsListRequest { domain };
-    let known = servers
-        .ask(async |mut client: Client| {
-            Ok(client.recipients_list(request.clone()).await?.into_inner())
-        })
+    let answer = servers
+        .ask(async |mut client: Client| client.recipients_list(request.clone()).await)
         .await?;
+    let listed = answer.metadata().get(LISTED);
+    let listed = listed.and_then(|count| count.to_str().ok()?.parse().ok());
     let listing = Listing {
         headings: HEADINGS,
         row,
-        nothing: "Nothing is known of any recipient.",
+        nothing: &nothing_known(&request.domain, listed),
     };
-    listing.show(known, output).await
+    listing.show(answer.into_inner(), output).await
+}
+
+/// What is said when nothing is known. `listed`: how many recipients the policy lists, if it has a list of them.
+fn nothing_known(domain: &str, listed: Option<u64>) -> String {
+    match listed {
+        None => "Nothing is known of any recipient.".to_owned(),
+        Some(count) => format!(
+            "The policy's list decides who is a recipient of {} (addresses in it: {}).",
+            words::escaped(domain),
+            words::grouped(count)
+        ),
+    }
 }
 
 const HEADINGS: &str = "KNOWN    SINCE                 FROM      ADDRESS";
@@ -96,6 +111,16 @@ fn row(recipient: &KnownRecipient) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_of_the_policy_is_told_of() {
+        let said = nothing_known("example.com", Some(1_200));
+        assert!(
+            said.ends_with("example.com (addresses in it: 1,200)."),
+            "{said}"
+        );
+        assert!(nothing_known("example.com", None).starts_with("Nothing is known"));
+    }
 
     #[test]
     fn a_row_stands_below_its_headings_whatever_the_address_is() {

@@ -10,7 +10,7 @@ use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use smtp::{ForwardPath, Mailbox};
 use spool::{
     Destination, Fact, Learned, Policy, Timestamp,
-    policy::{Domain, Recipients, domain_named},
+    policy::{Domain, List, Recipients, domain_named},
     recipients::{News, Source, VALID_MAX, address_of},
 };
 use tonic::Status;
@@ -121,13 +121,33 @@ pub(super) fn roster(domain: &Domain, destination: &Destination, now: Timestamp)
     })
 }
 
-/// Adds recipients.
+/// How many recipients the policy lists of a domain; `None` where it has no list of them.
+pub(super) fn listed(cluster: &Cluster, domain: &str) -> Option<u64> {
+    let policy = cluster.policy()?;
+    list_of(&policy, &domain_named(domain)).map(|list| list.len() as u64)
+}
+
+fn list_of<'p>(policy: &'p Policy, domain: &str) -> Option<&'p List> {
+    match &policy.domain(domain)?.recipients {
+        Recipients::List(list) => Some(list),
+        Recipients::Any | Recipients::Verify { .. } => None,
+    }
+}
+
+/// Adds recipients. With `recipients = "any"` they matter, too: when a primary is back and refuses one of them,
+/// that is not believed.
 pub(super) async fn add(
     cluster: &Cluster,
     request: RecipientsAddRequest,
 ) -> Result<RecipientsChangeResponse, Status> {
     let domain = domain_named(&request.domain);
     let policy = policy_with(cluster, &domain)?;
+    if list_of(&policy, &domain).is_some() {
+        return Err(Status::failed_precondition(format!(
+            "{domain} has recipients = \"list\" in the policy, and nobody is taken who is not in its \
+             recipients_file: add them there, then layover policy apply"
+        )));
+    }
     let addresses = addresses(&policy, &domain, &request.addresses)?;
     let mut facts = Vec::with_capacity(addresses.len());
     let mut new: u64 = 0;

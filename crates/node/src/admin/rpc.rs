@@ -30,6 +30,9 @@ use super::{
 };
 use crate::readiness;
 
+/// In the metadata of a list of recipients: how many the policy lists.
+const LISTED: &str = "layover-listed";
+
 type Entries = Pin<Box<dyn Stream<Item = Result<QueueEntry, Status>> + Send>>;
 
 type ProbeSteps = Pin<Box<dyn Stream<Item = Result<DomainProbeStep, Status>> + Send>>;
@@ -232,8 +235,13 @@ impl Admin for AdminService {
         &self,
         request: Request<RecipientsListRequest>,
     ) -> Result<Response<KnownRecipients>, Status> {
-        let known = recipients::list(&self.cluster, &request.into_inner().domain)?;
-        Ok(Response::new(Box::pin(known)))
+        let domain = request.into_inner().domain;
+        let known = recipients::list(&self.cluster, &domain)?;
+        let mut response: Response<KnownRecipients> = Response::new(Box::pin(known));
+        if let Some(listed) = recipients::listed(&self.cluster, &domain) {
+            response.metadata_mut().insert(LISTED, listed.into());
+        }
+        Ok(response)
     }
 
     async fn recipients_add(
