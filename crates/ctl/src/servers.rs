@@ -90,6 +90,7 @@ impl Servers {
     ) -> anyhow::Result<T> {
         let mut complaints = Vec::new();
         let mut is_reached = false;
+        let mut has_answered = false;
         for (address, endpoint) in &self.endpoints {
             let client = match endpoint.connect().await {
                 Ok(channel) => {
@@ -105,10 +106,15 @@ impl Servers {
             match within(limit, request(client)).await {
                 Ok(answer) => return Ok(answer),
                 Err(status) if another_may_answer(status.code()) => {
-                    complaints.push(format!("{address}: {}", status_words(&status)));
+                    let says = if is_answer(&status) { " says" } else { "" };
+                    has_answered |= is_answer(&status);
+                    complaints.push(format!("{address}{says}: {}", status_words(&status)));
                 }
                 Err(status) => bail!("{}", status_words(&status)),
             }
+        }
+        if has_answered {
+            bail!("no node could do it: {}", complaints.join("; "));
         }
         bail!(
             "no node answered: {}{}",
@@ -165,6 +171,11 @@ const fn another_may_answer(code: Code) -> bool {
         code,
         Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown
     )
+}
+
+/// Whether a node has said so, and not the way to it, or the clock here.
+fn is_answer(status: &Status) -> bool {
+    status.source().is_none() && status.code() != Code::DeadlineExceeded
 }
 
 /// What the node said, or what went wrong on the way to it.

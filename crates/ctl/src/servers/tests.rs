@@ -339,15 +339,20 @@ async fn a_refusal_is_an_answer() {
 }
 
 #[tokio::test]
-async fn when_nobody_answers_each_reason_is_told() {
+async fn when_nobody_does_it_each_reason_is_told() {
     let error = ask(vec![Some(Status::unavailable("no quorum"))])
         .await
         .unwrap_err();
     assert!(
+        error.starts_with("no node could do it: 127.0.0.1:1: Connection refused"),
+        "{error}"
+    );
+    assert!(error.ends_with(" says: no quorum"), "{error}");
+    let error = ask(vec![]).await.unwrap_err();
+    assert!(
         error.starts_with("no node answered: 127.0.0.1:1: Connection refused"),
         "{error}"
     );
-    assert!(error.contains(": no quorum"), "{error}");
 }
 
 #[test]
