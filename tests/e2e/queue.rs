@@ -135,6 +135,14 @@ fn what_is_deleted_never_arrives_and_more_than_one_is_asked_about() {
     );
     let gone = ctl.run(&["queue", "delete", &one[0]]);
     assert_eq!(gone.code, 1, "{}", gone.out);
+    let there = ids(&ctl, &["--limit", "1"]);
+    let some = ctl.run(&["queue", "hold", &one[0], &there[0]]);
+    assert_eq!(some.code, 1, "{}", some.out);
+    assert!(some.out.starts_with("held: 1 message;"), "{}", some.out);
+    assert!(some.err.contains("1 of 2 messages"), "{}", some.err);
+    assert_eq!(change(&ctl, &["release", &there[0]])["changed"], 1);
+    let nowhere = ctl.run(&["queue", "delete", "--yes", "--domain", "elsewhere.test"]);
+    assert_eq!(nowhere.code, 1, "{}", nowhere.out);
     cluster.wait_queued(15, scene::CATCH_UP);
     primary.up();
     cluster.wait_queued(0, scene::DRAIN);

@@ -170,8 +170,8 @@ async fn carry_out(
         output.line(&result(verb, &told))?;
     }
     let is_named = !request.ids.is_empty();
-    if is_named && told.absent == told.selected {
-        bail!("no such message is in the spool");
+    if is_named && told.absent > 0 {
+        bail!(absent(&told));
     }
     let is_refused = told.held + told.elsewhere > 0;
     ensure!(
@@ -212,6 +212,18 @@ async fn ask(
         output.end_progress()?;
     }
     Ok(last)
+}
+
+/// That messages were named which are not there.
+fn absent(told: &QueueChangeResponse) -> String {
+    if told.absent == told.selected {
+        return "no such message is in the spool".to_owned();
+    }
+    format!(
+        "{} of {} messages are not in the spool; `layover trace ID` tells of one that has left",
+        words::grouped(told.absent),
+        words::grouped(told.selected)
+    )
 }
 
 fn result(verb: Verb, told: &QueueChangeResponse) -> String {
