@@ -101,7 +101,7 @@ fn a_pause_outlives_the_leader_and_ends_by_itself() {
 }
 
 #[test]
-fn a_domain_that_is_not_ours_is_not_paused() {
+fn a_domain_that_is_not_ours_is_not_paused_nor_for_no_time() {
     let (_primary, cluster) = scene::outage(1);
     let refused = cluster.ctl().run(&["domain", "pause", "elsewhere.test"]);
     assert_eq!(
@@ -109,4 +109,11 @@ fn a_domain_that_is_not_ours_is_not_paused() {
         (1, 1)
     );
     assert_eq!(cluster.ctl().run(&["domain", "pause"]).code, 2);
+    for span in ["0s", "11years"] {
+        let pause = ["domain", "pause", DOMAIN, "--for", span];
+        let refused = cluster.ctl().run(&pause);
+        assert_eq!(refused.code, 1, "{span}");
+        assert!(refused.err.contains("1s at least"), "{}", refused.err);
+    }
+    assert!(domain(&cluster)["paused"].is_null());
 }

@@ -11,6 +11,12 @@ use tonic::Status;
 
 use super::{audit, recipients, refused};
 
+/// A shorter pause would be over before it is known everywhere.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+
+/// Ten years: whoever means more resumes the domain himself.
+const PAUSE_MAX: Duration = Duration::from_hours(10 * 8766);
+
 /// Pauses a domain.
 pub(super) async fn pause(
     cluster: &Cluster,
@@ -21,6 +27,7 @@ pub(super) async fn pause(
     let domain = domain_named(&request.domain);
     recipients::policy_with(cluster, &domain)?;
     let span = request.for_ms.map(Duration::from_millis);
+    check(span)?;
     let until = span.map(|span| now.after(span));
     let mut what = format!("domain pause {domain}");
     if let Some(span) = span {
@@ -38,6 +45,15 @@ pub(super) async fn pause(
         until_ms: until.map(|until| until.0),
         waiting: own.sum(),
     })
+}
+
+fn check(span: Option<Duration>) -> Result<(), Status> {
+    if span.is_none_or(|span| (PAUSE_MIN..=PAUSE_MAX).contains(&span)) {
+        return Ok(());
+    }
+    Err(Status::invalid_argument(
+        "a domain is paused for 1s at least and 10 years at most; leave the time out to pause it until it is resumed",
+    ))
 }
 
 /// Ends what keeps a domain's mail back: a pause, a guarded recovery, or both.
@@ -62,4 +78,25 @@ pub(super) async fn resume(
         pause_ended: changed && before.pause_at(action.at).is_some(),
         guard_ended: changed && before.guard.is_some(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_no_slip() {
+        let year = Duration::from_hours(8766);
+        for (span, is_possible) in [
+            (None, true),
+            (Some(Duration::ZERO), false),
+            (Some(Duration::from_millis(999)), false),
+            (Some(PAUSE_MIN), true),
+            (Some(10 * year), true),
+            (Some(11 * year), false),
+            (Some(Duration::from_millis(u64::MAX)), false),
+        ] {
+            assert_eq!(check(span).is_ok(), is_possible, "{span:?}");
+        }
+    }
 }
