@@ -228,7 +228,8 @@ impl Database {
     fn redo_from(&self) -> io::Result<Option<Start>> {
         let noted = self.get(Column::Raft, keys::raft(REDO))?;
         let noted = noted.as_deref().map(Start::from_octets).transpose()?;
-        Ok(noted.filter(|_| self.path().join(FILE).exists()))
+        let is_ours = self.path().join(FILE).try_exists()?;
+        Ok(noted.filter(|_| is_ours))
     }
 }
 
