@@ -1,5 +1,7 @@
 //! What a domain's task and its workers share: the window, and who waits for work.
 
+mod connections;
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::outbound::limits::{REPORT_PARTS, STALL};
+use crate::outbound::limits::REPORT_PARTS;
 use crate::outbound::window::{Room, Source, Window};
 
 /// A domain's window, and how many connections may empty it.
@@ -56,11 +58,6 @@ struct State {
 }
 
 impl State {
-    /// Whether messages wait that one connection more could take.
-    fn could_widen(&self) -> bool {
-        self.window.startable() > self.idle && self.connections < self.connections_max
-    }
-
     /// Whether so many messages would be repeated if this leader fell that no other may join them.
     fn is_full(&self) -> bool {
         self.unrecorded.len() >= self.connections_max
@@ -309,64 +306,6 @@ impl Queue {
         if met_again || deferred || state.window.is_empty() || state.wants_more() {
             self.attention.notify_one();
         }
-    }
-
-    /// Fewer connections from now on: the primary has refused one.
-    pub(super) fn halve_connections(&self) {
-        let mut state = self.state();
-        state.connections = (state.connections / 2).max(1);
-        state.round = 0;
-    }
-
-    /// A message goes over a connection from now on.
-    pub(super) fn begin_talk(&self) {
-        let mut state = self.state();
-        state.talking += 1;
-        state.moved = Instant::now();
-    }
-
-    /// It does no more.
-    pub(super) fn end_talk(&self) {
-        let mut state = self.state();
-        state.talking = state.talking.saturating_sub(1);
-        state.moved = Instant::now();
-    }
-
-    /// When to look whether those under way have taken so long that those which wait get a connection more.
-    pub(super) fn stalls_at(&self) -> Option<Instant> {
-        let state = self.state();
-        let since = match state.talking >= state.connections {
-            true => state.moved,
-            // One is being opened.
-            false => Instant::now(),
-        };
-        state.could_widen().then(|| since + STALL)
-    }
-
-    /// Allows one connection more, if all that are allowed have been talking for so long.
-    pub(super) fn widen_if_stalled(&self) {
-        let mut state = self.state();
-        let is_stalled = state.talking >= state.connections && state.moved.elapsed() >= STALL;
-        if is_stalled && state.could_widen() {
-            state.connections += 1;
-            state.moved = Instant::now();
-        }
-    }
-
-    /// One connection from now on: the primary was away, and may not be what it was.
-    pub(super) fn begin_slowly(&self) {
-        let mut state = self.state();
-        state.connections = 1;
-        state.round = 0;
-    }
-
-    /// How many workers to start, with so many running.
-    pub(super) fn workers_wanted(&self, running: usize, connections_max: usize) -> usize {
-        let mut state = self.state();
-        state.connections_max = connections_max.max(1);
-        state.connections = state.connections.min(state.connections_max);
-        let unserved = state.window.startable().saturating_sub(state.idle);
-        unserved.min(state.connections.saturating_sub(running))
     }
 
     /// Messages that the primary has taken so far.
