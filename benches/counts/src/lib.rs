@@ -19,8 +19,8 @@ use recorded::Recorded;
 /// Of two counts that differ by more percent, one is worth a look.
 const TOLERANCE_PERCENT: u64 = 5;
 /// Instructions by which any count may differ: what is inlined changes with the place at which the compiler cuts a
-/// crate, and that with any other line of it.
-const LAYOUT_MAX: u64 = 50;
+/// crate, and that with any other line of it. A changed line in another file has been seen to cost one piece 73.
+const LAYOUT_MAX: u64 = 100;
 
 /// Set while this process runs under valgrind, for its instructions to be counted.
 const COUNTED: &str = "LAYOVER_COUNTED";
@@ -63,7 +63,7 @@ fn counting_ends() {
 /// `test` is the name of the calling test, as its binary has it.
 ///
 /// # Panics
-/// When a count differs from what is recorded by more than 5 %, and more than 50 instructions.
+/// When a count differs from what is recorded by more than 5 %, and more than 100 instructions.
 pub fn check(room: &str, test: &str, works: &[Work]) {
     if env::var_os(COUNTED).is_some() {
         for work in works {

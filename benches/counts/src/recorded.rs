@@ -117,7 +117,7 @@ mod tests {
 
     fn recorded() -> Recorded {
         let mut recorded = Recorded::default();
-        let counts = [("a message: short", 1000), ("another", 20)];
+        let counts = [("a message: short", 10_000), ("another", 20)];
         recorded.replace("smtp", &counts, HERE.to_owned());
         recorded.replace("spool", &[("another", 7)], HERE.to_owned());
         recorded
@@ -140,15 +140,24 @@ mod tests {
     fn only_what_differs_by_much_is_told() {
         let told =
             |count| recorded().differences("smtp", &[("a message: short", count), ("another", 20)]);
-        assert_eq!(told(1050), [""; 0]);
-        assert_eq!(told(950), [""; 0]);
-        assert!(told(1051)[0].contains("5 % more than the 1000"));
-        assert!(told(800)[0].contains("20 % fewer"));
+        assert_eq!(told(10_500), [""; 0]);
+        assert_eq!(told(9500), [""; 0]);
+        assert!(told(10_501)[0].contains("5 % more than the 10000"));
+        assert!(told(8000)[0].contains("20 % fewer"));
+    }
+
+    #[test]
+    fn a_small_piece_may_be_laid_out_otherwise() {
+        let told = |count| {
+            recorded().differences("smtp", &[("a message: short", 10_000), ("another", count)])
+        };
+        assert_eq!(told(20 + LAYOUT_MAX), [""; 0]);
+        assert_eq!(told(21 + LAYOUT_MAX).len(), 1);
     }
 
     #[test]
     fn what_is_new_or_gone_is_told() {
-        let told = recorded().differences("smtp", &[("a message: short", 1000), ("a third", 1)]);
+        let told = recorded().differences("smtp", &[("a message: short", 10_000), ("a third", 1)]);
         assert_eq!(told.len(), 2);
         assert!(told[0].contains("nothing is recorded"), "{told:?}");
         assert!(told[1].contains("not counted any more"), "{told:?}");
