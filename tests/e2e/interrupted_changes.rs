@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, thread, time::Duration};
 
-use harness::{Cluster, Ctl, Daemon, Primary, ctl::Outcome, wait::within, wait_until};
+use harness::{
+    Cluster, Ctl, Daemon, FailingSyncs, Primary, ctl::Outcome, failing_syncs::Harm, wait::within,
+    wait_until,
+};
 
 use crate::{
     membership::{assert_ended_as_removed, settings, wait_voters, while_mail_flows},
@@ -21,6 +24,9 @@ const MOMENTS: [Duration; 4] = [
     Duration::from_millis(40),
 ];
 
+/// How long a disk takes for a sync that is held up: longer than a command waits.
+const HELD_UP_MS: u64 = 60_000;
+
 fn last_log_index(node: &Daemon) -> f64 {
     let index = node.metric("layover_raft_last_log_index", &[]);
     index.expect("a running node tells it")
@@ -34,13 +40,14 @@ fn five() -> (Primary, Cluster) {
 }
 
 /// Has the leader remove a node, and kills it when those at `reached` have that in their logs. The leader
-/// counts as one of them; those at `paused` do nothing meanwhile.
+/// counts as one of them; those at `held_up` answer, and acknowledge nothing meanwhile: their disks are slow.
+/// `None` where disks can not be made slow.
 fn kill_while_it_removes(
     cluster: &mut Cluster,
     removed: usize,
-    paused: &[usize],
+    held_up: &[usize],
     reached: &[usize],
-) -> Outcome {
+) -> Option<Outcome> {
     let leader = cluster.leader();
     let before: Vec<f64> = reached
         .iter()
@@ -48,9 +55,11 @@ fn kill_while_it_removes(
         .collect();
     let ctl = cluster.nodes[leader].ctl();
     let id = cluster.nodes[removed].id.to_string();
-    for &place in paused {
-        cluster.nodes[place].pause();
-    }
+    let slow = held_up.iter().map(|&place| {
+        let harm = FailingSyncs::harm(cluster.nodes[place].pid(), Harm::Delay(HELD_UP_MS));
+        harm.inspect_err(|why| println!("skipped: {why}")).ok()
+    });
+    let slow: Vec<FailingSyncs> = slow.collect::<Option<_>>()?;
     let outcome = thread::scope(|scope| {
         let asking = scope.spawn(|| ctl.run(&["cluster", "remove", &id]));
         wait_until(scene::CATCH_UP, "the change is in their logs", || {
@@ -60,10 +69,8 @@ fn kill_while_it_removes(
         cluster.nodes[leader].kill();
         asking.join().unwrap()
     });
-    for &place in paused {
-        cluster.nodes[place].resume();
-    }
-    outcome
+    drop(slow);
+    Some(outcome)
 }
 
 #[track_caller]
@@ -80,9 +87,12 @@ fn what_has_reached_another_node_is_ended_by_the_next_leader() {
     let (mut primary, mut cluster) = five();
     let leader = cluster.leader();
     let others: Vec<usize> = (0..5).filter(|&place| place != leader).collect();
-    let (removed, other, paused) = (others[0], others[1], &others[2..]);
+    let (removed, other, held_up) = (others[0], others[1], &others[2..]);
     // Of the four that are to stay two are there: the change is begun, and can not be ended.
-    let outcome = kill_while_it_removes(&mut cluster, removed, paused, &[leader, removed, other]);
+    let reached = [leader, removed, other];
+    let Some(outcome) = kill_while_it_removes(&mut cluster, removed, held_up, &reached) else {
+        return;
+    };
     assert_ne!(outcome.code, 0, "{}", outcome.out);
     wait_until(CHANGED, "the node is removed", || {
         cluster.nodes[removed].ended().is_some()
@@ -102,8 +112,10 @@ fn what_only_the_dead_leader_had_is_not_in_the_way_of_the_same_change_again() {
     let leader = cluster.leader();
     let others: Vec<usize> = (0..5).filter(|&place| place != leader).collect();
     let removed = others[0];
-    // What it has sent may still wait in their sockets: then they have it after all.
-    let outcome = kill_while_it_removes(&mut cluster, removed, &others, &[leader]);
+    // What it has sent may be on its way to their disks: then they have it after all.
+    let Some(outcome) = kill_while_it_removes(&mut cluster, removed, &others, &[leader]) else {
+        return;
+    };
     assert_ne!(outcome.code, 0, "{}", outcome.out);
     remove_until_done(&mut cluster, removed);
     cluster.nodes[leader].spawn();

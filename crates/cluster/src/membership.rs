@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Cluster::change ──▶ Changer ── leads ──▶ rules ──▶ openraft (joint consensus)
-//!   (operator, or a      │   ▲
+//!   (operator, or a      │   ▲          asks those on whom it hangs, first
 //!    node that joins)    └───┘ to the leader's, when another leads
 //!
 //!   Finisher     on the leader: a learner that has caught up becomes a voter, and a change that
@@ -13,6 +13,7 @@
 //! Who was removed is known from the log of memberships itself: the batch that applies a membership
 //! without a node retires the node's id.
 
+mod asking;
 mod belonging;
 mod changer;
 mod finisher;

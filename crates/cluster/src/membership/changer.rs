@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use api::peer::v1 as pb;
 use openraft::{
     ChangeMembers, Instant as _, Precondition,
     errors::{ChangeMembershipError, ClientWriteError, RaftError},
@@ -143,7 +142,7 @@ impl Changer {
         let Ok(_alone) = alone.await else {
             return Tried::refused("another change is under way; try again in a moment");
         };
-        let (picture, seen) = self.picture();
+        let (picture, seen) = self.picture_after_asking(change).await;
         match rules::step(&picture, change) {
             Ok(step) => self.take(step, change, seen).await,
             Err(refused) => Tried::Refused(refused),
@@ -218,9 +217,6 @@ impl Changer {
     }
 
     async fn hand_over(&self, to: u64) -> Tried {
-        if let Err(why) = self.ask_heir(to).await {
-            return Tried::refused(why);
-        }
         let leads = match self.give_leadership(to).await {
             Some(leader) if leader == to => return Tried::done(true),
             Some(leader) => format!("node {leader} leads"),
@@ -229,26 +225,6 @@ impl Changer {
         Tried::refused(format!(
             "node {to} did not take leadership over, {leads}; try again in a moment"
         ))
-    }
-
-    /// Asks a voter whether it would lead, before this node gives leadership up: it may have died since it last
-    /// answered, and then there would be an election.
-    async fn ask_heir(&self, to: u64) -> Result<(), String> {
-        let membership = raft::metrics(&self.0.raft).membership_config;
-        let Some(member) = membership.get_node(&to) else {
-            return Err(rules::silent_heir(to));
-        };
-        match self.greet(to, &member.address).await {
-            Ok(answer) if answer.withholds_vote => Err(format!(
-                "node {to} was started a moment ago, or is being rebuilt, and does not vote yet; try again in a \
-                 moment, or choose another"
-            )),
-            Ok(_) => Ok(()),
-            Err(why) => {
-                tracing::debug!(why, "leadership stays here");
-                Err(rules::silent_heir(to))
-            }
-        }
     }
 
     /// Gives leadership to a voter that answers, so that the others need not wait for an election
@@ -270,49 +246,6 @@ impl Changer {
         let passed = leadership.wait_for(|now| now.leader.is_some_and(|leader| leader != own));
         let passed = timeout(limits::HAND_OVER_TIMEOUT, passed).await;
         passed.ok()?.ok()?.leader
-    }
-
-    /// Meets a node at the address it is said to have, so that no typing error becomes a member.
-    async fn greet(&self, id: u64, address: &str) -> Result<pb::HelloResponse, String> {
-        let unreached = |why: String| {
-            format!("node {id} can not be reached at {address}: {why}; see that it runs there")
-        };
-        let mut client = self
-            .0
-            .peers
-            .client(address, Some(id))
-            .map_err(|error| unreached(error.to_string()))?;
-        let hello = client.hello(pb::HelloRequest::default());
-        match timeout(limits::PEER_REPLY_TIMEOUT, hello).await {
-            Ok(Ok(answer)) => Ok(answer.into_inner()),
-            Ok(Err(status)) => Err(unreached(peer::status_words(&status))),
-            Err(_) => Err(unreached("it does not answer in time".to_owned())),
-        }
-    }
-
-    /// Whether a node would vote, by its own word.
-    pub(super) async fn would_vote(&self, id: u64) -> bool {
-        let membership = raft::metrics(&self.0.raft).membership_config;
-        let Some(member) = membership.get_node(&id) else {
-            return false;
-        };
-        match self.greet(id, &member.address).await {
-            Ok(answer) => !answer.withholds_vote,
-            Err(why) => {
-                tracing::debug!(why, "a node that has caught up is no voter yet");
-                false
-            }
-        }
-    }
-
-    async fn greet_new(&self, id: u64, address: &str) -> Result<(), String> {
-        if self.greet(id, address).await?.waits {
-            return Ok(());
-        }
-        Err(format!(
-            "node {id} at {address} does not wait to be added; start it on an empty data \
-             directory with `join` in [cluster] of its node file"
-        ))
     }
 
     /// The cluster as this leader knows it, and the log id of the membership it shows.
@@ -344,6 +277,7 @@ fn picture(metrics: &RaftMetrics, retired: BTreeSet<u64>) -> Picture {
         Seen {
             address: member.address.clone(),
             voter: voters.contains(id),
+            withholds_vote: false,
             silent: if leads {
                 Duration::ZERO
             } else {

@@ -27,6 +27,8 @@ pub(super) struct Seen {
     pub(super) voter: bool,
     /// Since it last answered the leader.
     pub(super) silent: Duration,
+    /// Whether it said, when it was asked, that it does not vote yet.
+    pub(super) withholds_vote: bool,
     /// How many entries it lacks; `None` while it is not known to have any.
     pub(super) lag: Option<u64>,
 }
@@ -73,6 +75,21 @@ pub(super) fn step(picture: &Picture, change: &Change) -> Result<Step, Refused> 
         Change::Transfer { to } => transfer(picture, *to),
         Change::Move { id, address } => set_address(picture, *id, address),
     }
+}
+
+/// The members that a change hangs on, and their addresses: the voters that would be left, or the one that is to lead.
+pub(super) fn hangs_on(picture: &Picture, change: &Change) -> Vec<(u64, String)> {
+    let voters = picture.members.iter().filter(|(id, seen)| {
+        let counts = match change {
+            Change::Remove { id: removed } => *id != removed,
+            Change::Transfer { to } => *id == to,
+            Change::Add { .. } | Change::Move { .. } => false,
+        };
+        counts && seen.voter && **id != picture.leader
+    });
+    voters
+        .map(|(id, seen)| (*id, seen.address.clone()))
+        .collect()
 }
 
 /// The learner that may become a voter now, as far as its log goes. It must also say that it would
@@ -164,13 +181,13 @@ fn remove(picture: &Picture, id: u64) -> Result<Step, Refused> {
     }
     let heir = rest
         .iter()
-        .filter(|(_, seen)| seen.keeps_up())
+        .filter(|(_, seen)| seen.keeps_up() && !seen.withholds_vote)
         .min_by_key(|(_, seen)| seen.lag);
     match heir {
         Some((heir, _)) => Ok(Step::HandOver(**heir)),
         None => refused(format!(
-            "node {id} leads, and no other voter has caught up enough to lead instead; \
-             try again when one has"
+            "node {id} leads, and no other voter could instead: none of them has caught up and votes; \
+             try again when one does"
         )),
     }
 }
@@ -199,7 +216,15 @@ fn transfer(picture: &Picture, to: u64) -> Result<Step, Refused> {
         ));
     }
     if !seen.answers() {
-        return refused(silent_heir(to));
+        return refused(format!(
+            "node {to} does not answer and can not lead; start it first, or choose another"
+        ));
+    }
+    if seen.withholds_vote {
+        return refused(format!(
+            "node {to} was started a moment ago, or is being rebuilt, and does not vote yet; \
+             try again in a moment, or choose another"
+        ));
     }
     if !seen.keeps_up() {
         return refused(format!(
@@ -209,11 +234,6 @@ fn transfer(picture: &Picture, to: u64) -> Result<Step, Refused> {
     }
     is_settled(picture)?;
     Ok(Step::HandOver(to))
-}
-
-/// Why leadership is not handed to a voter that does not answer.
-pub(super) fn silent_heir(to: u64) -> String {
-    format!("node {to} does not answer and can not lead; start it first, or choose another")
 }
 
 fn set_address(picture: &Picture, id: u64, address: &str) -> Result<Step, Refused> {

@@ -7,6 +7,7 @@ fn member(id: u64, voter: bool) -> (u64, Seen) {
         address: format!("mx{id}:7400"),
         voter,
         silent: Duration::ZERO,
+        withholds_vote: false,
         lag: Some(0),
     };
     (id, seen)
@@ -193,6 +194,11 @@ fn a_leader_is_removed_after_the_voter_that_is_nearest_to_it_leads() {
         step(&picture, &Change::Remove { id: 1 }),
         Ok(Step::HandOver(3))
     );
+    picture.members.get_mut(&3).unwrap().withholds_vote = true;
+    assert_eq!(
+        step(&picture, &Change::Remove { id: 1 }),
+        Ok(Step::HandOver(2))
+    );
     for id in [2, 3] {
         picture.members.get_mut(&id).unwrap().lag = Some(1_000_000);
     }
@@ -205,6 +211,8 @@ fn only_a_voter_that_answers_and_keeps_up_is_made_leader() {
     let to = |to| Change::Transfer { to };
     assert_eq!(step(&picture, &to(1)), Ok(Step::Nothing));
     assert_eq!(step(&picture, &to(2)), Ok(Step::HandOver(2)));
+    picture.members.get_mut(&2).unwrap().withholds_vote = true;
+    assert_refused(&picture, &to(2), "does not vote yet", false);
     assert_refused(&picture, &to(4), "learner", false);
     assert_refused(&picture, &to(7), "no member", false);
     silence(&mut picture, 2);
@@ -237,4 +245,17 @@ fn a_learner_grows_up_once_it_has_caught_up_and_answers() {
     ready.settled = true;
     silence(&mut ready, 4);
     assert_eq!(grown_up(&ready), None);
+}
+
+#[test]
+fn those_that_would_be_left_and_who_is_to_lead_are_asked() {
+    let picture = with_learner(3, Some(0));
+    let asked = |change| -> Vec<u64> {
+        let asked = hangs_on(&picture, &change);
+        asked.into_iter().map(|(id, _)| id).collect()
+    };
+    assert_eq!(asked(Change::Remove { id: 3 }), [2]);
+    assert_eq!(asked(Change::Remove { id: 1 }), [2, 3]);
+    assert_eq!(asked(Change::Transfer { to: 2 }), [2]);
+    assert_eq!(asked(adding(5, "mx5:7400")), [0; 0]);
 }
