@@ -8,8 +8,8 @@
 //!
 //! What comes back from an outage is not always what went: restored from an old backup, without its
 //! directory, or behind a filter that takes us for a stranger, a primary refuses for good whom it
-//! knew before. So its first answers are a trial. Until it is passed, messages go one at a time and
-//! no refusal is final; when it fails, nothing more is sent until an operator has looked.
+//! knew before. So its first answers are a trial. Until it is passed, messages go one at a time,
+//! as long as none stalls, and no refusal is final; when it fails, nothing more is sent until an operator has looked.
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};

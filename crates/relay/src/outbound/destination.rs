@@ -327,12 +327,9 @@ impl<O: Outbox> DestinationTask<O> {
         {
             return;
         }
-        let connections_max = if self.trial.is_some() {
-            1
-        } else {
-            domain.connections as usize
-        };
-        let wanted = queue.workers_wanted(self.workers.len(), connections_max);
+        let connections_max = domain.connections as usize;
+        let on_trial = self.trial.is_some();
+        let wanted = queue.workers_wanted(self.workers.len(), connections_max, on_trial);
         for _ in 0..wanted {
             let worker = self.worker(queue, domain);
             self.workers.spawn(worker.run());

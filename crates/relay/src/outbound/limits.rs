@@ -22,6 +22,9 @@ pub const READ_AHEAD_MAX: usize = 200;
 /// filter behind the primary chews on for minutes must not hold up all others.
 pub const STALL: Duration = Duration::from_secs(5);
 
+/// Connections to a primary on trial, where those that are open stall. What it does wrong then, it does to few.
+pub const TRIAL_CONNECTIONS_MAX: usize = 4;
+
 /// Attempts of a message under which connections break, before or behind the final dot. After so
 /// many the message itself is the likely reason, and it is deferred so that the others get past it.
 pub const BREAKS_MAX: u32 = 3;

@@ -35,6 +35,8 @@ struct State {
     /// Connections allowed now, and ever.
     connections: usize,
     connections_max: usize,
+    /// Whether the primary is on trial, and one message goes at a time.
+    on_trial: bool,
     /// Messages taken by the primary since `connections` changed.
     round: usize,
     /// Messages taken by the primary in all.
@@ -78,6 +80,7 @@ impl Queue {
                 idle: 0,
                 connections: 1,
                 connections_max: 1,
+                on_trial: false,
                 round: 0,
                 delivered: 0,
                 talking: 0,
@@ -287,7 +290,8 @@ impl Queue {
         if verdicts.iter().any(|(_, verdict)| verdict.is_taken()) {
             state.delivered += 1;
             state.round += 1;
-            if state.round >= state.connections && state.connections < state.connections_max {
+            let may_grow = !state.on_trial && state.connections < state.connections_max;
+            if may_grow && state.round >= state.connections {
                 state.round = 0;
                 state.connections += 1;
                 self.attention.notify_one();
@@ -415,7 +419,7 @@ mod tests {
     #[test]
     fn a_place_is_kept_for_what_the_primary_has_and_the_spool_does_not_know() {
         let queue = Queue::new(Order::Recipient);
-        queue.workers_wanted(0, 1);
+        queue.workers_wanted(0, 1, false);
         let recipients = ["a", "b"].map(str::to_owned);
         let messages = (1..).zip(&recipients);
         queue.offer(
@@ -447,7 +451,7 @@ mod tests {
     #[test]
     fn a_report_leaves_at_once_with_half_of_what_may_be_unrecorded_or_when_nothing_more_can_come() {
         let queue = Queue::new(Order::None);
-        queue.workers_wanted(0, 5);
+        queue.workers_wanted(0, 5, false);
         queue.offer(
             (1..=5).map(|sequence| due(sequence, &["a"])),
             Source::Waiting,

@@ -1,10 +1,10 @@
-//! How many connections may empty a window: one at first, more as the primary takes mail or keeps it waiting, fewer
-//! when it refuses one.
+//! How many connections may empty a window: one at first, more as the primary takes mail (while it is on trial: not
+//! for that) or keeps it waiting, fewer when it refuses one.
 
 use tokio::time::Instant;
 
 use super::{Queue, State};
-use crate::outbound::limits::STALL;
+use crate::outbound::limits::{STALL, TRIAL_CONNECTIONS_MAX};
 
 impl State {
     /// Whether messages wait that one connection more could take.
@@ -63,14 +63,22 @@ impl Queue {
         state.round = 0;
     }
 
-    /// How many workers to start, with so many running.
+    /// How many workers to start, with so many running. While a primary is on trial there is one connection, and more
+    /// only for what has stalled.
     pub(in crate::outbound) fn workers_wanted(
         &self,
         running: usize,
         connections_max: usize,
+        on_trial: bool,
     ) -> usize {
         let mut state = self.state();
-        state.connections_max = connections_max.max(1);
+        let limit = if on_trial {
+            TRIAL_CONNECTIONS_MAX
+        } else {
+            usize::MAX
+        };
+        state.connections_max = connections_max.clamp(1, limit);
+        state.on_trial = on_trial;
         state.connections = state.connections.min(state.connections_max);
         let unserved = state.window.startable().saturating_sub(state.idle);
         unserved.min(state.connections.saturating_sub(running))

@@ -145,6 +145,24 @@ async fn some_strangers_among_many_are_rejected_once_the_primary_is_believed() {
 }
 
 #[tokio::test]
+async fn a_message_that_takes_long_holds_up_no_trial() {
+    let script: Script = Arc::new(|_, moment| match moment {
+        Moment::Dot(body) if body.starts_with(b"Received: 1\r\n") => Act::Silence,
+        _ => Act::Usual,
+    });
+    let (primary, outbox) = setup(script, NEVER).await;
+    outbox.set_down("told by another leader");
+    queue_for_many(&outbox, 40);
+    let running = Running::start(&outbox);
+    until("the others are delivered", || primary.taken().len() == 39).await;
+    assert!(matches!(
+        outbox.steps()[..],
+        [Step::Begun, Step::Passed { .. }]
+    ));
+    running.task.abort();
+}
+
+#[tokio::test]
 async fn mail_for_nobody_that_came_first_holds_nothing_up() {
     let (primary, outbox) = returned(|to| to.starts_with("nobody"), SOON).await;
     for number in 0..5 {
