@@ -23,8 +23,8 @@ use crate::outbound::Step;
 use crate::outbound::connection::Terms;
 use crate::outbound::probe::{Account, opened};
 use crate::outbound::tls::Connectors;
-use crate::route::Host;
 use crate::route::exchanges::Addresses;
+use crate::route::host::Host;
 
 use letter::Letter;
 pub use listed::{Entrance, Listing, listing};

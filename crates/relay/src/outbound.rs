@@ -15,6 +15,7 @@
 
 mod account;
 mod acquaintances;
+mod belief;
 mod claims;
 pub(crate) mod connection;
 mod contact;
@@ -47,6 +48,7 @@ pub(crate) mod tls;
 mod transaction;
 mod trial;
 pub mod window;
+mod words;
 mod worker;
 
 #[cfg(test)]

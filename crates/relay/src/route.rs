@@ -14,6 +14,7 @@
 
 pub(crate) mod exchanges;
 mod explanation;
+pub(crate) mod host;
 mod known;
 pub mod limits;
 pub(crate) mod lookups;
@@ -25,19 +26,18 @@ pub(crate) mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use smtp::client::Failure;
 use spool::destination::NO_ROUTE;
 use spool::policy::Domain;
 use spool::ports::{MemberHost, Members};
-use tokio::net::lookup_host;
 use tokio::time::Instant;
 
 use crate::dns::Dns;
 use crate::outbound::connection::{Broken, Connection, Terms};
 use crate::route::exchanges::Records;
+use crate::route::host::Host;
 use crate::route::known::{Found, Known, at_smtp};
 use crate::route::lookups::Untold;
 use crate::route::met::{Meeting, Met};
@@ -106,49 +106,6 @@ struct Unopened {
     is_ours: bool,
     /// The last of those that are not talked to because they do not offer STARTTLS.
     without_starttls: Option<String>,
-}
-
-/// A host that mail may go to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Host {
-    /// `mail.example.com:25`.
-    pub(crate) name: String,
-    /// Empty: the system knows where the name leads.
-    pub(crate) addresses: Vec<SocketAddr>,
-    /// Of its MX record, or 0: lower ones come first, but for those that rest.
-    pub(crate) preference: u16,
-    /// The domain whose MX records name it; `None` where the policy does, or it is the domain itself.
-    pub(crate) exchange_of: Option<String>,
-    /// It may be this cluster, and is as preferred as the host before it: that gets no mail before this one has
-    /// introduced itself.
-    pub(crate) is_met_first: bool,
-}
-
-impl Host {
-    /// Where it can be reached now.
-    ///
-    /// # Errors
-    /// The system does not know where its name leads.
-    pub(crate) async fn addresses(&self) -> std::io::Result<Vec<SocketAddr>> {
-        if self.addresses.is_empty() {
-            return Ok(lookup_host(&self.name).await?.collect());
-        }
-        Ok(self.addresses.clone())
-    }
-
-    /// Whether it has an address.
-    pub(crate) async fn is_at(&self, peer: IpAddr) -> bool {
-        match self.addresses().await {
-            Ok(addresses) => {
-                let mut addresses = addresses.iter();
-                addresses.any(|address| address.ip().to_canonical() == peer)
-            }
-            Err(error) => {
-                tracing::debug!(host = self.name, %error, "no address of the primary found");
-                false
-            }
-        }
-    }
 }
 
 impl Route {

@@ -15,7 +15,8 @@ use crate::outbound::connection::{Broken, Connection, Terms};
 use crate::outbound::limits::PROBE_TIMEOUTS;
 use crate::outbound::tls::Connectors;
 use crate::route::exchanges::Addresses;
-use crate::route::{Host, lookups};
+use crate::route::host::Host;
+use crate::route::lookups;
 
 /// Whether port 25 of the addresses that a node's name has leads to the node, tried from the node that is called
 /// `hostname`. `is_own`: they are one and the same. Nothing where there is no address; that, the check of the name

@@ -13,7 +13,8 @@ use sha2::{Digest as _, Sha256};
 use crate::dns::Dns;
 use crate::doctor::{Check, Finding, Node, zone};
 use crate::outbound::dane::{self, Finding as Said};
-use crate::route::{Host, lookups};
+use crate::route::host::Host;
+use crate::route::lookups;
 
 /// Whether a node's certificate is one that its TLSA records name. `chain` is what it shows, its own first. None
 /// where there are no records: then nobody looks.

@@ -22,7 +22,7 @@ use super::{
     Shared,
     limits::{FLUSH_PAUSE, LOOKUP_TIMEOUT, LOOKUPS_MAX},
 };
-use crate::route::Host;
+use crate::route::host::Host;
 
 /// What this node does for ETRN.
 #[derive(Debug)]

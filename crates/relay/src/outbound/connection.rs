@@ -24,7 +24,7 @@ use crate::outbound::protection::Protection;
 use crate::outbound::resume;
 use crate::outbound::stream::Stream;
 use crate::outbound::tls::Connectors;
-use crate::route::Host;
+use crate::route::host::Host;
 
 /// Why a connection is of no more use.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +96,7 @@ impl Connection {
     /// # Errors
     /// Why the host is of no use now.
     pub(crate) async fn open(host: &Host, terms: Terms<'_>) -> Result<Self, Broken> {
-        let protection = Protection::of(host, terms).await?;
+        let protection = Protection::of(host, terms.tls, terms.dns).await?;
         let place = match terms.share {
             Some(share) => Some(share.take(&host.name).await),
             None => None,

@@ -8,7 +8,7 @@ use crate::outbound::Shared;
 use crate::outbound::connection::{Connection, Terms};
 use crate::outbound::limits::Timeouts;
 use crate::outbound::places::Share;
-use crate::outbound::worker::shortened;
+use crate::outbound::words::shortened;
 
 impl<O: Outbox> Shared<O> {
     /// Opens a connection to the first of the primary's hosts that talks to us.

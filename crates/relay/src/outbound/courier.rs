@@ -22,8 +22,7 @@ use crate::outbound::fitness::{self, Fitness};
 use crate::outbound::limits::{
     COURIERS_MAX, READ_AHEAD_MAX, REPORTS_DUE_LOOK, REPORTS_LOOK, STORAGE_RETRY,
 };
-use crate::outbound::transaction::words;
-use crate::outbound::worker::shortened;
+use crate::outbound::words::{in_words, shortened};
 use crate::outbound::{Shared, resume};
 use crate::route::Unreached;
 
@@ -324,7 +323,7 @@ async fn hand_over<O: Outbox>(
     let verdict = match connection.deliver(outbox, None, due, &due.recipients).await {
         Ok(verdicts) => {
             connection.quit().await;
-            verdicts.into_iter().next().map(words)
+            verdicts.into_iter().next().map(in_words)
         }
         Err(Aborted::LeaseShort) => None,
         Err(aborted @ (Aborted::Damaged | Aborted::Spool(_))) => {

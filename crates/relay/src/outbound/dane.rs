@@ -20,7 +20,8 @@ mod tests;
 use std::net::IpAddr;
 
 use crate::dns::{Dns, LookupError};
-use crate::route::{Host, lookups};
+use crate::route::host::Host;
+use crate::route::lookups;
 
 pub(crate) use associations::Associations;
 

@@ -9,7 +9,7 @@ use spool::{Due, Message, Outbox};
 use crate::outbound::connection::{Broken, Connection};
 use crate::outbound::limits::{LEASE_MARGIN, UNSENT_BEFORE_DOT_MAX, WRITE_MAX};
 use crate::outbound::queue::Queue;
-use crate::outbound::readiness::is_about_system;
+use crate::outbound::words::is_about_system;
 
 /// Why a delivery ended without verdicts. Its connection is of no more use.
 #[derive(Debug, thiserror::Error)]

@@ -15,7 +15,8 @@ use crate::outbound::connection::{Broken, Connection, Terms};
 use crate::outbound::limits::{PROBE_ADDRESS_TIMEOUT, PROBE_TIMEOUTS};
 use crate::outbound::protection::Protection;
 use crate::outbound::tls::Connectors;
-use crate::route::{Host, Route, Routes};
+use crate::route::host::Host;
+use crate::route::{Route, Routes};
 
 /// What was done and what it came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,7 +163,7 @@ pub(crate) async fn opened<F: FnMut(Step)>(
 ) -> Option<Connection> {
     let name = &host.name;
     account.began = Instant::now();
-    let protection = match Protection::of(host, terms).await {
+    let protection = match Protection::of(host, terms.tls, terms.dns).await {
         Ok(protection) => protection,
         Err(broken) => {
             account.unsound(format!("{name}: not used: {broken}"));

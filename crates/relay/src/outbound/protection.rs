@@ -6,9 +6,9 @@ use std::sync::Arc;
 use smtp::client;
 use spool::policy::Tls;
 
-use crate::outbound::connection::{Broken, Terms};
-use crate::outbound::dane::{self, Associations, Finding};
-use crate::route::Host;
+use crate::dns::Dns;
+use crate::outbound::dane::{self, Associations, DaneError, Finding};
+use crate::route::host::Host;
 
 /// How a connection is protected.
 #[derive(Clone, Debug)]
@@ -30,13 +30,13 @@ impl Protection {
     ///
     /// # Errors
     /// It does not tell what it must tell: nothing may be sent there now.
-    pub(crate) async fn of(host: &Host, terms: Terms<'_>) -> Result<Self, Broken> {
-        Ok(match terms.tls {
+    pub(crate) async fn of(host: &Host, tls: Tls, dns: &Dns) -> Result<Self, DaneError> {
+        Ok(match tls {
             Tls::Off => Self::Off,
             Tls::Opportunistic => Self::Opportunistic,
             Tls::Require => Self::Require,
             Tls::Verify => Self::Verify,
-            Tls::Dane => match dane::find(terms.dns, host).await? {
+            Tls::Dane => match dane::find(dns, host).await? {
                 Finding::Nothing => Self::Opportunistic,
                 Finding::Unusable => Self::Require,
                 Finding::Associations(associations) => Self::Dane(Arc::new(associations)),

@@ -5,7 +5,7 @@
 //! nothing is sent. What it says for good is an answer: whether it is to be believed is for the trial.
 
 use smtp::client::Opinion;
-use smtp::{EnhancedCode, ForwardPath, Reply};
+use smtp::{ForwardPath, Reply};
 use spool::Outbox;
 use spool::policy::{Domain, Recipients};
 use spool::recipients::{address_of, in_dns_form};
@@ -15,7 +15,7 @@ use crate::outbound::Shared;
 use crate::outbound::connection::Connection;
 use crate::outbound::delivery::Aborted;
 use crate::outbound::limits::{CANARIES_MAX, CANARY_MESSAGES_MAX, PROBE_PATIENCE_MIN, Timeouts};
-use crate::outbound::worker::shortened;
+use crate::outbound::words::said;
 
 /// Why a primary is not ready.
 #[derive(Debug)]
@@ -148,17 +148,6 @@ async fn open_to_any(mut connection: Connection) -> Result<Connection, Unready> 
     let words = said(&connection, &Aborted::Shut(reply).to_string());
     connection.quit().await;
     Err(Unready::Hesitant(words))
-}
-
-pub(super) fn said(connection: &Connection, words: &str) -> String {
-    shortened(format!("{}: {words}", connection.host))
-}
-
-/// Whether a server puts off because of itself, whoever sends what: its disk is full, or its mail system takes
-/// nothing now (RFC 3463 section 3.4).
-pub(super) fn is_about_system(reply: &Reply) -> bool {
-    let is_of_system = |code: EnhancedCode| code.class == 4 && code.subject == 3;
-    matches!(reply.code, 400..=499) && reply.enhanced.is_some_and(is_of_system)
 }
 
 /// Whether a reply is about one mailbox, a full one for example (RFC 3463 section 3.3): the server itself is

@@ -10,7 +10,7 @@ use crate::outbound::delivery::Aborted;
 use crate::outbound::fitness::{self, Fitness};
 use crate::outbound::lessons::teach;
 use crate::outbound::open::Open;
-use crate::outbound::worker::{Parting, Worker, shortened};
+use crate::outbound::worker::{Unended, Worker};
 
 /// A transaction that came to verdicts.
 #[derive(Debug)]
@@ -19,20 +19,6 @@ pub(super) struct Done {
     pub(super) host: String,
     /// The connection that it went over.
     pub(super) open: Open,
-}
-
-/// Why a transaction came to none.
-#[derive(Debug)]
-pub(super) enum Unended {
-    /// There was no connection for it.
-    Unopened(Parting),
-    /// It broke off.
-    Aborted {
-        host: String,
-        /// Whether another transaction had gone over the connection before.
-        reused: bool,
-        aborted: Aborted,
-    },
 }
 
 impl<O: Outbox> Worker<O> {
@@ -212,16 +198,4 @@ fn relayed(
         }
     }
     verdicts
-}
-
-/// A verdict in the spool's terms.
-pub(super) fn words(verdict: client::Verdict) -> Verdict {
-    let words = shortened(verdict.reply().to_string());
-    match verdict {
-        client::Verdict::Delivered(_) => Verdict::Delivered(words),
-        client::Verdict::Deferred(_) => Verdict::Deferred(words),
-        client::Verdict::Rejected(_)
-        | client::Verdict::Refused(_)
-        | client::Verdict::Unknown(_) => Verdict::Rejected(words),
-    }
 }

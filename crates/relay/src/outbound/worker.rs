@@ -12,16 +12,14 @@ use tokio::time::{sleep, sleep_until};
 use crate::outbound::Shared;
 use crate::outbound::connection::{Broken, Connection};
 use crate::outbound::delivery::Aborted;
-
 use crate::outbound::limits::{
-    BREAKS_MAX, CLOSINGS_MAX, IDLE_MAX, LATER_DOUBTS_MAX, LEASE_MARGIN, LEASE_RETRY, WORDS_MAX,
+    BREAKS_MAX, CLOSINGS_MAX, IDLE_MAX, LATER_DOUBTS_MAX, LEASE_MARGIN, LEASE_RETRY,
 };
 use crate::outbound::open::Open;
 use crate::outbound::queue::Queue;
-use crate::outbound::readiness::said;
 use crate::outbound::report::Settled;
-use crate::outbound::transaction::Unended;
 use crate::outbound::trial::OpenTrial;
+use crate::outbound::words::{said, shortened};
 
 /// Why a worker ended.
 #[derive(Debug)]
@@ -34,6 +32,20 @@ pub(super) enum Parting {
     Distrusted(String),
     /// The spool does not give bodies or take results.
     Spool(OutboxError),
+}
+
+/// Why a transaction came to none.
+#[derive(Debug)]
+pub(super) enum Unended {
+    /// There was no connection for it.
+    Unopened(Parting),
+    /// It broke off.
+    Aborted {
+        host: String,
+        /// Whether another transaction had gone over the connection before.
+        reused: bool,
+        aborted: Aborted,
+    },
 }
 
 /// Delivers a domain's messages over one connection at a time.
@@ -456,10 +468,4 @@ fn was_put_off(due: &Due) -> bool {
         let recipient = due.message.recipients.get(*index as usize);
         recipient.is_some_and(|it| matches!(it.status, Status::Deferred { .. }))
     })
-}
-
-/// Words that are worth keeping.
-pub(super) fn shortened(mut words: String) -> String {
-    words.truncate(words.floor_char_boundary(WORDS_MAX));
-    words
 }

@@ -9,10 +9,11 @@ use spool::ports::Members;
 use tokio::time::Instant;
 
 use crate::route::exchanges::{Records, Turn, Weighed, in_turn, is_nowhere, weigh};
+use crate::route::host::Host;
 use crate::route::limits::{DOUBT_REFRESH, REFRESH, RETRY};
 use crate::route::met::Met;
 use crate::route::ourselves::Ourselves;
-use crate::route::{Host, NoRoute, Route};
+use crate::route::{NoRoute, Route};
 
 /// What is known of the way to one domain.
 #[derive(Debug, Default)]

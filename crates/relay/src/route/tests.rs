@@ -1,6 +1,6 @@
 //! Routes by a name server that says what it is told to.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use spool::Policy;

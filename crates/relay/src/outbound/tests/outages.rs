@@ -6,9 +6,10 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use super::*;
 use crate::outbound::connection::{Broken, Connection, Terms};
 use crate::outbound::tls::Connectors;
+use crate::route::Route;
+use crate::route::host::Host;
 use crate::route::ourselves::Ourselves;
 use crate::route::tests::routes_of_members;
-use crate::route::{Host, Route};
 
 #[tokio::test]
 async fn a_primary_that_turns_out_to_be_one_of_our_own_nodes_gets_nothing() {
