@@ -1,6 +1,7 @@
 //! The one room that knows RocksDB: columns, options, and what "durable" means.
 
 mod each;
+mod lacking;
 mod options;
 mod pieces;
 mod redo;
@@ -12,9 +13,9 @@ use rocksdb::{
     WriteBatch, WriteOptions, checkpoint::Checkpoint,
 };
 
+use lacking::Lacking;
 use options::{database_options, descriptors};
 use pieces::Pieces;
-use redo::Lacking;
 
 use super::{
     directory::Remains,
