@@ -1,8 +1,14 @@
 //! What is remembered of a message: how its deliveries were tried, and, when it has left, how it fared.
 
+use core::time::Duration;
+
 use bytes::Bytes;
 
 use crate::{Attempt, Message, Recipient, Replay, Status, Timestamp, Verdict};
+
+/// For so long at least an id is remembered after its message left: longer than any node goes on
+/// proposing one message, so that a proposal which was sent again is never spooled twice.
+pub const DEPARTED_AGE_MAX: Duration = Duration::from_secs(3600);
 
 /// Messages that have left and are remembered at most; the earliest make room. A row takes some 400
 /// octets with the keys that lead to it (100 more for each further recipient), so that this is about

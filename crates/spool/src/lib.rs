@@ -35,6 +35,7 @@ pub mod starttls;
 pub mod time;
 pub mod unconfirmed;
 pub mod view;
+mod words;
 
 pub use alarm::Alarm;
 pub use apply::apply;

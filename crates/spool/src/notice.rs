@@ -13,15 +13,12 @@ use core::time::Duration;
 
 use smtp::{ReversePath, dsn};
 
+pub use crate::policy::QUEUE;
 use crate::{
     Accept, Message, MessageId, Recipient, Status, Timestamp,
-    apply::bounded,
     policy::{ReportTo, Reports},
+    words::bounded,
 };
-
-/// The queue in which reports wait that go to the senders' own hosts, or to the smarthost. No domain of a
-/// policy has this name.
-pub const QUEUE: &str = "dsn";
 
 /// How many messages one command makes delay notices owed for at most, so that it is never a long entry to
 /// apply.

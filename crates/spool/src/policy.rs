@@ -34,7 +34,7 @@ pub use list::{LISTED_MAX, List};
 pub use name::{DEFAULT_SMTP_PORT, HostPortError, domain_named, host_port, in_ascii};
 pub use position::{line_and_column, one_line};
 pub use quota::Quota;
-pub use reports::{ReportTo, Reports};
+pub use reports::{QUEUE, ReportTo, Reports};
 pub use values::size;
 pub use webhook::Webhook;
 
@@ -56,6 +56,9 @@ pub struct Policy {
     /// When drills are held by themselves.
     pub drill: Drill,
 }
+
+/// A primary that is back is found within this time, where the policy says nothing of it.
+const PROBE_INTERVAL_DEFAULT: Duration = Duration::from_secs(15);
 
 /// One domain whose mail is taken.
 #[derive(Clone, Debug, PartialEq, Eq)]

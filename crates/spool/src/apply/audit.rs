@@ -1,7 +1,9 @@
 //! Actions of operators, each command of them once, and the log of what they have changed.
 
-use super::{Change, Outcome, Timestamp, View};
-use crate::audit::{AUDIT_AGE_MAX, AUDIT_ROWS_MAX, Action, Audited, Tally};
+use crate::{
+    Change, Outcome, Timestamp, View,
+    audit::{AUDIT_AGE_MAX, AUDIT_ROWS_MAX, Action, Audited, Tally},
+};
 
 /// Actions that one sweep forgets at most, so that a sweep is never a long entry to apply.
 const SWEEP_ACTIONS_MAX: usize = 5000;

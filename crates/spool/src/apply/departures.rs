@@ -1,16 +1,12 @@
 //! Messages that leave, and what is remembered of them.
 
-use core::time::Duration;
-
-use super::Ledger;
+use super::ledger::Ledger;
 use crate::{
     Change, Footprint, Message, MessageId, Outcome, Retained, Timestamp, View,
-    history::HISTORY_ROWS_MAX, policy::Keeping, view::Known,
+    history::{DEPARTED_AGE_MAX, HISTORY_ROWS_MAX},
+    policy::Keeping,
+    view::Known,
 };
-
-/// For so long at least an id is remembered after its message left: longer than any node goes on
-/// proposing one message, so that a proposal which was sent again is never spooled twice.
-pub const DEPARTED_AGE_MAX: Duration = Duration::from_secs(3600);
 
 /// How many ids one sweep forgets at most; above what can leave between two sweeps.
 pub const SWEEP_DEPARTED_MAX: usize = 100_000;

@@ -6,13 +6,13 @@
 //! whoever has read ahead to look again.
 
 use super::{
-    Change, Outcome, View, audit, departures,
+    audit, departures,
     ledger::Ledger,
     notices,
     report::{Due, kept_claims},
 };
 use crate::{
-    Footprint, Message, Status,
+    Change, Footprint, Message, Outcome, Status, View,
     audit::{Action, Handling, Tally, Verb},
     message::Hold,
     notice::Word,

@@ -1,7 +1,7 @@
 //! Mail that was refused for good, and that nobody has looked after.
 
-use super::{Change, Ledger, Outcome, View, departures};
-use crate::{Footprint, Lapse};
+use super::{departures, ledger::Ledger};
+use crate::{Change, Footprint, Lapse, Outcome, View};
 
 /// How many messages one command drops at most, so that it is never a long entry to apply.
 pub const LAPSE_MAX: usize = 500;

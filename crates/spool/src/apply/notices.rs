@@ -2,9 +2,13 @@
 
 use core::mem;
 
-use super::{Change, Ledger, Outcome, View, departures, queued, spool_message};
+use super::{
+    accept::{queued, spool_message},
+    departures,
+    ledger::Ledger,
+};
 use crate::{
-    Delay, Footprint, Message, Notify, Status,
+    Change, Delay, Footprint, Message, Notify, Outcome, Status, View,
     notice::{DELAY_MAX, Kind},
     policy::Reports,
     view::Known,

@@ -1,8 +1,8 @@
 //! When no mail could leave, and which of it is too old.
 
 use super::{
-    Ledger,
     departures::{self, keeping},
+    ledger::Ledger,
     notices,
 };
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
     Timestamp, View,
     notice::Word,
     outage::{OUTAGES_MAX, expired_words},
+    words::bounded,
 };
 
 /// How many messages one command gives up at most, so that it is never a long entry to apply.
@@ -125,7 +126,7 @@ fn given_up(mut message: Message, domain: &str, at: Timestamp, may_tell: bool) -
     let recipients = message.recipients.iter_mut();
     let theirs = recipients.filter(|recipient| recipient.domain == domain);
     for recipient in theirs.filter(|recipient| !recipient.status.is_final()) {
-        let reply = super::bounded(expired_words(&recipient.status));
+        let reply = bounded(expired_words(&recipient.status));
         recipient.refuse(at, reply, may_tell);
     }
     message

@@ -1,7 +1,8 @@
 //! Domains whose mail is kept back.
 
-use super::{Change, Outcome, Timestamp, View, audit, outages::note_ended, recovery};
+use super::{audit, outages::note_ended, recovery};
 use crate::{
+    Change, Outcome, Timestamp, View,
     audit::{Action, Tally},
     destination::{Destination, Pause},
     outage::{Outage, ended_pause},

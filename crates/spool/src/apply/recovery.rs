@@ -1,9 +1,10 @@
 //! How a guarded recovery goes on.
 
-use super::{bounded, outages::note_ended};
+use super::outages::note_ended;
 use crate::{
     Change, Destination, Outage, Timestamp, View,
     guard::{Guard, Recovery, Step, Tripped},
+    words::bounded,
 };
 
 /// Takes a step, unless it is a late one: of a recovery that is over, or a copy of one taken before.

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Ledger,
+    ledger::Ledger,
     report::{Due, kept_claims},
 };
 use crate::{Change, Footprint, Message, MessageId, Outcome, Replay, Timestamp, View, view::Known};

@@ -1,9 +1,9 @@
 //! What became of deliveries.
 
-use super::{Ledger, bounded, departures, notices};
+use super::{departures, ledger::Ledger, notices};
 use crate::{
     Attempt, Change, Footprint, Message, Outcome, Place, Report, Status, Timestamp, Try, Verdict,
-    View, notice::Word, policy::ReportTo, retry, view::Known,
+    View, notice::Word, policy::ReportTo, retry, view::Known, words::bounded,
 };
 
 pub(super) fn report<V: View>(

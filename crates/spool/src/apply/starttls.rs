@@ -1,6 +1,6 @@
 //! Notes whether a primary offers STARTTLS.
 
-use crate::{Change, Outcome, SeenStarttls, Starttls, View};
+use crate::{Change, Outcome, SeenStarttls, Starttls, View, words::bounded};
 
 /// Of a primary that never offered it nothing is known. What is known already, was found out later, or was
 /// found out under another policy, says nothing new, as with what else it offers.
@@ -16,7 +16,7 @@ pub(super) fn note<V: View>(view: &V, seen: SeenStarttls) -> (Outcome, Vec<Chang
     after.starttls = Some(Box::new(Starttls {
         is_offered: seen.is_offered,
         since: seen.at,
-        host: super::bounded(seen.host),
+        host: bounded(seen.host),
     }));
     let domain = seen.domain;
     (Outcome::Done, vec![Change::Destination { domain, after }])

@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::{
     Authentication, DEFAULT_SMTP_PORT, DOCUMENT_BYTES_MAX, Document, Domain, Keeping, NamedList,
-    Order, Policy, PolicyErrors, Quota, Recipients, Tls, WhileDown,
+    Order, PROBE_INTERVAL_DEFAULT, Policy, PolicyErrors, QUEUE, Quota, Recipients, Tls, WhileDown,
     authentication::AuthenticationTable,
     drill::{DrillTable, canary},
     errors::{Fault, Faults},
@@ -20,7 +20,6 @@ use super::{
     values::{choice, duration, number, octets},
     webhook,
 };
-use crate::notice;
 
 /// A primary that takes more than this many sessions from one host is not known; it is a slip.
 const CONNECTIONS_MAX: u32 = 1000;
@@ -32,8 +31,6 @@ const ZONES_MAX: usize = 8;
 const PROBE_INTERVAL_MIN: Duration = Duration::from_millis(100);
 /// The longest: what is reckoned with it must not exceed what a moment can be.
 const PROBE_INTERVAL_MAX: Duration = Duration::from_hours(30 * 24);
-/// A primary that is back is found within this time.
-pub(super) const PROBE_INTERVAL_DEFAULT: Duration = Duration::from_secs(15);
 
 type Text = Option<Spanned<String>>;
 
@@ -386,7 +383,7 @@ impl DomainTable {
 
 fn domain_name(text: &str) -> Result<String, String> {
     let name = name::normal_domain(text)?;
-    if name == notice::QUEUE {
+    if name == QUEUE {
         return Err(format!(
             "\"{text}\" is what the queue of reports is called; a domain needs another name"
         ));

@@ -8,7 +8,7 @@ use super::{
     errors::{Fault, Faults},
     values::duration,
 };
-use crate::apply::DEPARTED_AGE_MAX;
+use crate::history::DEPARTED_AGE_MAX;
 
 /// Mail that is to be given up at once need not be taken.
 const AGE_MIN: Duration = Duration::from_secs(1);

@@ -6,13 +6,15 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    DEFAULT_SMTP_PORT, Domain, Order, Quota, Recipients, Tls,
+    DEFAULT_SMTP_PORT, Domain, Order, PROBE_INTERVAL_DEFAULT, Quota, Recipients, Tls,
     errors::{Fault, Faults},
-    file::PROBE_INTERVAL_DEFAULT,
     host_port, name,
     values::{choice, duration},
 };
-use crate::notice;
+
+/// The queue in which reports wait that go to the senders' own hosts, or to the smarthost. No domain of a
+/// policy has this name.
+pub const QUEUE: &str = "dsn";
 
 /// Connections to the smarthost: reports are few, and nobody waits for one.
 const CONNECTIONS: u32 = 5;
@@ -45,7 +47,7 @@ pub struct Reports {
 }
 
 impl Reports {
-    /// The queue of reports ([`notice::QUEUE`]) as a domain whose primary is the smarthost; `None` when there is
+    /// The queue of reports ([`QUEUE`]) as a domain whose primary is the smarthost; `None` when there is
     /// none.
     #[must_use]
     pub fn queue(&self) -> Option<&Domain> {
@@ -130,7 +132,7 @@ fn address(text: Spanned<String>) -> Result<String, Fault> {
 /// nothing to learn from its refusals.
 fn queue_by(smarthost: String) -> Domain {
     Domain {
-        name: notice::QUEUE.to_owned(),
+        name: QUEUE.to_owned(),
         primary: vec![smarthost],
         recipients: Recipients::Any,
         sentry: false,
@@ -163,7 +165,7 @@ mod tests {
         assert_eq!(policy.reports, Reports::default());
         assert_eq!(policy.reports.to, ReportTo::Authenticated);
         assert!(policy.reports.delay_notice_after.is_zero());
-        assert_eq!(policy.domain(notice::QUEUE), None);
+        assert_eq!(policy.domain(QUEUE), None);
         let said = "[queue]\ndsn = \"always\"\ndelay_notice_after = \"4h\"\n[dsn]\nsmarthost = \"Relay.example.\"\n\
                     postmaster = \"pm@example.com\"";
         let policy = Policy::parse(&with(said)).unwrap();
@@ -177,10 +179,10 @@ mod tests {
     #[test]
     fn a_smarthost_is_the_primary_of_the_queue_of_reports_and_of_nothing_that_is_addressed() {
         let policy = Policy::parse(&with("[dsn]\nsmarthost = \"relay.example\"")).unwrap();
-        let queue = policy.domain(notice::QUEUE).unwrap();
+        let queue = policy.domain(QUEUE).unwrap();
         assert_eq!(queue.primary, ["relay.example:25"]);
         assert_eq!(policy.queues().count(), policy.domains.len() + 1);
-        assert_eq!(policy.domain_covering(notice::QUEUE), None);
+        assert_eq!(policy.domain_covering(QUEUE), None);
     }
 
     #[test]

@@ -5,7 +5,8 @@ use core::time::Duration;
 use spool::{
     Command, HistoryTotals, KnownOffers, Message, Offers, Outcome, Place, Reachability, Standing,
     Status, Timestamp, Totals,
-    apply::{DEPARTED_AGE_MAX, STAGE_AGE_MAX, SWEEP_DEPARTED_MAX, SWEEP_STAGES_MAX},
+    apply::{STAGE_AGE_MAX, SWEEP_DEPARTED_MAX, SWEEP_STAGES_MAX},
+    history::DEPARTED_AGE_MAX,
     policy::Document,
     retry,
     view::Known,

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use spool::{
     Adopt, Command, Message, Outcome, Status, Timestamp,
-    apply::DEPARTED_AGE_MAX,
+    history::DEPARTED_AGE_MAX,
     history::{HISTORY_ROWS_MAX, TRIES_MAX},
     policy::Document,
     view::Known,

@@ -8,7 +8,8 @@ use std::{
 use proptest::{collection::vec, prelude::*};
 use spool::{
     Ageing, Claims, Command, Delay, Expire, Lapse, Message, MessageId, Outcome, Recipient, Status,
-    Timestamp, Verb, Verdict, apply::DEPARTED_AGE_MAX, notice::QUEUE, policy::Keeping, view::Known,
+    Timestamp, Verb, Verdict, history::DEPARTED_AGE_MAX, notice::QUEUE, policy::Keeping,
+    view::Known,
 };
 
 use crate::{
