@@ -174,6 +174,26 @@ fn each_node_shows_until_when_the_certificates_of_the_others_are_valid() {
 }
 
 #[test]
+fn a_certificate_that_ends_soon_is_told_on_every_node() {
+    let (_primary, mut cluster) = prepare(3);
+    start(&mut cluster);
+    let told = "The certificate of node 2 for [smtp] ends in 3 days, at ";
+    let status = |node: &Daemon| node.ctl().run(&["status"]).out;
+    assert!(!status(&cluster.nodes[0]).contains("certificate"));
+    let validity = Duration::from_secs(3 * 24 * 3600 + 3600);
+    let ending = cluster.authority.sign_for("ending", validity);
+    fs::copy(&ending.cert, file(&cluster.nodes[1], "smtp", "pem")).unwrap();
+    fs::copy(&ending.key, file(&cluster.nodes[1], "smtp", "key")).unwrap();
+    for node in &cluster.nodes {
+        wait_until(NOTICED, "the status tells", || status(node).contains(told));
+    }
+    let page = http::get(cluster.nodes[2].ports.http.address(), "/")
+        .unwrap()
+        .1;
+    assert!(page.contains(told), "{page}");
+}
+
+#[test]
 fn a_node_with_the_certificate_of_another_does_not_start() {
     let (_primary, mut cluster) = prepare(3);
     let directory = at_hosts_of_their_own(&cluster);

@@ -353,11 +353,15 @@ fn a_domain_takes_no_more_than_its_quota() {
         .unwrap()
         .to_string();
     assert!(reply.starts_with("452 4.2.2 "), "{reply}");
+    let told = "The queue of example.com is full (max_queued_messages = 3 in the policy)";
+    let status = || cluster.ctl().run(&["status"]).out;
+    assert!(status().contains(told), "{}", status());
     assert_eq!(
         change(&cluster.ctl(), &["delete", "--yes", "--all"])["changed"],
         3
     );
     let reply = sender.command(&format!("RCPT TO:<{ANN}>")).unwrap();
     assert!(reply.is_positive(), "{reply}");
+    assert!(!status().contains(told), "{}", status());
     sender.quit().unwrap();
 }

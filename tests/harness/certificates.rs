@@ -5,6 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use rcgen::{
@@ -71,7 +72,20 @@ impl Authority {
     /// The same for a host that has an address of its own.
     #[must_use]
     pub fn sign_at(&self, name: &str, address: IpAddr) -> Pair {
-        let (certificate, key) = self.signed(name, address);
+        self.write(name, &params(name, address))
+    }
+
+    /// Signs a certificate that is valid for so long from now on.
+    #[must_use]
+    pub fn sign_for(&self, name: &str, validity: Duration) -> Pair {
+        let mut params = params(name, Ipv4Addr::LOCALHOST.into());
+        let now = UNIX_EPOCH.elapsed().expect("it is later than 1970");
+        params.not_after = (UNIX_EPOCH + now + validity).into();
+        self.write(name, &params)
+    }
+
+    fn write(&self, name: &str, params: &CertificateParams) -> Pair {
+        let (certificate, key) = self.signed(params);
         let pair = Pair {
             cert: self.directory.join(format!("{name}.pem")),
             key: self.directory.join(format!("{name}.key")),
@@ -81,23 +95,7 @@ impl Authority {
         pair
     }
 
-    fn signed(&self, name: &str, address: IpAddr) -> (rcgen::Certificate, KeyPair) {
-        let mut names = vec![
-            name.to_owned(),
-            "localhost".to_owned(),
-            "127.0.0.1".to_owned(),
-        ];
-        if address != IpAddr::V4(Ipv4Addr::LOCALHOST) {
-            names.push(address.to_string());
-        }
-        let mut params = CertificateParams::new(names).expect("the names are valid");
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.use_authority_key_identifier_extension = true;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![
-            ExtendedKeyUsagePurpose::ServerAuth,
-            ExtendedKeyUsagePurpose::ClientAuth,
-        ];
+    fn signed(&self, params: &CertificateParams) -> (rcgen::Certificate, KeyPair) {
         let key = KeyPair::generate().expect("keys can be made");
         let certificate = params
             .signed_by(&key, &self.issuer)
@@ -124,7 +122,7 @@ impl Authority {
     /// What a stand-in server needs to be trusted by name.
     #[must_use]
     pub fn server(&self, name: &str) -> Arc<ServerConfig> {
-        let (certificate, key) = self.signed(name, Ipv4Addr::LOCALHOST.into());
+        let (certificate, key) = self.signed(&params(name, Ipv4Addr::LOCALHOST.into()));
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         Arc::new(
             ServerConfig::builder_with_provider(provider())
@@ -135,6 +133,27 @@ impl Authority {
                 .expect("the key belongs to the certificate"),
         )
     }
+}
+
+/// What a certificate for a name says.
+fn params(name: &str, address: IpAddr) -> CertificateParams {
+    let mut names = vec![
+        name.to_owned(),
+        "localhost".to_owned(),
+        "127.0.0.1".to_owned(),
+    ];
+    if address != IpAddr::V4(Ipv4Addr::LOCALHOST) {
+        names.push(address.to_string());
+    }
+    let mut params = CertificateParams::new(names).expect("the names are valid");
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.use_authority_key_identifier_extension = true;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![
+        ExtendedKeyUsagePurpose::ServerAuth,
+        ExtendedKeyUsagePurpose::ClientAuth,
+    ];
+    params
 }
 
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {

@@ -1,10 +1,10 @@
 //! From the spool's and the cluster's types to the admin service's.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use api::admin::v1::{
     Authentication, Certificates, Client, ClusterStatusResponse, DomainStatus, ExpiringMessages,
-    Expiry, Hold, Member, Pause, PrimaryOffers, QueueShowResponse, Recipient, Replica,
+    Expiry, Hold, Member, Pause, PrimaryOffers, QueueShowResponse, Quota, Recipient, Replica,
     authentication::Signature,
 };
 use cluster::{CertificateEnd, ClusterStatus, MemberStatus};
@@ -51,7 +51,17 @@ pub(super) fn domain(
         guard: destination.guard.as_deref().map(delivery::guard),
         delivery: None,
         expiring: None,
+        quota: None,
     }
+}
+
+/// How much of a domain's mail may be queued, if there is a limit.
+pub(super) fn quota(quota: spool::policy::Quota, destination: &Destination) -> Option<Quota> {
+    quota.is_set().then(|| Quota {
+        messages: quota.messages,
+        bytes: quota.bytes,
+        is_reached: quota.is_reached(&destination.totals),
+    })
 }
 
 fn offers(learned: KnownOffers) -> PrimaryOffers {
@@ -74,13 +84,17 @@ fn offers(learned: KnownOffers) -> PrimaryOffers {
     }
 }
 
-/// The cluster with its members in order of id.
-pub(super) fn cluster(status: &ClusterStatus) -> ClusterStatusResponse {
-    let mut members: Vec<Member> = status
-        .members
-        .iter()
-        .map(|m| member(m, status.leadership.leader))
-        .collect();
+/// The cluster with its members in order of id, and the certificates of those who told of theirs.
+pub(super) fn cluster(
+    status: &ClusterStatus,
+    ends: &BTreeMap<u64, Vec<CertificateEnd>>,
+) -> ClusterStatusResponse {
+    let leader = status.leadership.leader;
+    let members = status.members.iter().map(|own| Member {
+        certificates: ends.get(&own.id).map(|ends| certificates(ends)),
+        ..member(own, leader)
+    });
+    let mut members: Vec<Member> = members.collect();
     members.sort_by_key(|member| member.id);
     ClusterStatusResponse {
         cluster: status.cluster.map(|name| format!("{name:032x}")),
@@ -113,9 +127,9 @@ fn member(member: &MemberStatus, leader: Option<u64>) -> Member {
 }
 
 /// Until when a node's certificates are valid.
-pub(super) fn certificates(ends: Vec<CertificateEnd>) -> Certificates {
-    let ends = ends.into_iter().map(|end| api::admin::v1::CertificateEnd {
-        usage: end.usage,
+fn certificates(ends: &[CertificateEnd]) -> Certificates {
+    let ends = ends.iter().map(|end| api::admin::v1::CertificateEnd {
+        usage: end.usage.clone(),
         not_after_ms: end.not_after.0,
     });
     Certificates {

@@ -61,18 +61,25 @@ impl Admin for AdminService {
         &self,
         _request: Request<StatusRequest>,
     ) -> Result<Response<StatusResponse>, Status> {
-        let cluster = self.cluster.status().await;
+        let (cluster, ends) = tokio::join!(self.cluster.status(), self.cluster.certificates());
         let domains = self.domains().await?;
         let alarms = self.alarms();
         let obstacle = readiness::obstacle(&self.cluster);
         let history = self.cluster.history();
+        let now = self.clock.now();
         Ok(Response::new(StatusResponse {
-            now_ms: self.clock.now().0,
+            now_ms: now.0,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             hostname: self.hostname.clone(),
-            troubles: trouble::troubles(&cluster, obstacle.as_deref(), &domains, &alarms),
+            troubles: trouble::troubles(
+                &cluster,
+                obstacle.as_deref(),
+                &trouble::of_certificates(&ends, now),
+                &domains,
+                &alarms,
+            ),
             alarms: alarms.into_iter().map(delivery::alarm).collect(),
-            cluster: Some(answer::cluster(&cluster)),
+            cluster: Some(answer::cluster(&cluster, &ends)),
             domains,
             retained_messages: history.retained,
             retained_bytes: history.retained_octets,
@@ -293,14 +300,8 @@ impl Admin for AdminService {
         &self,
         _request: Request<ClusterStatusRequest>,
     ) -> Result<Response<ClusterStatusResponse>, Status> {
-        let (status, mut certificates) =
-            tokio::join!(self.cluster.status(), self.cluster.certificates());
-        let mut cluster = answer::cluster(&status);
-        for member in &mut cluster.members {
-            let told = certificates.remove(&member.id);
-            member.certificates = told.map(answer::certificates);
-        }
-        Ok(Response::new(cluster))
+        let (status, ends) = tokio::join!(self.cluster.status(), self.cluster.certificates());
+        Ok(Response::new(answer::cluster(&status, &ends)))
     }
 
     async fn cluster_add(

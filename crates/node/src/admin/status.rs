@@ -42,6 +42,7 @@ impl AdminService {
                 recipients: recipients::roster(domain, &destination, now),
                 condition: delivery::condition(&destination, course.as_ref(), now).to_owned(),
                 delivery: course.map(|course| delivery::delivery(&destination, &course, now)),
+                quota: answer::quota(domain.quota, &destination),
                 ..answer::domain(
                     domain.name.clone(),
                     domain.primary.clone(),

@@ -1,10 +1,15 @@
 //! What a person should know, in plain sentences.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, UNIX_EPOCH},
+};
 
-use api::admin::v1::{DomainStatus, ExpiringMessages, Pause};
-use cluster::ClusterStatus;
-use spool::{Alarm, destination::NO_ROUTE};
+use api::admin::v1::{DomainStatus, ExpiringMessages, Pause, Quota};
+use cluster::{CertificateEnd, ClusterStatus};
+use spool::{Alarm, Timestamp, destination::NO_ROUTE};
+
+use crate::certificates::WARNING;
 
 /// Entries that a busy peer may lack for a moment.
 const LAG_MAX: u64 = 10_000;
@@ -12,10 +17,12 @@ const LAG_MAX: u64 = 10_000;
 /// The end of the year 9999, up to which moments can be written.
 pub(super) const FAR_MS: u64 = 253_402_300_799_000;
 
-/// The worst first. `obstacle` is why the node that is asked takes no mail, if it takes none.
+/// The worst first. `obstacle` is why the node that is asked takes no mail, if it takes none; `certificates` is what
+/// is wrong with those.
 pub(super) fn troubles(
     cluster: &ClusterStatus,
     obstacle: Option<&str>,
+    certificates: &[String],
     domains: &[DomainStatus],
     alarms: &[Alarm],
 ) -> Vec<String> {
@@ -74,8 +81,47 @@ pub(super) fn troubles(
             troubles.push(format!("Node {} lacks {lag} log entries.", member.id));
         }
     }
+    troubles.extend_from_slice(certificates);
     troubles.extend(domains.iter().flat_map(of_domain));
     troubles
+}
+
+/// Which certificates have ended or will soon, of the nodes that tell of theirs.
+pub(super) fn of_certificates(
+    ends: &BTreeMap<u64, Vec<CertificateEnd>>,
+    now: Timestamp,
+) -> Vec<String> {
+    let all = ends
+        .iter()
+        .flat_map(|(node, ends)| ends.iter().map(move |end| (*node, end)));
+    let near = all.filter(|(_, end)| end.not_after < now.after(WARNING));
+    near.map(|(node, end)| of_certificate(node, end, now))
+        .collect()
+}
+
+fn of_certificate(node: u64, end: &CertificateEnd, now: Timestamp) -> String {
+    let without = match end.usage.as_str() {
+        "smtp" => "senders that check it take this node for another",
+        "cluster" => "the other nodes do not talk to it",
+        _ => "operators do not reach it from elsewhere",
+    };
+    let (usage, at) = (&end.usage, moment(end.not_after.0));
+    if end.not_after <= now {
+        return format!(
+            "The certificate of node {node} for [{usage}] has ended at {at}: {without}. Put a new one in the place of \
+             its file; the node reads it by itself."
+        );
+    }
+    let days = end.not_after.since(now).as_secs() / (24 * 3600);
+    let left = match days {
+        0 => "in less than a day".to_owned(),
+        1 => "in 1 day".to_owned(),
+        days => format!("in {days} days"),
+    };
+    format!(
+        "The certificate of node {node} for [{usage}] ends {left}, at {at}; then {without}. Put a new one in the place \
+         of its file; the node reads it by itself."
+    )
 }
 
 /// What is wrong with one domain's primary, or its mail.
@@ -104,6 +150,9 @@ fn of_domain(domain: &DomainStatus) -> Vec<String> {
             domain.name
         ));
     }
+    if let Some(quota) = domain.quota.filter(|quota| quota.is_reached) {
+        troubles.push(full(domain, quota));
+    }
     if let Some(expiring) = &domain.expiring {
         troubles.push(expires_soon(&domain.name, expiring));
     }
@@ -129,6 +178,21 @@ fn paused(domain: &str, pause: &Pause) -> String {
     )
 }
 
+/// No more mail of a domain is taken.
+fn full(domain: &DomainStatus, quota: Quota) -> String {
+    let queued = domain.waiting + domain.deferred + domain.held;
+    let which = if quota.messages > 0 && queued >= quota.messages {
+        format!("max_queued_messages = {}", quota.messages)
+    } else {
+        format!("max_queued_size = \"{}\"", quota.bytes)
+    };
+    format!(
+        "The queue of {} is full ({which} in the policy): more mail for it is refused with 452 until some has left. To \
+         take more, raise that and apply the policy.",
+        domain.name
+    )
+}
+
 /// Mail is given up when its time is over.
 fn expires_soon(domain: &str, expiring: &ExpiringMessages) -> String {
     let what = if expiring.messages == 1 {
@@ -136,12 +200,17 @@ fn expires_soon(domain: &str, expiring: &ExpiringMessages) -> String {
     } else {
         format!("{} messages", expiring.messages)
     };
-    let first = UNIX_EPOCH + Duration::from_millis(expiring.first_ms.min(FAR_MS));
+    let first = moment(expiring.first_ms);
     format!(
-        "{what} for {domain} will be given up within 72 hours, the first at {}, unless the primary takes them \
-         or is down; max_age in the policy says when.",
-        humantime::format_rfc3339_seconds(first)
+        "{what} for {domain} will be given up within 72 hours, the first at {first}, unless the primary takes them \
+         or is down; max_age in the policy says when."
     )
+}
+
+/// `2023-11-14T22:13:20Z`.
+fn moment(at_ms: u64) -> String {
+    let at = UNIX_EPOCH + Duration::from_millis(at_ms.min(FAR_MS));
+    humantime::format_rfc3339_seconds(at).to_string()
 }
 
 /// Mail stays in the queue of a domain that is not in the policy any more.
@@ -203,7 +272,7 @@ mod tests {
             primary_state: "up".to_owned(),
             ..DomainStatus::default()
         };
-        assert!(troubles(&sound(), None, &[up], &[]).is_empty());
+        assert!(troubles(&sound(), None, &[], &[up], &[]).is_empty());
     }
 
     #[test]
@@ -247,16 +316,23 @@ mod tests {
         let alarm = Alarm {
             name: spool::alarm::RECOVERY_GUARD,
             domain: "example.net".to_owned(),
-            since: spool::Timestamp(7),
+            since: Timestamp(7),
             words: "The primary of example.net is back and not itself.".to_owned(),
         };
         assert_eq!(
-            troubles(&status, Some("no room"), &[domain, left], &[alarm]),
+            troubles(
+                &status,
+                Some("no room"),
+                &["A certificate ends.".to_owned()],
+                &[domain, left],
+                &[alarm]
+            ),
             [
                 "The primary of example.net is back and not itself.",
                 "Too little disk space is free on a majority of the nodes: no mail is taken. What is queued is delivered. Grow the disks, or make room beside the data directories.",
                 "Node 1 (mx1:7400) has too little free disk space: 7 MiB.",
                 "Node 2 (mx2:7400) has not answered for 1m 5s: start it again; its log says why it ended.",
+                "A certificate ends.",
                 "example.com is paused by ann (new disks): its mail is taken, and none is sent (layover domain resume example.com).",
                 "The primary of example.com is down: connection refused.",
                 "The primary of example.com takes mail for every address: recipients = \"verify\" can refuse nobody there.",
@@ -268,9 +344,57 @@ mod tests {
     }
 
     #[test]
+    fn the_limit_that_is_reached_is_named() {
+        let told = |messages, is_reached| {
+            let quota = Quota {
+                messages,
+                bytes: 1_024,
+                is_reached,
+            };
+            of_domain(&DomainStatus {
+                name: "example.com".to_owned(),
+                in_policy: true,
+                waiting: 2,
+                quota: Some(quota),
+                ..DomainStatus::default()
+            })
+        };
+        assert_eq!(
+            told(2, true),
+            [
+                "The queue of example.com is full (max_queued_messages = 2 in the policy): more mail for it is refused with 452 until some has left. To take more, raise that and apply the policy."
+            ]
+        );
+        assert!(told(3, true)[0].contains("(max_queued_size = \"1024\" in the policy)"));
+        assert!(told(3, false).is_empty());
+    }
+
+    #[test]
+    fn certificates_that_end_soon_or_have_ended_are_told() {
+        const DAY: u64 = 24 * 3600 * 1000;
+        let now = Timestamp(1_700_000_000_000);
+        let end = |usage: &str, not_after| CertificateEnd {
+            usage: usage.to_owned(),
+            not_after,
+        };
+        let days = |days: u64| Timestamp(now.0 + days * DAY);
+        let ends = BTreeMap::from([
+            (1, vec![end("cluster", days(30)), end("smtp", days(6))]),
+            (2, vec![end("admin", days(14)), end("cluster", now)]),
+        ]);
+        assert_eq!(
+            of_certificates(&ends, now),
+            [
+                "The certificate of node 1 for [smtp] ends in 6 days, at 2023-11-20T22:13:20Z; then senders that check it take this node for another. Put a new one in the place of its file; the node reads it by itself.",
+                "The certificate of node 2 for [cluster] has ended at 2023-11-14T22:13:20Z: the other nodes do not talk to it. Put a new one in the place of its file; the node reads it by itself.",
+            ]
+        );
+    }
+
+    #[test]
     fn why_no_mail_is_taken_comes_first() {
         let first = |status: &ClusterStatus, obstacle| {
-            let troubles = troubles(status, obstacle, &[], &[]);
+            let troubles = troubles(status, obstacle, &[], &[], &[]);
             troubles.into_iter().next().unwrap_or_default()
         };
         let mut status = sound();
