@@ -95,6 +95,8 @@ fn a_mistake_is_one_line_with_file_line_and_column() {
         ("peer.pem", "none.pem", "none.pem"),
         ("peer.key", "smtp.key", "smtp.key"),
         ("members = [", "members = [[", ""),
+        ("initial = ", "# initial = ", "[policy] initial is missing"),
+        ("/spool\"", "/layover.toml\"", "Not a directory"),
     ];
     for (from, to, named) in table {
         let cluster = prepared(1);

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, fs, io, path::Path};
 
+use rustix::{fs::Access, io::Errno};
+
 use crate::{
     config::Config, disk, failure::StartError, raft::StoredMembership, rebuilding, store, witness,
 };
@@ -22,30 +24,52 @@ pub(crate) struct Recorded(String);
 /// Claims an empty data directory for this node, or checks that it is this node's.
 pub(crate) fn claim(config: &Config) -> Result<Recorded, StartError> {
     let dir = &config.data_dir;
-    let failed = |error: io::Error| {
-        StartError(format!(
-            "data_dir {} can not be used: {error}",
-            dir.display()
-        ))
-    };
-    disk::create_private(dir).map_err(failed)?;
-    match fs::read_to_string(dir.join(REMOVED_FILE)) {
-        Ok(why) => return Err(StartError(why.trim().to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(failed(error)),
+    disk::create_private(dir).map_err(|error| unusable(dir, &error))?;
+    if let Some(recorded) = recorded(dir, config.node_id)? {
+        return Ok(recorded);
     }
-    let file = dir.join(NODE_FILE);
-    let (whose, founding) = (whose(config.node_id), founding(config));
-    let text = match fs::read_to_string(&file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            disk::create_synced(&file, &format!("{whose}{founding}\n")).map_err(failed)?;
-            return Ok(Recorded(founding));
-        }
-        Err(error) => return Err(failed(error)),
+    let founding = founding(config);
+    let text = format!("{}{founding}\n", whose(config.node_id));
+    disk::create_synced(&dir.join(NODE_FILE), &text).map_err(|error| unusable(dir, &error))?;
+    Ok(Recorded(founding))
+}
+
+/// Whether a node could start with a data directory, which may be missing, by what can be seen without changing
+/// anything there.
+///
+/// # Errors
+/// It is another node's, or that of one that was removed, or this process could not write it.
+pub fn check_data_dir(dir: &Path, node_id: u64) -> Result<(), StartError> {
+    recorded(dir, node_id)?;
+    match rustix::fs::access(dir, Access::WRITE_OK | Access::EXEC_OK) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(unusable(dir, &error.into())),
+    }
+}
+
+/// Whether a data directory is some node's.
+pub fn is_claimed(data_dir: &Path) -> bool {
+    data_dir.join(NODE_FILE).exists()
+}
+
+fn unusable(dir: &Path, error: &io::Error) -> StartError {
+    StartError(format!(
+        "data_dir {} can not be used: {error}; it must be a directory that the user who runs the node may write",
+        dir.display()
+    ))
+}
+
+/// What a data directory says of its cluster; `None` when it is nobody's.
+fn recorded(dir: &Path, node_id: u64) -> Result<Option<Recorded>, StartError> {
+    if let Some(why) = said(dir, REMOVED_FILE)? {
+        return Err(StartError(why.trim().to_owned()));
+    }
+    let Some(text) = said(dir, NODE_FILE)? else {
+        return Ok(None);
     };
+    let whose = whose(node_id);
     match text.strip_prefix(&whose) {
-        Some(recorded) => Ok(Recorded(recorded.trim().to_owned())),
+        Some(recorded) => Ok(Some(Recorded(recorded.trim().to_owned()))),
         None => Err(StartError(format!(
             "data_dir {} is not this node's: it says \"{}\", the configuration says \"{}\"; \
              give the node its own data_dir, or correct [node] id",
@@ -56,13 +80,17 @@ pub(crate) fn claim(config: &Config) -> Result<Recorded, StartError> {
     }
 }
 
-fn whose(node_id: u64) -> String {
-    format!("{FORMAT}\nnode {node_id}\n")
+/// What stands in a file of a data directory, if it is there.
+fn said(dir: &Path, file: &str) -> Result<Option<String>, StartError> {
+    match fs::read_to_string(dir.join(file)) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unusable(dir, &error)),
+    }
 }
 
-/// Whether a data directory is some node's.
-pub(crate) fn is_claimed(data_dir: &Path) -> bool {
-    data_dir.join(NODE_FILE).exists()
+fn whose(node_id: u64) -> String {
+    format!("{FORMAT}\nnode {node_id}\n")
 }
 
 /// Makes a data directory that of a node which has founded its cluster alone, whosever it was. What
@@ -240,6 +268,26 @@ mod tests {
                 "{founded:?} {members:?} {file:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_data_directory_that_no_node_could_start_with_is_told_without_touching_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let wrong = |path: &Path| check_data_dir(path, 2).unwrap_err().0;
+        let none = dir.path().join("none");
+        assert_eq!(check_data_dir(&none, 2), Ok(()));
+        assert!(!none.exists() && !is_claimed(&none));
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        for path in [&file, &file.join("below")] {
+            assert!(wrong(path).contains("can not be used: Not a directory"));
+        }
+        let spool = dir.path().join("spool");
+        claim(&config(&spool, Founding::Bootstrap)).unwrap();
+        assert!(is_claimed(&spool) && check_data_dir(&spool, 1).is_ok());
+        assert!(wrong(&spool).contains("is not this node's"));
+        mark_removed(&spool, "node 1 was removed").unwrap();
+        assert_eq!(wrong(&spool), "node 1 was removed");
     }
 
     #[test]

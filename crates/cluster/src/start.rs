@@ -38,6 +38,10 @@ use crate::{
     witness::Witness,
 };
 
+/// What a node says that is to found a cluster and does not know whose mail it takes.
+pub const NO_POLICY: &str = "[policy] initial is missing: a new cluster is founded with the policy it names; write \
+                             for example initial = \"/etc/layover/policy.toml\"";
+
 /// Puts what was being tried in front of why it failed.
 fn failed<E: std::fmt::Display>(what: impl std::fmt::Display) -> impl FnOnce(E) -> StartError {
     move |error| StartError(format!("{what}: {error}"))
@@ -66,6 +70,10 @@ impl Cluster {
         if let Some(document) = &config.policy {
             document.policy().map_err(failed("the policy is wrong"))?;
         }
+        let founds = !matches!(config.founding, Founding::Join(_));
+        if founds && config.policy.is_none() && !claim::is_claimed(&config.data_dir) {
+            return Err(StartError(NO_POLICY.to_owned()));
+        }
         let recorded = claim::claim(&config)?;
         let metrics = Arc::new(metrics);
         let tls = config.tls.clone();
@@ -86,12 +94,8 @@ impl Cluster {
         };
         let peers = Peers::new(identity, tls);
         founding::ask_members(&config, &peers, &stored).await?;
-        let founds = !matches!(config.founding, Founding::Join(_));
         if founds && opened.tables.figures().policy.is_none() && config.policy.is_none() {
-            return Err(StartError(
-                "[policy] initial is missing: a new cluster is founded with the policy it names"
-                    .to_owned(),
-            ));
+            return Err(StartError(NO_POLICY.to_owned()));
         }
         let raft = start_raft(&config, &peers, &opened).await?;
         let running = assemble(config, clock, metrics, raft, peers, opened, port);

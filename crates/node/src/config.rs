@@ -10,9 +10,11 @@
 mod build;
 mod certificates;
 mod file;
+mod listening;
 mod policy;
 #[cfg(test)]
 mod reference;
+mod start;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -215,6 +217,18 @@ impl Config {
             source: Some(Source { file, text }),
             ..config
         })
+    }
+
+    /// What is on the disk with which a node could not start, whatever else its file says.
+    pub(crate) fn check_start(&self) -> Result<(), ConfigError> {
+        let Some(source) = &self.source else {
+            return Ok(());
+        };
+        let at = |fault: file::Fault| {
+            ConfigError::at(&source.file, &source.text, fault.offset, &fault.message)
+        };
+        let tables = file::parse(&source.text).map_err(at)?;
+        start::check(self, &tables).map_err(at)
     }
 
     /// What has become of the node file since it was read, if anything: better told now than at the next start.

@@ -151,6 +151,7 @@ fn usage(kind: ErrorKind, message: &str) -> ! {
 
 fn check(file: &Path) -> anyhow::Result<ExitCode> {
     let config = Config::read(file, clock::SYSTEM.now())?;
+    config.check_start()?;
     if let Err(errors) = config.read_policy() {
         eprintln!("{errors}");
         return Ok(ExitCode::FAILURE);

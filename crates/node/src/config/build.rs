@@ -18,6 +18,7 @@ use super::{
     file::{
         AdminTable, ClusterTable, DnsTable, Fault, File, MemberTable, NodeTable, PemFile, SmtpTable,
     },
+    listening,
     users::users,
     values::{HostName, Network, Reach, Size, Span, host_of},
 };
@@ -46,6 +47,7 @@ const COMMIT_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 
 pub(super) fn build(file: File, now: Timestamp) -> Result<Config, Fault> {
     check_node(&file.node)?;
+    listening::check(&file)?;
     let smtp = smtp(file.smtp)?;
     let node_id = *file.node.id.get_ref();
     let cluster = peers(&file.cluster, &file.node.id, now)?;
@@ -65,7 +67,7 @@ pub(super) fn build(file: File, now: Timestamp) -> Result<Config, Fault> {
         admin_listen: file.admin.listen.get_ref().0,
         admin_tls,
         http: Http {
-            listen: file.http.listen.0,
+            listen: file.http.listen.get_ref().0,
             trusted: networks(file.http.trusted),
             metrics_trusted: networks(file.http.metrics_trusted),
             names,

@@ -185,7 +185,7 @@ impl Default for AdminTable {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct HttpTable {
-    pub(super) listen: Listen,
+    pub(super) listen: Spanned<Listen>,
     pub(super) trusted: Vec<Network>,
     pub(super) metrics_trusted: Vec<Network>,
     pub(super) names: Vec<HostName>,
@@ -200,7 +200,7 @@ impl Default for HttpTable {
                 .to_vec()
         };
         Self {
-            listen: Listen(([127, 0, 0, 1], 7402).into()),
+            listen: unwritten(Listen(([127, 0, 0, 1], 7402).into())),
             trusted: loopback(),
             metrics_trusted: loopback(),
             names: Vec::new(),

@@ -256,6 +256,18 @@ fn a_mistake_is_one_line_with_its_place_and_the_remedy() {
             "7:10: [admin] listens beyond loopback and so needs tls_ca",
         ),
         (
+            alone("[admin]\nlisten = \"127.0.0.1:7402\""),
+            "7:10: [admin] listen = \"127.0.0.1:7402\" is taken by [http] listen = \"127.0.0.1:7402\"; give each",
+        ),
+        (
+            alone("[smtp]\nlisten = [\"[::]:25\", \"0.0.0.0:7400\"]"),
+            "7:10: [smtp] listen = \"0.0.0.0:7400\" is taken by [cluster] listen = \"127.0.0.1:7400\"",
+        ),
+        (
+            alone("[smtp]\nlisten = [\"127.0.0.1:25\", \"127.0.0.1:25\"]"),
+            "7:10: [smtp] listen = \"127.0.0.1:25\" is taken by [smtp] listen",
+        ),
+        (
             alone("[admin]\ntls_ca = \"/x\""),
             "7:10: tls_ca, tls_cert and tls_key belong together",
         ),
@@ -525,6 +537,38 @@ fn certificates_that_do_not_belong_together_are_refused() {
             "{said}"
         );
     }
+}
+
+#[test]
+fn what_is_on_the_disk_is_looked_at_before_a_start() {
+    let folder = TempDir::new().unwrap();
+    let spool = folder.path().join("spool");
+    let check = |text: &str| {
+        let text = text.replace("[cluster]", &format!("data_dir = {spool:?}\n[cluster]"));
+        let said = read_in(folder.path(), &text).unwrap().check_start();
+        said.map_err(|error| error.to_string())
+    };
+    let policy = "[policy]\ninitial = \"/etc/layover/policy.toml\"\n";
+    let founding = format!("{ALONE}{policy}");
+    assert_eq!(check(&founding), Ok(()));
+    assert_eq!(check(&joining("localhost:7405")), Ok(()));
+    let said = check(ALONE).unwrap_err();
+    assert!(
+        said.contains("layover.toml:5:1: [policy] initial is missing"),
+        "{said}"
+    );
+    assert!(!spool.exists());
+    // It has a cluster, and that has its policy.
+    fs::create_dir(&spool).unwrap();
+    let whose = "layover data, format 1\nnode 1\nfounded by 1\n";
+    fs::write(spool.join("NODE"), whose).unwrap();
+    assert_eq!(check(ALONE), Ok(()));
+    let said = check(&founding.replace("id = 1", "id = 2")).unwrap_err();
+    assert!(said.contains("layover.toml:4:12: data_dir"), "{said}");
+    fs::remove_dir_all(&spool).unwrap();
+    fs::write(&spool, "").unwrap();
+    let said = check(&founding).unwrap_err();
+    assert!(said.contains("can not be used: Not a directory"), "{said}");
 }
 
 #[test]
