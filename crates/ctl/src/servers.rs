@@ -190,12 +190,12 @@ fn status_words(status: &Status) -> String {
     }
 }
 
-fn root_cause(error: &dyn std::error::Error) -> String {
+fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
-    cause.to_string()
+    tls::in_words(cause)
 }
 
 fn endpoint(address: &str, tls: Option<ClientTlsConfig>) -> anyhow::Result<Endpoint> {

@@ -7,6 +7,8 @@ use std::{
 
 use rustls_pki_types::pem;
 
+use crate::words::in_words;
+
 /// Why a certificate cannot be used: which file, what is wrong, what would be right.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -66,7 +68,7 @@ pub enum TlsError {
         key: PathBuf,
     },
     /// The key is of a kind that is not supported, or damaged.
-    #[error("cannot use the key in {}: {error}", path.display())]
+    #[error("cannot use the key in {}: {}", path.display(), in_words(error))]
     BadKey {
         /// The file.
         path: PathBuf,
@@ -83,10 +85,11 @@ pub enum TlsError {
     },
     /// The others, who know the same authority, would not accept the certificate.
     #[error(
-        "the certificate in {} is not accepted under {}: {error}; give one that this authority signed, \
+        "the certificate in {} is not accepted under {}: {}; give one that this authority signed, \
          for servers and clients",
         cert.display(),
-        ca.display()
+        ca.display(),
+        in_words(error)
     )]
     NotAccepted {
         /// The certificate file.

@@ -13,6 +13,7 @@ use tracing::{debug, warn};
 use crate::{
     MutualTls,
     limits::{ACCEPT_RETRY, HANDSHAKES_MAX},
+    words::in_words,
 };
 
 type Handshake = io::Result<Box<TlsStream<TcpStream>>>;
@@ -62,7 +63,7 @@ impl Door {
             match action {
                 Action::Shake(stream) => self.shake(stream),
                 Action::Admit(Ok(stream)) => return *stream,
-                Action::Admit(Err(error)) => debug!(%error, "a handshake failed"),
+                Action::Admit(Err(error)) => debug!(error = in_words(&error), "a handshake failed"),
                 Action::Pause(error) => {
                     warn!(%error, "connection could not be taken");
                     tokio::time::sleep(ACCEPT_RETRY).await;

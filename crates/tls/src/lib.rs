@@ -22,6 +22,7 @@ mod server;
 #[cfg(test)]
 mod testing;
 mod watch;
+mod words;
 
 pub use error::TlsError;
 pub use incoming::incoming;
@@ -32,3 +33,4 @@ pub use rustls_pki_types::{CertificateDer, UnixTime};
 pub use server::{PemPair, ServerTls};
 pub use tokio_rustls::{client, server as accepted};
 pub use watch::{Fingerprint, Reload, Watched};
+pub use words::in_words;

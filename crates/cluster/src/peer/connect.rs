@@ -113,7 +113,7 @@ pub(crate) fn status_words(status: &tonic::Status) -> String {
         cause = Some(deeper);
     }
     match cause {
-        Some(cause) => cause.to_string(),
+        Some(cause) => tls::in_words(cause),
         None if status.message().is_empty() => status.code().description().to_owned(),
         None => status.message().to_owned(),
     }

@@ -35,9 +35,9 @@ pub(crate) enum Broken {
     Lost(#[from] io::Error),
     #[error("no {0} within {1:?}")]
     Silent(&'static str, Duration),
-    #[error("the tls handshake failed: {0}")]
+    #[error("the tls handshake failed: {}", tls::in_words(.0))]
     Handshake(io::Error),
-    #[error("tls can not be verified on this machine: {0}")]
+    #[error("tls can not be verified on this machine: {}", tls::in_words(.0))]
     Unverifiable(rustls::Error),
     #[error("{0:?} is no host name that a certificate could be verified for")]
     HostName(String),
@@ -104,7 +104,12 @@ impl Connection {
         let opened = match Self::open_with(host, terms, &protection).await {
             // Better in clear than not at all: so the policy says.
             Err(Broken::Handshake(error)) if matches!(protection, Protection::Opportunistic) => {
-                tracing::warn!(host = host.name, %error, "tls handshake failed, going on in clear");
+                let error = tls::in_words(&error);
+                tracing::warn!(
+                    host = host.name,
+                    error,
+                    "tls handshake failed, going on in clear"
+                );
                 Self::open_with(host, terms, &Protection::Off).await
             }
             other => other,

@@ -23,7 +23,7 @@ const AGENT: &str = concat!("layover/", env!("CARGO_PKG_VERSION"));
 pub(super) enum Untold {
     #[error("connecting failed: {0}")]
     Connect(io::Error),
-    #[error("the tls handshake failed: {0}")]
+    #[error("the tls handshake failed: {}", tls::in_words(.0))]
     Handshake(io::Error),
     #[error(transparent)]
     Unverifiable(#[from] Broken),

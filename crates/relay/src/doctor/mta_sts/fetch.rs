@@ -37,7 +37,7 @@ pub(super) enum FetchError {
     Nowhere(String),
     #[error("connecting to {0} failed: {1}")]
     Connect(String, io::Error),
-    #[error("the tls handshake failed: {0}")]
+    #[error("the tls handshake failed: {}", tls::in_words(.0))]
     Handshake(io::Error),
     #[error(transparent)]
     Unverifiable(#[from] Broken),
