@@ -142,7 +142,11 @@ async fn probe(servers: &Servers, output: &mut Output, domain: String) -> anyhow
 
 /// `     12 ms  mail.example.com:25: connected to 192.0.2.10:25`.
 fn line(step: &DomainProbeStep) -> String {
-    let mark = if step.sound { ' ' } else { '!' };
+    let mark = if step.sound && !step.warning {
+        ' '
+    } else {
+        '!'
+    };
     format!(
         "{:>7} ms {mark} {}",
         step.took_ms,
@@ -197,6 +201,7 @@ mod tests {
             took_ms: 12,
             sound: false,
             ready: None,
+            warning: false,
         };
         assert_eq!(line(&step), "     12 ms ! mail:25: greets: 220 \\u{1b}[2J");
     }

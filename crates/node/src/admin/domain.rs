@@ -84,6 +84,7 @@ pub(super) fn probe(
             took_ms: 0,
             sound: is_ready,
             ready: Some(is_ready),
+            warning: false,
         };
         told.send(verdict).await.ok();
     };
@@ -100,5 +101,6 @@ fn step_of(step: Step) -> DomainProbeStep {
         took_ms: u64::try_from(step.took.as_millis()).unwrap_or(u64::MAX),
         sound: step.is_sound,
         ready: None,
+        warning: step.is_warning,
     }
 }

@@ -129,21 +129,24 @@ impl Connection {
                 Ok(Output::Ready) => return Ok(connection),
                 Ok(Output::StartTls) => connection = connection.secure(terms, protection).await?,
                 Ok(_) => return Err(Broken::Ended),
-                // A server of TLS 1.3 may find only now that the handshake has failed (RFC 8446 section 4.4.2.4).
-                Err(Broken::Lost(error)) if connection.is_newly_secured() => {
-                    return Err(Broken::Handshake(error));
-                }
-                Err(Broken::Session(Failure::Disconnected)) if connection.is_newly_secured() => {
-                    return Err(Broken::Handshake(io::ErrorKind::UnexpectedEof.into()));
-                }
-                Err(broken) => return Err(broken),
+                Err(broken) => return Err(connection.of_handshake(broken)),
             }
         }
     }
 
-    /// Whether TLS runs, and nothing has come over it.
-    const fn is_newly_secured(&self) -> bool {
-        matches!(self.stream, Stream::Tls(_)) && self.session.hello().is_none()
+    /// What has broken this connection, told as the handshake where it is that: a server of TLS 1.3 may find only
+    /// behind it that it has failed (RFC 8446 section 4.4.2.4).
+    pub(super) fn of_handshake(&self, broken: Broken) -> Broken {
+        // TLS runs, and nothing has come over it.
+        let is_newly_secured =
+            matches!(self.stream, Stream::Tls(_)) && self.session.hello().is_none();
+        match broken {
+            Broken::Lost(error) if is_newly_secured => Broken::Handshake(error),
+            Broken::Session(Failure::Disconnected) if is_newly_secured => {
+                Broken::Handshake(io::ErrorKind::UnexpectedEof.into())
+            }
+            broken => broken,
+        }
     }
 
     /// A connection on which nothing has been said.

@@ -27,6 +27,8 @@ pub struct Step {
     pub took: Duration,
     /// Whether mail could go on from there.
     pub is_sound: bool,
+    /// Whether it does, and not as it should.
+    pub is_warning: bool,
     /// The address that was connected to, or was to be; `None` for steps of another kind.
     pub dialled: Option<SocketAddr>,
 }
@@ -118,13 +120,28 @@ impl<F: FnMut(Step)> Account<F> {
         self.step(words, false, None);
     }
 
+    fn warning(&mut self, words: String) {
+        self.tell(Step {
+            words,
+            took: self.began.elapsed(),
+            is_sound: true,
+            is_warning: true,
+            dialled: None,
+        });
+    }
+
     fn step(&mut self, words: String, is_sound: bool, dialled: Option<SocketAddr>) {
-        (self.tell)(Step {
+        self.tell(Step {
             words,
             took: self.began.elapsed(),
             is_sound,
+            is_warning: false,
             dialled,
         });
+    }
+
+    fn tell(&mut self, step: Step) {
+        (self.tell)(step);
         self.began = Instant::now();
     }
 }
@@ -136,7 +153,7 @@ async fn probe_host<F: FnMut(Step)>(
     account: &mut Account<F>,
 ) -> Found {
     let name = &host.name;
-    let Some(connection) = opened(host, terms, account).await else {
+    let Some(connection) = opened_as_for_mail(host, terms, account).await else {
         return Found::Unready;
     };
     let objection = route.objection(&connection);
@@ -161,30 +178,78 @@ pub(crate) async fn opened<F: FnMut(Step)>(
     terms: Terms<'_>,
     account: &mut Account<F>,
 ) -> Option<Connection> {
+    let protection = protection(host, terms, account).await?;
+    let opened = begun(host, terms, &protection, account).await?;
+    ready(host, opened, account)
+}
+
+/// The same as mail does it: in clear where the handshake fails, if that may be.
+async fn opened_as_for_mail<F: FnMut(Step)>(
+    host: &Host,
+    terms: Terms<'_>,
+    account: &mut Account<F>,
+) -> Option<Connection> {
+    let protection = protection(host, terms, account).await?;
+    let opened = match begun(host, terms, &protection, account).await? {
+        Err(broken @ Broken::Handshake(_)) if matches!(protection, Protection::Opportunistic) => {
+            account.warning(format!(
+                "{}: {broken}; as TLS is not required there, mail goes in clear, for all on the way to read",
+                host.name
+            ));
+            begun(host, terms, &Protection::Off, account).await?
+        }
+        opened => opened,
+    };
+    ready(host, opened, account)
+}
+
+/// `None` when the DNS does not tell what it must.
+async fn protection<F: FnMut(Step)>(
+    host: &Host,
+    terms: Terms<'_>,
+    account: &mut Account<F>,
+) -> Option<Protection> {
     let name = &host.name;
     account.began = Instant::now();
-    let protection = match Protection::of(host, terms.tls, terms.dns).await {
-        Ok(protection) => protection,
+    match Protection::of(host, terms.tls, terms.dns).await {
+        Ok(protection) => {
+            if terms.tls == Tls::Dane {
+                account.sound(format!("{name}: asked the dns: {protection}"));
+            }
+            Some(protection)
+        }
         Err(broken) => {
             account.unsound(format!("{name}: not used: {broken}"));
-            return None;
-        }
-    };
-    if terms.tls == Tls::Dane {
-        account.sound(format!("{name}: asked the dns: {protection}"));
-    }
-    let stream = connected(host, account).await?;
-    let opened = match Connection::begin(name, stream, terms, &protection) {
-        Ok(connection) => greeted(connection, terms, &protection, account).await,
-        Err(broken) => Err(broken),
-    };
-    match opened {
-        Ok(connection) => Some(connection),
-        Err(broken) => {
-            account.unsound(format!("{name}: not ready: {broken}"));
             None
         }
     }
+}
+
+/// What comes of a session; `None` when nothing can be connected to, which is told then.
+async fn begun<F: FnMut(Step)>(
+    host: &Host,
+    terms: Terms<'_>,
+    protection: &Protection,
+    account: &mut Account<F>,
+) -> Option<Result<Connection, Broken>> {
+    let stream = connected(host, account).await?;
+    Some(
+        match Connection::begin(&host.name, stream, terms, protection) {
+            Ok(connection) => greeted(connection, terms, protection, account).await,
+            Err(broken) => Err(broken),
+        },
+    )
+}
+
+/// The session, if there is one; else it is told why not.
+fn ready<F: FnMut(Step)>(
+    host: &Host,
+    opened: Result<Connection, Broken>,
+    account: &mut Account<F>,
+) -> Option<Connection> {
+    opened
+        .inspect_err(|broken| account.unsound(format!("{}: not ready: {broken}", host.name)))
+        .ok()
 }
 
 /// Connects to the first address that can be connected to.
@@ -237,7 +302,8 @@ async fn greeted<F: FnMut(Step)>(
     loop {
         match connection.session.poll() {
             Output::Read(awaiting) => {
-                connection.carry(awaiting).await?;
+                let carried = connection.carry(awaiting).await;
+                carried.map_err(|broken| connection.of_handshake(broken))?;
                 let session = &connection.session;
                 if let (Awaiting::Greeting, Some(greeting)) = (awaiting, session.greeting()) {
                     account.sound(format!("{name}: greets: {greeting}"));
@@ -256,7 +322,7 @@ async fn greeted<F: FnMut(Step)>(
                 account.sound(format!("{name}: {}", connection.protection()));
                 return Ok(connection);
             }
-            Output::Closed(Some(failure)) => return Err(failure.into()),
+            Output::Closed(Some(failure)) => return Err(connection.of_handshake(failure.into())),
             _ => return Err(Broken::Ended),
         }
     }

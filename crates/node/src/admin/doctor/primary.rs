@@ -20,6 +20,8 @@ pub(super) struct Probed {
     is_ready: bool,
     /// What went wrong last.
     words: Option<String>,
+    /// Why mail goes there otherwise than it should.
+    warning: Option<String>,
 }
 
 /// Talks to the primary up to where it would get mail, and notes whom it could connect to.
@@ -29,24 +31,36 @@ pub(super) async fn probe(
     hostname: &str,
     dials: &Dials,
 ) -> Probed {
-    let mut words = None;
+    let (mut words, mut warning) = (None, None);
     let note = |step: Step| {
         if let Some(address) = step.dialled {
             dials.note(address, step.is_sound);
         }
         if !step.is_sound {
             words = Some(step.words);
+        } else if step.is_warning {
+            warning = Some(step.words);
         }
     };
     let is_ready = outbound::probe(domain, routes, hostname, note).await;
-    Probed { is_ready, words }
+    Probed {
+        is_ready,
+        words,
+        warning,
+    }
 }
 
 pub(super) fn judge(check: &Check, status: Option<&DomainStatus>, probed: &Probed) -> Finding {
     let down = status.filter(|status| status.primary_state == "down");
     let words = probed.words.as_deref().unwrap_or("it gives no reason");
     match (probed.is_ready, down) {
-        (true, None) => check.fine("its primary is ready for mail, seen from this node"),
+        (true, None) => match &probed.warning {
+            None => check.fine("its primary is ready for mail, seen from this node"),
+            Some(warning) => check.warning(format!(
+                "its primary takes mail, seen from this node, but {warning}; mend TLS there; tls = \"require\" in \
+                 the policy keeps it from going in clear"
+            )),
+        },
         (true, Some(down)) => check.warning(format!(
             "its primary is ready for mail, seen from this node, but counts as down{}: if that stays so, see whether \
              the node that leads reaches it",
@@ -95,15 +109,22 @@ mod tests {
         let ready = Probed {
             is_ready: true,
             words: Some("the first host is silent".to_owned()),
+            warning: None,
+        };
+        let in_clear = Probed {
+            warning: Some("mail goes in clear".to_owned()),
+            ..ready.clone()
         };
         let barred = Probed {
             is_ready: false,
             words: Some("no connection".to_owned()),
+            warning: None,
         };
         let check = Check::of("primary", "example.com");
         for (status, probed, expected) in [
             (Some(&up), &ready, Verdict::Fine),
             (None, &ready, Verdict::Fine),
+            (Some(&up), &in_clear, Verdict::Warning),
             (Some(&down), &ready, Verdict::Warning),
             (Some(&up), &barred, Verdict::Problem),
             (Some(&down), &barred, Verdict::Problem),

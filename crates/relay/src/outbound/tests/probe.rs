@@ -1,5 +1,6 @@
 //! What an operator is told of a primary.
 
+use super::tls::failing_acceptor;
 use super::*;
 use crate::outbound::connection::Terms;
 use crate::outbound::tls::Connectors;
@@ -29,6 +30,36 @@ async fn each_step_up_to_a_ready_session_is_told() {
     assert_eq!(told, words.map(|words| (true, words)));
     assert!(is_ready);
     assert!(primary.taken().is_empty());
+}
+
+#[tokio::test]
+async fn a_handshake_that_fails_is_a_warning_where_mail_goes_on_in_clear() {
+    let primary = Primary::start(ANY_PORT, usual(), Some(failing_acceptor())).await;
+    for (tls, is_warned, goes_on) in [
+        (Tls::Opportunistic, true, true),
+        (Tls::Require, false, false),
+    ] {
+        let domain = Domain {
+            tls,
+            ..domain(primary.address)
+        };
+        let mut told = Vec::new();
+        let tell = |step: Step| told.push(step);
+        let is_ready = probe(&domain, &routes_without_dns(), "node.test", tell).await;
+        let failed = |step: &&Step| step.words.contains("the tls handshake failed: ");
+        let step = told.iter().find(failed).unwrap();
+        assert_eq!(
+            (step.is_warning, step.is_sound),
+            (is_warned, goes_on),
+            "{told:?}"
+        );
+        assert_eq!(
+            step.words.contains("mail goes in clear"),
+            goes_on,
+            "{told:?}"
+        );
+        assert_eq!(is_ready, goes_on, "{told:?}");
+    }
 }
 
 #[tokio::test]

@@ -80,16 +80,7 @@ async fn required_tls_that_is_not_offered_keeps_the_mail_here() {
 
 #[tokio::test]
 async fn a_handshake_that_fails_is_followed_by_clear_text_where_that_is_allowed() {
-    // The primary offers STARTTLS and then speaks SMTP instead of TLS.
-    let refusing = rustls::ServerConfig::builder_with_provider(Arc::new(
-        rustls::crypto::ring::default_provider(),
-    ))
-    .with_safe_default_protocol_versions()
-    .unwrap()
-    .with_no_client_auth()
-    .with_cert_resolver(Arc::new(NoCertificate));
-    let acceptor = TlsAcceptor::from(Arc::new(refusing));
-    let primary = Primary::start(ANY_PORT, usual(), Some(acceptor)).await;
+    let primary = Primary::start(ANY_PORT, usual(), Some(failing_acceptor())).await;
     let outbox = MapOutbox::new(domain(primary.address), NEVER);
     outbox.queue(&["a"], BODY);
     let running = Running::start(&outbox);
@@ -162,6 +153,17 @@ async fn tls_that_is_gone_is_an_alarm_until_it_is_back() {
         assert!(raised().is_empty());
         assert_eq!(outbox.state.lock().unwrap().starttls, [true, false, true]);
     }
+}
+
+/// Of a primary that offers STARTTLS, and with which no handshake comes to an end.
+pub(super) fn failing_acceptor() -> TlsAcceptor {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let failing = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(NoCertificate));
+    TlsAcceptor::from(Arc::new(failing))
 }
 
 /// Makes every handshake fail.
