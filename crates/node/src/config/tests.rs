@@ -212,6 +212,26 @@ fn a_mistake_is_one_line_with_its_place_and_the_remedy() {
             "7:20: \"50Mib\" is not a size; write for example \"50MiB\"",
         ),
         (
+            alone("[smtp]\nmax_message_size = 50"),
+            "7:20: invalid type: integer `50`; write text in quotes, such as \"15s\" for a duration, \"50MiB\" for a size",
+        ),
+        (
+            alone("[smtp]\nmax_connections = \"2000\""),
+            "7:19: invalid type: string \"2000\"; write a whole number from 0 to 4294967295, without quotes",
+        ),
+        (
+            alone("[smtp]\nmax_connections = -1"),
+            "7:19: invalid value: integer `-1`; write a whole number from 0",
+        ),
+        (
+            alone("[smtp]\nlisten = \"127.0.0.1:25\""),
+            "7:10: invalid type: string \"127.0.0.1:25\"; write a list in square brackets, such as",
+        ),
+        (
+            ALONE.replace("true", "\"true\""),
+            "5:13: invalid type: string \"true\"; write true or false, without quotes",
+        ),
+        (
             alone("[smtp]\nmax_message_size = \"1KiB\""),
             "7:20: max_message_size is out of range; \"64KiB\" to",
         ),
@@ -404,7 +424,7 @@ fn a_mistake_in_the_policy_is_told_with_the_policys_name() {
     let config = read_in(folder.path(), &text).unwrap();
     let said = config.read_policy().unwrap_err().to_string();
     assert!(
-        said.ends_with("policy.toml:2:8: invalid type: integer `5`, expected a string"),
+        said.contains("policy.toml:2:8: invalid type: integer `5`; write text in quotes"),
         "{said}"
     );
     fs::write(
