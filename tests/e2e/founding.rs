@@ -1,8 +1,8 @@
 //! Data of another cluster is never taken for one's own.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, thread, time::Duration};
 
-use harness::{Cluster, Daemon, Letter, Primary, Sender, Settings, logs};
+use harness::{Cluster, Daemon, Letter, Primary, Sender, Settings, logs, wait_until};
 
 use crate::scene;
 
@@ -62,6 +62,34 @@ fn found_by(config: &Path, line: &str) {
 }
 
 #[test]
+fn a_founding_node_that_is_alone_says_once_for_whom_it_waits() {
+    let primary = Primary::down_at_first();
+    let mut cluster = Cluster::prepare(3, &Settings::for_primary(primary.address()));
+    cluster.nodes[0].spawn();
+    let said = |node: &Daemon| {
+        let log = node.log_text();
+        let lines = log.lines();
+        let waits = "waiting until more than half of the members answer";
+        let waits = lines.filter(|line| line.contains(waits));
+        waits.map(str::to_owned).collect::<Vec<_>>()
+    };
+    wait_until(scene::CATCH_UP, "it says so", || {
+        !said(&cluster.nodes[0]).is_empty()
+    });
+    // It asks five times a second.
+    thread::sleep(Duration::from_secs(2));
+    let lines = said(&cluster.nodes[0]);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    for other in &cluster.nodes[1..] {
+        let silent = format!("node {} ({})", other.id, other.ports.cluster.address());
+        assert!(lines[0].contains(&silent), "{lines:?}");
+    }
+    cluster.nodes[1].spawn();
+    cluster.nodes[0].wait_ready();
+    cluster.nodes[1].wait_ready();
+}
+
+#[test]
 fn data_of_another_cluster_with_the_same_ids_is_refused() {
     let other = founded_and_stopped(3);
     let (mut primary, mut cluster) = {
@@ -101,7 +129,7 @@ fn data_of_another_cluster_does_no_harm_when_nobody_is_there_to_tell() {
     swap_data(&cluster.nodes[1], &other.nodes[1]);
     // It starts alone, asks in vain, and only then do the others come.
     cluster.nodes[1].spawn();
-    harness::wait_until(scene::CATCH_UP, "it answers", || {
+    wait_until(scene::CATCH_UP, "it answers", || {
         harness::http::get(cluster.nodes[1].ports.http.address(), "/healthz").is_ok()
     });
     for place in [0, 2] {

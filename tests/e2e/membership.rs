@@ -376,7 +376,8 @@ fn a_node_that_joins_founds_nothing_and_waits_for_those_it_asks() {
     let new = cluster.prepare_joining(asked, &settings);
     cluster.nodes[new].spawn();
     wait_until(NOTICED, "it says that it waits", || {
-        cluster.nodes[new].log_text().contains("has to wait")
+        let log = cluster.nodes[new].log_text();
+        log.contains("has to wait: ") && log.contains("see that a member runs there")
     });
     let status = cluster.nodes[new].ctl().json(&["cluster", "status"]);
     assert!(status["leader"].is_null(), "{status}");

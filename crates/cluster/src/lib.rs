@@ -48,6 +48,7 @@ mod rebuilding;
 mod replay;
 mod replicas;
 mod retention;
+mod seldom;
 mod signals;
 mod space;
 mod start;

@@ -18,6 +18,8 @@ pub(crate) const ELECTION_MAX_MS: u64 = 900;
 pub(crate) const LEASE: Duration = Duration::from_millis(ELECTION_MAX_MS * 11 / 10);
 /// How often a node that was started asks the others what they know of it.
 pub(crate) const ASK_EVERY: Duration = Duration::from_millis(200);
+/// What a node waits for is said again after this, as long as it waits for the same.
+pub(crate) const SAID_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// Without a sign of the quorum for so long, the SMTP port is closed: longer than an election that
 /// has to be held twice because votes were split.

@@ -29,7 +29,7 @@ pub(crate) use belonging::is_blank;
 pub(crate) use changer::{Changer, Refused, Tried};
 pub(crate) use strangers::{Complaint, ask_around, known_members};
 
-use crate::{Cluster, Config, signals::Signals, tasks::Tasks};
+use crate::{Cluster, Config, seldom::Seldom, signals::Signals, tasks::Tasks};
 
 /// Starts what changes members without being asked, and what looks after this node's own place.
 pub(crate) fn start(
@@ -51,7 +51,7 @@ pub(crate) fn start(
         peers: changer.0.peers.clone(),
         heard,
         signals: Arc::clone(signals),
-        said: None,
+        said: Seldom::default(),
     };
     tasks.spawn("belonging to the cluster", belonging.run(stop.clone()));
 }

@@ -32,6 +32,7 @@ use crate::{
     peer::Peers,
     raft::{self, LogId, Raft},
     rebuilding::Rebuilding,
+    seldom::Seldom,
     store::LogStore,
 };
 
@@ -123,6 +124,8 @@ struct Heard {
     founded: bool,
     /// The last entry that one of them knows this node to have acknowledged.
     acknowledged: Option<LogId>,
+    /// Those who did not answer.
+    silent: Vec<String>,
 }
 
 /// What comes of asking.
@@ -188,6 +191,7 @@ impl Admission {
     /// that had been acknowledged if anyone knows it.
     async fn ask_until_sure(&self) -> Option<Option<LogId>> {
         let mut tick = interval(limits::ASK_EVERY);
+        let mut said = Seldom::default();
         loop {
             tick.tick().await;
             let heard = self.ask().await;
@@ -197,7 +201,10 @@ impl Admission {
             match judge(&heard, enough, noted, self.log.last()) {
                 Verdict::Sound => return None,
                 Verdict::Behind(acknowledged) => return Some(acknowledged),
-                Verdict::Unknown => self.voting.enter(Stage::Asking),
+                Verdict::Unknown => {
+                    self.voting.enter(Stage::Asking);
+                    say_who_is_silent(&heard, &mut said);
+                }
             }
         }
     }
@@ -206,6 +213,11 @@ impl Admission {
         let others = self.others();
         let asked = others.iter().map(|(id, address)| self.hello(*id, address));
         let answers = futures::future::join_all(asked).await;
+        let of_all = others.iter().zip(&answers);
+        let silent = of_all
+            .filter(|(_, answer)| answer.is_none())
+            .map(|((id, address), _)| format!("node {id} ({address})"))
+            .collect();
         let answers: Vec<HelloResponse> = answers.into_iter().flatten().collect();
         let acknowledged = answers.iter().filter_map(|answer| answer.acknowledged);
         let acknowledged = acknowledged.map(codec::log_id_from);
@@ -213,6 +225,7 @@ impl Admission {
             nodes: answers.len() + 1,
             founded: answers.iter().any(is_founded),
             acknowledged: acknowledged.max(),
+            silent,
         }
     }
 
@@ -311,6 +324,19 @@ impl Admission {
     }
 }
 
+/// Whoever has started this node alone may think that it hangs.
+fn say_who_is_silent(heard: &Heard, said: &mut Seldom) {
+    let silent = heard.silent.join(", ");
+    if said.is_due(&silent, Instant::now().into_std()) {
+        tracing::info!(
+            silent,
+            answering = heard.nodes,
+            "waiting until more than half of the members answer: start those that are silent, and see that this node \
+             reaches them"
+        );
+    }
+}
+
 fn note_failed(error: std::io::Error) -> StartError {
     StartError(format!("noting that this node is being rebuilt: {error}"))
 }
@@ -354,6 +380,7 @@ mod tests {
             nodes: 2,
             founded,
             acknowledged,
+            silent: Vec::new(),
         }
     }
 

@@ -20,6 +20,7 @@ use crate::{
     leadership, limits,
     peer::{self, Peers},
     raft::{self, Raft, RaftMetrics},
+    seldom::Seldom,
     signals::Signals,
     store::Tables,
 };
@@ -33,8 +34,8 @@ pub(super) struct Belonging {
     /// When a leader was last heard from.
     pub(super) heard: watch::Receiver<Option<Instant>>,
     pub(super) signals: Arc<Signals>,
-    /// What was last said of a matter that has not changed since; it is not said again.
-    pub(super) said: Option<String>,
+    /// What was last said.
+    pub(super) said: Seldom,
 }
 
 impl Belonging {
@@ -77,7 +78,7 @@ impl Belonging {
             Complaint::Removed(why) => Some(self.removed(why)),
             Complaint::Foreign(why) => Some(why),
             Complaint::Disputed(why) => {
-                self.warn_once(why);
+                self.warn(why);
                 None
             }
         }
@@ -99,8 +100,10 @@ impl Belonging {
         };
         match peer::ask_change(&self.peers, &through, None, &change, false).await {
             Ok(Tried::Done(_)) => {
-                self.tell_once(format!(
-                    "joining through {through}: this node is a learner and gets what it lacks"
+                self.tell(format!(
+                    "joining through {through}: this node is a learner and gets what it lacks; if nothing comes, see \
+                     that the others reach it at {} (advertise)",
+                    self.config.advertise
                 ));
                 None
             }
@@ -111,17 +114,21 @@ impl Belonging {
                     return Some(format!("this node can not join through {through}: {why}"));
                 }
                 let why = refused.why;
-                self.tell_once(format!("joining through {through} has to wait: {why}"));
+                self.tell(format!("joining through {through} has to wait: {why}"));
                 None
             }
             Ok(Tried::Again) => {
-                self.warn_once(format!(
-                    "joining through {through} has to wait: no leader answered there"
+                self.warn(format!(
+                    "joining through {through} has to wait: no leader answered there; see that more than half of \
+                     its cluster's nodes run"
                 ));
                 None
             }
             Err(why) => {
-                self.warn_once(format!("joining through {through} has to wait: {why}"));
+                self.warn(format!(
+                    "joining through {through} has to wait: {why}; see that a member runs there, and that this node \
+                     reaches it"
+                ));
                 None
             }
         }
@@ -143,7 +150,7 @@ impl Belonging {
             match peer::ask_change(&self.peers, &address, Some(id), &change, false).await {
                 Ok(Tried::Done(_)) => {
                     let address = &self.config.advertise;
-                    self.tell_once(format!(
+                    self.tell(format!(
                         "the cluster knows this node's address {address} now"
                     ));
                     return;
@@ -153,23 +160,21 @@ impl Belonging {
                 Err(why) => last = why,
             }
         }
-        self.warn_once(format!(
+        self.warn(format!(
             "the cluster does not know that this node has moved to {}: {last}",
             self.config.advertise
         ));
     }
 
-    fn tell_once(&mut self, what: String) {
-        if self.said.as_ref() != Some(&what) {
+    fn tell(&mut self, what: String) {
+        if self.said.is_due(&what, Instant::now()) {
             tracing::info!("{what}");
-            self.said = Some(what);
         }
     }
 
-    fn warn_once(&mut self, what: String) {
-        if self.said.as_ref() != Some(&what) {
+    fn warn(&mut self, what: String) {
+        if self.said.is_due(&what, Instant::now()) {
             tracing::warn!("{what}");
-            self.said = Some(what);
         }
     }
 }
