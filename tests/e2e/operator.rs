@@ -102,6 +102,14 @@ fn flush_waits_until_the_queue_is_empty() {
         .run(&["flush", "--wait"]);
     assert_eq!(outcome.code, 0, "{}", outcome.err);
     assert_eq!(primary.count(), 50);
+    // Nobody watches: how it begins, how it ends, and at most that the primary was still down in between.
+    let lines: Vec<&str> = outcome.out.lines().collect();
+    assert!(lines.len() <= 4, "{}", outcome.out);
+    assert!(
+        lines.last().unwrap().starts_with("drained in "),
+        "{}",
+        outcome.out
+    );
     let unknown = cluster.ctl().run(&["flush", "elsewhere.test"]);
     assert_eq!(
         (unknown.code, unknown.err.trim_end().lines().count()),

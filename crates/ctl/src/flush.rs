@@ -44,7 +44,7 @@ pub(crate) async fn flush(
         let names = words::escaped(&flushed.domains.join(", "));
         return Ok(output.line(&format!("flushed {names}"))?);
     }
-    let rejected = drain(servers, output, &flushed.domains).await?;
+    let rejected = Drain::of(&flushed.domains).watch(servers, output).await?;
     if output.is_json() {
         let seconds = started.elapsed().as_secs_f64();
         return Ok(output.document(&Drained {
@@ -63,34 +63,92 @@ pub(crate) async fn flush(
     Ok(output.line(&line)?)
 }
 
-/// Watches until nothing is left to deliver; returns how many messages were refused.
-async fn drain(servers: &Servers, output: &mut Output, names: &[String]) -> anyhow::Result<u64> {
-    let mut heard = Instant::now();
-    let mut before: Option<(Instant, u64)> = None;
-    // So many were left at some time.
-    let mut most = 0;
-    loop {
-        match status::fetch(servers).await {
-            Ok(status) => {
-                heard = Instant::now();
-                let left = total(&status, names, |d| d.waiting.saturating_add(d.deferred));
-                let rate = before.map(|(at, more)| rate(more, left, heard.duration_since(at)));
-                before = Some((heard, left));
-                if left == 0 {
-                    output.end_progress()?;
-                    return Ok(total(&status, names, |domain| domain.rejected));
-                }
-                most = left.max(most);
-                let line = progress(&status, names, left, rate);
-                output.progress_of(most - left, most, &line)?;
-            }
-            Err(error) if heard.elapsed() > SILENCE_MAX => {
-                output.end_progress()?;
-                bail!(error);
-            }
-            Err(error) => output.progress(&words::escaped(&format!("{error:#}")))?,
+/// Mail that leaves while somebody watches.
+struct Drain<'a> {
+    names: &'a [String],
+    before: Option<(Instant, u64)>,
+    /// So many messages were left at some time.
+    most: u64,
+    /// What it was said to wait for.
+    told: String,
+}
+
+impl<'a> Drain<'a> {
+    const fn of(names: &'a [String]) -> Self {
+        Self {
+            names,
+            before: None,
+            most: 0,
+            told: String::new(),
         }
-        tokio::time::sleep(PROGRESS_INTERVAL).await;
+    }
+
+    /// Watches until nothing is left to deliver; returns how many messages were refused.
+    async fn watch(mut self, servers: &Servers, output: &mut Output) -> anyhow::Result<u64> {
+        let mut heard = Instant::now();
+        loop {
+            match status::fetch(servers).await {
+                Ok(status) => {
+                    heard = Instant::now();
+                    let left = left(&status, self.names);
+                    if left == 0 {
+                        output.end_progress()?;
+                        return Ok(total(&status, self.names, |domain| domain.rejected));
+                    }
+                    self.show(output, &status, left, heard)?;
+                }
+                Err(error) if heard.elapsed() > SILENCE_MAX => {
+                    output.end_progress()?;
+                    bail!(error);
+                }
+                Err(error) => self.tell(output, words::escaped(&format!("{error:#}")))?,
+            }
+            tokio::time::sleep(PROGRESS_INTERVAL).await;
+        }
+    }
+
+    /// Where a person watches, how far it is; elsewhere, only what has changed besides the figures.
+    fn show(
+        &mut self,
+        output: &mut Output,
+        status: &StatusResponse,
+        left: u64,
+        now: Instant,
+    ) -> anyhow::Result<()> {
+        let (before, names) = (self.before.replace((now, left)), self.names);
+        if before.is_none() && !output.is_json() {
+            let domains = words::escaped(&names.join(", "));
+            output.line(&format!(
+                "flushed {domains}: {} left",
+                words::count(left, "message")
+            ))?;
+        }
+        let obstacles = obstacles(status, names);
+        if output.is_json() || !output.is_terminal() {
+            return self.tell(output, obstacles);
+        }
+        self.told.clear();
+        let rate = before.map(|(at, more)| rate(more, left, now.duration_since(at)));
+        self.most = left.max(self.most);
+        let mut line = figures(status, names, left, rate);
+        if !obstacles.is_empty() {
+            line.push_str(&format!("; {obstacles}"));
+        }
+        Ok(output.progress_of(self.most - left, self.most, &line)?)
+    }
+
+    /// Says what is waited for, or that it is over, unless that was said last.
+    fn tell(&mut self, output: &mut Output, words: String) -> anyhow::Result<()> {
+        if words != self.told {
+            let line = if words.is_empty() {
+                "it goes on"
+            } else {
+                &words
+            };
+            output.progress(line)?;
+            self.told = words;
+        }
+        Ok(())
     }
 }
 
@@ -111,13 +169,22 @@ fn total(status: &StatusResponse, names: &[String], figure: fn(&DomainStatus) ->
         .fold(0, u64::saturating_add)
 }
 
+/// Messages that are still to be delivered.
+fn left(status: &StatusResponse, names: &[String]) -> u64 {
+    total(status, names, left_of)
+}
+
+const fn left_of(domain: &DomainStatus) -> u64 {
+    domain.waiting.saturating_add(domain.deferred)
+}
+
 fn rate(before: u64, now: u64, elapsed: Duration) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a rate for the eye")]
     let gone = before.saturating_sub(now) as f64;
     gone / elapsed.as_secs_f64().max(0.001)
 }
 
-fn progress(status: &StatusResponse, names: &[String], left: u64, rate: Option<f64>) -> String {
+fn figures(status: &StatusResponse, names: &[String], left: u64, rate: Option<f64>) -> String {
     let mut line = format!("{} left", words::count(left, "message"));
     let waiting = total(status, names, |domain| domain.waiting);
     if waiting < left {
@@ -126,17 +193,24 @@ fn progress(status: &StatusResponse, names: &[String], left: u64, rate: Option<f
     if let Some(rate) = rate {
         line.push_str(&format!(", {rate:.0} a second"));
     }
-    for domain in flushed(status, names).filter(|domain| domain.paused.is_some()) {
-        line.push_str(&format!("; {} is paused", words::escaped(&domain.name)));
-    }
-    for domain in flushed(status, names).filter(|domain| domain.primary_state == "down") {
-        let primary = status::primary(domain, status.now_ms);
-        line.push_str(&format!(
-            "; the primary of {} is {primary}",
-            words::escaped(&domain.name)
-        ));
-    }
     line
+}
+
+/// What keeps the mail from leaving. For how long does not stand there: it would be something else each time.
+fn obstacles(status: &StatusResponse, names: &[String]) -> String {
+    let mut obstacles = Vec::new();
+    for domain in flushed(status, names).filter(|domain| left_of(domain) > 0) {
+        let name = words::escaped(&domain.name);
+        if domain.paused.is_some() {
+            obstacles.push(format!("{name} is paused"));
+        }
+        if domain.primary_state == "down" {
+            let reason = domain.reason.as_deref().unwrap_or("no reason is known");
+            let reason = words::escaped(reason);
+            obstacles.push(format!("the primary of {name} is down: {reason}"));
+        }
+    }
+    obstacles.join("; ")
 }
 
 #[cfg(test)]
@@ -161,10 +235,15 @@ mod tests {
             ..StatusResponse::default()
         };
         let names = ["a.example".to_owned()];
-        assert_eq!(total(&status, &names, |d| d.waiting + d.deferred), 7);
+        assert_eq!(left(&status, &names), 7);
         assert_eq!(
-            progress(&status, &names, 7, Some(2.4)),
-            "7 messages left, 2 of them deferred, 2 a second; the primary of a.example is down"
+            figures(&status, &names, 7, Some(2.4)),
+            "7 messages left, 2 of them deferred, 2 a second"
         );
+        assert_eq!(
+            obstacles(&status, &names),
+            "the primary of a.example is down: no reason is known"
+        );
+        assert_eq!(obstacles(&status, &["b.example".to_owned()]), "");
     }
 }
