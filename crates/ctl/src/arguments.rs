@@ -8,10 +8,10 @@ mod tests;
 
 use std::{fmt, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::{doctor::Receiver, since::Since};
+use crate::since::Since;
 
 pub(crate) use cluster::{Certs, ClusterCommand};
 pub(crate) use domain::{DomainCommand, PolicyCommand, RecipientsCommand};
@@ -68,6 +68,19 @@ pub(crate) struct TlsFiles {
     /// Its key.
     #[arg(long, global = true, help_heading = FOR_ALL, value_name = "FILE", env = "LAYOVER_TLS_KEY")]
     pub(crate) tls_key: Option<PathBuf>,
+}
+
+/// What the primary is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Receiver {
+    /// Postfix: a table of addresses, and where it is named.
+    Postfix,
+    /// Exchange Server: commands for its shell.
+    Exchange,
+    /// Rspamd: files in local.d.
+    Rspamd,
+    /// SpamAssassin: lines of local.cf.
+    Spamassassin,
 }
 
 /// Arguments that make sense one by one, and not together.

@@ -9,7 +9,7 @@ use api::admin::v1::{DoctorRequest, Finding};
 use serde::Serialize;
 use tokio::time::Instant;
 
-pub(crate) use allow_list::{Receiver, show as allow_list};
+pub(crate) use allow_list::show as allow_list;
 
 use crate::{
     grade::Grade,

@@ -9,6 +9,7 @@
 
 mod build;
 mod certificates;
+mod fault;
 mod file;
 mod listening;
 mod policy;
@@ -224,7 +225,7 @@ impl Config {
         let Some(source) = &self.source else {
             return Ok(());
         };
-        let at = |fault: file::Fault| {
+        let at = |fault: fault::Fault| {
             ConfigError::at(&source.file, &source.text, fault.offset, &fault.message)
         };
         let tables = file::parse(&source.text).map_err(at)?;

@@ -7,27 +7,14 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use anyhow::{bail, ensure};
 use api::admin::v1::{NodeAddressesRequest, NodeHost};
-use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::{
+    arguments::Receiver,
     output::Output,
     servers::{Client, Servers},
     words,
 };
-
-/// What the primary is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Receiver {
-    /// Postfix: a table of addresses, and where it is named.
-    Postfix,
-    /// Exchange Server: commands for its shell.
-    Exchange,
-    /// Rspamd: files in local.d.
-    Rspamd,
-    /// SpamAssassin: lines of local.cf.
-    Spamassassin,
-}
 
 /// What a command with `--json` prints.
 #[derive(Debug, Serialize)]

@@ -15,9 +15,8 @@ use toml::Spanned;
 use super::{
     Config, Http, LOG_KEEP_BYTES_DEFAULT, LOG_KEEP_DEFAULT, Peers, Smtp,
     certificates::{self, PemFiles, written},
-    file::{
-        AdminTable, ClusterTable, DnsTable, Fault, File, MemberTable, NodeTable, PemFile, SmtpTable,
-    },
+    fault::Fault,
+    file::{AdminTable, ClusterTable, DnsTable, File, MemberTable, NodeTable, PemFile, SmtpTable},
     listening,
     users::users,
     values::{HostName, Network, Reach, Size, Span, host_of},

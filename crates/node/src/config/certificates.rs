@@ -6,7 +6,10 @@ use spool::Timestamp;
 use tls::{MutualFiles, MutualTls, PemPair, ServerTls, TlsError};
 use toml::Spanned;
 
-use super::file::{CertificateTable, Fault, PemFile};
+use super::{
+    fault::Fault,
+    file::{CertificateTable, PemFile},
+};
 use crate::clock::unix;
 
 /// The files of `tls_ca`, `tls_cert` and `tls_key`.

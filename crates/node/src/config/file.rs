@@ -7,25 +7,10 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
+    fault::Fault,
     users::UserTable,
     values::{HostName, Listen, NameServer, Network, PublicAddress, Reach, Share, Size, Span},
 };
-
-/// What is wrong, and the octet of the file it begins at.
-#[derive(Debug)]
-pub(super) struct Fault {
-    pub(super) offset: usize,
-    pub(super) message: String,
-}
-
-impl Fault {
-    pub(super) fn at<T>(value: &Spanned<T>, message: impl Into<String>) -> Self {
-        Self {
-            offset: value.span().start,
-            message: message.into(),
-        }
-    }
-}
 
 pub(super) fn parse(text: &str) -> Result<File, Fault> {
     toml::from_str(text).map_err(|error| Fault {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::file::{Fault, File};
+use super::{fault::Fault, file::File};
 
 /// One of the addresses, and where it is written.
 struct Place {

@@ -2,10 +2,7 @@
 
 use cluster::{Founding, NO_POLICY, check_data_dir, is_claimed};
 
-use super::{
-    Config,
-    file::{Fault, File},
-};
+use super::{Config, fault::Fault, file::File};
 
 /// Says what a start would say. Nothing is written, and no port is opened.
 pub(super) fn check(config: &Config, tables: &File) -> Result<(), Fault> {

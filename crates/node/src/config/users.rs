@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::file::Fault;
+use super::fault::Fault;
 use crate::password::Password;
 
 /// It stands in each line of the audit log, beside an address.
