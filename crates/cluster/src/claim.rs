@@ -21,6 +21,16 @@ const FORMAT: &str = "layover data, format 1";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Recorded(String);
 
+/// Begins what is recorded of a cluster that one node has founded from what it had, or from a backup.
+const ANEW: &str = "founded anew by";
+
+impl Recorded {
+    /// Whether the node file is older than the cluster, so that it does not count whom that names.
+    pub(crate) fn is_anew(&self) -> bool {
+        self.0.starts_with(ANEW)
+    }
+}
+
 /// Claims an empty data directory for this node, or checks that it is this node's.
 pub(crate) fn claim(config: &Config) -> Result<Recorded, StartError> {
     let dir = &config.data_dir;
@@ -107,7 +117,7 @@ pub(crate) fn claim_alone(data_dir: &Path, node_id: u64) -> io::Result<()> {
             _ => {}
         }
     }
-    let text = format!("{}{}\n", whose(node_id), founded_by(&[node_id]));
+    let text = format!("{}{ANEW} {node_id}\n", whose(node_id));
     disk::replace_synced(&data_dir.join(NODE_FILE), &text)
 }
 
@@ -116,10 +126,6 @@ fn founding(config: &Config) -> String {
     if ids.is_empty() {
         return "joined".to_owned();
     }
-    founded_by(&ids)
-}
-
-fn founded_by(ids: &[u64]) -> String {
     let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
     format!("founded by {}", ids.join(" "))
 }
@@ -134,7 +140,7 @@ pub(crate) fn check_members(
     retired: &BTreeSet<u64>,
 ) -> Result<(), StartError> {
     let configured = config.founding.ids(config.node_id);
-    if configured.is_empty() || founding(config) == recorded.0 {
+    if configured.is_empty() || recorded.is_anew() || founding(config) == recorded.0 {
         return Ok(());
     }
     let members: Vec<u64> = stored.nodes().map(|(id, _)| *id).collect();
@@ -192,6 +198,7 @@ mod tests {
             listen: "127.0.0.1:7400".parse().unwrap(),
             advertise: "mx1:7400".to_owned(),
             mail_host: spool::ports::MailHost::default(),
+            courses: std::sync::Arc::new(Idle),
             certificates: tokio::sync::watch::channel(Vec::new()).1,
             founding,
             policy: None,
@@ -200,6 +207,15 @@ mod tests {
             min_free_space: FreeSpace::Bytes(0),
             log_keep: 100,
             log_keep_bytes: 1 << 30,
+        }
+    }
+
+    #[derive(Debug)]
+    struct Idle;
+
+    impl spool::Courses for Idle {
+        fn courses(&self) -> Vec<(String, spool::Course)> {
+            Vec::new()
         }
     }
 
@@ -267,6 +283,21 @@ mod tests {
                 !starts(founded.clone(), members, &[], file.clone()),
                 "{founded:?} {members:?} {file:?}"
             );
+        }
+    }
+
+    #[test]
+    fn whom_a_file_names_does_not_count_once_the_cluster_was_founded_anew() {
+        for file in [Founding::Bootstrap, listed(&[1, 2, 3]), join()] {
+            let dir = tempfile::tempdir().unwrap();
+            claim(&config(dir.path(), listed(&[1, 2, 3]))).unwrap();
+            claim_alone(dir.path(), 1).unwrap();
+            let now = config(dir.path(), file);
+            let recorded = claim(&now).unwrap();
+            assert!(recorded.is_anew());
+            for members in [&[1][..], &[1, 4, 5]] {
+                check_members(&now, &recorded, &stored(members), &BTreeSet::new()).unwrap();
+            }
         }
     }
 

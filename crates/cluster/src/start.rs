@@ -66,7 +66,11 @@ impl Cluster {
     ///
     /// # Errors
     /// One line for the operator: what is wrong and what would be right.
-    pub async fn start(config: Config, clock: Clock, metrics: Metrics) -> Result<Self, StartError> {
+    pub async fn start(
+        mut config: Config,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Result<Self, StartError> {
         if let Some(document) = &config.policy {
             document.policy().map_err(failed("the policy is wrong"))?;
         }
@@ -86,6 +90,14 @@ impl Cluster {
         let opened = open_store(&config, Arc::clone(&metrics)).await?;
         let stored = opened.tables.membership().map_err(failed("the members"))?;
         let retired = opened.tables.figures().retired.clone();
+        // With nothing left of it, the others are asked, as ever.
+        let has_members = stored.nodes().next().is_some();
+        if recorded.is_anew() && has_members && config.founding != Founding::Bootstrap {
+            tracing::info!(
+                "this node has founded its cluster anew: `members` and `join` in [cluster] do not count"
+            );
+            config.founding = Founding::Bootstrap;
+        }
         claim::check_members(&config, &recorded, &stored, &retired)?;
         let identity = Identity {
             node_id: config.node_id,
@@ -191,6 +203,7 @@ fn assemble(
         space: Arc::clone(&space),
         witness: Arc::clone(&opened.witness),
         findings: Arc::clone(&findings),
+        courses: Arc::clone(&config.courses),
         clock,
     };
     let served = Arc::new(Served::new(

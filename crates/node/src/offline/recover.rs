@@ -7,11 +7,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, ensure};
 use clap::Args;
 use cluster::offline::{Holding, Offline};
 
-use super::{check_alone, count};
+use super::count;
 use crate::{clock, config::Config};
 
 /// What is to be done with what is there.
@@ -28,9 +28,6 @@ pub(crate) struct Recover {
 /// Shows what the node holds and, if that is wanted, founds a new cluster from it.
 pub(crate) fn recover(file: &Path, options: &Recover) -> anyhow::Result<ExitCode> {
     let config = Config::read(file, clock::SYSTEM.now())?;
-    if options.force_new_cluster {
-        check_alone(&config, file)?;
-    }
     let place = || format!("data_dir {}", config.data_dir.display());
     let offline = Offline::open_to_read(&config.data_dir).with_context(place)?;
     let holding = offline.holding().with_context(place)?;
@@ -38,7 +35,7 @@ pub(crate) fn recover(file: &Path, options: &Recover) -> anyhow::Result<ExitCode
     drop(offline);
     let now = SystemTime::UNIX_EPOCH + Duration::from_millis(clock::SYSTEM.now().0);
     print!("{}", described(&holding, now));
-    if let Some(why) = lacking {
+    if let Some(why) = &lacking {
         println!(
             "This node lacks something that it had acknowledged: {why}. Another node may have it."
         );
@@ -47,7 +44,7 @@ pub(crate) fn recover(file: &Path, options: &Recover) -> anyhow::Result<ExitCode
         println!("Nothing was changed. --force-new-cluster founds a new cluster from this.");
         return Ok(ExitCode::SUCCESS);
     }
-    if !options.yes && !is_confirmed()? {
+    if !options.yes && !is_confirmed(lacking.is_some())? {
         println!("Nothing was changed.");
         return Ok(ExitCode::FAILURE);
     }
@@ -55,9 +52,10 @@ pub(crate) fn recover(file: &Path, options: &Recover) -> anyhow::Result<ExitCode
         .and_then(|offline| offline.found_anew(config.node_id, &config.cluster.advertise))
         .with_context(place)?;
     println!(
-        "Node {} is cluster {name:032x} now, alone. Start it, then add nodes with empty data \
-         directories. The other nodes of the former cluster must not be started again.",
-        config.node_id
+        "Node {} is cluster {name:032x} now, alone. Start it, then add nodes with empty data directories and \
+         join = \"{}\" in their node files; `members` there would found another cluster. The other nodes of \
+         the former one must not be started again.",
+        config.node_id, config.cluster.advertise
     );
     Ok(ExitCode::SUCCESS)
 }
@@ -103,15 +101,20 @@ fn moment(at: SystemTime, now: SystemTime) -> String {
     )
 }
 
-fn is_confirmed() -> anyhow::Result<bool> {
+/// Asks, where somebody is there. Else the long name of the option has said it, unless something is known to be lacking.
+fn is_confirmed(is_lacking: bool) -> anyhow::Result<bool> {
     if !io::stdin().is_terminal() {
-        bail!("nobody is there to be asked; --yes founds the new cluster without asking");
+        ensure!(
+            !is_lacking,
+            "nobody is there to be asked; --yes founds the new cluster without asking"
+        );
+        return Ok(true);
     }
     print!("Found a new cluster from this, and refuse the former one's other nodes? [yes/no] ");
     io::stdout().flush()?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
-    Ok(answer.trim() == "yes")
+    Ok(matches!(answer.trim(), "y" | "yes"))
 }
 
 #[cfg(test)]

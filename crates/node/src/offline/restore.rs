@@ -4,13 +4,11 @@ use std::{fs, path::Path, process::ExitCode};
 
 use anyhow::{Context as _, bail, ensure};
 
-use super::check_alone;
 use crate::{clock, config::Config};
 
 /// Copies the backup into the node's empty data directory.
 pub(crate) fn restore(file: &Path, from: &Path) -> anyhow::Result<ExitCode> {
     let config = Config::read(file, clock::SYSTEM.now())?;
-    check_alone(&config, file)?;
     let about = fs::read_to_string(from.join("BACKUP")).with_context(|| {
         format!(
             "{} is no whole backup: its file BACKUP is written last and can not be read",
@@ -37,8 +35,9 @@ pub(crate) fn restore(file: &Path, from: &Path) -> anyhow::Result<ExitCode> {
     print!("{about}");
     println!(
         "Node {} is cluster {name:032x} now, alone, with this. Start it, then add nodes with empty \
-         data directories. What was delivered after the backup is delivered again.",
-        config.node_id
+         data directories and join = \"{}\" in their node files; `members` there would found another cluster. \
+         What was delivered after the backup is delivered again.",
+        config.node_id, config.cluster.advertise
     );
     Ok(ExitCode::SUCCESS)
 }
