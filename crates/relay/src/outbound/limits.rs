@@ -136,6 +136,9 @@ pub const REPORTS_UNDER_WAY_MAX: usize = 2;
 /// Words of a primary that are kept for one recipient.
 pub const WORDS_MAX: usize = 512;
 
+/// How soon a primary is asked once more that is new in the policy and did not answer.
+pub const FIRST_LOOK_AGAIN: Duration = Duration::from_secs(2);
+
 /// Changes of the outbox are looked at no more often than this: under load each look finds many.
 pub const CHANGES_MIN: Duration = Duration::from_millis(5);
 

@@ -13,16 +13,19 @@ use std::time::Duration;
 use spool::policy::{Domain, Policy, Tls};
 use spool::{Outbox, Reachability};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
-use crate::outbound::limits::{IDLE_LOOKS_MAX, REFRESH_PROBES, STORAGE_RETRY};
+use crate::outbound::limits::{
+    CHANGES_MIN, FIRST_LOOK_AGAIN, IDLE_LOOKS_MAX, REFRESH_PROBES, STORAGE_RETRY,
+};
 use crate::outbound::{Shared, resume};
 
 /// Asks each idle primary in turn, for as long as it is polled: at once, as what an earlier leader knew may be old, and
-/// from then on every few probe intervals.
+/// one that is new in the policy was never asked; and from then on every few probe intervals.
 pub(super) async fn refresh<O: Outbox>(shared: &Arc<Shared<O>>) -> Infallible {
     let longest = shared.config.timeouts.refresh;
     let mut asked: HashMap<String, Instant> = HashMap::new();
+    let mut is_first_round = true;
     loop {
         let Some(policy) = shared.outbox.policy() else {
             sleep(longest.min(STORAGE_RETRY)).await;
@@ -37,17 +40,33 @@ pub(super) async fn refresh<O: Outbox>(shared: &Arc<Shared<O>>) -> Infallible {
         let due = by_primary(&policy, |domain| is_idle(shared, domain) && is_due(domain));
         let mut looks = JoinSet::new();
         for domains in due {
-            let names = domains
+            let named = domains
                 .iter()
                 .filter_map(|place| policy.domains.get(*place));
-            asked.extend(names.map(|domain| (domain.name.clone(), began)));
+            let mut is_new = false;
+            for domain in named {
+                let is_unknown = asked.insert(domain.name.clone(), began).is_none();
+                is_new |= is_unknown && !is_first_round;
+            }
             if looks.len() >= IDLE_LOOKS_MAX {
                 ended(&mut looks).await;
             }
-            looks.spawn(look(shared.clone(), policy.clone(), domains));
+            looks.spawn(look(shared.clone(), policy.clone(), domains, is_new));
         }
         while ended(&mut looks).await {}
-        sleep(pause_between(&policy, longest)).await;
+        is_first_round = false;
+        let pause = pause_between(&policy, longest);
+        // Over in time or not, there is another round.
+        let _ = timeout(pause, until_other_than(&policy, shared)).await;
+    }
+}
+
+/// Returns once another policy is in force.
+async fn until_other_than<O: Outbox>(policy: &Arc<Policy>, shared: &Shared<O>) {
+    let mut seen = 0;
+    while (shared.outbox.policy()).is_some_and(|now| Arc::ptr_eq(&now, policy)) {
+        seen = shared.outbox.changed_since(seen).await;
+        sleep(CHANGES_MIN).await;
     }
 }
 
@@ -97,8 +116,13 @@ fn is_idle<O: Outbox>(shared: &Shared<O>, domain: &Domain) -> bool {
         && destination.totals.undelivered() == 0
 }
 
-/// Asks the primary of these domains.
-async fn look<O: Outbox>(shared: Arc<Shared<O>>, policy: Arc<Policy>, domains: Vec<usize>) {
+/// Asks the primary of these domains. Of one that is new in the policy somebody may wait to hear how it is.
+async fn look<O: Outbox>(
+    shared: Arc<Shared<O>>,
+    policy: Arc<Policy>,
+    domains: Vec<usize>,
+    is_new: bool,
+) {
     let mut domains = domains
         .into_iter()
         .filter_map(|place| policy.domains.get(place))
@@ -109,7 +133,13 @@ async fn look<O: Outbox>(shared: Arc<Shared<O>>, policy: Arc<Policy>, domains: V
     let mut found = shared.connect(first).await;
     if found.is_err() {
         // It may have been starting again.
-        sleep(first.probe_interval.min(shared.config.timeouts.refresh)).await;
+        let again = first.probe_interval.min(shared.config.timeouts.refresh);
+        let again = if is_new {
+            again.min(FIRST_LOOK_AGAIN)
+        } else {
+            again
+        };
+        sleep(again).await;
         found = shared.connect(first).await;
     }
     for domain in domains {

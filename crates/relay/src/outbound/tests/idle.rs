@@ -99,3 +99,25 @@ async fn why_a_primary_is_down_is_told_anew_when_it_is_another_reason() {
         "{observations:?}"
     );
 }
+
+#[tokio::test]
+async fn a_primary_that_a_new_policy_names_is_asked_at_once() {
+    let (primary, outbox) = setup(usual(), NEVER).await;
+    let named = domain(primary.address);
+    primary.stop().await;
+    outbox.adopt(None);
+    let running = Running::start_with(
+        &outbox,
+        Timeouts {
+            refresh: Duration::from_hours(1),
+            ..PATIENT
+        },
+    );
+    until("the forwarder looks around", || {
+        outbox.version.receiver_count() > 0
+    })
+    .await;
+    outbox.adopt(Some(named));
+    until("down", || !observations(&outbox).is_empty()).await;
+    running.stop().await.unwrap();
+}

@@ -80,7 +80,7 @@ pub(crate) struct MapOutbox {
     /// The only one that it has.
     queue: &'static str,
     policy: Mutex<Arc<Policy>>,
-    version: watch::Sender<u64>,
+    pub(super) version: watch::Sender<u64>,
     pub(super) retry: Duration,
     /// Milliseconds; 0 is no lease.
     pub(super) lease_ms: AtomicU64,
