@@ -126,6 +126,16 @@ impl ForwardPath {
             .unwrap_or(local_part)
             .eq_ignore_ascii_case("postmaster")
     }
+
+    /// Whether it is a host's own postmaster, with the host's name or without (RFC 5321 section 4.5.1).
+    #[must_use]
+    pub fn is_postmaster_of(&self, hostname: &str) -> bool {
+        let is_there = match self {
+            Self::Postmaster => true,
+            Self::Mailbox(mailbox) => mailbox.domain.eq_ignore_ascii_case(hostname),
+        };
+        is_there && self.is_postmaster()
+    }
 }
 
 impl fmt::Display for ForwardPath {

@@ -37,6 +37,15 @@ impl Quota {
         (self.messages > 0 && queued >= self.messages)
             || (self.bytes > 0 && queued > 0 && totals.bytes >= self.bytes)
     }
+
+    /// Whether a message of so many octets may join what is queued; 0 where that is not known.
+    #[must_use]
+    pub const fn has_room(self, totals: &Totals, octets: u64) -> bool {
+        let is_empty = totals.undelivered() + totals.held == 0;
+        let queued = if is_empty { 0 } else { totals.bytes };
+        let fits = self.bytes == 0 || queued.saturating_add(octets) <= self.bytes;
+        fits && !self.is_reached(totals)
+    }
 }
 
 #[cfg(test)]
@@ -87,5 +96,22 @@ mod tests {
             bytes: 1,
         };
         assert!(!quota.is_reached(&totals));
+        assert!(quota.has_room(&totals, 1) && !quota.has_room(&totals, 2));
+    }
+
+    #[test]
+    fn what_says_how_large_it_is_must_fit() {
+        let quota = Quota {
+            messages: 0,
+            bytes: 1000,
+        };
+        let totals = Totals {
+            waiting: 1,
+            bytes: 900,
+            ..Totals::default()
+        };
+        let fits = |octets| quota.has_room(&totals, octets);
+        assert!(fits(0) && fits(100) && !fits(101) && !fits(u64::MAX));
+        assert!(Quota::default().has_room(&totals, u64::MAX));
     }
 }

@@ -27,6 +27,9 @@ use crate::inbound::{
     refused::Reason,
 };
 
+/// Who is meant by the postmaster of this host, with its name or without (RFC 5321 section 4.5.1).
+static OWN_POSTMASTER: ForwardPath = ForwardPath::Postmaster;
+
 impl<I: Intake> Connection<I> {
     pub(super) async fn answer(&mut self, question: Question) {
         match question {
@@ -219,6 +222,10 @@ impl<I: Intake> Connection<I> {
     /// Decides by a policy. A block list comes before a sentry, which remembers who comes, and a sentry before
     /// the question to the primary, so that whom they send away makes this node ask nothing.
     async fn domain_by(&self, policy: &Policy, path: &ForwardPath) -> Result<String, Reply> {
+        let path = match self.is_own_postmaster(policy, path) {
+            true => &OWN_POSTMASTER,
+            false => path,
+        };
         let domain = policy
             .domain_of(path)
             .map_err(|NotOurs| refusal::not_ours())?;
@@ -245,21 +252,27 @@ impl<I: Intake> Connection<I> {
                 }
             }
         }
-        if self.has_reached_quota(domain, path) {
+        if !self.has_room(domain, path) {
             return Err(refusal::quota_reached());
         }
         Ok(domain.name.clone())
     }
 
-    /// Whether as much of a domain's mail is queued as may be for this recipient. What is under way in other
-    /// sessions is not counted yet.
-    fn has_reached_quota(&self, domain: &Domain, path: &ForwardPath) -> bool {
+    /// Whether a recipient is this host's own postmaster, by its name, and in no domain of the policy.
+    fn is_own_postmaster(&self, policy: &Policy, path: &ForwardPath) -> bool {
+        path.is_postmaster_of(&self.shared.config.hostname) && policy.domain_of(path).is_err()
+    }
+
+    /// Whether the message may join what is queued of a domain's mail. What is under way in other sessions is not
+    /// counted yet.
+    fn has_room(&self, domain: &Domain, path: &ForwardPath) -> bool {
         let quota = if path.is_postmaster() {
             domain.quota.of_postmaster()
         } else {
             domain.quota
         };
-        quota.is_set() && quota.is_reached(&self.shared.intake.primary(&domain.name).totals)
+        let totals = || self.shared.intake.primary(&domain.name).totals;
+        !quota.is_set() || quota.has_room(&totals(), self.declared.size)
     }
 
     /// Why a domain's primary is known not to take a message.
@@ -422,8 +435,16 @@ impl<I: Intake> Connection<I> {
             .helo()
             .map(|helo| helo.name.clone())
             .unwrap_or_default();
-        let domains = core::mem::take(&mut self.domains);
         let fingerprint = Fingerprint::of(&envelope, arrived.sent.0, &arrived.sent.1);
+        let domains = core::mem::take(&mut self.domains);
+        let policy = self.shared.intake.policy();
+        let recipients = envelope.recipients.into_iter().map(|mut recipient| {
+            if (policy.as_ref()).is_some_and(|now| self.is_own_postmaster(now, &recipient.path)) {
+                recipient.path = OWN_POSTMASTER.clone();
+            }
+            recipient
+        });
+        let recipients = recipients.zip(domains).collect();
         let accept = Accept {
             id: self.arrival.id(),
             received_at,
@@ -431,7 +452,7 @@ impl<I: Intake> Connection<I> {
             body_type: envelope.body_type,
             smtputf8: envelope.smtputf8,
             dsn: envelope.dsn,
-            recipients: envelope.recipients.into_iter().zip(domains).collect(),
+            recipients,
             staged: arrived.staged,
             tail: arrived.tail,
             size: arrived.size,

@@ -31,6 +31,18 @@ async fn a_domain_of_which_enough_is_queued_takes_no_more_and_the_others_do() {
         let reply = piped.client.ask(&format!("RCPT TO:<{to}>")).await;
         assert!(reply.starts_with(expected), "{to}: {reply}");
     }
+    // It would take more than is left.
+    piped.client.ask("RSET").await;
+    let mut line = piped.client.ask("EHLO client.example").await;
+    while line.starts_with("250-") {
+        line = piped.client.line().await;
+    }
+    piped
+        .client
+        .ask("MAIL FROM:<a@sender.example> SIZE=25")
+        .await;
+    let reply = piped.client.ask("RCPT TO:<b@example.org>").await;
+    assert!(reply.starts_with("452 4.2.2 "), "{reply}");
 }
 
 #[tokio::test]
