@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harness::{http, wait_until};
+use harness::{Cluster, Primary, Settings, http, wait_until};
 
 use crate::scene;
 
@@ -29,6 +29,23 @@ fn any_node_tells_the_state_of_all() {
             assert_eq!(outcome.code, 0, "{}", outcome.err);
             assert!(!outcome.out.is_empty());
         }
+    }
+}
+
+#[test]
+fn any_node_tells_how_fast_the_queue_leaves() {
+    let mut primary = Primary::down_at_first();
+    let mut settings = Settings::for_primary(primary.address());
+    settings.policy.push_str("messages_per_second = 2\n");
+    let cluster = Cluster::start(3, &settings);
+    scene::send_all(&cluster, &scene::letters(0..40));
+    primary.up();
+    for node in &cluster.nodes {
+        let ctl = node.ctl();
+        wait_until(scene::DRAIN, "it tells how fast it leaves", || {
+            let told = ctl.json(&["status"])["domains"][0]["delivery"].clone();
+            told["per_second"].as_f64() > Some(0.5) && told["expected_end_ms"].is_u64()
+        });
     }
 }
 

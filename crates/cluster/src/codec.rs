@@ -9,6 +9,7 @@ mod authentication;
 mod command;
 mod consensus;
 mod copy;
+mod course;
 mod destination;
 mod dsn;
 mod history;
@@ -31,6 +32,7 @@ pub(crate) use consensus::{
     stored_membership_to, vote_from, vote_to,
 };
 pub(crate) use copy::{listed_from, listed_to, part_from, part_to};
+pub(crate) use course::{course_from, course_to};
 pub(crate) use destination::{destination_from, destination_to};
 pub(crate) use history::{history_totals_from, history_totals_to, retained_from, retained_to};
 pub(crate) use message::{

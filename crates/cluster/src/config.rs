@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use spool::{policy::Document, ports::MailHost};
+use spool::{Courses, policy::Document, ports::MailHost};
 use tls::MutualTls;
 use tokio::sync::watch;
 
@@ -21,6 +21,8 @@ pub struct Config {
     pub advertise: String,
     /// How this node is known to the Internet.
     pub mail_host: MailHost,
+    /// How this node's deliveries are getting on, for whoever asks any node.
+    pub courses: Arc<dyn Courses>,
     /// Until when this node's certificates are valid, for all uses; it changes when they are exchanged.
     pub certificates: watch::Receiver<Vec<CertificateEnd>>,
     /// How the cluster comes to be, at the first start.

@@ -65,6 +65,10 @@ pub(crate) const PEER_KEEPALIVE: Duration = Duration::from_secs(5);
 pub(crate) const PEER_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a peer may take to answer a small request.
 pub(crate) const PEER_REPLY_TIMEOUT: Duration = Duration::from_secs(2);
+/// Domains of whose deliveries the leader tells the others; the rest of the answer must not be lost for them.
+pub(crate) const COURSES_TOLD_MAX: usize = 2000;
+/// How long those are waited for on whom a change of members hangs.
+pub(crate) const ASKING_PATIENCE: Duration = Duration::from_secs(1);
 /// How long somebody who looks at the cluster waits for a member that may be down.
 pub(crate) const PEER_LOOK_TIMEOUT: Duration = Duration::from_millis(500);
 /// A follower that acknowledges nothing for so long while entries are on their way is treated as

@@ -15,14 +15,17 @@ use spool::{
 use tokio::time::timeout;
 
 use crate::{
-    Cluster, ClusterStatus, Expiring, MemberStatus, Room, Trace, codec, limits, raft, store::Tables,
+    Cluster, ClusterStatus, Expiring, MemberStatus, Trace, codec, limits, raft, store::Tables,
 };
 
 /// Why a request of an operator was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// No quorum answered in time.
-    #[error("no quorum of nodes answered in time; `layover cluster status` shows who is there")]
+    /// No quorum answered in time. What was proposed is in the log of the leader, and may be done later.
+    #[error(
+        "no quorum of nodes answered in time; it may still be done once one does; `layover cluster status` shows \
+         who is there"
+    )]
     NoQuorum,
     /// This node does not know the spool yet.
     #[error(
@@ -51,7 +54,20 @@ impl Cluster {
             leadership.leading = false;
         }
         let last_log_index = metrics.last_log_index.unwrap_or(0);
-        let (followers, leader_disk) = self.followers(leadership.leader).await;
+        // What only the leader knows. Empty when there is none, or it does not answer.
+        let told = match leadership.leader {
+            Some(leader) => self.ask_leader(leader).await.unwrap_or_default(),
+            None => FollowersResponse::default(),
+        };
+        let courses = match leadership.leading {
+            true => self.0.config.courses.courses().into_iter().collect(),
+            false => told.courses.into_iter().map(codec::course_from).collect(),
+        };
+        let leader_disk = told.room.map(codec::room_from);
+        let followers = told.followers.into_iter();
+        let followers: BTreeMap<u64, Follower> = followers
+            .map(|follower| (follower.node_id, follower))
+            .collect();
         let membership = &metrics.membership_config;
         // While voters change there are two sets of them; who is in one only is about to come or go.
         let votes = |id: &u64| {
@@ -96,24 +112,8 @@ impl Cluster {
             disk: self.0.space.own(),
             disks_full: self.0.space.is_full(),
             members: members.collect(),
+            courses,
         }
-    }
-
-    /// What the leader knows of its followers, and how its own disk stands. Empty when there is no
-    /// leader, or it does not answer.
-    async fn followers(&self, leader: Option<u64>) -> (BTreeMap<u64, Follower>, Option<Room>) {
-        let answer = match leader {
-            Some(leader) => self.ask_leader(leader).await,
-            None => None,
-        };
-        let answer = answer.unwrap_or_default();
-        let followers = answer.followers.into_iter();
-        (
-            followers
-                .map(|follower| (follower.node_id, follower))
-                .collect(),
-            answer.room.map(codec::room_from),
-        )
     }
 
     async fn ask_leader(&self, leader: u64) -> Option<FollowersResponse> {

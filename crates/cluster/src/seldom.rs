@@ -4,21 +4,20 @@ use std::time::Instant;
 
 use crate::limits::SAID_AGAIN_AFTER;
 
-/// What was said last of a matter, and when.
+/// What was said lately, and when.
 #[derive(Debug, Default)]
-pub(crate) struct Seldom(Option<(String, Instant)>);
+pub(crate) struct Seldom(Vec<(String, Instant)>);
 
 impl Seldom {
-    /// Whether it is to be said now: something else was said before, or nothing, or it a while ago. It counts as said
-    /// then.
+    /// Whether it is to be said now: it was not said, or a while ago. It counts as said then.
     pub(crate) fn is_due(&mut self, what: &str, now: Instant) -> bool {
-        let is_said = self.0.as_ref().is_some_and(|(said, at)| {
-            said == what && now.saturating_duration_since(*at) < SAID_AGAIN_AFTER
-        });
-        if !is_said {
-            self.0 = Some((what.to_owned(), now));
+        self.0
+            .retain(|(_, at)| now.saturating_duration_since(*at) < SAID_AGAIN_AFTER);
+        let is_due = self.0.iter().all(|(said, _)| said != what);
+        if is_due {
+            self.0.push((what.to_owned(), now));
         }
-        !is_said
+        is_due
     }
 }
 

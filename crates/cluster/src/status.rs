@@ -1,6 +1,8 @@
 //! The cluster as one node sees it.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
+
+use spool::Course;
 
 use crate::space::Room;
 
@@ -47,7 +49,7 @@ impl MemberStatus {
 }
 
 /// The cluster, as this node sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ClusterStatus {
     /// The cluster's name; `None` before it is founded.
     pub cluster: Option<u128>,
@@ -67,4 +69,6 @@ pub struct ClusterStatus {
     pub disks_full: bool,
     /// Everyone.
     pub members: Vec<MemberStatus>,
+    /// How the leader's deliveries are getting on, by the domains. Empty when it does not tell.
+    pub courses: BTreeMap<String, Course>,
 }

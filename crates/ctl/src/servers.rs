@@ -114,7 +114,7 @@ impl Servers {
             }
         }
         if has_answered {
-            bail!("no node could do it: {}", complaints.join("; "));
+            bail!("not done, as far as is known: {}", complaints.join("; "));
         }
         bail!(
             "no node answered: {}{}",

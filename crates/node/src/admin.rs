@@ -33,7 +33,7 @@ use api::admin::v1::{QueueExportRequest, QueueListRequest};
 use api::copy::v1::ExportChunk;
 use cluster::{Cluster, RequestError};
 use futures::Stream;
-use relay::{outbound::Progress, route::Routes};
+use relay::route::Routes;
 use spool::{Clock, Message, MessageId};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status};
@@ -56,7 +56,6 @@ pub(crate) struct AdminService {
     routes: Arc<Routes>,
     hostname: String,
     clock: Clock,
-    progress: Progress,
     doctor: Doctor,
     drills: Arc<Drills>,
     lookback: Lookback,
@@ -70,7 +69,6 @@ impl AdminService {
         routes: Arc<Routes>,
         hostname: String,
         clock: Clock,
-        progress: Progress,
         doctor: Doctor,
         shown: Shown,
     ) -> Self {
@@ -80,7 +78,6 @@ impl AdminService {
             routes,
             hostname,
             clock,
-            progress,
             doctor,
             drills: Arc::new(drills),
             lookback: Lookback::new(clock.now()),

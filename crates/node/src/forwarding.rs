@@ -5,7 +5,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use cluster::Cluster;
 use relay::{
-    outbound::{self, Config, Forwarder, Metrics, Places, Progress, limits::Timeouts},
+    outbound::{self, Config, Forwarder, Leftovers, Metrics, Places, Progress, limits::Timeouts},
     route::Routes,
     webhook,
 };
@@ -61,6 +61,7 @@ impl Forwarding {
     }
 
     async fn forward(&self, stop: CancellationToken) {
+        let leftovers = Leftovers::default();
         while let Some(turn) = stop.run_until_cancelled(self.cluster.next_turn()).await {
             let term = turn.term();
             info!(term, "leading: forwarding starts");
@@ -74,6 +75,7 @@ impl Forwarding {
                     places: Places::default(),
                     timeouts: Timeouts::STANDARD,
                     progress: self.progress.clone(),
+                    leftovers: leftovers.clone(),
                 },
                 self.clock,
                 self.metrics.clone(),

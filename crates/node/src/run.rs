@@ -12,7 +12,7 @@ use relay::{
     webhook,
 };
 use sd_notify::NotifyState;
-use spool::{policy::Document, ports::MailHost};
+use spool::{Courses, policy::Document, ports::MailHost};
 use tls::MutualTls;
 use tokio::{
     net::TcpListener,
@@ -163,9 +163,10 @@ impl Node {
         let webhook_metrics = webhook::Metrics::register(&mut registry);
         let peer_tls = certificates.cluster.clone();
         let file = config.policy_file.clone().zip(policy.clone());
-        let cluster =
-            start_cluster(config, policy, peer_tls, expiries.told(), &mut registry).await?;
         let progress = Progress::default();
+        let courses: Arc<dyn Courses> = Arc::new(progress.clone());
+        let told = (courses, expiries.told());
+        let cluster = start_cluster(config, policy, peer_tls, told, &mut registry).await?;
 
         let routes = Arc::new(Routes::new(Arc::clone(&dns), Arc::new(cluster.clone())));
         let forwarding = Forwarding::new(
@@ -174,7 +175,7 @@ impl Node {
             Arc::clone(&routes),
             clock,
             forwarding_metrics,
-            progress.clone(),
+            progress,
             webhook_metrics,
         );
         let mut mail = Part::default();
@@ -187,7 +188,7 @@ impl Node {
 
         let (spool, hostname) = (cluster.clone(), config.hostname.clone());
         let doctor = Doctor::new(config, Arc::clone(&dns));
-        let service = AdminService::new(spool, routes, hostname, clock, progress, doctor, shown);
+        let service = AdminService::new(spool, routes, hostname, clock, doctor, shown);
         let service = Arc::new(service);
         mail.spawn("drills", |stop| service.drills().run(stop));
         let metrics = Metrics::new(registry, cluster.clone(), expiries, service.drills(), clock);
@@ -301,7 +302,7 @@ async fn start_cluster(
     config: &Config,
     policy: Option<Document>,
     tls: Option<Arc<MutualTls>>,
-    certificates: watch::Receiver<Vec<CertificateEnd>>,
+    (courses, certificates): (Arc<dyn Courses>, watch::Receiver<Vec<CertificateEnd>>),
     registry: &mut Registry,
 ) -> anyhow::Result<Cluster> {
     let cluster = cluster::Config {
@@ -310,6 +311,7 @@ async fn start_cluster(
         listen: config.cluster.listen,
         advertise: config.cluster.advertise.clone(),
         mail_host: mail_host(config),
+        courses,
         certificates,
         founding: config.cluster.founding.clone(),
         policy,

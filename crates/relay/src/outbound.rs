@@ -27,6 +27,7 @@ mod destination;
 mod distrust;
 mod fitness;
 mod hand_in;
+mod leftovers;
 mod lessons;
 pub mod limits;
 mod metrics;
@@ -74,10 +75,11 @@ use crate::outbound::report::{Settled, report};
 use crate::outbound::tls::Connectors;
 use crate::route::Routes;
 
+pub use leftovers::Leftovers;
 pub use metrics::Metrics;
 pub use places::Places;
 pub use probe::{Step, probe};
-pub use progress::{Course, Progress};
+pub use progress::Progress;
 pub use scout::scout;
 
 /// What the forwarder is told about its node.
@@ -95,6 +97,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Where it is told how the domains are getting on.
     pub progress: Progress,
+    /// What the forwarder before this one could not record.
+    pub leftovers: Leftovers,
 }
 
 /// What all tasks of one forwarder share.
@@ -154,11 +158,17 @@ impl<O: Outbox> Forwarder<O> {
             Some(settled) => settled?,
             None => return Ok(()),
         }
+        let leftovers = config.leftovers.clone();
+        let recorded = leftovers.report(&*outbox, config.term);
+        match stop.run_until_cancelled(recorded).await {
+            Some(recorded) => recorded?,
+            None => return Ok(()),
+        }
         let (results, unreported) = mpsc::channel(UNREPORTED_MAX);
         let connectors = Connectors::new();
         let stop = stop.child_token();
         let mut reporter = JoinSet::new();
-        reporter.spawn(report(outbox.clone(), config.term, unreported));
+        reporter.spawn(report(outbox.clone(), config.term, unreported, leftovers));
         let shared = Arc::new(Shared {
             doubt_ends: Instant::now() + config.timeouts.in_doubt,
             outbox,

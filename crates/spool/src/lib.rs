@@ -15,6 +15,7 @@ pub mod audit;
 pub mod authentication;
 pub mod batch;
 pub mod command;
+pub mod course;
 pub mod destination;
 pub mod fingerprint;
 pub mod footprint;
@@ -45,6 +46,7 @@ pub use command::{
     Accept, Adopt, Attempt, Claims, Command, Expire, Lapse, Lessons, Outcome, Replay, Report,
     SeenStarttls, Stage, Verdict, Visits,
 };
+pub use course::{Course, Courses};
 pub use destination::{Condition, Destination, Pause, Reachability, Totals};
 pub use fingerprint::Fingerprint;
 pub use footprint::Footprint;

@@ -23,8 +23,9 @@ impl Changer {
         let (mut picture, seen) = self.picture();
         let asked = rules::hangs_on(&picture, change);
         let answers = asked.into_iter().map(async |(id, address)| {
-            let answer = self.greet(id, &address).await;
-            (id, answer)
+            let answer = timeout(limits::ASKING_PATIENCE, self.greet(id, &address)).await;
+            let is_late = || Err(format!("node {id} at {address} does not answer in time"));
+            (id, answer.unwrap_or_else(|_| is_late()))
         });
         for (id, answer) in join_all(answers).await {
             if let Some(seen) = picture.members.get_mut(&id) {

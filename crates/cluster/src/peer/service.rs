@@ -12,7 +12,7 @@ use openraft::{
     Instant as _,
     raft::{TransferLeaderRequest, VoteRequest},
 };
-use spool::{Clock, ports::MailHost};
+use spool::{Clock, Courses, ports::MailHost};
 use tokio::{
     sync::{Semaphore, watch},
     time::timeout,
@@ -69,6 +69,8 @@ pub(crate) struct Signs {
     pub(crate) witness: Arc<Witness>,
     /// Which primaries this node reaches, and when leadership was moved for it.
     pub(crate) findings: Arc<Findings>,
+    /// How this node's deliveries are getting on.
+    pub(crate) courses: Arc<dyn Courses>,
     /// What time it is here.
     pub(crate) clock: Clock,
 }
@@ -445,9 +447,15 @@ impl Peer for Served {
             silent_ms: u64::try_from(silent(id).as_millis()).unwrap_or(u64::MAX),
             room: self.signs.space.of_follower(*id).map(codec::room_to),
         });
+        let courses = self.signs.courses.courses();
         Ok(Response::new(pb::FollowersResponse {
             followers: followers.collect(),
             room: Some(codec::room_to(self.signs.space.own())),
+            courses: courses
+                .into_iter()
+                .take(limits::COURSES_TOLD_MAX)
+                .map(codec::course_to)
+                .collect(),
         }))
     }
 

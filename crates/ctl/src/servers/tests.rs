@@ -344,7 +344,7 @@ async fn when_nobody_does_it_each_reason_is_told() {
         .await
         .unwrap_err();
     assert!(
-        error.starts_with("no node could do it: 127.0.0.1:1: Connection refused"),
+        error.starts_with("not done, as far as is known: 127.0.0.1:1: Connection refused"),
         "{error}"
     );
     assert!(error.ends_with(" says: no quorum"), "{error}");

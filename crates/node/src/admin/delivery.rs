@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use api::admin::v1::{Alarm, Delivery, RecoveryGuard};
-use relay::outbound::Course;
-use spool::{Condition, Destination, Guard, Timestamp};
+use spool::{Condition, Course, Destination, Guard, Timestamp};
 
 /// Slower than this, the end of a queue can not be foreseen: a message a minute.
 const RATE_MIN: f64 = 1.0 / 60.0;
@@ -31,7 +30,7 @@ pub(super) fn guard(guard: &Guard) -> RecoveryGuard {
 }
 
 pub(super) fn delivery(destination: &Destination, course: &Course, now: Timestamp) -> Delivery {
-    let per_second = course.per_second();
+    let per_second = course.per_second;
     let is_foreseen =
         course.draining_since.is_some() && destination.totals.waiting > 0 && per_second >= RATE_MIN;
     let expected_end = is_foreseen.then(|| {

@@ -240,7 +240,8 @@ impl AdminService {
             parts.extend(self.doctor.of_dns(&self.cluster, &in_policy, now_ms));
         }
         told.push(servers);
-        let statuses = self.domains().await?;
+        let courses = self.cluster.status().await.courses;
+        let statuses = self.domains(&courses).await?;
         let dials = outbound::Dials::default();
         parts.extend(domains.into_iter().map(|domain| {
             let status = statuses.iter().find(|status| status.name == domain.name);

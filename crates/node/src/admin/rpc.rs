@@ -62,7 +62,7 @@ impl Admin for AdminService {
         _request: Request<StatusRequest>,
     ) -> Result<Response<StatusResponse>, Status> {
         let (cluster, ends) = tokio::join!(self.cluster.status(), self.cluster.certificates());
-        let domains = self.domains().await?;
+        let domains = self.domains(&cluster.courses).await?;
         let alarms = self.alarms();
         let obstacle = readiness::obstacle(&self.cluster);
         let history = self.cluster.history();
@@ -215,7 +215,8 @@ impl Admin for AdminService {
         &self,
         _request: Request<DomainListRequest>,
     ) -> Result<Response<DomainListResponse>, Status> {
-        let statuses = self.domains().await?;
+        let courses = self.cluster.status().await.courses;
+        let statuses = self.domains(&courses).await?;
         let domains = domain::list(&self.cluster, &self.routes, statuses).await;
         Ok(Response::new(DomainListResponse {
             now_ms: self.clock.now().0,

@@ -1,7 +1,9 @@
 //! How each domain stands, and what does not go on by itself.
 
+use std::collections::BTreeMap;
+
 use api::admin::v1::DomainStatus;
-use spool::{alarm, notice};
+use spool::{Course, alarm, notice};
 use tonic::Status;
 
 use super::{AdminService, answer, delivery, recipients, refused};
@@ -24,12 +26,15 @@ impl AdminService {
     }
 
     /// Every domain of the policy, and what is left of others.
-    pub(super) async fn domains(&self) -> Result<Vec<DomainStatus>, Status> {
+    pub(super) async fn domains(
+        &self,
+        courses: &BTreeMap<String, Course>,
+    ) -> Result<Vec<DomainStatus>, Status> {
         let policy = self.cluster.policy();
         let mut destinations = self.cluster.destinations();
         let mut domains = Vec::with_capacity(destinations.len());
         for domain in policy.iter().flat_map(|policy| policy.queues()) {
-            let course = self.progress.of(&domain.name);
+            let course = courses.get(&domain.name);
             let now = self.clock.now();
             let place = destinations
                 .iter()
@@ -40,8 +45,8 @@ impl AdminService {
             domains.push(DomainStatus {
                 in_policy: true,
                 recipients: recipients::roster(domain, &destination, now),
-                condition: delivery::condition(&destination, course.as_ref(), now).to_owned(),
-                delivery: course.map(|course| delivery::delivery(&destination, &course, now)),
+                condition: delivery::condition(&destination, course, now).to_owned(),
+                delivery: course.map(|course| delivery::delivery(&destination, course, now)),
                 quota: answer::quota(domain.quota, &destination),
                 ..answer::domain(
                     domain.name.clone(),

@@ -262,6 +262,7 @@ mod tests {
             disk: AMPLE,
             disks_full: false,
             members: vec![member(1, 0), member(2, 100)],
+            courses: BTreeMap::new(),
         }
     }
 

@@ -31,13 +31,12 @@ use std::time::Duration;
 
 use spool::policy::{Domain, Order};
 use spool::ports::OutboxError;
-use spool::{Destination, Outbox, Reachability};
+use spool::{Course, Destination, Outbox, Reachability};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::outbound::limits::STORAGE_RETRY;
-use crate::outbound::progress::Course;
 use crate::outbound::queue::Queue;
 use crate::outbound::report::Settled;
 use crate::outbound::supply::Supply;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use spool::Timestamp;
+use spool::{Course, Courses};
 use tokio::time::Instant;
 
 /// A rate is told of about so long: it follows a primary that speeds up or slows down, and does not jump.
@@ -13,19 +13,11 @@ const RATE_SPAN: Duration = Duration::from_secs(10);
 /// How all domains that this node delivers to are getting on; empty while it does not lead. Clones tell
 /// the same.
 #[derive(Clone, Debug, Default)]
-pub struct Progress(Arc<Mutex<BTreeMap<String, Course>>>);
+pub struct Progress(Arc<Mutex<BTreeMap<String, Followed>>>);
 
-/// How one domain is getting on.
-#[derive(Clone, Debug)]
-pub struct Course {
-    /// Workers that have a connection, or are opening one.
-    pub connections: usize,
-    /// Whether the primary is being asked at this moment whether it is back.
-    pub probing: bool,
-    /// Since when its queue is being emptied; `None` while nothing is sent.
-    pub draining_since: Option<Timestamp>,
-    /// What went wrong last, in words, and when.
-    pub last_error: Option<(Timestamp, String)>,
+#[derive(Debug)]
+struct Followed {
+    course: Course,
     rate: Rate,
 }
 
@@ -48,13 +40,10 @@ impl Rate {
     }
 }
 
-impl Course {
+impl Followed {
     fn new() -> Self {
         Self {
-            connections: 0,
-            probing: false,
-            draining_since: None,
-            last_error: None,
+            course: Course::default(),
             rate: Rate {
                 faded: 0.0,
                 at: Instant::now(),
@@ -62,34 +51,48 @@ impl Course {
         }
     }
 
-    /// Messages a second that the primary has taken lately.
-    #[must_use]
-    pub fn per_second(&self) -> f64 {
-        self.rate.at(Instant::now()) / RATE_SPAN.as_secs_f64()
+    fn course(&self) -> Course {
+        Course {
+            per_second: self.rate.at(Instant::now()) / RATE_SPAN.as_secs_f64(),
+            ..self.course.clone()
+        }
+    }
+}
+
+impl Courses for Progress {
+    fn courses(&self) -> Vec<(String, Course)> {
+        let by_domain = self.by_domain();
+        let courses = by_domain.iter();
+        courses
+            .map(|(domain, followed)| (domain.clone(), followed.course()))
+            .collect()
     }
 }
 
 impl Progress {
     /// How a domain is getting on; `None` when nothing is to be done for it here.
-    #[must_use]
-    pub fn of(&self, domain: &str) -> Option<Course> {
-        self.by_domain().get(domain).cloned()
+    #[cfg(test)]
+    pub(super) fn of(&self, domain: &str) -> Option<Course> {
+        self.by_domain().get(domain).map(Followed::course)
     }
 
     pub(super) fn change(&self, domain: &str, change: impl FnOnce(&mut Course)) {
-        let mut by_domain = self.by_domain();
-        let course = match by_domain.get_mut(domain) {
-            Some(course) => course,
-            None => by_domain
-                .entry(domain.to_owned())
-                .or_insert_with(Course::new),
-        };
-        change(course);
+        self.follow(domain, |followed| change(&mut followed.course));
     }
 
     /// The primary has taken a message.
     pub(super) fn delivered(&self, domain: &str) {
-        self.change(domain, |course| course.rate.note(Instant::now()));
+        self.follow(domain, |followed| followed.rate.note(Instant::now()));
+    }
+
+    fn follow(&self, domain: &str, change: impl FnOnce(&mut Followed)) {
+        let mut by_domain = self.by_domain();
+        change(match by_domain.get_mut(domain) {
+            Some(followed) => followed,
+            None => by_domain
+                .entry(domain.to_owned())
+                .or_insert_with(Followed::new),
+        });
     }
 
     /// Nothing is to be done for a domain any more.
@@ -102,7 +105,7 @@ impl Progress {
         self.by_domain().clear();
     }
 
-    fn by_domain(&self) -> MutexGuard<'_, BTreeMap<String, Course>> {
+    fn by_domain(&self) -> MutexGuard<'_, BTreeMap<String, Followed>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -119,7 +122,7 @@ mod tests {
             progress.delivered("example.com");
             tokio::time::advance(Duration::from_millis(100)).await;
         }
-        let per_second = || progress.of("example.com").unwrap().per_second();
+        let per_second = || progress.of("example.com").unwrap().per_second;
         assert!((9.0..11.0).contains(&per_second()), "{}", per_second());
         tokio::time::advance(6 * RATE_SPAN).await;
         assert!(per_second() < 0.1, "{}", per_second());

@@ -13,6 +13,7 @@ use spool::{Attempt, Due, Outbox, Report, Timestamp, Verdict};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
+use crate::outbound::leftovers::Leftovers;
 use crate::outbound::limits::{REPORT_BYTES_MAX, REPORT_MAX, REPORTS_MIN, REPORTS_UNDER_WAY_MAX};
 use crate::outbound::queue::Queue;
 
@@ -55,13 +56,22 @@ impl Settled {
 /// one message and domain: what is settled stays in its window until it is reported.
 ///
 /// # Errors
-/// Why the spool does not take results any more. What it does not know is logged.
+/// Why the spool does not take results any more. What it does not know is logged, and left over.
 pub(super) async fn report(
     outbox: Arc<impl Outbox>,
     term: u64,
-    mut results: mpsc::Receiver<Settled>,
+    results: mpsc::Receiver<Settled>,
+    leftovers: Leftovers,
 ) -> Result<(), OutboxError> {
-    let mut gathered = Vec::with_capacity(REPORT_MAX);
+    let unrecorded = |results| Unrecorded {
+        results,
+        term,
+        leftovers: leftovers.clone(),
+    };
+    let mut incoming = Incoming {
+        results,
+        gathered: unrecorded(Vec::with_capacity(REPORT_MAX)),
+    };
     let mut under_way = FuturesUnordered::new();
     let mut next = Instant::now();
     let ended = loop {
@@ -70,23 +80,22 @@ pub(super) async fn report(
             Some(recorded) = under_way.next() => if let Err(error) = recorded {
                 break Err(error);
             },
-            is_there = gather(&mut results, &mut gathered, next), if may_leave => {
+            is_there = incoming.gather(next), if may_leave => {
                 if !is_there {
                     break Ok(());
                 }
-                let (attempts, at) = first_report(&gathered);
-                let unrecorded = Unrecorded(gathered.drain(..attempts.len()).collect());
+                let gathered = &mut incoming.gathered.results;
+                let (attempts, at) = first_report(gathered);
+                let leaving = gathered.drain(..attempts.len()).collect();
                 let report = Report { term, at, attempts };
-                under_way.push(record(Arc::clone(&outbox), report, unrecorded));
+                under_way.push(record(Arc::clone(&outbox), report, unrecorded(leaving)));
                 next = Instant::now() + REPORTS_MIN;
             }
         }
     };
     if ended.is_err() {
         // Nobody waits for another report that is under way: its places must not be given to further deliveries.
-        results.close();
-        while results.recv_many(&mut gathered, REPORT_MAX).await > 0 {}
-        gathered.iter().for_each(Settled::log_possible_repeat);
+        drop(incoming);
         return ended;
     }
     while let Some(recorded) = under_way.next().await {
@@ -95,55 +104,74 @@ pub(super) async fn report(
     Ok(())
 }
 
-/// The results in a report that is under way. It may fail or be given up.
+/// Results that are gathered, or in a report that is under way. It may fail or be given up.
 #[derive(Debug)]
-struct Unrecorded(Vec<Settled>);
+struct Unrecorded {
+    results: Vec<Settled>,
+    term: u64,
+    leftovers: Leftovers,
+}
 
 impl Drop for Unrecorded {
     fn drop(&mut self) {
-        self.0.iter().for_each(Settled::log_possible_repeat);
+        self.leftovers.keep(self.term, &self.results);
+    }
+}
+
+/// Results on their way to a report.
+#[derive(Debug)]
+struct Incoming {
+    results: mpsc::Receiver<Settled>,
+    gathered: Unrecorded,
+}
+
+impl Incoming {
+    /// Gathers results until a moment, or until deliveries wait for what is gathered. Returns whether there are any:
+    /// if not, there will be none. What it has gathered stays when it is called off.
+    async fn gather(&mut self, until: Instant) -> bool {
+        let gathered = &mut self.gathered.results;
+        let mut judged = 0;
+        while gathered.len() < REPORT_MAX {
+            let count = gathered.len();
+            let mut new = gathered.iter().skip(judged);
+            if new.any(|settled| settled.queue.awaits_report(count)) {
+                break;
+            }
+            judged = count;
+            let more = self.results.recv_many(gathered, REPORT_MAX - count);
+            let more = match count {
+                0 => more.await,
+                _ => timeout_at(until, more).await.unwrap_or(0),
+            };
+            if more == 0 {
+                break;
+            }
+        }
+        !gathered.is_empty()
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        self.results.close();
+        while let Ok(settled) = self.results.try_recv() {
+            self.gathered.results.push(settled);
+        }
     }
 }
 
 async fn record(
     outbox: Arc<impl Outbox>,
     report: Report,
-    mut results: Unrecorded,
+    mut unrecorded: Unrecorded,
 ) -> Result<(), OutboxError> {
     outbox.report(report).await?;
-    results.0.drain(..).for_each(Settled::reported);
+    unrecorded.results.drain(..).for_each(Settled::reported);
     Ok(())
 }
 
-/// Gathers results until a moment, or until deliveries wait for what is gathered. Returns whether there are any:
-/// if not, there will be none. What it has gathered stays when it is called off.
-async fn gather(
-    results: &mut mpsc::Receiver<Settled>,
-    gathered: &mut Vec<Settled>,
-    until: Instant,
-) -> bool {
-    let mut judged = 0;
-    while gathered.len() < REPORT_MAX {
-        let count = gathered.len();
-        let mut new = gathered.iter().skip(judged);
-        if new.any(|settled| settled.queue.awaits_report(count)) {
-            break;
-        }
-        judged = count;
-        let more = results.recv_many(gathered, REPORT_MAX - count);
-        let more = match count {
-            0 => more.await,
-            _ => timeout_at(until, more).await.unwrap_or(0),
-        };
-        if more == 0 {
-            break;
-        }
-    }
-    !gathered.is_empty()
-}
-
 /// What goes into one report, from the front, and when the first of it ended.
-fn first_report(gathered: &[Settled]) -> (Vec<Attempt>, Timestamp) {
+pub(super) fn first_report(gathered: &[Settled]) -> (Vec<Attempt>, Timestamp) {
     let mut attempts: Vec<Attempt> = Vec::new();
     let mut at: Option<Timestamp> = None;
     let mut octets = 0;

@@ -42,7 +42,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::limits::{BREAKS_MAX, STOP_GRACE, Timeouts};
-use super::{Config, Forwarder, Metrics, Places, Progress};
+use super::{Config, Forwarder, Leftovers, Metrics, Places, Progress};
 use crate::route::Routes;
 use crate::route::tests::routes_without_dns;
 use outbox::MapOutbox;
@@ -106,6 +106,7 @@ fn offering(words: &'static str) -> Script {
 struct Running {
     progress: Progress,
     places: Places,
+    leftovers: Leftovers,
     stop: CancellationToken,
     task: JoinHandle<Result<(), OutboxError>>,
 }
@@ -124,8 +125,24 @@ impl Running {
         Self::by_routes(outbox, term, timeouts, routes_without_dns())
     }
 
+    /// Starts the next forwarder of this node, in the present term.
+    fn after(leftovers: Leftovers, outbox: &Arc<MapOutbox>) -> Self {
+        let term = outbox.term.load(Ordering::Relaxed);
+        Self::with_leftovers(leftovers, outbox, term, PATIENT, routes_without_dns())
+    }
+
     /// The same with ways that are not named by the policy.
     fn by_routes(
+        outbox: &Arc<MapOutbox>,
+        term: u64,
+        timeouts: Timeouts,
+        routes: Arc<Routes>,
+    ) -> Self {
+        Self::with_leftovers(Leftovers::default(), outbox, term, timeouts, routes)
+    }
+
+    fn with_leftovers(
+        leftovers: Leftovers,
         outbox: &Arc<MapOutbox>,
         term: u64,
         timeouts: Timeouts,
@@ -140,12 +157,14 @@ impl Running {
             places: places.clone(),
             timeouts,
             progress: progress.clone(),
+            leftovers: leftovers.clone(),
         };
         let metrics = Metrics::register(&mut Registry::default());
         let run = Forwarder::run(outbox.clone(), config, clock(), metrics, stop.clone());
         Self {
             progress,
             places,
+            leftovers,
             stop,
             task: tokio::spawn(run),
         }

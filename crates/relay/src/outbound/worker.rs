@@ -57,7 +57,7 @@ pub(super) struct Worker<O> {
     /// What the policy says of the domain now; the worker ends when that is something else.
     pub(super) route: watch::Receiver<Option<Arc<Domain>>>,
     pub(super) results: mpsc::Sender<Settled>,
-    /// Present while the primary is on trial. There is one worker then.
+    /// Present while the primary is on trial. There is one worker then, or a few where it stalls.
     pub(super) trial: Option<Arc<OpenTrial>>,
 }
 
@@ -455,7 +455,8 @@ impl<O: Outbox> Worker<O> {
             at,
         };
         self.results.send(settled).await.map_err(|unsent| {
-            unsent.0.log_possible_repeat();
+            let (leftovers, term) = (&self.shared.config.leftovers, self.shared.config.term);
+            leftovers.keep(term, &[unsent.0]);
             Parting::Spool(OutboxError::NotLeading)
         })
     }

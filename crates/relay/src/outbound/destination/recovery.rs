@@ -174,6 +174,8 @@ impl<O: Outbox> DestinationTask<O> {
             let recorded = self.recorded();
             if recorded.held_back().is_none() {
                 if is_told {
+                    // What stalled has met the primary as it was before somebody looked at it.
+                    while self.workers.try_join_next().is_some() {}
                     tell_alarm(&self.name, alarm::RECOVERY_GUARD, &recorded);
                 }
                 return true;

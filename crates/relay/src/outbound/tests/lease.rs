@@ -133,3 +133,46 @@ async fn a_leader_that_cannot_report_ends() {
         Err(OutboxError::NotLeading)
     ));
 }
+
+/// A leader whose quorum goes while results are under way, and the leftovers of its forwarder.
+async fn left_over(primary: &Primary, outbox: &Arc<MapOutbox>) -> Leftovers {
+    outbox.cut_off.store(true, Ordering::Relaxed);
+    let running = Running::start(outbox);
+    all_places_taken(primary).await;
+    outbox.leads.store(false, Ordering::Relaxed);
+    outbox.cut_off.store(false, Ordering::Relaxed);
+    let ended = tokio::time::timeout(Duration::from_secs(20), running.task).await;
+    assert!(ended.unwrap().unwrap().is_err());
+    outbox.leads.store(true, Ordering::Relaxed);
+    running.leftovers
+}
+
+#[tokio::test]
+async fn what_a_leader_knows_it_tells_once_its_quorum_is_back() {
+    let (primary, outbox) = setup(usual(), NEVER).await;
+    let recipients: Vec<String> = (0..20).map(|number| format!("r{number}")).collect();
+    let sequences: Vec<u64> = (recipients.iter())
+        .map(|recipient| outbox.queue(&[recipient.as_str()], BODY))
+        .collect();
+    let leftovers = left_over(&primary, &outbox).await;
+    let running = Running::after(leftovers, &outbox);
+    until("delivered", || outbox.is_empty()).await;
+    running.stop().await.unwrap();
+    let mut taken = primary.sequences();
+    taken.sort_unstable();
+    assert_eq!(taken, sequences, "each once");
+}
+
+#[tokio::test]
+async fn what_is_left_over_of_another_term_is_given_up() {
+    let (primary, outbox) = setup(usual(), NEVER).await;
+    for number in 0..10 {
+        outbox.queue(&[&format!("r{number}")], BODY);
+    }
+    let leftovers = left_over(&primary, &outbox).await;
+    outbox.term.fetch_add(1, Ordering::Relaxed);
+    let reports = outbox.state.lock().unwrap().reports.len();
+    let term = outbox.term.load(Ordering::Relaxed);
+    leftovers.report(&*outbox, term).await.unwrap();
+    assert_eq!(outbox.state.lock().unwrap().reports.len(), reports);
+}
