@@ -139,7 +139,15 @@ fn flush_waits_until_the_queue_is_empty() {
 #[test]
 fn wrong_usage_is_exit_code_2_and_a_silent_server_exit_code_1() {
     let (_primary, mut cluster) = scene::outage(1);
-    assert_eq!(cluster.ctl().run(&["queue", "lst"]).code, 2);
+    for wrong in [
+        &["queue", "lst"][..],
+        &["--server", "mx1", "status"],
+        &["--server", "", "status"],
+        &["--tls-ca", "ca.pem", "status"],
+    ] {
+        let outcome = cluster.ctl().run(wrong);
+        assert_eq!(outcome.code, 2, "{wrong:?}: {}", outcome.err);
+    }
     cluster.nodes[0].kill();
     let outcome = cluster.ctl().run(&["status"]);
     assert_eq!(

@@ -6,9 +6,12 @@ mod queue;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, path::PathBuf};
+use std::{convert::Infallible, fmt, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
+    parser::ValueSource,
+};
 use clap_complete::Shell;
 
 use crate::since::Since;
@@ -22,6 +25,9 @@ pub(crate) use queue::{Filter, List, QueueCommand, Selection};
 /// What stands before the arguments that all commands have, below those of their own.
 const FOR_ALL: &str = "Options of all commands";
 
+/// Where a node on this machine is asked.
+const HERE: &str = "127.0.0.1:7401";
+
 /// Asks and steers a Layover cluster. Any node answers any command.
 #[derive(Debug, Parser)]
 #[command(name = "layover", version, propagate_version = true)]
@@ -34,7 +40,8 @@ pub(crate) struct Arguments {
         value_name = "ADDR",
         env = "LAYOVER_SERVER",
         value_delimiter = ',',
-        default_value = "127.0.0.1:7401"
+        value_parser = trimmed,
+        default_value = HERE
     )]
     pub(crate) server: Vec<String>,
     /// Print one JSON document.
@@ -54,6 +61,25 @@ pub(crate) struct Arguments {
     pub(crate) tls: TlsFiles,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+fn trimmed(address: &str) -> Result<String, Infallible> {
+    Ok(address.trim().to_owned())
+}
+
+impl Arguments {
+    /// What the command line and the environment say. A usage error ends the program here, with exit code 2.
+    pub(crate) fn read() -> Self {
+        let matches = Self::command().get_matches();
+        let mut arguments = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        // A variable that is empty is as good as none; an option that is, is a slip.
+        if matches.value_source("server") == Some(ValueSource::EnvVariable)
+            && arguments.server.iter().all(String::is_empty)
+        {
+            arguments.server = vec![HERE.to_owned()];
+        }
+        arguments
+    }
 }
 
 /// PEM files for nodes that listen beyond loopback.

@@ -39,7 +39,6 @@ use std::{io, process::ExitCode};
 
 use anyhow::Context as _;
 use api::admin::v1::FlushRequest;
-use clap::Parser as _;
 
 use arguments::{Arguments, Command, Usage};
 use output::Output;
@@ -47,9 +46,7 @@ use policy::Mistakes;
 use servers::Servers;
 
 fn main() -> ExitCode {
-    // A usage error ends here with exit code 2.
-    let arguments = Arguments::parse();
-    match run(arguments) {
+    match run(Arguments::read()) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read the output has seen enough (`layover queue list | head`).
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,

@@ -11,7 +11,7 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 
-use crate::arguments::TlsFiles;
+use crate::arguments::{TlsFiles, Usage};
 
 /// A node on the same continent completes a TCP and TLS handshake well within this.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -105,6 +105,9 @@ impl Servers {
             };
             match within(limit, request(client)).await {
                 Ok(answer) => return Ok(answer),
+                Err(status) if is_foreign(&status) => {
+                    complaints.push(format!("{address}: {}", self.foreign_words(&status)));
+                }
                 Err(status) if another_may_answer(status.code()) => {
                     let says = if is_answer(&status) { " says" } else { "" };
                     has_answered |= is_answer(&status);
@@ -120,6 +123,19 @@ impl Servers {
             "no node answered: {}{}",
             complaints.join("; "),
             self.advice(&complaints, is_reached)
+        )
+    }
+
+    /// What is told of a port where something else than gRPC is spoken.
+    fn foreign_words(&self, status: &Status) -> String {
+        let tls = if self.with_tls {
+            ""
+        } else {
+            ", or one that wants TLS (--tls-ca, --tls-cert and --tls-key)"
+        };
+        format!(
+            "the other end does not speak gRPC; it may be another port than that of [admin] listen{tls} ({})",
+            status_words(status)
         )
     }
 
@@ -173,6 +189,12 @@ const fn another_may_answer(code: Code) -> bool {
     )
 }
 
+/// Whether the other end speaks something else than HTTP/2. Its library says so in words only.
+fn is_foreign(status: &Status) -> bool {
+    let cause = status.source().map(root_cause);
+    cause.is_some_and(|words| words.starts_with("connection error detected"))
+}
+
 /// Whether a node has said so, and not the way to it, or the clock here.
 fn is_answer(status: &Status) -> bool {
     status.source().is_none() && status.code() != Code::DeadlineExceeded
@@ -200,8 +222,14 @@ fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
 
 fn endpoint(address: &str, tls: Option<ClientTlsConfig>) -> anyhow::Result<Endpoint> {
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let wrong = || format!("{address:?} is no address of a node; write for example 127.0.0.1:7401");
-    let endpoint = Endpoint::from_shared(format!("{scheme}://{address}")).with_context(wrong)?;
+    let wrong = || {
+        let example = "write for example 127.0.0.1:7401";
+        Usage(format!(
+            "--server {address:?} is no address of a node; {example}"
+        ))
+    };
+    let endpoint =
+        Endpoint::from_shared(format!("{scheme}://{address}")).map_err(|_invalid| wrong())?;
     if endpoint.uri().port().is_none() {
         bail!(wrong());
     }
@@ -226,7 +254,9 @@ fn tls_config(files: &TlsFiles) -> anyhow::Result<Option<ClientTlsConfig>> {
                 .ca_certificate(Certificate::from_pem(read(ca)?))
                 .identity(Identity::from_pem(read(cert)?, read(key)?)),
         )),
-        _ => bail!("--tls-ca, --tls-cert and --tls-key belong together; give all three or none"),
+        _ => bail!(Usage(
+            "--tls-ca, --tls-cert and --tls-key belong together; give all three or none".to_owned()
+        )),
     }
 }
 

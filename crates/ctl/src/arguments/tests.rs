@@ -28,6 +28,13 @@ fn global_flags_may_stand_before_and_behind_the_command() {
 }
 
 #[test]
+fn blanks_around_a_server_are_none_of_it() {
+    let line = ["layover", "--server", " a:1, b:2 ", "status"];
+    let arguments = Arguments::try_parse_from(line).unwrap();
+    assert_eq!(arguments.server, ["a:1", "b:2"]);
+}
+
+#[test]
 fn without_a_server_the_local_node_is_asked() {
     assert_eq!(parsed("layover status").unwrap().server, ["127.0.0.1:7401"]);
 }

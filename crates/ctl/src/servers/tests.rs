@@ -15,7 +15,11 @@ use api::admin::v1::{
     admin_server::{Admin, AdminServer},
 };
 use api::copy::v1::{BackupChunk, ExportChunk};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+    task::JoinHandle,
+};
 use tokio_stream::Iter;
 use tonic::{
     Request, Response,
@@ -27,7 +31,9 @@ use super::*;
 #[test]
 fn an_address_needs_its_port() {
     for address in ["localhost", "", "a b:1", "::1"] {
-        let error = endpoint(address, None).unwrap_err().to_string();
+        let error = endpoint(address, None).unwrap_err();
+        assert!(error.is::<Usage>(), "{address}: {error}");
+        let error = error.to_string();
         assert!(error.contains("127.0.0.1:7401"), "{address}: {error}");
     }
     for address in ["localhost:7401", "[::1]:7401"] {
@@ -41,12 +47,9 @@ fn the_tls_files_are_given_together() {
         tls_ca: Some("ca.pem".into()),
         ..TlsFiles::default()
     };
-    assert!(
-        tls_config(&files)
-            .unwrap_err()
-            .to_string()
-            .contains("all three or none")
-    );
+    let error = tls_config(&files).unwrap_err();
+    assert!(error.is::<Usage>(), "{error}");
+    assert!(error.to_string().contains("all three or none"), "{error}");
 }
 
 /// A node that answers everything with the same status, or is sound when there is none.
@@ -328,6 +331,46 @@ async fn ask(answers: Vec<Option<Status>>) -> Result<StatusResponse, String> {
 async fn the_next_node_is_asked_when_one_can_not_answer() {
     let answer = ask(vec![Some(Status::unavailable("no quorum")), None]).await;
     assert_eq!(answer, Ok(StatusResponse::default()));
+}
+
+/// Something that says this to whoever connects.
+async fn start_foreign(words: &'static [u8]) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let served = async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(words).await.unwrap();
+            // Until the other end has had enough of it.
+            while stream
+                .read(&mut [0; 1024])
+                .await
+                .is_ok_and(|octets| octets > 0)
+            {}
+        }
+    };
+    (address, tokio::spawn(served))
+}
+
+#[tokio::test]
+async fn what_speaks_no_grpc_is_no_node_and_the_next_is_asked() {
+    let tls_alert = b"\x15\x03\x03\x00\x02\x02\x46".as_slice();
+    for words in [b"220 mx.example.net ESMTP Layover\r\n", tls_alert] {
+        let (foreign, task) = start_foreign(words).await;
+        let (sound, node) = start(Node(None)).await;
+        let status =
+            async |mut client: Client| Ok(client.status(StatusRequest {}).await?.into_inner());
+        let both = Servers::new(&[foreign.clone(), sound], &TlsFiles::default()).unwrap();
+        assert_eq!(both.ask(status).await.unwrap(), StatusResponse::default());
+        let alone = Servers::new(std::slice::from_ref(&foreign), &TlsFiles::default()).unwrap();
+        let error = alone.ask(status).await.unwrap_err().to_string();
+        let begins = format!("no node answered: {foreign}: the other end does not speak gRPC");
+        assert!(error.starts_with(&begins), "{error}");
+        assert!(error.contains("[admin] listen"), "{error}");
+        assert!(error.contains("--tls-ca"), "{error}");
+        task.abort();
+        node.abort();
+    }
 }
 
 #[tokio::test]
