@@ -22,7 +22,10 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 #[derive(Debug, Serialize)]
 struct Drained {
     domains: Vec<String>,
+    /// Of them, what the primary refused for good since the flush began.
     rejected: u64,
+    /// Of them, what operators hold, which is not waited for.
+    held: u64,
     seconds: f64,
 }
 
@@ -34,33 +37,63 @@ pub(crate) async fn flush(
     wait: bool,
 ) -> anyhow::Result<()> {
     let started = Instant::now();
+    let before = if wait {
+        Some(status::fetch(servers).await?)
+    } else {
+        None
+    };
     let flushed = servers
         .ask(async |mut client: Client| Ok(client.flush(request.clone()).await?.into_inner()))
         .await?;
-    if !wait {
+    let Some(before) = before else {
         if output.is_json() {
             return Ok(output.document(&flushed)?);
         }
         let names = words::escaped(&flushed.domains.join(", "));
         return Ok(output.line(&format!("flushed {names}"))?);
-    }
-    let rejected = Drain::of(&flushed.domains).watch(servers, output).await?;
+    };
+    let after = Drain::of(&flushed.domains).watch(servers, output).await?;
+    let seconds = started.elapsed().as_secs_f64();
+    let drained = Drained::of(flushed.domains, &before, &after, seconds);
     if output.is_json() {
-        let seconds = started.elapsed().as_secs_f64();
-        return Ok(output.document(&Drained {
-            domains: flushed.domains,
-            rejected,
+        return Ok(output.document(&drained)?);
+    }
+    Ok(output.line(&drained.words())?)
+}
+
+impl Drained {
+    /// What has become of these domains between one status and another.
+    fn of(
+        domains: Vec<String>,
+        before: &StatusResponse,
+        after: &StatusResponse,
+        seconds: f64,
+    ) -> Self {
+        let rejected = |status| total(status, &domains, |domain| domain.rejected);
+        Self {
+            rejected: rejected(after).saturating_sub(rejected(before)),
+            held: total(after, &domains, |domain| domain.held),
+            domains,
             seconds,
-        })?);
+        }
     }
-    let mut line = format!("drained in {:.1} s", started.elapsed().as_secs_f64());
-    if rejected > 0 {
-        let messages = words::count(rejected, "message");
-        line.push_str(&format!(
-            "; the primary refused {messages} (layover queue list --state rejected)"
-        ));
+
+    fn words(&self) -> String {
+        let mut line = format!("drained in {:.1} s", self.seconds);
+        if self.rejected > 0 {
+            let messages = words::count(self.rejected, "message");
+            line.push_str(&format!(
+                "; the primary refused {messages} (layover queue list --state rejected)"
+            ));
+        }
+        if self.held > 0 {
+            let messages = words::count(self.held, "message");
+            line.push_str(&format!(
+                "; not waited for: {messages} that operators hold (layover queue list --state held)"
+            ));
+        }
+        line
     }
-    Ok(output.line(&line)?)
 }
 
 /// Mail that leaves while somebody watches.
@@ -83,8 +116,12 @@ impl<'a> Drain<'a> {
         }
     }
 
-    /// Watches until nothing is left to deliver; returns how many messages were refused.
-    async fn watch(mut self, servers: &Servers, output: &mut Output) -> anyhow::Result<u64> {
+    /// Watches until nothing is left to deliver; returns what is so then.
+    async fn watch(
+        mut self,
+        servers: &Servers,
+        output: &mut Output,
+    ) -> anyhow::Result<StatusResponse> {
         let mut heard = Instant::now();
         loop {
             match status::fetch(servers).await {
@@ -93,7 +130,7 @@ impl<'a> Drain<'a> {
                     let left = left(&status, self.names);
                     if left == 0 {
                         output.end_progress()?;
-                        return Ok(total(&status, self.names, |domain| domain.rejected));
+                        return Ok(status);
                     }
                     self.show(output, &status, left, heard)?;
                 }
@@ -204,6 +241,15 @@ fn obstacles(status: &StatusResponse, names: &[String]) -> String {
         if domain.paused.is_some() {
             obstacles.push(format!("{name} is paused"));
         }
+        let guard = domain.guard.as_ref();
+        if let Some(guard) = guard.filter(|guard| guard.tripped_ms.is_some()) {
+            let why = guard.why.as_deref().unwrap_or("it failed its trial");
+            let why = words::escaped(why);
+            obstacles.push(format!(
+                "{name} is held back by the recovery guard: {why} (when its primary is mended: layover domain \
+                 resume {name})"
+            ));
+        }
         if domain.primary_state == "down" {
             let reason = domain.reason.as_deref().unwrap_or("no reason is known");
             let reason = words::escaped(reason);
@@ -215,7 +261,69 @@ fn obstacles(status: &StatusResponse, names: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use api::admin::v1::{Pause, RecoveryGuard};
+
     use super::*;
+
+    #[test]
+    fn what_is_said_at_the_end_is_of_this_flush() {
+        let status = |rejected, held| StatusResponse {
+            domains: vec![DomainStatus {
+                name: "a.example".to_owned(),
+                rejected,
+                held,
+                ..DomainStatus::default()
+            }],
+            ..StatusResponse::default()
+        };
+        let words = |before, after| {
+            let domains = vec!["a.example".to_owned()];
+            Drained::of(domains, &before, &after, 1.0).words()
+        };
+        assert_eq!(words(status(2, 0), status(2, 0)), "drained in 1.0 s");
+        assert_eq!(
+            words(status(2, 0), status(3, 2)),
+            "drained in 1.0 s; the primary refused 1 message (layover queue list --state rejected); not waited for: \
+             2 messages that operators hold (layover queue list --state held)"
+        );
+    }
+
+    #[test]
+    fn all_that_keeps_mail_from_leaving_is_named() {
+        let domain = DomainStatus {
+            name: "a.example".to_owned(),
+            waiting: 1,
+            paused: Some(Pause::default()),
+            guard: Some(RecoveryGuard {
+                begun_ms: 1,
+                tripped_ms: None,
+                why: None,
+            }),
+            ..DomainStatus::default()
+        };
+        let told = |domain: &DomainStatus| {
+            let status = StatusResponse {
+                domains: vec![domain.clone()],
+                ..StatusResponse::default()
+            };
+            obstacles(&status, &["a.example".to_owned()])
+        };
+        assert_eq!(told(&domain), "a.example is paused", "a trial goes on");
+        let tripped = DomainStatus {
+            paused: None,
+            guard: Some(RecoveryGuard {
+                begun_ms: 1,
+                tripped_ms: Some(2),
+                why: Some("550 for all".to_owned()),
+            }),
+            ..domain
+        };
+        assert_eq!(
+            told(&tripped),
+            "a.example is held back by the recovery guard: 550 for all (when its primary is mended: layover domain \
+             resume a.example)"
+        );
+    }
 
     #[test]
     fn progress_tells_what_is_left_and_what_it_waits_for() {
