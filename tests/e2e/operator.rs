@@ -189,5 +189,10 @@ fn metrics_and_health_are_served() {
             "{name} is not in\n{text}"
         );
     }
+    for result in ["delivered", "deferred", "rejected"] {
+        let labels = ["domain=\"example.com\"", &format!("result=\"{result}\"")];
+        let count = http::metric(&text, "layover_deliveries_total", &labels);
+        assert_eq!(count, Some(0.0), "before anything is delivered\n{text}");
+    }
     assert_eq!(cluster.nodes[0].queued(), Some(4));
 }

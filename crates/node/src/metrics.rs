@@ -14,6 +14,7 @@ use prometheus_client::{
     metrics::{family::Family, gauge::Gauge, info::Info},
     registry::Registry,
 };
+use relay::outbound;
 use spool::Clock;
 
 use crate::{admin::drill::Drills, certificates::Expiries};
@@ -31,6 +32,7 @@ type Gauges = Family<Labels, Gauge>;
 #[derive(Debug)]
 pub(crate) struct Metrics {
     counted: Registry,
+    deliveries: outbound::Metrics,
     cluster: Cluster,
     expiries: Arc<Expiries>,
     drills: Arc<Drills>,
@@ -49,8 +51,8 @@ pub(crate) fn registry() -> Registry {
 }
 
 impl Metrics {
-    pub(crate) const fn new(
-        counted: Registry,
+    pub(crate) fn new(
+        (counted, deliveries): (Registry, outbound::Metrics),
         cluster: Cluster,
         expiries: Arc<Expiries>,
         drills: Arc<Drills>,
@@ -58,6 +60,7 @@ impl Metrics {
     ) -> Self {
         Self {
             counted,
+            deliveries,
             cluster,
             expiries,
             drills,
@@ -126,6 +129,8 @@ impl Metrics {
         if let Some(policy) = &policy {
             let last_success = |domain: &str| self.drills.last_success(domain);
             drills::register_drills(&mut registry, &policy.policy, last_success);
+            let domains = policy.policy.domains.iter();
+            domains.for_each(|domain| self.deliveries.know(&domain.name));
         }
         let mut page = String::new();
         text::encode_registry(&mut page, &self.counted)?;

@@ -160,6 +160,7 @@ impl Node {
 
         let smtp_metrics = relay::inbound::Metrics::register(&mut registry);
         let forwarding_metrics = outbound::Metrics::register(&mut registry);
+        let deliveries = forwarding_metrics.clone();
         let webhook_metrics = webhook::Metrics::register(&mut registry);
         let peer_tls = certificates.cluster.clone();
         let file = config.policy_file.clone().zip(policy.clone());
@@ -191,7 +192,8 @@ impl Node {
         let service = AdminService::new(spool, routes, hostname, clock, doctor, shown);
         let service = Arc::new(service);
         mail.spawn("drills", |stop| service.drills().run(stop));
-        let metrics = Metrics::new(registry, cluster.clone(), expiries, service.drills(), clock);
+        let counted = (registry, deliveries);
+        let metrics = Metrics::new(counted, cluster.clone(), expiries, service.drills(), clock);
         let settings = config.http.clone();
         let mut answers = Part::default();
         let looking = Arc::clone(&service);

@@ -1,5 +1,7 @@
 //! What the outbound side counts.
 
+use core::ops::Deref;
+
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -21,6 +23,10 @@ pub(super) enum DeliveryResult {
     delivered,
     deferred,
     rejected,
+}
+
+impl DeliveryResult {
+    const ALL: [Self; 3] = [Self::delivered, Self::deferred, Self::rejected];
 }
 
 /// Which reports are counted together.
@@ -74,6 +80,21 @@ impl Metrics {
         metrics
     }
 
+    /// Has the deliveries of a domain there from the start, with 0 of each result: an alert on what is not there
+    /// is silent.
+    pub fn know(&self, domain: &str) {
+        for result in DeliveryResult::ALL {
+            drop(self.deliveries_of(domain, result));
+        }
+    }
+
+    fn deliveries_of(&self, domain: &str, result: DeliveryResult) -> impl Deref<Target = Counter> {
+        self.deliveries.get_or_create(&DeliveryLabels {
+            domain: domain.to_owned(),
+            result,
+        })
+    }
+
     pub(super) fn count_report(&self, kind: notice::Kind) {
         let kind = match kind {
             notice::Kind::Failed => ReportKind::failed,
@@ -84,11 +105,7 @@ impl Metrics {
     }
 
     pub(super) fn count(&self, domain: &str, result: DeliveryResult) {
-        let labels = DeliveryLabels {
-            domain: domain.to_owned(),
-            result,
-        };
-        self.deliveries.get_or_create(&labels).inc();
+        self.deliveries_of(domain, result).inc();
     }
 
     pub(super) fn observe_seconds(&self, seconds: f64) {
@@ -105,12 +122,24 @@ mod tests {
         let mut registry = Registry::with_prefix("layover");
         let metrics = Metrics::register(&mut registry);
         metrics.count("example.com", DeliveryResult::delivered);
+        metrics.know("example.com");
+        metrics.know("example.org");
         metrics.observe_seconds(0.01);
         metrics.count_report(notice::Kind::Failed);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
-        let line = "layover_deliveries_total{domain=\"example.com\",result=\"delivered\"} 1";
-        assert!(text.contains(line), "{text}");
+        for (domain, result, count) in [
+            ("example.com", "delivered", 1),
+            ("example.com", "rejected", 0),
+            ("example.org", "delivered", 0),
+            ("example.org", "deferred", 0),
+            ("example.org", "rejected", 0),
+        ] {
+            let line = format!(
+                "layover_deliveries_total{{domain=\"{domain}\",result=\"{result}\"}} {count}\n"
+            );
+            assert!(text.contains(&line), "{line} is not in\n{text}");
+        }
         assert!(text.contains("layover_delivery_seconds_count 1"), "{text}");
         let line = "layover_reports_total{kind=\"failed\"} 1";
         assert!(text.contains(line), "{text}");
