@@ -15,7 +15,10 @@ use relay::{
     dns::{Anchors, RESOLV_CONF, Servers},
     inbound::PerMinute,
 };
-use spool::policy::Document;
+use spool::{
+    Policy,
+    policy::{Document, Domain},
+};
 use tempfile::TempDir;
 use tls::PemPair;
 
@@ -46,10 +49,10 @@ pub(crate) struct Flags {
     /// Where `layover` connects to; on loopback only.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7401", value_parser = loopback)]
     admin_listen: SocketAddr,
-    /// The domain whose mail is taken.
+    /// The domain whose mail is taken. A spool that is there already keeps its policy.
     #[arg(long, value_name = "DOMAIN", default_value = "example.com")]
     domain: String,
-    /// The host it is delivered to.
+    /// The host it is delivered to. A spool that is there already keeps its policy.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:2526")]
     primary: String,
     /// Where the spool lives; without it a temporary directory, deleted at the end.
@@ -70,7 +73,7 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
 
 /// Runs the node until it is told to stop.
 pub(crate) fn serve(flags: Flags, format: LogFormat) -> anyhow::Result<ExitCode> {
-    let policy = policy(&flags)?;
+    let (document, policy) = policy(&flags)?;
     let shown = logging::start(format);
     let temporary = match flags.data_dir {
         Some(_) => None,
@@ -86,12 +89,12 @@ pub(crate) fn serve(flags: Flags, format: LogFormat) -> anyhow::Result<ExitCode>
     let certificates =
         TempDir::with_prefix("layover-dev-").context("making a temporary directory failed")?;
     let config = config(&flags, data_dir, certificates.path())?;
-    run::start(config, Some(policy), shown, |ports| {
-        print!("{}", summary(&flags, ports));
+    run::start(config, Some(document), shown, |ports, in_force| {
+        print!("{}", summary(&flags, ports, &policy, in_force));
     })
 }
 
-fn policy(flags: &Flags) -> anyhow::Result<Document> {
+fn policy(flags: &Flags) -> anyhow::Result<(Document, Policy)> {
     // A quick probe: whoever tries things out starts and stops the primary all the time.
     let text = format!(
         "[[domain]]\nname = {}\nprimary = [{}]\nprobe_interval = \"2s\"\n",
@@ -99,11 +102,13 @@ fn policy(flags: &Flags) -> anyhow::Result<Document> {
         toml::Value::from(flags.primary.as_str())
     );
     let document = Document::of_text(text);
-    if let Err(errors) = document.policy() {
-        let said: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
-        anyhow::bail!("--domain or --primary: {}", said.join("; "));
+    match document.policy() {
+        Ok(policy) => Ok((document, policy)),
+        Err(errors) => {
+            let said: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
+            anyhow::bail!("--domain or --primary: {}", said.join("; "));
+        }
     }
-    Ok(document)
 }
 
 fn config(flags: &Flags, data_dir: PathBuf, certificates: &Path) -> anyhow::Result<Config> {
@@ -178,9 +183,32 @@ fn self_signed(folder: &Path) -> anyhow::Result<PemPair> {
     })
 }
 
-fn summary(flags: &Flags, ports: &Ports) -> String {
+/// What a policy does with mail, in words.
+fn errands(policy: &Policy) -> String {
+    let errand = |domain: &Domain| {
+        let primary = match domain.primary.as_slice() {
+            [] => "its MX hosts".to_owned(),
+            hosts => hosts.join(" or "),
+        };
+        format!("for {} and brings it to {primary}", domain.name)
+    };
+    let errands: Vec<String> = policy.domains.iter().map(errand).collect();
+    errands.join(", ")
+}
+
+/// `asked`: the policy of the flags, which is the one of a spool that is new.
+fn summary(flags: &Flags, ports: &Ports, asked: &Policy, in_force: Option<&Policy>) -> String {
     let smtp = ports.smtp.first().copied().unwrap_or(flags.smtp_listen);
-    let (domain, admin, http) = (&flags.domain, ports.admin, ports.http);
+    let (admin, http) = (ports.admin, ports.http);
+    let mail = errands(in_force.unwrap_or(asked));
+    let kept = if mail == errands(asked) {
+        ""
+    } else {
+        "That is the policy of the spool as it was: --domain and --primary count for a new one, and `layover policy \
+         apply` changes it.\n"
+    };
+    let first = in_force.unwrap_or(asked).domains.first();
+    let domain = first.map_or(flags.domain.as_str(), |domain| &domain.name);
     let recipient = match domain.strip_prefix("*.") {
         Some(parent) => format!("you@mail.{parent}"),
         None => format!("you@{domain}"),
@@ -190,8 +218,8 @@ fn summary(flags: &Flags, ports: &Ports) -> String {
         None => "in a temporary directory, deleted at the end".to_owned(),
     };
     format!(
-        "Layover runs: it takes mail for {domain} and brings it to {primary}.\n\
-         \n\
+        "Layover runs: it takes mail {mail}.\n\
+         {kept}\n\
          \x20 SMTP   {smtp} (STARTTLS with a self-signed certificate)\n\
          \x20 admin  {admin}\n\
          \x20 page   http://{http}/ (metrics at /metrics)\n\
@@ -202,8 +230,7 @@ fn summary(flags: &Flags, ports: &Ports) -> String {
          \x20 layover --server {admin} status\n\
          \x20 layover --server {admin} queue list\n\
          \n\
-         Ctrl-C stops it.\n",
-        primary = flags.primary,
+         Ctrl-C stops it.\n"
     )
 }
 
@@ -233,7 +260,7 @@ mod tests {
             (flags.domain.as_str(), flags.primary.as_str()),
             ("example.com", "127.0.0.1:2526")
         );
-        let policy = policy(&flags).unwrap().policy().unwrap();
+        let (_, policy) = policy(&flags).unwrap();
         assert_eq!(policy.domains[0].primary, ["127.0.0.1:2526"]);
     }
 
@@ -245,6 +272,27 @@ mod tests {
             error.starts_with("--domain or --primary: name = \"a..b\" is not a name"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn the_policy_that_is_told_is_the_one_in_force() {
+        let flags = flags("dev --domain a.example --primary 127.0.0.1:26").unwrap();
+        let (_, asked) = policy(&flags).unwrap();
+        let ports = Ports {
+            smtp: vec![flags.smtp_listen],
+            admin: flags.admin_listen,
+            http: flags.http_listen,
+        };
+        let told = |in_force: Option<&Policy>| summary(&flags, &ports, &asked, in_force);
+        let begins = "Layover runs: it takes mail for a.example and brings it to 127.0.0.1:26.\n\n";
+        assert!(told(None).starts_with(begins), "{}", told(None));
+        assert_eq!(told(Some(&asked)), told(None));
+        let other = "[[domain]]\nname = \"b.example\"\n[[domain]]\nname = \"c.example\"\nprimary = [\"c\", \"d\"]\n";
+        let other = told(Some(&Policy::parse(other).unwrap()));
+        let begins = "Layover runs: it takes mail for b.example and brings it to its MX hosts, for c.example and \
+                      brings it to c:25 or d:25.\nThat is the policy of the spool";
+        assert!(other.starts_with(begins), "{other}");
+        assert!(other.contains("--to you@b.example"), "{other}");
     }
 
     #[test]

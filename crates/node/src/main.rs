@@ -164,7 +164,7 @@ fn serve(file: &Path, format: LogFormat) -> anyhow::Result<ExitCode> {
     let config = Config::read(file, clock::SYSTEM.now())?;
     let shown = logging::start(format);
     let policy = founding_policy(&config)?;
-    run::start(config, policy, shown, |_| ())
+    run::start(config, policy, shown, |_, _| ())
 }
 
 /// The policy to found a cluster with. It matters only until the cluster is founded, so after that a file that was

@@ -12,7 +12,7 @@ use relay::{
     webhook,
 };
 use sd_notify::NotifyState;
-use spool::{Courses, policy::Document, ports::MailHost};
+use spool::{Courses, Policy, policy::Document, ports::MailHost};
 use tls::MutualTls;
 use tokio::{
     net::TcpListener,
@@ -67,12 +67,13 @@ impl Ports {
 }
 
 /// Runs a node until it is told to stop, or can not go on and has said why in the log. An error is
-/// why it did not start, in one line. What is shown of the log may change then.
+/// why it did not start, in one line. What is shown of the log may change then. Announced is where it is reached, and
+/// by which policy it goes, unless it is still to be founded.
 pub(crate) fn start(
     mut config: Config,
     policy: Option<Document>,
     shown: Shown,
-    announce: impl FnOnce(&Ports),
+    announce: impl FnOnce(&Ports, Option<&Policy>),
 ) -> anyhow::Result<ExitCode> {
     config.smtp.max_connections = open_files::make_room(config.smtp.max_connections)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -89,7 +90,7 @@ async fn run(
     config: Config,
     policy: Option<Document>,
     shown: Shown,
-    announce: impl FnOnce(&Ports),
+    announce: impl FnOnce(&Ports, Option<&Policy>),
 ) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new().context("listening to signals failed")?;
     let starting = Node::start(&config, policy, shown);
@@ -97,7 +98,7 @@ async fn run(
         node = starting => node?,
         () = stop_requested(&mut signals) => return Ok(ExitCode::SUCCESS),
     };
-    announce(&node.ports);
+    announce(&node.ports, node.cluster.policy().as_deref());
     supervisor::notify(NotifyState::Ready);
     info!(
         version = env!("CARGO_PKG_VERSION"), node = config.node_id,
