@@ -34,6 +34,30 @@ fn refusal(cluster: &mut Cluster, place: usize) -> String {
 }
 
 #[test]
+fn with_a_log_in_json_it_is_said_there_why_a_node_does_not_start() {
+    let cluster = prepared(1);
+    let file = cluster.nodes[0].config();
+    let sound = fs::read_to_string(&file).unwrap();
+    let port = cluster.nodes[0].smtp().to_string();
+    let taken = TcpListener::bind(&port).unwrap();
+    for (text, words) in [
+        (sound.replace("[http]", "[htp]"), "htp"),
+        (sound, port.as_str()),
+    ] {
+        fs::write(&file, text).unwrap();
+        let arguments = ["--log-format", "json", "--config"].map(OsStr::new);
+        let outcome = ctl::layoverd(&[&arguments[..], &[file.as_os_str()]].concat());
+        assert_eq!(outcome.code, 1, "{}", outcome.err);
+        let last = outcome.err.lines().last().unwrap_or_default();
+        let last: serde_json::Value = serde_json::from_str(last).unwrap();
+        assert_eq!(last["level"], "ERROR", "{last}");
+        let message = last["message"].as_str().unwrap_or_default();
+        assert!(message.contains(words), "{last}");
+    }
+    drop(taken);
+}
+
+#[test]
 fn a_sound_configuration_passes_the_check() {
     let cluster = prepared(3);
     let outcome = check(&cluster.nodes[0].config());

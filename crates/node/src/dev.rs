@@ -73,8 +73,8 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
 
 /// Runs the node until it is told to stop.
 pub(crate) fn serve(flags: Flags, format: LogFormat) -> anyhow::Result<ExitCode> {
-    let (document, policy) = policy(&flags)?;
     let shown = logging::start(format);
+    let (document, policy) = policy(&flags)?;
     let temporary = match flags.data_dir {
         Some(_) => None,
         None => Some(

@@ -44,6 +44,7 @@ use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 use config::Config;
 use logging::LogFormat;
 use spool::policy::Document;
+use tracing::Level;
 
 /// For RocksDB, too. Why it is not glibc's: docs/decisions/memory-by-jemalloc.md.
 #[global_allocator]
@@ -108,6 +109,7 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let format = arguments.log_format;
+    let is_node = matches!(arguments.command, None | Some(Command::Dev(_)));
     let result = match (arguments.command, arguments.config) {
         (None, Some(file)) => serve(&file, format),
         (Some(Command::Check), Some(file)) => check(&file),
@@ -139,7 +141,13 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("{}", spool::policy::one_line(&format!("{error:#}")));
+            let words = spool::policy::one_line(&format!("{error:#}"));
+            // What collects a node's log in JSON could not read a line in another form.
+            if is_node && format == LogFormat::Json && tracing::enabled!(Level::ERROR) {
+                tracing::error!("{words}");
+            } else {
+                eprintln!("{words}");
+            }
             ExitCode::FAILURE
         }
     }
@@ -161,8 +169,8 @@ fn check(file: &Path) -> anyhow::Result<ExitCode> {
 }
 
 fn serve(file: &Path, format: LogFormat) -> anyhow::Result<ExitCode> {
-    let config = Config::read(file, clock::SYSTEM.now())?;
     let shown = logging::start(format);
+    let config = Config::read(file, clock::SYSTEM.now())?;
     let policy = founding_policy(&config)?;
     run::start(config, policy, shown, |_, _| ())
 }
