@@ -4,7 +4,7 @@
 //! whoever leads. While a batch is changed, the next page is read and looked through. Mail goes on between two
 //! batches, and no more of the queue than a page is in memory.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use api::admin::v1::{QueueChangeRequest, QueueChangeResponse, QueueListRequest};
 use cluster::Cluster;
@@ -126,7 +126,11 @@ fn selection(
     match (request.ids.is_empty(), is_filtered, request.all) {
         (false, false, false) => {
             let parsed = request.ids.iter().map(|text| id_of(text));
-            Ok(Selection::Named(parsed.collect::<Result<_, _>>()?))
+            let mut ids = parsed.collect::<Result<VecDeque<_>, _>>()?;
+            // One that is named twice is one, in the question and in what is told.
+            let mut seen = HashSet::new();
+            ids.retain(|id| seen.insert(*id));
+            Ok(Selection::Named(ids))
         }
         (true, true, false) | (true, false, true) => Ok(Selection::Filtered(Pages {
             filter: filter_of(filter)?,
@@ -348,6 +352,19 @@ mod tests {
         assert!(!is_taken(request(&[ID], None, true)));
         assert!(!is_taken(request(&["no id"], None, false)));
         assert!(verb("burn").is_err());
+    }
+
+    #[test]
+    fn one_that_is_named_twice_is_one() {
+        let filter = |request| Filter::new(request, Timestamp(0)).map_err(Status::invalid_argument);
+        let small = ID.to_ascii_lowercase();
+        let named = request(&[ID, "01ARZ3NDEKTSV4RRFFQ69G5FAW", ID, &small], None, false);
+        match selection(named, Verb::Hold, 9, filter) {
+            Ok(Selection::Named(ids)) => {
+                assert_eq!((ids.len(), ids[0].to_string().as_str()), (2, ID));
+            }
+            _ => panic!("they are named"),
+        }
     }
 
     #[test]
