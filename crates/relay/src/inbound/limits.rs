@@ -176,6 +176,9 @@ pub const REOPEN_RETRY: Duration = Duration::from_secs(1);
 /// a few seconds; the whole stop must fit into 30 s.
 pub const STOP_GRACE: Duration = Duration::from_secs(8);
 
+/// How long those that are left may take then to say so to their clients, and to linger.
+pub const STOP_FAREWELL: Duration = Duration::from_secs(2);
+
 /// How long a question about a recipient may take in all, as in Postfix: a sender waits five minutes
 /// for the reply to RCPT (RFC 5321 section 4.5.3.2.3), but it may name a thousand of them.
 pub const QUESTION_PATIENCE: Duration = Duration::from_secs(6);

@@ -24,7 +24,7 @@ use super::{
     BindError, Config, Metrics, Serving, Shared,
     admission::Place,
     connection,
-    limits::{ACCEPT_RETRY, GREETING_PAUSE, REOPEN_RETRY, STOP_GRACE, TELL_EVERY},
+    limits::{ACCEPT_RETRY, GREETING_PAUSE, REOPEN_RETRY, STOP_FAREWELL, STOP_GRACE, TELL_EVERY},
     origin::is_in,
     ports::Ports,
     proxy::{self, Unnamed},
@@ -210,17 +210,24 @@ impl<I: Intake> Running<I> {
             Err(_) => Serving::Ended,
         };
         self.serving.send_replace(serving);
-        let drained = async { while self.sessions.join_next().await.is_some() {} };
-        if timeout(STOP_GRACE, drained).await.is_err() {
+        if !have_ended(&mut self.sessions, STOP_GRACE).await {
             warn!(
                 sessions = self.sessions.len(),
                 "sessions cut off at the stop"
             );
+            // They are told, as far as they wait for their client. What is left then waits for something else.
+            self.serving.send_replace(Serving::Ended);
+            have_ended(&mut self.sessions, STOP_FAREWELL).await;
             self.sessions.abort_all();
-            let aborted = async { while self.sessions.join_next().await.is_some() {} };
-            let _ = timeout(Duration::from_secs(1), aborted).await;
+            have_ended(&mut self.sessions, Duration::from_secs(1)).await;
         }
     }
+}
+
+/// Whether all sessions have ended within this time.
+async fn have_ended(sessions: &mut JoinSet<()>, time: Duration) -> bool {
+    let joined = async { while sessions.join_next().await.is_some() {} };
+    timeout(time, joined).await.is_ok()
 }
 
 /// Whether a connection could not be taken because of its client, or of the way to it: the next ones can.

@@ -10,7 +10,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::inbound::{Listener, refused::Reason};
+use crate::inbound::{Listener, limits::STOP_GRACE, refused::Reason};
 
 pub(super) struct Served {
     address: SocketAddr,
@@ -159,6 +159,23 @@ async fn a_node_that_takes_nothing_any_more_ends_sessions_in_the_middle_of_a_mes
         assert_eq!(client.line().await, "");
     }
     drop((busy, chunks));
+    let ended = timeout(Duration::from_secs(5), served.listener).await;
+    ended.unwrap().unwrap();
+    assert!(served.memory.messages().is_empty());
+}
+
+#[tokio::test]
+async fn a_client_that_takes_too_long_over_its_message_is_told_that_the_node_stops() {
+    let served = Served::start(config(), Memory::new(), true);
+    served.until_open(true).await;
+    let mut slow = served.connect().await;
+    slow.begin().await;
+    slow.send(b"half of ").await;
+    served.stop.cancel();
+    let line = timeout(STOP_GRACE + Duration::from_secs(5), slow.line()).await;
+    assert!(line.unwrap().starts_with("421 4.3.2 "));
+    assert_eq!(slow.line().await, "");
+    drop(slow);
     let ended = timeout(Duration::from_secs(5), served.listener).await;
     ended.unwrap().unwrap();
     assert!(served.memory.messages().is_empty());
