@@ -95,6 +95,9 @@ pub enum CommandError {
     /// The arguments are not what the command takes; what it takes is said.
     #[error("syntax: {0}")]
     Syntax(&'static str),
+    /// A BDAT that cannot be followed, with how many octets come behind it, as far as it says that.
+    #[error("syntax: BDAT octets [LAST]")]
+    Chunk(Option<u64>),
     /// The sender's address cannot be used.
     #[error("bad sender address: {0}")]
     Sender(AddressError),

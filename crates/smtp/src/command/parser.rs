@@ -11,7 +11,6 @@ const EHLO_SYNTAX: &str = "EHLO hostname";
 const HELO_SYNTAX: &str = "HELO hostname";
 const MAIL_SYNTAX: &str = "MAIL FROM:<address>";
 const RCPT_SYNTAX: &str = "RCPT TO:<address>";
-const BDAT_SYNTAX: &str = "BDAT octets [LAST]";
 const ETRN_SYNTAX: &str = "ETRN domain, @domain or #queue";
 
 /// Digits of the largest SIZE (RFC 1870 section 4), and of the largest chunk.
@@ -30,10 +29,14 @@ pub(super) fn parse(line: &[u8]) -> Result<Command, CommandError> {
     if verb.eq_ignore_ascii_case(b"HELO") {
         return Ok(Command::Helo(host_name(arguments, HELO_SYNTAX)?));
     }
-    if line.iter().any(u8::is_ascii_control) {
-        return Err(CommandError::ControlCharacter);
-    }
     let is = |name: &str| verb.eq_ignore_ascii_case(name.as_bytes());
+    if line.iter().any(u8::is_ascii_control) {
+        return Err(if is("BDAT") {
+            CommandError::Chunk(None)
+        } else {
+            CommandError::ControlCharacter
+        });
+    }
     if is("MAIL") {
         return mail(arguments);
     }
@@ -189,7 +192,7 @@ fn octets(digits: &str) -> Option<u64> {
     is_number.then(|| digits.parse().unwrap_or(u64::MAX))
 }
 
-/// Octets that follow a BDAT without a size are read as commands: nobody knows how many they are.
+/// The size counts also where the rest is wrong: so many octets are no commands.
 fn bdat(arguments: &[u8]) -> Result<Command, CommandError> {
     let arguments = core::str::from_utf8(arguments).unwrap_or_default();
     let mut words = arguments.split_ascii_whitespace();
@@ -200,7 +203,7 @@ fn bdat(arguments: &[u8]) -> Result<Command, CommandError> {
     };
     match (octets, last, words.next()) {
         (Some(octets), Some(last), None) => Ok(Command::Bdat { octets, last }),
-        _ => Err(CommandError::Syntax(BDAT_SYNTAX)),
+        _ => Err(CommandError::Chunk(octets)),
     }
 }
 
@@ -304,16 +307,14 @@ mod tests {
                 "MAIL FROM:a@b",
                 CommandError::Sender(AddressError::Brackets),
             ),
-            ("BDAT", CommandError::Syntax(BDAT_SYNTAX)),
-            ("BDAT LAST", CommandError::Syntax(BDAT_SYNTAX)),
-            ("BDAT -1", CommandError::Syntax(BDAT_SYNTAX)),
-            ("BDAT +1", CommandError::Syntax(BDAT_SYNTAX)),
-            ("BDAT 1 FIRST", CommandError::Syntax(BDAT_SYNTAX)),
-            ("BDAT 1 LAST LAST", CommandError::Syntax(BDAT_SYNTAX)),
-            (
-                "BDAT 100000000000000000000",
-                CommandError::Syntax(BDAT_SYNTAX),
-            ),
+            ("BDAT", CommandError::Chunk(None)),
+            ("BDAT LAST", CommandError::Chunk(None)),
+            ("BDAT 4 \0", CommandError::Chunk(None)),
+            ("BDAT -1", CommandError::Chunk(None)),
+            ("BDAT +1", CommandError::Chunk(None)),
+            ("BDAT 1 FIRST", CommandError::Chunk(Some(1))),
+            ("BDAT 1 LAST LAST", CommandError::Chunk(Some(1))),
+            ("BDAT 100000000000000000000", CommandError::Chunk(None)),
         ] {
             assert_eq!(parse(line.as_bytes()), Err(expected), "{line}");
         }

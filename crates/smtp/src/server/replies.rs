@@ -173,7 +173,9 @@ pub(super) fn command_error(error: CommandError) -> Reply {
         CommandError::Unknown => (500, 5, 1),
         CommandError::OtherProtocol => (554, 5, 1),
         CommandError::NotImplemented => (502, 5, 1),
-        CommandError::Syntax(_) | CommandError::ParameterValue(_) => (501, 5, 4),
+        CommandError::Syntax(_) | CommandError::Chunk(_) | CommandError::ParameterValue(_) => {
+            (501, 5, 4)
+        }
         CommandError::Sender(AddressError::NotAscii | AddressError::NotUtf8)
         | CommandError::Recipient(AddressError::NotAscii | AddressError::NotUtf8) => (553, 6, 7),
         CommandError::Sender(_) => (501, 1, 7),

@@ -24,6 +24,9 @@ impl Session {
         let command = match Command::parse(line) {
             Ok(command) => command,
             Err(error) => {
+                if let CommandError::Chunk(octets) = error {
+                    return self.broken_chunk(octets, &transaction);
+                }
                 let reply = replies::command_error(error);
                 // A page can make a browser send mail from inside of a network; none of it is read.
                 if error == CommandError::OtherProtocol {
@@ -178,7 +181,7 @@ impl Session {
     /// The octets of a chunk follow on its command whatever is answered, so an error is told behind
     /// them (RFC 3030 section 2).
     fn bdat(&mut self, chunk: Chunk, open: Transaction) -> State {
-        if chunk.octets > self.settings.size_max.max(CHUNK_MAX) {
+        if chunk.octets > self.chunk_max() {
             let reply = replies::too_big(self.settings.size_max);
             return self.answer(&reply, State::Closed);
         }
@@ -207,6 +210,24 @@ impl Session {
         }
         chunks.begin(chunk);
         State::Chunk(chunks)
+    }
+
+    /// A BDAT that cannot be followed ends its message, which would lack a chunk (RFC 3030 section 2). Where it
+    /// does not say how many octets come behind it, these can not be told from commands.
+    fn broken_chunk(&mut self, octets: Option<u64>, open: &Transaction) -> (State, Option<Output>) {
+        let reply = replies::command_error(CommandError::Chunk(octets));
+        let state = match octets {
+            Some(octets) if octets <= self.chunk_max() => {
+                State::Stray(Chunk::new(octets, true), reply, Transaction::None)
+            }
+            _ => self.answer(&reply, State::Closed),
+        };
+        (state, abandoned(open))
+    }
+
+    /// Octets of a chunk that are waited for at most.
+    fn chunk_max(&self) -> u64 {
+        self.settings.size_max.max(CHUNK_MAX)
     }
 
     /// A message for nobody: all who were named were refused, or nobody was (RFC 5321 section 4.1.1.4).
